@@ -1,0 +1,2 @@
+//! Placeholder, replaced while the crate is written.
+fn main() {}
