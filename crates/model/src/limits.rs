@@ -11,6 +11,25 @@ pub const CIDR_RULES: usize = 500;
 /// The most `host_ports` in one environment.
 pub const HOST_PORTS: usize = 100;
 
+/// Maps and lists inside one another in an environment file; the format itself needs four.
+pub const ENVIRONMENT_FILE_DEPTH: usize = 16;
+/// Keys and values in an environment file, those of nested maps and lists included.
+pub const ENVIRONMENT_FILE_NODES: usize = 20_000;
+/// Errors that are reported for one environment file; the rest are only counted.
+pub const ENVIRONMENT_FILE_ERRORS: usize = 100;
+/// Characters of an environment's description.
+pub const DESCRIPTION_CHARS: usize = 1024;
+/// Pairs in the `metadata` of an environment.
+pub const METADATA_PAIRS: usize = 16;
+/// Characters of a key in `metadata`.
+pub const METADATA_KEY_CHARS: usize = 64;
+/// Characters of a value in `metadata`.
+pub const METADATA_VALUE_CHARS: usize = 512;
+/// Packages of one package manager in one environment.
+pub const PACKAGES_PER_MANAGER: usize = 500;
+/// Bytes of one package specification, such as `pytest==8.3.4`.
+pub const PACKAGE_BYTES: usize = 512;
+
 /// Connections that one sandbox may have open at once.
 pub const CONNECTIONS: usize = 1024;
 /// Names that one sandbox may resolve in its life; each has a synthetic address of its own.
