@@ -1,1 +1,27 @@
-//! Placeholder, replaced while the crate is written.
+//! The environment file: the shape of Managed Agents' environments, with the extensions of Bailiwick.
+//!
+//! Reading goes through three layers, and every problem of every layer is reported in one run, with its place and its
+//! fix: `tree` (the plain part of YAML), `draft` (the wire's fields; absent, null and set kept apart) and `validate`
+//! (meaning). Whatever else carries the same fields makes a draft and is validated by the same code.
+//!
+//! This crate opens no file and decides nothing: patterns, CIDRs and presets are parsed by `bailiwick-policy`. It must
+//! never take a file that it does not understand in full: a field that is ignored is a rule that is not enforced.
+//!
+//! Entry point: [`parse_environment`].
+
+mod canonical;
+mod draft;
+mod environment_file;
+mod help;
+mod networking;
+mod packages;
+mod problem;
+mod report;
+mod shape;
+mod tree;
+mod validate;
+
+pub use environment_file::{EnvironmentFile, parse_environment};
+pub use packages::Packages;
+pub use problem::{Cause, Form, Problem};
+pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};

@@ -1,0 +1,161 @@
+//! From tree nodes to fields of the right form; what does not fit becomes a problem and reading goes on.
+
+use crate::draft::{Field, Texts};
+use crate::problem::{Cause, Form, Problem};
+use crate::tree::{Located, Node, Value};
+
+/// What a server adds to an environment that it returns; people paste these.
+const SERVER_FIELDS: &[&str] = &["id", "type", "archived_at", "created_at", "updated_at", "state"];
+
+/// How alike a field that does not exist must be to a known one, from 0 to 1, to be taken for a slip.
+const ALIKE: f64 = 0.8;
+
+/// Collects the problems of one document while its fields are taken.
+pub(crate) struct Reader<'p> {
+    problems: &'p mut Vec<Problem>,
+}
+
+/// The entries of one map; those that nobody asks for are unknown.
+pub(crate) struct Fields {
+    entries: Vec<(Located<String>, Node)>,
+    known: Vec<&'static str>,
+}
+
+impl<'p> Reader<'p> {
+    pub(crate) fn new(problems: &'p mut Vec<Problem>) -> Self {
+        Self { problems }
+    }
+
+    /// Reads a map by taking its fields; those that `read` asks for are the known ones.
+    pub(crate) fn map<T>(
+        &mut self,
+        node: Node,
+        place: &'static str,
+        read: impl FnOnce(&mut Self, &mut Fields) -> T,
+    ) -> Option<T> {
+        let Value::Map(entries) = node.value else {
+            return self.wrong_form(place.to_owned(), Form::Map, &node);
+        };
+        let mut fields = Fields { entries, known: Vec::new() };
+        let value = read(self, &mut fields);
+        for (key, _) in fields.entries {
+            self.unknown_field(place, key, &fields.known);
+        }
+        Some(value)
+    }
+
+    /// Takes one field out of a map and reads it with `read`, which reports what it refuses.
+    pub(crate) fn field<T>(
+        &mut self,
+        fields: &mut Fields,
+        name: &'static str,
+        read: impl FnOnce(&mut Self, &'static str, Node) -> Option<T>,
+    ) -> Field<T> {
+        fields.known.push(name);
+        let Some(index) = fields.entries.iter().position(|(key, _)| key.value == name) else {
+            return Field::Absent;
+        };
+        let (_, node) = fields.entries.remove(index);
+        if node.value == Value::Null {
+            return Field::Null;
+        }
+        let span = node.span.clone();
+        match read(self, name, node) {
+            Some(value) => Field::Set(Located { value, span }),
+            None => Field::Refused,
+        }
+    }
+
+    pub(crate) fn text(&mut self, name: &'static str, node: Node) -> Option<String> {
+        match node.value {
+            Value::Text(text) => Some(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) | Value::Refused => {
+                self.wrong_form(format!("`{name}`"), Form::Text, &node)
+            }
+        }
+    }
+
+    pub(crate) fn boolean(&mut self, name: &'static str, node: Node) -> Option<bool> {
+        match node.value {
+            Value::Bool(value) => Some(value),
+            Value::Null | Value::Text(_) | Value::Number(_) | Value::List(_) | Value::Map(_) | Value::Refused => {
+                self.wrong_form(format!("`{name}`"), Form::Bool, &node)
+            }
+        }
+    }
+
+    /// A list of texts. An entry that is none is reported and left out.
+    pub(crate) fn texts(&mut self, name: &'static str, node: Node) -> Option<Texts> {
+        self.list(name, node, |reader, item| {
+            let Value::Text(text) = item.value else {
+                return reader.wrong_form(format!("an entry of `{name}`"), Form::Text, &item);
+            };
+            Some(Located { value: text, span: item.span })
+        })
+    }
+
+    /// A list of port numbers. An entry that is none is reported and left out.
+    pub(crate) fn ports(&mut self, name: &'static str, node: Node) -> Option<Vec<Located<u16>>> {
+        self.list(name, node, |reader, item| match &item.value {
+            Value::Number(digits) if digits.parse().is_ok_and(|port: u16| port > 0) => {
+                digits.parse().ok().map(|value| Located { value, span: item.span })
+            }
+            Value::Number(_) | Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) | Value::Refused => {
+                reader.wrong_form(format!("an entry of `{name}`"), Form::Port, &item)
+            }
+        })
+    }
+
+    /// A map from text to text.
+    pub(crate) fn pairs(&mut self, name: &'static str, node: Node) -> Option<Vec<(Located<String>, Located<String>)>> {
+        let Value::Map(entries) = node.value else {
+            return self.wrong_form(format!("`{name}`"), Form::Map, &node);
+        };
+        let pairs = entries.into_iter().filter_map(|(key, value)| {
+            let span = value.span.clone();
+            let Value::Text(text) = value.value else {
+                return self.wrong_form(format!("a value of `{name}`"), Form::Text, &value);
+            };
+            Some((key, Located { value: text, span }))
+        });
+        Some(pairs.collect())
+    }
+
+    fn list<T>(
+        &mut self,
+        name: &'static str,
+        node: Node,
+        mut item: impl FnMut(&mut Self, Node) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let Value::List(items) = node.value else {
+            return self.wrong_form(format!("`{name}`"), Form::List, &node);
+        };
+        Some(items.into_iter().filter_map(|node| item(self, node)).collect())
+    }
+
+    fn wrong_form<T>(&mut self, field: String, wanted: Form, node: &Node) -> Option<T> {
+        if let Some(found) = Form::of(&node.value) {
+            self.problems.push(Problem::new(Cause::WrongForm { field, wanted, found }, node.span.clone()));
+        }
+        None
+    }
+
+    fn unknown_field(&mut self, place: &'static str, key: Located<String>, known: &[&'static str]) {
+        let field = key.value;
+        let cause = if SERVER_FIELDS.contains(&field.as_str()) {
+            Cause::ServerField(field)
+        } else {
+            Cause::UnknownField { place, meant: closest(&field, known), field, known: known.to_vec() }
+        };
+        self.problems.push(Problem::new(cause, key.span));
+    }
+}
+
+/// The known word that `word` is most likely a slip for.
+pub(crate) fn closest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    // A very long word is no slip, and comparing costs its length.
+    let word = (word.len() <= 64).then(|| word.to_lowercase().replace('-', "_"))?;
+    let likeness = |candidate: &str| strsim::jaro_winkler(&word, candidate);
+    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) >= ALIKE).then_some(best)
+}
