@@ -1,1 +1,40 @@
-//! Placeholder, replaced while the crate is written.
+//! The policy core: which destinations an environment may reach, and why.
+//!
+//! Data in, decision out. This crate does no I/O, awaits nothing, reads no clock and keeps no state; what only the host
+//! knows comes in as [`HostFacts`]. It is the only matcher of the product: resolver, relay, dialler, `policy check` and the
+//! hints of the summary all ask [`Policy`].
+//!
+//! What it must never do: allow a destination because something is missing, empty or unreadable.
+//!
+//! Entry points: [`Policy::compile`], [`Policy::decide`], [`Policy::decide_resolved`], [`parse_destination`],
+//! [`HostPattern`], [`CidrRule`].
+
+mod cidr;
+mod destination;
+mod egress;
+mod forms;
+mod host;
+mod list;
+mod pattern;
+mod pins;
+mod policy;
+mod ports;
+mod preset;
+mod registry;
+mod rule;
+mod table;
+
+pub use cidr::{CidrRule, CidrRuleError};
+pub use destination::{DestinationError, parse_destination};
+pub use egress::{
+    EffectivePolicy, EgressPolicy, HostFacts, Mode, OrganizationFloor, SessionGrants, effective,
+};
+pub use host::{HostError, normalise_host};
+pub use list::ListEntry;
+pub use pattern::{HostPattern, HostPatternError, HostPatternWarning};
+pub use pins::{Pin, PinError, Pins};
+pub use policy::{HOST_SERVICE, Policy};
+pub use ports::{Ports, PortsError};
+pub use preset::{Preset, UnknownPreset};
+pub use registry::{PackageManager, UnknownPackageManager, session_registries};
+pub use rule::{Matcher, Origin, Rule, Ruling};

@@ -1,0 +1,145 @@
+//! The compiled policy: immutable, shared by everything that decides.
+
+use bailiwick_model::PolicySource;
+
+use crate::egress::{EffectivePolicy, EgressPolicy, Mode, OrganizationFloor, SessionGrants};
+use crate::list::{host_rules, lines};
+use crate::rule::{Matcher, Origin, Rule};
+use crate::table::{AddressTable, HostTable};
+use crate::{CidrRule, HostPattern};
+
+mod decide;
+mod explain;
+
+pub use decide::HOST_SERVICE;
+
+/// A compiled policy. Made once for each revision, then only read: share it in an `Arc`.
+#[derive(Debug)]
+pub struct Policy {
+    mode: Mode,
+    source: PolicySource,
+    hosts: HostTable,
+    addresses: AddressTable,
+    host_ports: Vec<u16>,
+    /// What the author of the policy, the organization and the session wrote; the built-in floor is not among it.
+    written: Vec<Rule>,
+}
+
+impl Policy {
+    /// Compiles the policy that is in force together with the floors under it and what the session brings along.
+    pub fn compile(
+        effective: EffectivePolicy,
+        organization: &OrganizationFloor,
+        grants: &SessionGrants,
+    ) -> Self {
+        let EffectivePolicy { policy, source } = effective;
+        let written = written_rules(&policy, organization, grants);
+        let rules = || floor_rules().chain(written.iter().cloned());
+        let mut hosts = HostTable::default();
+        rules().for_each(|rule| hosts.insert(rule));
+        let addresses = AddressTable::new(rules());
+        Self {
+            mode: policy.mode,
+            source,
+            hosts,
+            addresses,
+            host_ports: policy.host_ports,
+            written,
+        }
+    }
+
+    /// Where the policy came from.
+    pub fn source(&self) -> &PolicySource {
+        &self.source
+    }
+
+    /// Whether destinations that no rule names are allowed, if they are public.
+    pub fn is_unrestricted(&self) -> bool {
+        self.mode == Mode::Unrestricted
+    }
+
+    /// The ports that are reachable as `host.internal`.
+    pub fn host_ports(&self) -> &[u16] {
+        &self.host_ports
+    }
+
+    /// The rules of the policy, the organization's floor and the session; without the built-in floor.
+    pub fn rules(&self) -> &[Rule] {
+        &self.written
+    }
+}
+
+/// The built-in floor and the ranges that are not public, from the data files.
+///
+/// # Panics
+///
+/// On an entry that cannot be read. The files are part of the crate, and every test that compiles a policy reads them.
+fn floor_rules() -> impl Iterator<Item = Rule> {
+    let names = host_rules(include_str!("../data/floor/names.txt"))
+        .into_iter()
+        .map(|entry| Rule {
+            origin: Origin::Floor(entry.comment),
+            matcher: Matcher::Host(entry.pattern),
+        });
+    let addresses = blocks(include_str!("../data/floor/addresses.txt"), Origin::Floor);
+    let private = blocks(include_str!("../data/floor/private.txt"), Origin::NonPublic);
+    names.chain(addresses).chain(private)
+}
+
+fn blocks(file: &'static str, origin: fn(&'static str) -> Origin) -> impl Iterator<Item = Rule> {
+    lines(file).map(move |(entry, comment)| match entry.parse::<CidrRule>() {
+        Ok(cidr) => Rule {
+            origin: origin(comment),
+            matcher: Matcher::Cidr(cidr),
+        },
+        Err(error) => panic!("data file entry {entry:?}: {error}"),
+    })
+}
+
+fn written_rules(
+    policy: &EgressPolicy,
+    organization: &OrganizationFloor,
+    grants: &SessionGrants,
+) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    let mut hosts = |origin: Origin, patterns: &[HostPattern]| {
+        rules.extend(patterns.iter().map(|pattern| Rule {
+            origin,
+            matcher: Matcher::Host(pattern.clone()),
+        }));
+    };
+    hosts(Origin::Organization, &organization.denied_hosts);
+    hosts(Origin::Denied, &policy.denied_hosts);
+    hosts(Origin::Allowed, &policy.allowed_hosts);
+    for preset in &policy.presets {
+        preset.entries().iter().for_each(|entry| {
+            hosts(
+                Origin::Preset(*preset),
+                std::slice::from_ref(&entry.pattern),
+            )
+        });
+    }
+    if policy.allow_package_managers {
+        crate::session_registries()
+            .iter()
+            .for_each(|entry| hosts(Origin::Registry, std::slice::from_ref(&entry.pattern)));
+    }
+    if policy.allow_mcp_servers {
+        hosts(Origin::McpServer, &grants.mcp_hosts);
+    }
+    if policy.allow_credential_hosts {
+        hosts(Origin::Credential, &grants.credential_hosts);
+    }
+    let cidrs = [
+        (Origin::Organization, &organization.denied_cidrs),
+        (Origin::Denied, &policy.denied_cidrs),
+        (Origin::Allowed, &policy.allowed_cidrs),
+    ];
+    for (origin, blocks) in cidrs {
+        rules.extend(blocks.iter().map(|cidr| Rule {
+            origin,
+            matcher: Matcher::Cidr(*cidr),
+        }));
+    }
+    rules
+}
