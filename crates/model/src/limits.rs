@@ -42,6 +42,22 @@ pub const DNS_IN_FLIGHT: usize = 64;
 pub const CLIENT_HELLO_BYTES: usize = 64 * 1024;
 /// Bytes of an HTTP request head that are kept while its host is checked.
 pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
+/// Connections to the resolver over TCP that one sandbox may have open at once.
+pub const DNS_CONNECTIONS: usize = 32;
+/// How long a TCP connection to the resolver may be silent (RFC 7766 section 6.2.3).
+pub const DNS_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer of the sandbox's resolver may be kept.
+pub const DNS_TTL_SECONDS: u32 = 60;
+/// Denied names, ports of refused datagrams and the like that are remembered, so that a burst makes one flow.
+pub const DENIALS_REMEMBERED: usize = 512;
+/// How long a denial that was recorded stands for its repetitions.
+pub const DENIAL_REPEAT: Duration = Duration::from_secs(2);
+/// Pipes of one process through which relayed bytes move; connections beyond that are copied.
+pub const PIPES: usize = 1024;
+/// Pipes that are kept for the next connection.
+pub const PIPES_KEPT: usize = 64;
+/// Bytes that one pipe holds, where the kernel permits.
+pub const PIPE_BYTES: usize = 512 * 1024;
 /// Flow records that may wait for their reader before new flows wait too.
 pub const FLOWS_WAITING: usize = 4096;
 
@@ -53,6 +69,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 pub const DENIED_GRACE: Duration = Duration::from_millis(250);
 /// How long a half-closed connection may stay open without a byte.
 pub const HALF_CLOSE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// How long the start of a text without a line end is held back before the server sees it.
+pub const UNDECIDED_GRACE: Duration = Duration::from_millis(50);
 
 /// Processes and threads in one sandbox, when nothing else is asked for.
 pub const DEFAULT_PIDS: u32 = 4096;
