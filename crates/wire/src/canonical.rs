@@ -27,7 +27,10 @@ impl EnvironmentFile {
             config: Config {
                 kind: "cloud",
                 networking: self.policy.as_ref().map(Networking::from),
-                packages: PackageLists { kind: "packages", lists: &self.packages },
+                packages: PackageLists {
+                    kind: "packages",
+                    lists: &self.packages,
+                },
             },
             metadata: &self.metadata,
         }

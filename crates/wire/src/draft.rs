@@ -110,18 +110,30 @@ impl ConfigDraft {
 
 impl NetworkingDraft {
     fn read(reader: &mut Reader<'_>, _: &'static str, node: Node) -> Option<Self> {
-        reader.map(node, "`config.networking`", |reader, fields: &mut Fields| Self {
-            kind: reader.field(fields, "type", Reader::text),
-            allowed_hosts: reader.field(fields, "allowed_hosts", Reader::texts),
-            allow_package_managers: reader.field(fields, "allow_package_managers", Reader::boolean),
-            allow_mcp_servers: reader.field(fields, "allow_mcp_servers", Reader::boolean),
-            allow_credential_hosts: reader.field(fields, "allow_credential_hosts", Reader::boolean),
-            allowed_cidrs: reader.field(fields, "allowed_cidrs", Reader::texts),
-            presets: reader.field(fields, "presets", Reader::texts),
-            denied_hosts: reader.field(fields, "denied_hosts", Reader::texts),
-            denied_cidrs: reader.field(fields, "denied_cidrs", Reader::texts),
-            host_ports: reader.field(fields, "host_ports", Reader::ports),
-        })
+        reader.map(
+            node,
+            "`config.networking`",
+            |reader, fields: &mut Fields| Self {
+                kind: reader.field(fields, "type", Reader::text),
+                allowed_hosts: reader.field(fields, "allowed_hosts", Reader::texts),
+                allow_package_managers: reader.field(
+                    fields,
+                    "allow_package_managers",
+                    Reader::boolean,
+                ),
+                allow_mcp_servers: reader.field(fields, "allow_mcp_servers", Reader::boolean),
+                allow_credential_hosts: reader.field(
+                    fields,
+                    "allow_credential_hosts",
+                    Reader::boolean,
+                ),
+                allowed_cidrs: reader.field(fields, "allowed_cidrs", Reader::texts),
+                presets: reader.field(fields, "presets", Reader::texts),
+                denied_hosts: reader.field(fields, "denied_hosts", Reader::texts),
+                denied_cidrs: reader.field(fields, "denied_cidrs", Reader::texts),
+                host_ports: reader.field(fields, "host_ports", Reader::ports),
+            },
+        )
     }
 }
 

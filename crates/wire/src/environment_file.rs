@@ -37,7 +37,10 @@ pub struct EnvironmentFile {
 ///
 /// Every problem of the file at once, each with its place and its fix. Where the text is not YAML, the place at which
 /// reading ended and what was wrong before it.
-pub fn parse_environment(source_name: &str, text: &str) -> Result<EnvironmentFile, EnvironmentFileErrors> {
+pub fn parse_environment(
+    source_name: &str,
+    text: &str,
+) -> Result<EnvironmentFile, EnvironmentFileErrors> {
     let (root, mut problems) = tree::read(text);
     let draft = root.and_then(|root| EnvironmentDraft::read(root, &mut problems));
     match draft.map(EnvironmentFile::try_from) {
@@ -54,6 +57,7 @@ impl EnvironmentFile {
     ///
     /// `source_name` and `text` are what the file was parsed from.
     pub fn warnings(&self, source_name: &str, text: &str) -> Option<EnvironmentFileWarnings> {
-        (!self.warnings.is_empty()).then(|| EnvironmentFileWarnings::new(source_name, text, self.warnings.clone()))
+        (!self.warnings.is_empty())
+            .then(|| EnvironmentFileWarnings::new(source_name, text, self.warnings.clone()))
     }
 }

@@ -1,6 +1,7 @@
 //! The fix for each cause, in words.
 
 use bailiwick_model::limits;
+use bailiwick_policy::HostPatternError;
 
 use crate::problem::{Cause, Form};
 
@@ -29,6 +30,7 @@ impl Cause {
             Self::LongDescription(_) | Self::LongMetadataValue(_) => "shorten it".into(),
             Self::TooManyMetadata(_) => format!("keep at most {} pairs", limits::METADATA_PAIRS),
             Self::MetadataKeyLength(_) | Self::ReservedMetadata(_) => "choose another key".into(),
+            Self::Host(HostPatternError::Address { corrected, .. }) => format!("move it to `allowed_cidrs`: \"{corrected}\""),
             Self::Host(error) => correction(error.corrected(), "write `example.com`, `*.example.com`, or one of them with `:port` or `:low-high`"),
             Self::Cidr(error) => correction(error.corrected(), "write for example \"10.20.0.0/16\", \"10.20.0.0/16:5432\" or \"[fd12::/32]:5432\""),
             Self::TooMany { limit, .. } => format!("keep at most {limit}; a wildcard (\"*.example.com\") or a shorter prefix covers many"),
@@ -62,7 +64,14 @@ fn correction(corrected: Option<&str>, forms: &str) -> String {
 fn suggestion(meant: Option<&str>, known: &[&str]) -> String {
     match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("known are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "known are {}",
+            known
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 
@@ -71,7 +80,9 @@ fn form_help(wanted: Form, found: Form) -> String {
         (Form::Text, Form::Number | Form::Bool) => "put it in quotes".into(),
         (Form::Text, Form::Null) => "write a text, or remove the entry".into(),
         (Form::Bool, _) => "write `true` or `false`, without quotes".into(),
-        (Form::List, Form::Text | Form::Number | Form::Bool) => "write a list, even for one entry: [entry]".into(),
+        (Form::List, Form::Text | Form::Number | Form::Bool) => {
+            "write a list, even for one entry: [entry]".into()
+        }
         (Form::Port, _) => "write a number from 1 to 65535, without quotes".into(),
         (Form::Map, _) => "write `key: value` pairs, indented below the field".into(),
         (wanted, _) => format!("write {wanted}"),

@@ -18,6 +18,7 @@ mod packages;
 mod problem;
 mod report;
 mod shape;
+mod source;
 mod tree;
 mod validate;
 

@@ -30,8 +30,17 @@ pub struct Packages {
 impl Packages {
     /// Whether nothing is declared.
     pub fn is_empty(&self) -> bool {
-        let Self { apt, cargo, gem, go, npm, pip } = self;
-        [apt, cargo, gem, go, npm, pip].into_iter().all(Vec::is_empty)
+        let Self {
+            apt,
+            cargo,
+            gem,
+            go,
+            npm,
+            pip,
+        } = self;
+        [apt, cargo, gem, go, npm, pip]
+            .into_iter()
+            .all(Vec::is_empty)
     }
 }
 
@@ -50,10 +59,16 @@ pub(crate) fn validate(draft: PackagesDraft, problems: &mut Vec<Problem>) -> Pac
 }
 
 fn list(field: Field<Texts>, problems: &mut Vec<Problem>) -> Vec<String> {
-    let Some(list) = field.set() else { return Vec::new() };
+    let Some(list) = field.set() else {
+        return Vec::new();
+    };
     let count = list.value.len();
     if count > PACKAGES_PER_MANAGER {
-        let cause = Cause::TooMany { what: "packages of one manager", count, limit: PACKAGES_PER_MANAGER };
+        let cause = Cause::TooMany {
+            what: "packages of one manager",
+            count,
+            limit: PACKAGES_PER_MANAGER,
+        };
         problems.push(Problem::new(cause, list.span));
         return Vec::new();
     }
@@ -62,7 +77,10 @@ fn list(field: Field<Texts>, problems: &mut Vec<Problem>) -> Vec<String> {
         match refusal(&package.value) {
             Some(cause) => problems.push(Problem::new(cause, package.span)),
             None if packages.contains(&package.value) => {
-                problems.push(Problem::new(Cause::DuplicateRule(package.value), package.span));
+                problems.push(Problem::new(
+                    Cause::DuplicateRule(package.value),
+                    package.span,
+                ));
             }
             None => packages.push(package.value),
         }

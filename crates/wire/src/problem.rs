@@ -7,7 +7,14 @@ use bailiwick_model::limits;
 use bailiwick_policy::{CidrRuleError, HostPatternError, HostPatternWarning};
 use miette::{Diagnostic, LabeledSpan, Severity};
 
+use crate::source::ShownSource;
 use crate::tree::{Span, Value};
+
+/// The longest label.
+const LABEL_BYTES: usize = 120;
+
+/// A line that nobody wrote by hand.
+const LONG_LINE_BYTES: usize = 500;
 
 /// One thing that is wrong, or worth a warning, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,19 +26,43 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(cause: Cause, span: Span) -> Self {
-        Self { cause, span, first: None }
+        Self {
+            cause,
+            span,
+            first: None,
+        }
     }
 
     /// Points at the place that this one collides with, too.
     pub(crate) fn with_first(self, first: Span) -> Self {
-        Self { first: Some(first), ..self }
+        Self {
+            first: Some(first),
+            ..self
+        }
     }
 
-    /// Ends each place where its first line ends: a label over many lines hides what it points at.
-    pub(crate) fn clip_to_lines(&mut self, text: &str) {
-        for span in [Some(&mut self.span), self.first.as_mut()].into_iter().flatten() {
+    /// Ends each place where its first line ends, or a little later than it begins: a long label hides what it points
+    /// at. A second place that is too far away to be shown in the same excerpt is dropped where lines are that long.
+    pub(crate) fn clip(&mut self, text: &str) {
+        let here = self.span.start;
+        let far = |first: &Span| {
+            let between = text
+                .get(first.start.min(here)..first.start.max(here))
+                .unwrap_or_default();
+            !ShownSource::shows_together(first.start, here)
+                && between.lines().any(|line| line.len() > LONG_LINE_BYTES)
+        };
+        self.first = self.first.take().filter(|first| !far(first));
+        for span in [Some(&mut self.span), self.first.as_mut()]
+            .into_iter()
+            .flatten()
+        {
             span.start = text.floor_char_boundary(span.start);
-            let line = text[span.start..].lines().next().map_or(0, str::len);
+            let line = text[span.start..]
+                .lines()
+                .next()
+                .map_or(0, str::len)
+                .min(LABEL_BYTES);
             span.end = text.floor_char_boundary(span.end.clamp(span.start, span.start + line));
         }
     }
@@ -66,7 +97,11 @@ impl Diagnostic for Problem {
     }
 
     fn severity(&self) -> Option<Severity> {
-        Some(if self.is_warning() { Severity::Warning } else { Severity::Error })
+        Some(if self.is_warning() {
+            Severity::Warning
+        } else {
+            Severity::Error
+        })
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
@@ -75,7 +110,10 @@ impl Diagnostic for Problem {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let here = LabeledSpan::new_primary_with_span(Some("here".to_owned()), self.span.clone());
-        let first = self.first.clone().map(|span| LabeledSpan::new_with_span(Some("first here".to_owned()), span));
+        let first = self
+            .first
+            .clone()
+            .map(|span| LabeledSpan::new_with_span(Some("first here".to_owned()), span));
         Some(Box::new(first.into_iter().chain([here])))
     }
 }
@@ -159,15 +197,33 @@ pub enum Cause {
     DuplicateKey(String),
 
     #[error("{place} has no field {field:?}")]
-    UnknownField { place: &'static str, field: String, meant: Option<&'static str>, known: Vec<&'static str> },
+    UnknownField {
+        place: &'static str,
+        field: String,
+        meant: Option<&'static str>,
+        known: Vec<&'static str>,
+    },
     #[error("{0:?} is set by the server and cannot be written")]
     ServerField(String),
     #[error("{place} needs the field `{field}`")]
-    MissingField { place: &'static str, field: &'static str, example: &'static str },
+    MissingField {
+        place: &'static str,
+        field: &'static str,
+        example: &'static str,
+    },
     #[error("{field} must be {wanted}, this is {found}")]
-    WrongForm { field: String, wanted: Form, found: Form },
+    WrongForm {
+        field: String,
+        wanted: Form,
+        found: Form,
+    },
     #[error("{found:?} is not a {what}")]
-    NotOneOf { what: &'static str, found: String, meant: Option<&'static str>, known: Vec<&'static str> },
+    NotOneOf {
+        what: &'static str,
+        found: String,
+        meant: Option<&'static str>,
+        known: Vec<&'static str>,
+    },
     #[error("a self-hosted environment has no sandbox here: `config.type` must be `cloud`")]
     SelfHosted,
     #[error("`scope: account` is not offered")]
@@ -193,8 +249,14 @@ pub enum Cause {
     #[error("{0:?} is listed twice")]
     DuplicateRule(String),
     #[error("{count} {what}, more than {limit}")]
-    TooMany { what: &'static str, count: usize, limit: usize },
-    #[error("`{0}` opens nothing under `type: unrestricted`, which allows every public destination")]
+    TooMany {
+        what: &'static str,
+        count: usize,
+        limit: usize,
+    },
+    #[error(
+        "`{0}` opens nothing under `type: unrestricted`, which allows every public destination"
+    )]
     NeedsLimited(&'static str),
     #[error("a limited environment that declares packages must allow package managers")]
     PackagesNeedManagers,
@@ -217,7 +279,9 @@ impl Cause {
     /// A stable name, for scripts.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::TooLarge(_) | Self::TooDeep | Self::TooManyNodes | Self::TooMany { .. } => "too_much",
+            Self::TooLarge(_) | Self::TooDeep | Self::TooManyNodes | Self::TooMany { .. } => {
+                "too_much"
+            }
             Self::NothingThere => "empty",
             Self::Syntax(_) | Self::SeveralDocuments | Self::KeyNotText => "syntax",
             Self::Alias(_) | Self::Anchor(_) | Self::Tag | Self::MergeKey => "yaml_feature",
@@ -228,13 +292,18 @@ impl Cause {
             Self::NotOneOf { .. } | Self::SelfHosted | Self::AccountScope => "unknown_value",
             Self::Name(_) => "invalid_name",
             Self::LongDescription(_) => "invalid_description",
-            Self::TooManyMetadata(_) | Self::MetadataKeyLength(_) | Self::LongMetadataValue(_) => "invalid_metadata",
+            Self::TooManyMetadata(_) | Self::MetadataKeyLength(_) | Self::LongMetadataValue(_) => {
+                "invalid_metadata"
+            }
             Self::ReservedMetadata(_) => "reserved_metadata",
             Self::Host(_) => "invalid_host",
             Self::Cidr(_) => "invalid_cidr",
             Self::NeedsLimited(_) => "needs_limited",
             Self::PackagesNeedManagers => "packages_need_managers",
-            Self::EmptyPackage | Self::PackageOption(_) | Self::PackageCharacter(_) | Self::LongPackage(_) => "invalid_package",
+            Self::EmptyPackage
+            | Self::PackageOption(_)
+            | Self::PackageCharacter(_)
+            | Self::LongPackage(_) => "invalid_package",
             Self::AllowedAndDenied(_) => "allowed_and_denied",
             Self::HostWarning(_) => "shared_suffix",
         }

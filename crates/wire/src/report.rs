@@ -3,9 +3,10 @@
 use std::fmt;
 
 use bailiwick_model::limits::ENVIRONMENT_FILE_ERRORS;
-use miette::{Diagnostic, NamedSource, Severity, SourceCode};
+use miette::{Diagnostic, Severity, SourceCode};
 
 use crate::problem::Problem;
+use crate::source::ShownSource;
 
 /// Everything that is wrong with one environment file, in the order of the source.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub struct Position {
 
 #[derive(Debug)]
 struct Report {
-    source: NamedSource<String>,
+    source: ShownSource,
     problems: Vec<Problem>,
     /// Problems that were left out.
     more: usize,
@@ -38,16 +39,26 @@ impl Report {
         let more = problems.len().saturating_sub(ENVIRONMENT_FILE_ERRORS);
         problems.truncate(ENVIRONMENT_FILE_ERRORS);
         for problem in &mut problems {
-            problem.clip_to_lines(text);
+            problem.clip(text);
         }
-        let source = NamedSource::new(without_controls(source_name), without_controls(text));
-        Self { source, problems, more }
+        Self {
+            source: ShownSource::new(source_name, text),
+            problems,
+            more,
+        }
     }
 
     fn position(&self, problem: &Problem) -> Position {
-        let before = self.source.inner().get(..problem.span().start).unwrap_or_default();
+        let before = self
+            .source
+            .text
+            .get(..problem.span().start)
+            .unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Position { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+        Position {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
     }
 
     fn count(&self) -> usize {
@@ -64,15 +75,26 @@ macro_rules! diagnostic {
 
             /// Each problem with its place.
             pub fn problems(&self) -> impl Iterator<Item = (Position, &Problem)> {
-                self.0.problems.iter().map(|problem| (self.0.position(problem), problem))
+                self.0
+                    .problems
+                    .iter()
+                    .map(|problem| (self.0.position(problem), problem))
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let Report { source, problems, more } = &self.0;
-                let noun = if self.0.count() == 1 { $singular } else { $plural };
-                write!(f, "{} has {} {noun}", source.name(), self.0.count())?;
+                let Report {
+                    source,
+                    problems,
+                    more,
+                } = &self.0;
+                let noun = if self.0.count() == 1 {
+                    $singular
+                } else {
+                    $plural
+                };
+                write!(f, "{} has {} {noun}", source.name, self.0.count())?;
                 if *more > 0 {
                     write!(f, ", of which these are the first {}", problems.len())?;
                 }
@@ -92,7 +114,12 @@ macro_rules! diagnostic {
             }
 
             fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-                Some(Box::new(self.0.problems.iter().map(|problem| problem as &dyn Diagnostic)))
+                Some(Box::new(
+                    self.0
+                        .problems
+                        .iter()
+                        .map(|problem| problem as &dyn Diagnostic),
+                ))
             }
         }
     };
@@ -100,31 +127,3 @@ macro_rules! diagnostic {
 
 diagnostic!(EnvironmentFileErrors, Error, "problem", "problems");
 diagnostic!(EnvironmentFileWarnings, Warning, "warning", "warnings");
-
-/// The text as it may be shown: what a terminal obeys (escape sequences), and what reorders or hides text
-/// (bidirectional controls, invisible characters), is replaced by something visible of the same length in UTF-8, so
-/// that places in the source stay what they were.
-fn without_controls(text: &str) -> String {
-    let shown = |c| match c {
-        '\n' | '\t' => c,
-        // The end of a line from another system.
-        '\r' => ' ',
-        _ if is_harmless(c) => c,
-        _ => stand_in(c),
-    };
-    text.chars().map(shown).collect()
-}
-
-/// `char::escape_debug` knows which characters are printable; of the others it escapes quotes and the backslash.
-fn is_harmless(c: char) -> bool {
-    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
-}
-
-fn stand_in(c: char) -> char {
-    match c.len_utf8() {
-        1 => '?',
-        2 => '¿',
-        3 => char::REPLACEMENT_CHARACTER,
-        _ => '🛇',
-    }
-}

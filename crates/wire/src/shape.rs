@@ -5,7 +5,14 @@ use crate::problem::{Cause, Form, Problem};
 use crate::tree::{Located, Node, Value};
 
 /// What a server adds to an environment that it returns; people paste these.
-const SERVER_FIELDS: &[&str] = &["id", "type", "archived_at", "created_at", "updated_at", "state"];
+const SERVER_FIELDS: &[&str] = &[
+    "id",
+    "type",
+    "archived_at",
+    "created_at",
+    "updated_at",
+    "state",
+];
 
 /// How alike a field that does not exist must be to a known one, from 0 to 1, to be taken for a slip.
 const ALIKE: f64 = 0.8;
@@ -36,7 +43,10 @@ impl<'p> Reader<'p> {
         let Value::Map(entries) = node.value else {
             return self.wrong_form(place.to_owned(), Form::Map, &node);
         };
-        let mut fields = Fields { entries, known: Vec::new() };
+        let mut fields = Fields {
+            entries,
+            known: Vec::new(),
+        };
         let value = read(self, &mut fields);
         for (key, _) in fields.entries {
             self.unknown_field(place, key, &fields.known);
@@ -67,21 +77,25 @@ impl<'p> Reader<'p> {
     }
 
     pub(crate) fn text(&mut self, name: &'static str, node: Node) -> Option<String> {
-        match node.value {
-            Value::Text(text) => Some(text),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) | Value::Refused => {
-                self.wrong_form(format!("`{name}`"), Form::Text, &node)
-            }
-        }
+        let Value::Text(text) = node.value else {
+            return self.wrong_form(format!("`{name}`"), Form::Text, &node);
+        };
+        Some(text)
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "every reader has the same form"
+    )]
     pub(crate) fn boolean(&mut self, name: &'static str, node: Node) -> Option<bool> {
-        match node.value {
-            Value::Bool(value) => Some(value),
-            Value::Null | Value::Text(_) | Value::Number(_) | Value::List(_) | Value::Map(_) | Value::Refused => {
-                self.wrong_form(format!("`{name}`"), Form::Bool, &node)
-            }
-        }
+        let Located {
+            value: Value::Bool(value),
+            ..
+        } = node
+        else {
+            return self.wrong_form(format!("`{name}`"), Form::Bool, &node);
+        };
+        Some(value)
     }
 
     /// A list of texts. An entry that is none is reported and left out.
@@ -90,24 +104,37 @@ impl<'p> Reader<'p> {
             let Value::Text(text) = item.value else {
                 return reader.wrong_form(format!("an entry of `{name}`"), Form::Text, &item);
             };
-            Some(Located { value: text, span: item.span })
+            Some(Located {
+                value: text,
+                span: item.span,
+            })
         })
     }
 
     /// A list of port numbers. An entry that is none is reported and left out.
     pub(crate) fn ports(&mut self, name: &'static str, node: Node) -> Option<Vec<Located<u16>>> {
-        self.list(name, node, |reader, item| match &item.value {
-            Value::Number(digits) if digits.parse().is_ok_and(|port: u16| port > 0) => {
-                digits.parse().ok().map(|value| Located { value, span: item.span })
-            }
-            Value::Number(_) | Value::Null | Value::Bool(_) | Value::Text(_) | Value::List(_) | Value::Map(_) | Value::Refused => {
-                reader.wrong_form(format!("an entry of `{name}`"), Form::Port, &item)
-            }
+        self.list(name, node, |reader, item| {
+            let port = if let Value::Number(digits) = &item.value {
+                digits.parse().ok()
+            } else {
+                None
+            };
+            let Some(value) = port.filter(|port| *port > 0) else {
+                return reader.wrong_form(format!("an entry of `{name}`"), Form::Port, &item);
+            };
+            Some(Located {
+                value,
+                span: item.span,
+            })
         })
     }
 
     /// A map from text to text.
-    pub(crate) fn pairs(&mut self, name: &'static str, node: Node) -> Option<Vec<(Located<String>, Located<String>)>> {
+    pub(crate) fn pairs(
+        &mut self,
+        name: &'static str,
+        node: Node,
+    ) -> Option<Vec<(Located<String>, Located<String>)>> {
         let Value::Map(entries) = node.value else {
             return self.wrong_form(format!("`{name}`"), Form::Map, &node);
         };
@@ -130,12 +157,24 @@ impl<'p> Reader<'p> {
         let Value::List(items) = node.value else {
             return self.wrong_form(format!("`{name}`"), Form::List, &node);
         };
-        Some(items.into_iter().filter_map(|node| item(self, node)).collect())
+        Some(
+            items
+                .into_iter()
+                .filter_map(|node| item(self, node))
+                .collect(),
+        )
     }
 
     fn wrong_form<T>(&mut self, field: String, wanted: Form, node: &Node) -> Option<T> {
         if let Some(found) = Form::of(&node.value) {
-            self.problems.push(Problem::new(Cause::WrongForm { field, wanted, found }, node.span.clone()));
+            self.problems.push(Problem::new(
+                Cause::WrongForm {
+                    field,
+                    wanted,
+                    found,
+                },
+                node.span.clone(),
+            ));
         }
         None
     }
@@ -145,7 +184,12 @@ impl<'p> Reader<'p> {
         let cause = if SERVER_FIELDS.contains(&field.as_str()) {
             Cause::ServerField(field)
         } else {
-            Cause::UnknownField { place, meant: closest(&field, known), field, known: known.to_vec() }
+            Cause::UnknownField {
+                place,
+                meant: closest(&field, known),
+                field,
+                known: known.to_vec(),
+            }
         };
         self.problems.push(Problem::new(cause, key.span));
     }
@@ -156,6 +200,9 @@ pub(crate) fn closest(word: &str, known: &[&'static str]) -> Option<&'static str
     // A very long word is no slip, and comparing costs its length.
     let word = (word.len() <= 64).then(|| word.to_lowercase().replace('-', "_"))?;
     let likeness = |candidate: &str| strsim::jaro_winkler(&word, candidate);
-    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    let best = known
+        .iter()
+        .copied()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= ALIKE).then_some(best)
 }

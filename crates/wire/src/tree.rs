@@ -8,8 +8,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use bailiwick_model::limits::{ENVIRONMENT_FILE_BYTES, ENVIRONMENT_FILE_DEPTH, ENVIRONMENT_FILE_NODES};
-use granit_parser::{Event, Parser, ScalarStyle};
+use bailiwick_model::limits::{
+    ENVIRONMENT_FILE_BYTES, ENVIRONMENT_FILE_DEPTH, ENVIRONMENT_FILE_NODES,
+};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
 
 use crate::problem::{Cause, Problem};
 
@@ -50,7 +52,13 @@ pub(crate) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
     if text.len() > ENVIRONMENT_FILE_BYTES {
         return (None, vec![Problem::new(Cause::TooLarge(text.len()), 0..0)]);
     }
-    let mut builder = Builder { text, open: Vec::new(), root: None, nodes: 0, problems: Vec::new() };
+    let mut builder = Builder {
+        text,
+        open: Vec::new(),
+        root: None,
+        nodes: 0,
+        problems: Vec::new(),
+    };
     let options = granit_parser::options! { emit_unresolved_aliases: true, emit_anchor_events: true, disallow_directives: true };
     let mut documents = 0;
     for next in Parser::new_from_str_with_options(text, options) {
@@ -58,14 +66,22 @@ pub(crate) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
             Ok((event, span)) => (event, span.byte_range().unwrap_or(0..0)),
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
-                builder.problems.push(Problem::new(Cause::Syntax(error.info()), at..at));
+                let too_deep = matches!(error.kind(), ErrorKind::RecursionLimitExceeded);
+                let cause = if too_deep {
+                    Cause::TooDeep
+                } else {
+                    Cause::Syntax(error.info())
+                };
+                builder.problems.push(Problem::new(cause, at..at));
                 return (None, builder.problems);
             }
         };
         if matches!(event, Event::DocumentStart(..)) {
             documents += 1;
             if documents > 1 {
-                builder.problems.push(Problem::new(Cause::SeveralDocuments, span));
+                builder
+                    .problems
+                    .push(Problem::new(Cause::SeveralDocuments, span));
                 break;
             }
         } else if builder.take(event, span).is_err() {
@@ -73,7 +89,9 @@ pub(crate) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
         }
     }
     if builder.root.is_none() && builder.problems.is_empty() {
-        builder.problems.push(Problem::new(Cause::NothingThere, 0..0));
+        builder
+            .problems
+            .push(Problem::new(Cause::NothingThere, 0..0));
     }
     (builder.root, builder.problems)
 }
@@ -83,8 +101,16 @@ struct Exhausted;
 
 /// A list or map whose end has not been read yet.
 enum Open {
-    List { start: usize, items: Vec<Node> },
-    Map { start: usize, entries: Vec<(Located<String>, Node)>, seen: HashMap<String, Span>, key: Key },
+    List {
+        start: usize,
+        items: Vec<Node>,
+    },
+    Map {
+        start: usize,
+        entries: Vec<(Located<String>, Node)>,
+        seen: HashMap<String, Span>,
+        key: Key,
+    },
 }
 
 /// What the next value in a map belongs to.
@@ -114,33 +140,62 @@ impl Builder<'_> {
             }
             Event::SequenceStart(_, _, tag) => {
                 self.tagged(tag.is_some(), &span, Value::Null);
-                self.enter(Open::List { start: span.start, items: Vec::new() }, span)
+                self.enter(
+                    Open::List {
+                        start: span.start,
+                        items: Vec::new(),
+                    },
+                    span,
+                )
             }
             Event::MappingStart(_, _, tag) => {
                 self.tagged(tag.is_some(), &span, Value::Null);
                 let (entries, seen) = (Vec::new(), HashMap::new());
-                self.enter(Open::Map { start: span.start, entries, seen, key: Key::Expected }, span)
+                self.enter(
+                    Open::Map {
+                        start: span.start,
+                        entries,
+                        seen,
+                        key: Key::Expected,
+                    },
+                    span,
+                )
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List { start, items }) => {
-                    self.place(Located { value: Value::List(items), span: start..span.end })
-                }
-                Some(Open::Map { start, entries, .. }) => {
-                    self.place(Located { value: Value::Map(entries), span: start..span.end })
-                }
+                Some(Open::List { start, items }) => self.place(Located {
+                    value: Value::List(items),
+                    span: start..span.end,
+                }),
+                Some(Open::Map { start, entries, .. }) => self.place(Located {
+                    value: Value::Map(entries),
+                    span: start..span.end,
+                }),
                 None => Ok(()),
             },
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 let name = self.text.get(span.clone()).unwrap_or("*").to_owned();
-                self.problems.push(Problem::new(Cause::Alias(name), span.clone()));
-                self.place(Located { value: Value::Refused, span })
+                self.problems
+                    .push(Problem::new(Cause::Alias(name), span.clone()));
+                self.place(Located {
+                    value: Value::Refused,
+                    span,
+                })
             }
             Event::Anchor(_, name) => {
-                self.problems.push(Problem::new(Cause::Anchor(name.into_owned()), span));
+                self.problems
+                    .push(Problem::new(Cause::Anchor(name.into_owned()), span));
                 Ok(())
             }
-            // The enum is not ours and is open: the rest are starts and ends of stream and document.
-            _ => Ok(()),
+            Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(..)
+            | Event::DocumentEnd => Ok(()),
+            // The enum is not ours and is open. What nobody knows is not passed over.
+            _ => {
+                let cause = Cause::Syntax("an event that is not known".to_owned());
+                self.problems.push(Problem::new(cause, span));
+                Err(Exhausted)
+            }
         }
     }
 
@@ -165,13 +220,16 @@ impl Builder<'_> {
     fn place(&mut self, node: Node) -> Result<(), Exhausted> {
         self.nodes += 1;
         if self.nodes > ENVIRONMENT_FILE_NODES {
-            self.problems.push(Problem::new(Cause::TooManyNodes, node.span));
+            self.problems
+                .push(Problem::new(Cause::TooManyNodes, node.span));
             return Err(Exhausted);
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map { entries, seen, key, .. }) => match std::mem::replace(key, Key::Expected) {
+            Some(Open::Map {
+                entries, seen, key, ..
+            }) => match std::mem::replace(key, Key::Expected) {
                 Key::Expected => *key = accept_key(node, seen, &mut self.problems),
                 Key::Text(key) => entries.push((key, node)),
                 Key::Refused => {}
@@ -224,9 +282,15 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
 fn is_number(text: &str) -> bool {
     let unsigned = text.trim_start_matches(['-', '+']);
     let radix = |prefix, radix| {
-        text.strip_prefix(prefix).is_some_and(|digits: &str| !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix)))
+        text.strip_prefix(prefix).is_some_and(|digits: &str| {
+            !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix))
+        })
     };
-    let special = matches!(unsigned, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN");
-    let decimal = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text.parse::<f64>().is_ok();
+    let special = matches!(
+        unsigned,
+        ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN"
+    );
+    let decimal = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && text.parse::<f64>().is_ok();
     special || decimal || radix("0x", 16) || radix("0o", 8)
 }

@@ -34,29 +34,58 @@ impl TryFrom<Located<EnvironmentDraft>> for EnvironmentFile {
             Some(config) => configuration(config, &mut problems),
             None => Default::default(),
         };
-        let (warnings, errors) = problems.into_iter().partition::<Vec<_>, _>(Problem::is_warning);
+        let (warnings, errors) = problems
+            .into_iter()
+            .partition::<Vec<_>, _>(Problem::is_warning);
         match name {
-            Some(name) if errors.is_empty() => Ok(Self { name, description, policy, packages, metadata, warnings }),
+            Some(name) if errors.is_empty() => Ok(Self {
+                name,
+                description,
+                policy,
+                packages,
+                metadata,
+                warnings,
+            }),
             Some(_) | None => Err(errors.into_iter().chain(warnings).collect()),
         }
     }
 }
 
 /// Reports a word that is not one of `known`.
-pub(crate) fn only(word: &Located<String>, what: &'static str, known: &[&'static str], problems: &mut Vec<Problem>) {
+pub(crate) fn only(
+    word: &Located<String>,
+    what: &'static str,
+    known: &[&'static str],
+    problems: &mut Vec<Problem>,
+) {
     if !known.contains(&word.value.as_str()) {
         let (found, meant) = (word.value.clone(), closest(&word.value, known));
-        problems.push(Problem::new(Cause::NotOneOf { what, found, meant, known: known.to_vec() }, word.span.clone()));
+        problems.push(Problem::new(
+            Cause::NotOneOf {
+                what,
+                found,
+                meant,
+                known: known.to_vec(),
+            },
+            word.span.clone(),
+        ));
     }
 }
 
 fn name(field: Field<String>, whole: Span, problems: &mut Vec<Problem>) -> Option<EnvironmentName> {
     if field.is_missing() {
-        let cause = Cause::MissingField { place: "an environment", field: "name", example: "name: NAME" };
+        let cause = Cause::MissingField {
+            place: "an environment",
+            field: "name",
+            example: "name: NAME",
+        };
         problems.push(Problem::new(cause, whole.start..whole.start));
     }
     let text = field.set()?;
-    text.value.parse().map_err(|error| problems.push(Problem::new(Cause::Name(error), text.span))).ok()
+    text.value
+        .parse()
+        .map_err(|error| problems.push(Problem::new(Cause::Name(error), text.span)))
+        .ok()
 }
 
 fn scope_is_organization(scope: &Located<String>, problems: &mut Vec<Problem>) {
@@ -76,19 +105,33 @@ fn description(field: Field<String>, problems: &mut Vec<Problem>) -> Option<Stri
     Some(text.value)
 }
 
-fn configuration(config: Located<ConfigDraft>, problems: &mut Vec<Problem>) -> (Option<EgressPolicy>, Packages) {
-    let Located { value: config, span } = config;
+fn configuration(
+    config: Located<ConfigDraft>,
+    problems: &mut Vec<Problem>,
+) -> (Option<EgressPolicy>, Packages) {
+    let Located {
+        value: config,
+        span,
+    } = config;
     match config.kind {
         Field::Absent | Field::Null => {
-            let cause = Cause::MissingField { place: "`config`", field: "type", example: "type: cloud" };
+            let cause = Cause::MissingField {
+                place: "`config`",
+                field: "type",
+                example: "type: cloud",
+            };
             problems.push(Problem::new(cause, span.start..span.start));
         }
-        Field::Set(kind) if kind.value == "self_hosted" => problems.push(Problem::new(Cause::SelfHosted, kind.span)),
+        Field::Set(kind) if kind.value == "self_hosted" => {
+            problems.push(Problem::new(Cause::SelfHosted, kind.span));
+        }
         Field::Set(kind) => only(&kind, "type of environment", &["cloud"], problems),
         Field::Refused => {}
     }
     let networking = config.networking.set();
-    let may_fetch = networking.as_ref().is_none_or(|networking| networking::packages_may_be_fetched(&networking.value));
+    let may_fetch = networking
+        .as_ref()
+        .is_none_or(|networking| networking::packages_may_be_fetched(&networking.value));
     let packages = match config.packages.set() {
         Some(draft) => {
             let span = draft.span.clone();
@@ -100,26 +143,53 @@ fn configuration(config: Located<ConfigDraft>, problems: &mut Vec<Problem>) -> (
         }
         None => Packages::default(),
     };
-    (networking.and_then(|networking| networking::validate(networking, problems)), packages)
+    (
+        networking.and_then(|networking| networking::validate(networking, problems)),
+        packages,
+    )
 }
 
-fn metadata(field: Field<Vec<(Located<String>, Located<String>)>>, problems: &mut Vec<Problem>) -> BTreeMap<String, String> {
-    let Some(pairs) = field.set() else { return BTreeMap::new() };
+fn metadata(
+    field: Field<Vec<(Located<String>, Located<String>)>>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, String> {
+    let Some(pairs) = field.set() else {
+        return BTreeMap::new();
+    };
     if pairs.value.len() > limits::METADATA_PAIRS {
-        problems.push(Problem::new(Cause::TooManyMetadata(pairs.value.len()), pairs.span));
+        problems.push(Problem::new(
+            Cause::TooManyMetadata(pairs.value.len()),
+            pairs.span,
+        ));
         return BTreeMap::new();
     }
     for (key, value) in &pairs.value {
         let (key_chars, value_chars) = (key.value.chars().count(), value.value.chars().count());
         if !(1..=limits::METADATA_KEY_CHARS).contains(&key_chars) {
-            problems.push(Problem::new(Cause::MetadataKeyLength(key_chars), key.span.clone()));
+            problems.push(Problem::new(
+                Cause::MetadataKeyLength(key_chars),
+                key.span.clone(),
+            ));
         }
-        if let Some(prefix) = RESERVED_METADATA.iter().find(|prefix| key.value.starts_with(*prefix)) {
-            problems.push(Problem::new(Cause::ReservedMetadata(prefix), key.span.clone()));
+        if let Some(prefix) = RESERVED_METADATA
+            .iter()
+            .find(|prefix| key.value.starts_with(*prefix))
+        {
+            problems.push(Problem::new(
+                Cause::ReservedMetadata(prefix),
+                key.span.clone(),
+            ));
         }
         if value_chars > limits::METADATA_VALUE_CHARS {
-            problems.push(Problem::new(Cause::LongMetadataValue(value_chars), value.span.clone()));
+            problems.push(Problem::new(
+                Cause::LongMetadataValue(value_chars),
+                value.span.clone(),
+            ));
         }
     }
-    pairs.value.into_iter().map(|(key, value)| (key.value, value.value)).collect()
+    pairs
+        .value
+        .into_iter()
+        .map(|(key, value)| (key.value, value.value))
+        .collect()
 }
