@@ -1,1 +1,27 @@
-//! Placeholder, replaced while the crate is written.
+//! The kernel side of a sandbox: namespaces, mounts, control groups, system call filter, and the process 1 that holds them.
+//!
+//! [`Plan`] says what a sandbox will be; [`launch`] makes it so. The only `unsafe` code of the project is here. What this crate must never
+//! do: start a program before the plan is in force, leave out a step because the kernel lacks it, or follow a symbolic link that
+//! somebody inside may have made.
+
+pub mod capabilities;
+pub mod cgroup;
+mod channel;
+mod confine;
+mod idmap;
+mod init;
+mod launch;
+mod mounts;
+pub mod network;
+pub mod plan;
+mod protocol;
+mod running;
+pub mod seccomp;
+mod sys;
+
+pub use idmap::IdMapError;
+pub use launch::{LaunchError, Launched, launch};
+pub use mounts::MountError;
+pub use plan::Plan;
+pub use protocol::{Audience, ExitStatus, LaunchFailure, LaunchStep, TerminalStreams};
+pub use running::{Event, Sandbox};

@@ -1,0 +1,221 @@
+//! The state directory: which sandboxes run, how to reach them, and what to remove if their holder died.
+//!
+//! ```text
+//! STATE/sandboxes/ID/record.json   what the sandbox is and what it made outside itself
+//!                    lock          held (flock) as long as the holder lives
+//!                    control.sock  for `exec`, `kill`
+//! STATE/uids/N                     held as long as a sandbox uses the N-th range of host ids
+//! STATE/work/HASH                  held, shared, by every sandbox that has the work directory
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use bailiwick_model::{EnvironmentName, SandboxId};
+use bailiwick_sandbox::cgroup::{self, CgroupPlan};
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+use crate::placeholder::Placeholders;
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It or something in it cannot be made, read or written.
+    #[error("cannot {action} {}: {error}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        error: io::Error,
+    },
+    /// Somebody else owns it, or may write in it.
+    #[error("{} belongs to uid {owner} or others may write in it; Bailiwick keeps its state only where nobody else can", path.display())]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+}
+
+/// The state directory of one user of one machine.
+#[derive(Debug, Clone)]
+pub struct StateDirectory(PathBuf);
+
+/// What is known of a sandbox from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its id.
+    pub id: SandboxId,
+    /// Its environment, where that has a name.
+    pub environment: Option<EnvironmentName>,
+    /// The process that holds it.
+    pub holder: u32,
+    /// When it was started, in seconds since 1970.
+    pub started_at: i64,
+    /// The command, for people.
+    pub command: String,
+    /// The work directory on the host.
+    pub workspace: Option<PathBuf>,
+    /// The control groups to remove.
+    pub cgroup: Option<CgroupPlan>,
+    /// What stands in the work directory for it.
+    pub placeholders: Option<Placeholders>,
+}
+
+/// The entry of a running sandbox; removed when it is dropped.
+#[derive(Debug)]
+pub struct Entry {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl StateDirectory {
+    /// Opens it, making it if it is not there, and checks that nobody else can write in it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StateError`].
+    pub fn open(path: PathBuf) -> Result<Self, StateError> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(io_error("make", &path))?;
+        let metadata = fs::symlink_metadata(&path).map_err(io_error("read", &path))?;
+        let ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0 && metadata.is_dir();
+        if !ours {
+            return Err(StateError::NotOurs { path, owner: metadata.uid() });
+        }
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Enters a sandbox that is about to start.
+    ///
+    /// # Errors
+    ///
+    /// See [`StateError`].
+    pub fn enter(&self, record: &Record) -> Result<Entry, StateError> {
+        let directory = self.0.join("sandboxes").join(record.id.as_str());
+        make_directory(&directory)?;
+        let lock = lock_file(&directory.join("lock"), FlockOperation::NonBlockingLockExclusive)?
+            .ok_or_else(|| io_error("lock", &directory)(io::ErrorKind::WouldBlock.into()))?;
+        // Written before anything that it names is made: what a crash leaves behind is always on record.
+        let file = directory.join("record.json");
+        let text = serde_json::to_vec(record).map_err(|e| io_error("write", &file)(e.into()))?;
+        fs::write(&file, text).map_err(io_error("write", &file))?;
+        Ok(Entry { directory, _lock: lock })
+    }
+
+    /// The sandboxes that run, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`StateError`]; an entry that cannot be read is left out.
+    pub fn running(&self) -> Result<Vec<Record>, StateError> {
+        let mut records: Vec<_> = self.entries()?.into_iter().filter(|(directory, _)| is_held(directory)).map(|(_, r)| r).collect();
+        records.sort_by(|a, b| (a.started_at, &a.id).cmp(&(b.started_at, &b.id)));
+        Ok(records)
+    }
+
+    /// Where the control socket of a sandbox is.
+    pub fn control_socket(&self, id: &SandboxId) -> PathBuf {
+        self.0.join("sandboxes").join(id.as_str()).join("control.sock")
+    }
+
+    /// Removes what sandboxes left behind whose holder died. Their processes are gone: they die with the holder.
+    ///
+    /// # Errors
+    ///
+    /// See [`StateError`].
+    pub fn clean_up(&self) -> Result<(), StateError> {
+        for (directory, record) in self.entries()? {
+            let Some(_lock) = lock_file(&directory.join("lock"), FlockOperation::NonBlockingLockExclusive)? else { continue };
+            if let Some(plan) = &record.cgroup {
+                cgroup::remove(plan);
+            }
+            if let Some(placeholders) = &record.placeholders {
+                placeholders.remove_unless_used(self)?;
+            }
+            fs::remove_dir_all(&directory).map_err(io_error("remove", &directory))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lock of a numbered range of host ids; `None` if another sandbox has it.
+    pub(crate) fn lock_uids(&self, number: u32) -> Result<Option<File>, StateError> {
+        let directory = self.0.join("uids");
+        make_directory(&directory)?;
+        lock_file(&directory.join(number.to_string()), FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Takes a lock on a work directory's entry; `None` if it cannot be had now.
+    pub(crate) fn lock_work(&self, name: &str, operation: FlockOperation) -> Result<Option<File>, StateError> {
+        let directory = self.0.join("work");
+        make_directory(&directory)?;
+        lock_file(&directory.join(name), operation)
+    }
+
+    fn entries(&self) -> Result<Vec<(PathBuf, Record)>, StateError> {
+        let directory = self.0.join("sandboxes");
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(io_error("read", &directory))?,
+        };
+        let record = |entry: fs::DirEntry| {
+            let directory = entry.path();
+            let text = fs::read(directory.join("record.json")).ok()?;
+            Some((directory, serde_json::from_slice(&text).ok()?))
+        };
+        Ok(entries.filter_map(Result::ok).filter_map(record).collect())
+    }
+}
+
+impl Entry {
+    /// Where the control socket goes.
+    pub fn control_socket(&self) -> PathBuf {
+        self.directory.join("control.sock")
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next start's clean-up.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn is_held(directory: &Path) -> bool {
+    matches!(lock_file(&directory.join("lock"), FlockOperation::NonBlockingLockShared), Ok(None))
+}
+
+/// Opens and locks a file; `None` if somebody else holds it.
+fn lock_file(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(io_error("open", path))?;
+    match rustix::fs::flock(&file, operation) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(io_error("lock", path)(errno.into())),
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StateError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |error| StateError::Io { action, path, error }
+}

@@ -1,0 +1,111 @@
+//! Compiles the commented seccomp lists of `data/seccomp` to BPF, so that nothing is parsed or compiled when a sandbox starts.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use seccompiler::TargetArch;
+use serde_json::{Value, json};
+
+/// List, the constant it becomes, what a listed call gets, and what every other call gets.
+fn lists() -> [(&'static str, &'static str, Value, Value); 4] {
+    [
+        ("allow", "ALLOW", json!("allow"), json!({"errno": 38})),
+        ("eperm", "EPERM", json!({"errno": 1}), json!("allow")),
+        ("enosys", "ENOSYS", json!({"errno": 38}), json!("allow")),
+        (
+            "eafnosupport",
+            "EAFNOSUPPORT",
+            json!({"errno": 97}),
+            json!("allow"),
+        ),
+    ]
+}
+
+fn main() {
+    let architecture = std::env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
+    let target = TargetArch::try_from(architecture.as_str())
+        .expect("seccomp is supported on this architecture");
+    let mut source = String::new();
+    for (list, constant, listed, other) in lists() {
+        let path = Path::new("data/seccomp").join(list).with_extension("txt");
+        println!("cargo::rerun-if-changed={}", path.display());
+        let text = std::fs::read_to_string(&path).expect("the list is part of the crate");
+        let filter = json!({list: {"match_action": listed, "mismatch_action": other, "filter": rules(&text, &architecture)}});
+        let mut programs = seccompiler::compile_from_json(filter.to_string().as_bytes(), target)
+            .expect("a valid filter");
+        let program = programs
+            .remove(list)
+            .expect("the one filter of the document");
+        writeln!(
+            source,
+            "pub(super) static {constant}: &[libc::sock_filter] = &["
+        )
+        .expect("writing to a string");
+        for i in program {
+            writeln!(
+                source,
+                "    libc::sock_filter {{ code: {}, jt: {}, jf: {}, k: {} }},",
+                i.code, i.jt, i.jf, i.k
+            )
+            .expect("writing to a string");
+        }
+        source.push_str("];\n");
+    }
+    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
+    std::fs::write(out.join("seccomp.rs"), source).expect("the output directory is writable");
+}
+
+/// The lines of a list as seccompiler's JSON rules.
+fn rules(text: &str, architecture: &str) -> Vec<Value> {
+    let lines = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+        .filter(|line| !line.is_empty());
+    let mut rules = Vec::new();
+    for line in lines {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (name, only) = words[0].split_once('@').unwrap_or((words[0], architecture));
+        if only != architecture {
+            continue;
+        }
+        let conditions: Vec<_> = words[1..]
+            .chunks(3)
+            .map(|words| condition(words, line))
+            .collect();
+        rules.push(if conditions.is_empty() {
+            json!({"syscall": name})
+        } else {
+            json!({"syscall": name, "args": conditions})
+        });
+    }
+    rules
+}
+
+fn condition(words: &[&str], line: &str) -> Value {
+    let [argument, operator, value] = words else {
+        panic!("`{line}`: a condition is `argN has|is|isnt NUMBER`")
+    };
+    let index: u8 = argument
+        .strip_prefix("arg")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or_else(|| panic!("`{line}`: {argument}"));
+    let value = parse_number(value).unwrap_or_else(|| panic!("`{line}`: {value} is no number"));
+    let operator = match *operator {
+        "has" => json!({"masked_eq": value}),
+        "is" => json!("eq"),
+        "isnt" => json!("ne"),
+        other => panic!("`{line}`: {other}"),
+    };
+    // The arguments that are looked at are ints, modes and flags: the kernel reads their low half only.
+    json!({"index": index, "type": "dword", "op": operator, "val": value})
+}
+
+fn parse_number(text: &str) -> Option<u64> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        u64::from_str_radix(digits, 16).ok()
+    } else if let Some(digits) = text.strip_prefix("0o") {
+        u64::from_str_radix(digits, 8).ok()
+    } else {
+        text.parse().ok()
+    }
+}

@@ -1,0 +1,130 @@
+//! Writing the id maps of a user namespace, and user namespaces that exist only for the maps of an idmapped mount.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions};
+
+use crate::plan::{IdMap, MapWriter};
+use crate::sys::{self, Cloned};
+
+/// Why ids could not be mapped.
+#[derive(Debug, thiserror::Error)]
+pub enum IdMapError {
+    /// The kernel refused a map.
+    #[error("cannot write {}: {error}", path.display())]
+    Write {
+        /// The map.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// `newuidmap` or `newgidmap` could not be run or refused.
+    #[error("{program} failed: {detail}")]
+    Helper {
+        /// Which.
+        program: &'static str,
+        /// What it said.
+        detail: String,
+    },
+    /// The namespace for an idmapped mount could not be made.
+    #[error("cannot make a user namespace for an idmapped mount: {0}")]
+    Namespace(Errno),
+}
+
+/// Writes both maps of the namespace that `process` is the first member of.
+pub(crate) fn write(
+    process: Pid,
+    writer: MapWriter,
+    uids: &[IdMap],
+    gids: &[IdMap],
+) -> Result<(), IdMapError> {
+    match writer {
+        MapWriter::Root => {
+            write_file(process, "uid_map", &lines(uids))?;
+            write_file(process, "gid_map", &lines(gids))
+        }
+        MapWriter::Caller => {
+            // A process that may drop its groups could get around a group's denial (CVE-2014-8989); without this the kernel refuses the map.
+            write_file(process, "setgroups", "deny")?;
+            write_file(process, "uid_map", &lines(uids))?;
+            write_file(process, "gid_map", &lines(gids))
+        }
+        MapWriter::NewIdMap => {
+            run_helper("newuidmap", process, uids)?;
+            run_helper("newgidmap", process, gids)
+        }
+    }
+}
+
+fn lines(maps: &[IdMap]) -> String {
+    maps.iter().fold(String::new(), |mut text, map| {
+        let _ = writeln!(text, "{} {} {}", map.inside, map.outside, map.count);
+        text
+    })
+}
+
+fn write_file(process: Pid, file: &str, content: &str) -> Result<(), IdMapError> {
+    let path = PathBuf::from(format!("/proc/{}/{file}", process.as_raw_nonzero()));
+    fs::write(&path, content).map_err(|error| IdMapError::Write { path, error })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this crate is the one that starts programs"
+)]
+fn run_helper(program: &'static str, process: Pid, maps: &[IdMap]) -> Result<(), IdMapError> {
+    let failed = |detail: String| IdMapError::Helper { program, detail };
+    let numbers = maps
+        .iter()
+        .flat_map(|map| [map.inside, map.outside, map.count])
+        .map(|n| n.to_string());
+    let output = std::process::Command::new(program)
+        .arg(process.as_raw_nonzero().to_string())
+        .args(numbers)
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
+    }
+}
+
+/// A user namespace with the given maps and no process in it, as an idmapped mount needs (mount_setattr(2)). Needs root.
+pub(crate) fn namespace(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd, IdMapError> {
+    // SAFETY: the launcher has one thread (it checks before it comes here).
+    match unsafe { sys::clone3(libc::CLONE_NEWUSER, None) }.map_err(IdMapError::Namespace)? {
+        Cloned::Child => loop {
+            // Waits to be killed; it is there for the namespace alone.
+            let _ = rustix::process::set_parent_process_death_signal(Some(
+                rustix::process::Signal::KILL,
+            ));
+            let _ = rustix::thread::nanosleep(&rustix::fs::Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            });
+        },
+        Cloned::Parent { child, pidfd } => {
+            let mapped =
+                write(child, MapWriter::Root, uids, gids).and_then(|()| user_namespace_of(child));
+            let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+            let _ = rustix::process::waitpid(Some(child), WaitOptions::empty());
+            mapped
+        }
+    }
+}
+
+/// The user namespace of a process.
+pub(crate) fn user_namespace_of(process: Pid) -> Result<OwnedFd, IdMapError> {
+    let path = format!("/proc/{}/ns/user", process.as_raw_nonzero());
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(IdMapError::Namespace)
+}

@@ -1,0 +1,204 @@
+//! From a plan to a running sandbox: the launcher's side.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use crate::cgroup::{Cgroup, CgroupError};
+use crate::channel::Channel;
+use crate::idmap::{self, IdMapError};
+use crate::init;
+use crate::mounts::{IdmapNamespaces, MountError, Sources};
+use crate::network::NetworkSockets;
+use crate::plan::{IdMap, MapWriter, MountStep, Ownership, Plan};
+use crate::protocol::{LaunchFailure, Report, Request};
+use crate::running::Sandbox;
+use crate::sys::{self, Cloned};
+
+/// The namespaces of every sandbox.
+const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// A sandbox that is built and confined, and in which nothing runs yet.
+#[derive(Debug)]
+pub struct Launched {
+    /// The sandbox.
+    pub sandbox: Sandbox,
+    /// The sockets of its network namespace: until somebody serves them, nothing inside gets an answer.
+    pub network: NetworkSockets,
+}
+
+/// Why a sandbox was not launched. Nothing of it is left then.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The process has more than one thread, so that it cannot be copied.
+    #[error("a sandbox can only be launched from a process with one thread; this one has {0}")]
+    Threads(usize),
+    /// The control groups could not be made.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// The kernel refused the namespaces.
+    #[error(
+        "the kernel refused to make the namespaces of a sandbox: {errno}; `bailiwick doctor` says what is missing"
+    )]
+    Namespaces {
+        /// Its answer.
+        errno: Errno,
+    },
+    /// The id maps could not be written.
+    #[error(transparent)]
+    IdMap(#[from] IdMapError),
+    /// A tree of the host could not be opened.
+    #[error("{0}; `bailiwick doctor` says what the kernel lacks")]
+    Source(#[from] MountError),
+    /// A step inside failed.
+    #[error("{0}; `bailiwick doctor` says what the kernel lacks")]
+    Inside(#[from] LaunchFailure),
+    /// The init ended without a word.
+    #[error("the first process of the sandbox ended before it was ready")]
+    Silent,
+    /// The socket pair failed.
+    #[error("cannot talk to the sandbox: {0}")]
+    Channel(#[from] std::io::Error),
+}
+
+/// Launches a sandbox.
+///
+/// # Errors
+///
+/// See [`LaunchError`]; what was begun is undone.
+pub fn launch(plan: &Plan) -> Result<Launched, LaunchError> {
+    let threads = sys::thread_count()?;
+    if threads != 1 {
+        return Err(LaunchError::Threads(threads));
+    }
+    let cgroup = plan.cgroup.as_ref().map(Cgroup::create).transpose()?;
+    let (ours, theirs) = Channel::pair()?;
+    let birthplace = cgroup
+        .as_ref()
+        .and_then(Cgroup::birthplace)
+        .map(AsFd::as_fd);
+    // SAFETY: the process has one thread, as was just counted.
+    let cloned = unsafe { sys::clone3(NAMESPACES, birthplace) };
+    match cloned.map_err(|errno| LaunchError::Namespaces { errno })? {
+        Cloned::Child => {
+            drop(ours);
+            init::run(plan, &theirs)
+        }
+        Cloned::Parent { child, pidfd } => {
+            drop(theirs);
+            // From here on an early return drops the sandbox, which closes the channel and so ends the init.
+            let sandbox = Sandbox::new(child, pidfd, ours, cgroup);
+            let network = bring_up(plan, &sandbox, child)?;
+            Ok(Launched { sandbox, network })
+        }
+    }
+}
+
+/// The launcher's part while the init builds: maps and mounts out, sockets and the good news in.
+fn bring_up(plan: &Plan, sandbox: &Sandbox, child: Pid) -> Result<NetworkSockets, LaunchError> {
+    idmap::write(
+        child,
+        plan.identity.writer,
+        &plan.identity.uid_map,
+        &plan.identity.gid_map,
+    )?;
+    if let Some(cgroup) = sandbox.cgroup() {
+        cgroup.attach(child)?;
+    }
+    let sources = match plan.identity.writer {
+        MapWriter::Root => Some(open_sources(plan, child)?),
+        MapWriter::Caller | MapWriter::NewIdMap => None,
+    };
+    let descriptors: Vec<BorrowedFd<'_>> = sources
+        .iter()
+        .flat_map(|sources| sources.0.iter().map(AsFd::as_fd))
+        .collect();
+    sandbox.channel().send(
+        &Request::Proceed {
+            sources_attached: sources.is_some(),
+        },
+        &descriptors,
+    )?;
+
+    let network = match expect(sandbox.channel())? {
+        (Report::Network, descriptors) => {
+            NetworkSockets::from_descriptors(descriptors).ok_or(LaunchError::Silent)?
+        }
+        _ => return Err(LaunchError::Silent),
+    };
+    match expect(sandbox.channel())? {
+        (Report::Ready, _) => Ok(network),
+        _ => Err(LaunchError::Silent),
+    }
+}
+
+fn expect(channel: &Channel) -> Result<(Report, Vec<OwnedFd>), LaunchError> {
+    let message = channel.receive::<Report>()?.ok_or(LaunchError::Silent)?;
+    if let Report::Failed(failure) = message.body {
+        Err(failure.into())
+    } else {
+        Ok((message.body, message.descriptors))
+    }
+}
+
+/// Opens the host's trees with the launcher's rights, idmapped as the plan has it.
+fn open_sources(plan: &Plan, child: Pid) -> Result<Sources, LaunchError> {
+    let base = idmap::user_namespace_of(child)?;
+    let owner = owner_maps(plan)
+        .map(|(uids, gids)| idmap::namespace(&[uids], &[gids]))
+        .transpose()?;
+    let namespaces = IdmapNamespaces {
+        base: base.as_fd(),
+        owner: owner.as_ref().map(AsFd::as_fd),
+    };
+    Ok(Sources::open(&plan.mounts, Some(&namespaces))?)
+}
+
+/// The maps that show the one owner on disk as the user inside; `None` if no step asks for it.
+fn owner_maps(plan: &Plan) -> Option<(IdMap, IdMap)> {
+    let identity = &plan.identity;
+    plan.mounts.iter().find_map(|step| match step {
+        MountStep::Bind {
+            ownership: Ownership::Owner { uid, gid },
+            ..
+        } => {
+            let uids = IdMap {
+                inside: *uid,
+                outside: translate(&identity.uid_map, identity.uid)?,
+                count: 1,
+            };
+            let gids = IdMap {
+                inside: *gid,
+                outside: translate(&identity.gid_map, identity.gid)?,
+                count: 1,
+            };
+            Some((uids, gids))
+        }
+        MountStep::Bind { .. }
+        | MountStep::Directory { .. }
+        | MountStep::File { .. }
+        | MountStep::Symlink { .. }
+        | MountStep::Private { .. }
+        | MountStep::Overlay { .. }
+        | MountStep::Device { .. }
+        | MountStep::Proc
+        | MountStep::DevPts
+        | MountStep::ReadOnly { .. }
+        | MountStep::Mask { .. } => None,
+    })
+}
+
+/// The host's id of an id inside.
+fn translate(maps: &[IdMap], inside: u32) -> Option<u32> {
+    maps.iter().find_map(|map| {
+        let offset = inside.checked_sub(map.inside)?;
+        (offset < map.count).then(|| map.outside + offset)
+    })
+}

@@ -1,0 +1,409 @@
+//! The rules as a value: printed as text here, sent to the kernel by [`super::nftables`].
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::{NetworkPlan, Rate};
+
+/// The one table.
+pub(super) const TABLE: &str = "bailiwick";
+
+/// The chains of the table.
+#[derive(Debug)]
+pub(super) struct Ruleset {
+    pub(super) chains: Vec<Chain>,
+}
+
+/// A chain that hangs on a hook of the family `inet`.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) name: &'static str,
+    pub(super) kind: ChainKind,
+    pub(super) hook: Hook,
+    pub(super) priority: Priority,
+    pub(super) policy: Policy,
+    pub(super) rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChainKind {
+    Filter,
+    Nat,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Hook {
+    Input,
+    Output,
+}
+
+/// Where a chain stands among others of its hook (enum nf_ip_hook_priorities); conntrack is at -200.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Priority {
+    /// -300, before conntrack.
+    Raw,
+    /// -100.
+    DestinationNat,
+    /// 0.
+    Filter,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Policy {
+    Accept,
+    Drop,
+}
+
+/// Conditions, all of which must hold, and what then happens.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) when: Vec<Condition>,
+    pub(super) then: Vec<Action>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Condition {
+    /// 127.0.0.0/8.
+    ToLoopbackV4,
+    /// Exactly this address.
+    To(IpAddr),
+    Transport(Transport),
+    SourcePort(Transport, u16),
+    DestinationPort(Transport, u16),
+    /// The flow was redirected by this table; nothing else in the namespace does NAT.
+    Redirected,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Transport {
+    Tcp,
+    Udp,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Action {
+    Accept,
+    Drop,
+    Untrack,
+    RedirectTo(u16),
+    /// The rest of the rule applies as long as the rate is kept.
+    Within(Rate),
+    /// The rest of the rule applies to what is above the rate.
+    Above(Rate),
+    Log {
+        group: u16,
+        bytes: u32,
+    },
+    Reject(Rejection),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rejection {
+    TcpReset,
+    PortUnreachable,
+    AdministrativelyProhibited,
+}
+
+impl Ruleset {
+    /// The rules of `plan`.
+    pub(super) fn of(plan: &NetworkPlan) -> Self {
+        Self {
+            chains: vec![outbound(plan), redirected(plan), inbound(plan)],
+        }
+    }
+}
+
+/// Only what will be redirected, and the answers to it, is tracked; datagrams that will be refused are told.
+///
+/// They are told here and not where they are refused, because the kernel discards multicast on its way.
+fn outbound(plan: &NetworkPlan) -> Chain {
+    use Transport::{Tcp, Udp};
+    let mut rules = vec![
+        rule(
+            [Condition::SourcePort(Tcp, plan.relay_port)],
+            [Action::Accept],
+        ),
+        rule(
+            [Condition::SourcePort(Tcp, plan.dns_port)],
+            [Action::Accept],
+        ),
+        rule(
+            [Condition::SourcePort(Udp, plan.dns_port)],
+            [Action::Accept],
+        ),
+    ];
+    rules.extend(to_self(plan).map(|to| rule([to], [Action::Untrack])));
+    let log = Action::Log {
+        group: plan.log_group,
+        bytes: plan.log_bytes,
+    };
+    rules.extend([
+        rule([Condition::Transport(Tcp)], [Action::Accept]),
+        rule(
+            [Condition::DestinationPort(Udp, 53)],
+            [Action::Above(plan.dns_rate), Action::Drop],
+        ),
+        rule([Condition::DestinationPort(Udp, 53)], [Action::Accept]),
+        rule(
+            [Condition::Transport(Udp)],
+            [Action::Within(plan.log_rate), log],
+        ),
+        rule([], [Action::Untrack]),
+    ]);
+    Chain {
+        name: "outbound",
+        kind: ChainKind::Filter,
+        hook: Hook::Output,
+        priority: Priority::Raw,
+        policy: Policy::Accept,
+        rules,
+    }
+}
+
+/// The first packet of each tracked flow comes by here.
+fn redirected(plan: &NetworkPlan) -> Chain {
+    use Transport::{Tcp, Udp};
+    let mut rules: Vec<_> = to_self(plan)
+        .map(|to| rule([to], [Action::Accept]))
+        .collect();
+    rules.extend([
+        rule(
+            [Condition::DestinationPort(Tcp, 53)],
+            [Action::RedirectTo(plan.dns_port)],
+        ),
+        rule(
+            [Condition::DestinationPort(Udp, 53)],
+            [Action::RedirectTo(plan.dns_port)],
+        ),
+        rule(
+            [Condition::Transport(Tcp)],
+            [Action::RedirectTo(plan.relay_port)],
+        ),
+    ]);
+    Chain {
+        name: "redirected",
+        kind: ChainKind::Nat,
+        hook: Hook::Output,
+        priority: Priority::DestinationNat,
+        policy: Policy::Accept,
+        rules,
+    }
+}
+
+/// Every packet of the namespace arrives here: redirected ones, those for loopback, and what must be refused.
+fn inbound(plan: &NetworkPlan) -> Chain {
+    use Transport::{Tcp, Udp};
+    let mut rules = vec![rule([Condition::Redirected], [Action::Accept])];
+    // The listeners are for redirected flows alone: a connection to them has no original destination.
+    for port in [plan.relay_port, plan.dns_port] {
+        rules.push(rule(
+            [Condition::DestinationPort(Tcp, port)],
+            [Action::Reject(Rejection::TcpReset)],
+        ));
+    }
+    for address in [
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        IpAddr::from(Ipv6Addr::LOCALHOST),
+    ] {
+        let direct = [
+            Condition::To(address),
+            Condition::DestinationPort(Udp, plan.dns_port),
+        ];
+        rules.push(rule(direct, [Action::Reject(Rejection::PortUnreachable)]));
+    }
+    rules.extend(to_self(plan).map(|to| rule([to], [Action::Accept])));
+    rules.extend([
+        rule(
+            [Condition::Transport(Udp)],
+            [Action::Reject(Rejection::PortUnreachable)],
+        ),
+        rule([], [Action::Reject(Rejection::AdministrativelyProhibited)]),
+    ]);
+    Chain {
+        name: "inbound",
+        kind: ChainKind::Filter,
+        hook: Hook::Input,
+        priority: Priority::Filter,
+        policy: Policy::Drop,
+        rules,
+    }
+}
+
+/// Loopback, and the namespace's own addresses, which behave like it.
+fn to_self(plan: &NetworkPlan) -> impl Iterator<Item = Condition> {
+    let own = [
+        Some(plan.address_v4.into()),
+        Some(Ipv6Addr::LOCALHOST.into()),
+        plan.address_v6.map(IpAddr::from),
+    ];
+    std::iter::once(Condition::ToLoopbackV4).chain(own.into_iter().flatten().map(Condition::To))
+}
+
+fn rule<const C: usize, const A: usize>(when: [Condition; C], then: [Action; A]) -> Rule {
+    Rule {
+        when: when.to_vec(),
+        then: then.to_vec(),
+    }
+}
+
+impl fmt::Display for Ruleset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "table inet {TABLE} {{")?;
+        for (index, chain) in self.chains.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            chain.fmt(f)?;
+        }
+        writeln!(f, "}}")
+    }
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            kind,
+            hook,
+            priority,
+            policy,
+            rules,
+        } = self;
+        writeln!(f, "\tchain {name} {{")?;
+        writeln!(
+            f,
+            "\t\ttype {kind} hook {hook} priority {priority}; policy {policy};"
+        )?;
+        for rule in rules {
+            writeln!(f, "\t\t{rule}")?;
+        }
+        writeln!(f, "\t}}")
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut space = "";
+        for condition in &self.when {
+            write!(f, "{space}{condition}")?;
+            space = " ";
+        }
+        for action in &self.then {
+            write!(f, "{space}{action}")?;
+            space = " ";
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ChainKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ChainKind {
+    /// The name that the kernel knows the type by.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Nat => "nat",
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        })
+    }
+}
+
+impl Priority {
+    /// The number behind the name.
+    pub(super) fn value(self) -> i32 {
+        match self {
+            Self::Raw => -300,
+            Self::DestinationNat => -100,
+            Self::Filter => 0,
+        }
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Raw => f.write_str("raw"),
+            // nft has no name for it at the output hook.
+            Self::DestinationNat => self.value().fmt(f),
+            Self::Filter => f.write_str("filter"),
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accept => "accept",
+            Self::Drop => "drop",
+        })
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ToLoopbackV4 => f.write_str("ip daddr 127.0.0.0/8"),
+            Self::To(IpAddr::V4(address)) => write!(f, "ip daddr {address}"),
+            Self::To(IpAddr::V6(address)) => write!(f, "ip6 daddr {address}"),
+            Self::Transport(transport) => write!(f, "meta l4proto {transport}"),
+            Self::SourcePort(transport, port) => write!(f, "{transport} sport {port}"),
+            Self::DestinationPort(transport, port) => write!(f, "{transport} dport {port}"),
+            Self::Redirected => f.write_str("ct status dnat"),
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accept => f.write_str("accept"),
+            Self::Drop => f.write_str("drop"),
+            Self::Untrack => f.write_str("notrack"),
+            Self::RedirectTo(port) => write!(f, "redirect to :{port}"),
+            Self::Within(Rate { per_second, burst }) => {
+                write!(f, "limit rate {per_second}/second burst {burst} packets")
+            }
+            Self::Above(Rate { per_second, burst }) => {
+                write!(
+                    f,
+                    "limit rate over {per_second}/second burst {burst} packets"
+                )
+            }
+            Self::Log { group, bytes } => write!(f, "log group {group} snaplen {bytes}"),
+            Self::Reject(rejection) => rejection.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TcpReset => "reject with tcp reset",
+            // Port unreachable is what nft means by "reject" alone.
+            Self::PortUnreachable => "reject",
+            Self::AdministrativelyProhibited => "reject with icmpx admin-prohibited",
+        })
+    }
+}

@@ -1,0 +1,269 @@
+//! System calls that rustix does not wrap: the whole of this crate's raw edge towards the kernel.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+/// linux/sched.h; libc's constant of this name is too narrow for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// What a [`clone3`] returned in.
+pub(crate) enum Cloned {
+    /// The parent, with the child's pid (as seen here) and a pidfd for it.
+    Parent { child: Pid, pidfd: OwnedFd },
+    /// The child.
+    Child,
+}
+
+/// clone3(2) with fork semantics (the memory is copied) and a pidfd; into `cgroup` where one is given (a cgroup v2 directory).
+///
+/// # Errors
+///
+/// Whatever the kernel says: EPERM and ENOSPC where user namespaces are switched off or used up, ENOSYS before Linux 5.3.
+///
+/// # Safety
+///
+/// The process must have one thread: the child holds a copy of every lock in the state it was in, and only the
+/// calling thread goes on in it.
+pub(crate) unsafe fn clone3(
+    namespaces: libc::c_int,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Cloned, Errno> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: `clone_args` is a plain struct of integers for which all zeroes is a valid value.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = (namespaces | libc::CLONE_PIDFD) as u64;
+    arguments.pidfd = &raw mut pidfd as u64;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: the arguments live through the call, their size is passed, no stack is shared; the caller promises one thread.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw mut arguments,
+            size_of::<libc::clone_args>(),
+        )
+    };
+    match result {
+        -1 => Err(last_errno()),
+        0 => Ok(Cloned::Child),
+        pid => {
+            let child = Pid::from_raw(pid as i32).ok_or(Errno::INVAL)?;
+            // SAFETY: CLONE_PIDFD stored a fresh descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Cloned::Parent { child, pidfd })
+        }
+    }
+}
+
+/// fork(2): `None` in the child.
+///
+/// # Safety
+///
+/// As for [`clone3`].
+pub(crate) unsafe fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the caller promises one thread.
+    match unsafe { libc::fork() } {
+        -1 => Err(last_errno()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// mount_setattr(2) on the mount that `mount` is an open_tree or fsmount descriptor of.
+///
+/// `namespace` is the user namespace of an idmapped mount.
+pub(crate) fn mount_set_attributes(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    set: u64,
+    namespace: Option<BorrowedFd<'_>>,
+) -> Result<(), Errno> {
+    let mut flags = libc::AT_EMPTY_PATH;
+    if recursive {
+        flags |= libc::AT_RECURSIVE;
+    }
+    let attributes = libc::mount_attr {
+        attr_set: set | namespace.map_or(0, |_| libc::MOUNT_ATTR_IDMAP),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: namespace.map_or(0, |fd| fd.as_raw_fd() as u64),
+    };
+    // SAFETY: the empty path and the attributes live through the call, and the size is the struct's own.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
+}
+
+/// Makes a terminal the controlling terminal of the calling session leader (TIOCSCTTY, ioctl_tty(2)).
+pub(crate) fn set_controlling_terminal(terminal: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: the ioctl takes an integer, no pointer.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
+}
+
+/// Blocks every signal in the calling thread and returns a signalfd(2) that tells of SIGCHLD.
+pub(crate) fn child_signals() -> Result<OwnedFd, Errno> {
+    let mut all = signal_set();
+    // SAFETY: `all` is a valid set.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // SAFETY: `all` is initialised; the old mask is not asked for.
+    if unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut()) } != 0 {
+        return Err(last_errno());
+    }
+    let mut children = signal_set();
+    // SAFETY: `children` is a valid set, and SIGCHLD a valid signal.
+    unsafe { libc::sigaddset(&raw mut children, libc::SIGCHLD) };
+    // SAFETY: the set lives through the call; -1 asks for a new descriptor.
+    let fd = unsafe {
+        libc::signalfd(
+            -1,
+            &raw const children,
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        )
+    };
+    if fd < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: a fresh descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn signal_set() -> libc::sigset_t {
+    // SAFETY: all zeroes is the empty set on Linux, and sigemptyset is not needed on top.
+    unsafe { std::mem::zeroed() }
+}
+
+/// Gives every signal its default action and blocks none, as a freshly started program expects it.
+pub(crate) fn reset_signals() {
+    for signal in 1..=64 {
+        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
+            continue;
+        }
+        // SAFETY: SIG_DFL is a valid disposition; an invalid signal number is an error that changes nothing.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let none = signal_set();
+    // SAFETY: `none` is initialised; the old mask is not asked for.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+}
+
+/// kill(2), with a raw signal number, since real-time signals have no name; a negative `process` is a group.
+pub(crate) fn kill(process: i32, signal: i32) -> Result<(), Errno> {
+    // SAFETY: kill takes two integers.
+    if unsafe { libc::kill(process, signal) } == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
+}
+
+/// Loads a seccomp filter for the calling thread (seccomp(2)); `no_new_privs` must be set.
+pub(crate) fn load_seccomp_filter(instructions: &[libc::sock_filter]) -> Result<(), Errno> {
+    let length = u16::try_from(instructions.len()).map_err(|_| Errno::INVAL)?;
+    let program = libc::sock_fprog {
+        len: length,
+        filter: instructions.as_ptr().cast_mut(),
+    };
+    // SAFETY: the program and its instructions live through the call; the kernel copies and does not write them.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            &raw const program,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
+}
+
+/// execve(2). Returns only if it failed.
+pub(crate) fn execute(path: &CStr, arguments: &[CString], environment: &[CString]) -> Errno {
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings
+            .iter()
+            .map(|s| s.as_ptr())
+            .chain([std::ptr::null()])
+            .collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: both arrays end in null, and their strings live through the call.
+    unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    last_errno()
+}
+
+/// Ends the calling process at once, without running destructors or exit handlers that belong to its parent's copy.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit never returns and touches no memory.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor from 3 on that is not in `keep`.
+pub(crate) fn close_all_except(keep: &[RawFd]) {
+    let mut keep: Vec<u32> = keep
+        .iter()
+        .filter_map(|&fd| u32::try_from(fd).ok())
+        .filter(|&fd| fd > 2)
+        .collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep.into_iter().chain([u32::MAX]) {
+        if first < fd {
+            // SAFETY: close_range takes integers; what it closes belongs to this process's copy of the parent's
+            // descriptors, whose owners are never dropped here (the process ends by exec or _exit).
+            unsafe {
+                libc::syscall(
+                    libc::SYS_close_range,
+                    first,
+                    fd.saturating_sub(u32::from(fd != u32::MAX)),
+                    0,
+                )
+            };
+        }
+        first = fd.saturating_add(1);
+    }
+}
+
+/// Takes a descriptor off the books of the parent's copy: used in a forked child, where the owner is never dropped.
+pub(crate) fn duplicate_to(fd: impl AsFd, target: RawFd) -> Result<(), Errno> {
+    // SAFETY: dup2 takes integers; `target` is one of 0, 1 and 2, which the caller of this function owns.
+    if unsafe { libc::dup2(fd.as_fd().as_raw_fd(), target) } < 0 {
+        Err(last_errno())
+    } else {
+        Ok(())
+    }
+}
+
+/// The number of threads of this process.
+pub(crate) fn thread_count() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
