@@ -273,10 +273,10 @@ fn is_redirected(batch: &mut Batch) {
         number(bitwise, attribute::BITWISE_LEN, 4);
         let mask = DESTINATION_REWRITTEN.to_ne_bytes();
         bitwise.nest(attribute::BITWISE_MASK, |data| {
-            data.attribute(attribute::DATA_VALUE, &mask)
+            data.attribute(attribute::DATA_VALUE, &mask);
         });
         bitwise.nest(attribute::BITWISE_XOR, |data| {
-            data.attribute(attribute::DATA_VALUE, &[0; 4])
+            data.attribute(attribute::DATA_VALUE, &[0; 4]);
         });
     });
     compare(batch, libc::NFT_CMP_NEQ, &[0; 4]);
@@ -305,7 +305,7 @@ fn compare(batch: &mut Batch, operator: libc::c_int, value: &[u8]) {
         number(cmp, attribute::CMP_SREG, REGISTER);
         number(cmp, attribute::CMP_OP, operator);
         cmp.nest(attribute::CMP_DATA, |data| {
-            data.attribute(attribute::DATA_VALUE, value)
+            data.attribute(attribute::DATA_VALUE, value);
         });
     });
 }
@@ -331,7 +331,7 @@ fn verdict(batch: &mut Batch, code: libc::c_int) {
         number(immediate, attribute::IMMEDIATE_DREG, libc::NFT_REG_VERDICT);
         immediate.nest(attribute::IMMEDIATE_DATA, |data| {
             data.nest(attribute::DATA_VERDICT, |verdict| {
-                number(verdict, attribute::VERDICT_CODE, code)
+                number(verdict, attribute::VERDICT_CODE, code);
             });
         });
     });
@@ -341,11 +341,11 @@ fn redirect(batch: &mut Batch, port: u16) {
     expression(batch, "immediate", |immediate| {
         number(immediate, attribute::IMMEDIATE_DREG, REGISTER);
         immediate.nest(attribute::IMMEDIATE_DATA, |data| {
-            data.attribute(attribute::DATA_VALUE, &port.to_be_bytes())
+            data.attribute(attribute::DATA_VALUE, &port.to_be_bytes());
         });
     });
     expression(batch, "redir", |redir| {
-        number(redir, attribute::REDIR_REG_PROTO_MIN, REGISTER)
+        number(redir, attribute::REDIR_REG_PROTO_MIN, REGISTER);
     });
 }
 

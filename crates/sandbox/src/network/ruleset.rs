@@ -84,6 +84,7 @@ pub(super) enum Transport {
 pub(super) enum Action {
     Accept,
     Drop,
+    /// The rules after this one still apply.
     Untrack,
     RedirectTo(u16),
     /// The rest of the rule applies as long as the rate is kept.
@@ -132,7 +133,7 @@ fn outbound(plan: &NetworkPlan) -> Chain {
             [Action::Accept],
         ),
     ];
-    rules.extend(to_self(plan).map(|to| rule([to], [Action::Untrack])));
+    rules.extend(to_self(plan).map(|to| rule([to], [Action::Untrack, Action::Accept])));
     let log = Action::Log {
         group: plan.log_group,
         bytes: plan.log_bytes,

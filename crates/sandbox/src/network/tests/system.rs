@@ -300,10 +300,11 @@ fn loopback_and_refused_datagrams_take_no_conntrack_entry() {
                 .unwrap()
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let _loopback = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _loopback = TcpStream::connect_timeout(&listener.local_addr().unwrap(), SOON).unwrap();
         let _ = udp_client("1.1.1.1:0".parse().unwrap()).send_to(b"x", "1.1.1.1:443");
         assert_eq!(tracked(), 0);
-        let _redirected = TcpStream::connect("1.1.1.1:443").unwrap();
+        let _redirected =
+            TcpStream::connect_timeout(&"1.1.1.1:443".parse().unwrap(), SOON).unwrap();
         assert_eq!(tracked(), 1, "control: a redirected connection is tracked");
     });
 }
@@ -380,6 +381,21 @@ fn setting_up_takes_less_than_a_launch_may() {
     });
 }
 
+#[test]
+fn the_sockets_keep_their_places_when_they_are_passed_on() {
+    inside(&NetworkPlan::standard(), |_, sockets| {
+        let numbers = [sockets.relay.as_raw_fd(), sockets.denied_udp.as_raw_fd()];
+        let again = NetworkSockets::from_descriptors(sockets.into_descriptors()).unwrap();
+        assert_eq!(
+            numbers,
+            [again.relay.as_raw_fd(), again.denied_udp.as_raw_fd()]
+        );
+        let mut few = again.into_descriptors();
+        few.truncate(3);
+        assert!(NetworkSockets::from_descriptors(few).is_none());
+    });
+}
+
 fn accept(listener: &TcpListener) -> TcpStream {
     let (stream, _) = listener.accept().expect("a connection waits");
     stream.set_nonblocking(false).unwrap();
@@ -408,14 +424,13 @@ fn answer(server: &UdpSocket, question: &[u8]) {
 /// Whether a pending error of a connected socket, or of the next receive, is "connection refused".
 fn refuses_at_once(socket: &UdpSocket) -> bool {
     socket.set_nonblocking(true).unwrap();
-    match socket.recv(&mut [0; 64]) {
-        Ok(_) => false,
-        Err(error) => match error.kind() {
-            ErrorKind::ConnectionRefused => true,
-            // An unconnected socket is not told; nobody answered, which is all there is to see.
-            kind => kind == ErrorKind::WouldBlock && socket.peer_addr().is_err(),
-        },
-    }
+    let kind = socket
+        .recv(&mut [0; 64])
+        .map_err(|error| error.kind())
+        .err();
+    // An unconnected socket is not told; nobody answered, which is all there is to see.
+    let unconnected = socket.peer_addr().is_err();
+    kind == Some(ErrorKind::ConnectionRefused) || unconnected && kind == Some(ErrorKind::WouldBlock)
 }
 
 /// The next message of the datagram log, if there is one.
@@ -461,20 +476,4 @@ fn original_destination(stream: &TcpStream) -> Option<SocketAddr> {
         IpAddr::from(<[u8; 16]>::try_from(&address[8..24]).ok()?)
     };
     Some(SocketAddr::new(ip, port))
-}
-
-/// The sockets survive being passed on as a list of descriptors.
-#[test]
-fn the_sockets_keep_their_places_when_they_are_passed_on() {
-    inside(&NetworkPlan::standard(), |_, sockets| {
-        let numbers = [sockets.relay.as_raw_fd(), sockets.denied_udp.as_raw_fd()];
-        let again = NetworkSockets::from_descriptors(sockets.into_descriptors()).unwrap();
-        assert_eq!(
-            numbers,
-            [again.relay.as_raw_fd(), again.denied_udp.as_raw_fd()]
-        );
-        let mut few = again.into_descriptors();
-        few.truncate(3);
-        assert!(NetworkSockets::from_descriptors(few).is_none());
-    });
 }
