@@ -53,7 +53,8 @@ pub(crate) fn install(wanted: Use) -> Result<()> {
         .run()
 }
 
-/// The wanted packages that are not installed.
+/// The wanted packages that are not installed, unless a program of the package's name is there from elsewhere: nodejs
+/// from its makers brings an npm, and conflicts with Debian's.
 pub(crate) fn missing(wanted: Use) -> Result<Vec<&'static str>> {
     let list = Program::new("dpkg-query")
         .args(["--show", "--showformat=${db:Status-Status} ${Package}\n"])
@@ -63,7 +64,7 @@ pub(crate) fn missing(wanted: Use) -> Result<Vec<&'static str>> {
         .filter_map(|line| line.strip_prefix("installed "))
         .collect();
     Ok(packages(PACKAGES, wanted)
-        .filter(|name| !installed.contains(name))
+        .filter(|name| !installed.contains(name) && shell::find(name).is_none())
         .collect())
 }
 

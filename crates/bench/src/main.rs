@@ -1,0 +1,67 @@
+//! Measures Bailiwick beside its peers on one machine; started by `cargo xtask bench`.
+//!
+//! The program plays every part itself, each in a process of its own: `run` is the conductor, `server` the destination,
+//! `relay` the least that a relay can be, `client` the one load generator for every route (for Bailiwick it runs inside
+//! a sandbox), `spawner` starts and times commands. So all rows share one client and one server, and differ only in what
+//! stands between them.
+//!
+//! It must never be linked into the product.
+
+mod client;
+mod machine;
+mod measure;
+mod os;
+mod peers;
+mod protocol;
+mod relay;
+mod report;
+mod server;
+mod spawner;
+mod statistics;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "bailiwick-bench", about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Measures and prints the table.
+    Run(measure::Args),
+    /// The load generator; takes orders on standard input.
+    #[command(hide = true)]
+    Client(client::Args),
+    /// The destination; ends with its standard input.
+    #[command(hide = true)]
+    Server(server::Args),
+    /// The bare relay; ends with its standard input.
+    #[command(hide = true)]
+    Relay(relay::Args),
+    /// Starts and times commands; takes orders on standard input.
+    #[command(hide = true)]
+    Spawner,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().role {
+        Role::Run(args) => measure::run(&args),
+        Role::Client(args) => client::run(&args),
+        Role::Server(args) => server::run(&args),
+        Role::Relay(args) => relay::run(&args),
+        Role::Spawner => spawner::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The server, and the ways to it that need no peer's program.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use super::Stage;
+use crate::os;
+use crate::protocol::{NAMES, Services};
+use crate::worker::Worker;
+
+/// The server's process and where it is.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    _server: Worker,
+    pub(crate) services: Services,
+    pub(crate) certificate: PathBuf,
+}
+
+impl Destination {
+    /// Makes a certificate and starts the server.
+    pub(crate) fn start(stage: &Stage) -> Result<Self> {
+        let (certificate, key) = (stage.path("certificate.pem"), stage.path("key.pem"));
+        let mut openssl = os::command("openssl");
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ]);
+        openssl
+            .args(["-subj", "/CN=bench", "-addext"])
+            .arg(format!("subjectAltName=DNS:{}", NAMES.https));
+        // webpki takes no CA certificate for a server's.
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        let output = openssl
+            .arg("-out")
+            .arg(&certificate)
+            .arg("-keyout")
+            .arg(&key)
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "openssl: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut command = stage.role("server");
+        command
+            .arg("--certificate")
+            .arg(&certificate)
+            .arg("--key")
+            .arg(&key);
+        let mut server = Worker::start("the server", command)?;
+        let services = server.hear()?;
+        Ok(Self {
+            _server: server,
+            services,
+            certificate,
+        })
+    }
+
+    /// A client that goes straight to `services`, or through a proxy.
+    pub(crate) fn client(
+        &self,
+        stage: &Stage,
+        services: Services,
+        proxy: Option<SocketAddr>,
+    ) -> Result<Worker> {
+        let mut command = stage.role("client");
+        destinations(&mut command, &services.map(|address| address.to_string()));
+        if let Some(proxy) = proxy {
+            command.arg("--proxy").arg(proxy.to_string());
+        }
+        command.arg("--certificate").arg(&self.certificate);
+        Worker::start("a client", command)
+    }
+
+    /// The bare relay and where it stands in for the server.
+    pub(crate) fn relay(&self, stage: &Stage, threads: usize) -> Result<(Worker, Services)> {
+        let mut command = stage.role("relay");
+        destinations(
+            &mut command,
+            &self.services.map(|address| address.to_string()),
+        );
+        command.arg("--threads").arg(threads.to_string());
+        let mut relay = Worker::start("the bare relay", command)?;
+        let services = relay.hear()?;
+        Ok((relay, services))
+    }
+}
+
+/// `--echo`, `--source` and `--https`.
+pub(crate) fn destinations(command: &mut Command, services: &Services<String>) {
+    command.args([
+        "--echo",
+        &services.echo,
+        "--source",
+        &services.source,
+        "--https",
+        &services.https,
+    ]);
+}

@@ -1,0 +1,67 @@
+//! Bailiwick itself: commands and clients inside a sandbox with a `limited` policy in force.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::Stage;
+use super::destination::{Destination, destinations};
+use crate::os;
+use crate::protocol::NAMES;
+use crate::worker::Worker;
+
+/// The program's name in the sandbox's work directory.
+const CLIENT: &str = "bailiwick-bench";
+
+/// `bailiwick run` with a policy and a work directory, without the command.
+pub(crate) fn run_command(stage: &Stage) -> Result<Vec<String>> {
+    let policy = stage.path("environment.yaml");
+    let hosts = NAMES
+        .into_array()
+        .map(|name| format!("      - {name}\n"))
+        .concat();
+    let text = format!(
+        "name: bench\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allowed_hosts:\n{hosts}"
+    );
+    fs::write(&policy, text)?;
+    let work = stage.path("work");
+    fs::create_dir_all(&work)?;
+    fs::set_permissions(&work, fs::Permissions::from_mode(0o755))?;
+    let path = |path: &Path| path.display().to_string();
+    let options = [
+        "run".to_owned(),
+        "--quiet".to_owned(),
+        "--file".to_owned(),
+        path(&policy),
+        "--workdir".to_owned(),
+        path(&work),
+    ];
+    Ok([vec![path(&stage.bailiwick)], options.into()].concat())
+}
+
+/// A client inside a sandbox, which reaches the destination by name through the relay.
+pub(crate) fn client(stage: &Stage, destination: &Destination) -> Result<Worker> {
+    let run = run_command(stage)?;
+    let (program, options) = run.split_first().context("an empty command")?;
+    let work = stage.path("work");
+    fs::copy(&stage.bench, work.join(CLIENT))?;
+    fs::copy(&destination.certificate, work.join("certificate.pem"))?;
+    fs::set_permissions(
+        work.join("certificate.pem"),
+        fs::Permissions::from_mode(0o644),
+    )?;
+    let mut command = os::command(program);
+    command.args(options);
+    for (name, address) in NAMES.zip(destination.services).into_array() {
+        command.arg("--resolve").arg(format!("{name}={address}"));
+    }
+    command.args(["--", "/workspace/bailiwick-bench", "client"]);
+    let by_name = NAMES
+        .zip(destination.services)
+        .map(|(name, address)| format!("{name}:{}", address.port()));
+    destinations(&mut command, &by_name);
+    command.args(["--certificate", "/workspace/certificate.pem"]);
+    Worker::start("a client in a sandbox", command)
+}

@@ -1,0 +1,80 @@
+//! What the conductor and its workers say to each other: one JSON value a line.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// An order to the client.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Probe {
+    /// New connection, one byte there and back; microseconds each.
+    FirstByte { count: u32 },
+    /// One byte there and back on an open connection; microseconds each.
+    RoundTrip { count: u32 },
+    /// New connection, TLS handshake, one HTTP request of 1 KiB; microseconds each.
+    Request { count: u32 },
+    /// One HTTP request of 1 KiB on an open TLS connection; microseconds each.
+    RequestKeptAlive { count: u32 },
+    /// Bytes from the server on so many connections at once; MiB a second, once.
+    Throughput { streams: u32, millis: u64 },
+    /// New connections, one byte each, from so many threads; connections a second, once.
+    Connections { threads: u32, millis: u64 },
+}
+
+/// An order to the spawner: start this so many times, one after the other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Spawn {
+    /// The program and its arguments. `{n}` becomes a number that never comes twice.
+    pub(crate) command: Vec<String>,
+    pub(crate) count: u32,
+}
+
+/// What a worker measured, or why it could not.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Samples(Vec<f64>),
+    Failed(String),
+}
+
+/// Where the server, or something that stands before it, listens.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Services<Address = SocketAddr> {
+    /// Sends back what it gets.
+    pub(crate) echo: Address,
+    /// Sends without end.
+    pub(crate) source: Address,
+    /// HTTP over TLS.
+    pub(crate) https: Address,
+}
+
+/// The names that the client knows the server by, where it goes by name; the certificate is for the last.
+pub(crate) const NAMES: Services<&str> = Services {
+    echo: "echo.bench.internal",
+    source: "source.bench.internal",
+    https: "https.bench.internal",
+};
+
+impl<A> Services<A> {
+    /// The same services under other addresses.
+    pub(crate) fn map<B>(self, mut f: impl FnMut(A) -> B) -> Services<B> {
+        Services {
+            echo: f(self.echo),
+            source: f(self.source),
+            https: f(self.https),
+        }
+    }
+
+    /// Each service with the other's of the same kind.
+    pub(crate) fn zip<B>(self, other: Services<B>) -> Services<(A, B)> {
+        Services {
+            echo: (self.echo, other.echo),
+            source: (self.source, other.source),
+            https: (self.https, other.https),
+        }
+    }
+
+    /// All three.
+    pub(crate) fn into_array(self) -> [A; 3] {
+        [self.echo, self.source, self.https]
+    }
+}
