@@ -152,7 +152,7 @@ impl NetworkSockets {
     }
 }
 
-/// Applies `plan` to the calling thread's network namespace, which must be fresh: nothing but `lo` in it, and that down.
+/// Applies `plan` to the calling thread's network namespace, which must be fresh: its `lo` is down.
 ///
 /// The rules are in force before `lo` is up. Needs CAP_NET_ADMIN in the user namespace that owns the network namespace.
 ///

@@ -15,12 +15,9 @@ pub enum NetworkError {
         /// What the kernel said.
         errno: Errno,
     },
-    /// An interface is up in a namespace that should be fresh, so that it is not one of Bailiwick's own.
-    #[error("the network namespace is not fresh: interface {index} is up")]
-    NotFresh {
-        /// The index of the interface; 1 is `lo`.
-        index: u32,
-    },
+    /// `lo` is up in a namespace that should be fresh, so that it is not one of Bailiwick's own.
+    #[error("the network namespace is not fresh: its loopback device is up")]
+    NotFresh,
     /// `lo`, its addresses or the routes.
     #[error("cannot {step}: {errno}{}", step.hint(*errno))]
     Loopback {

@@ -146,27 +146,17 @@ impl Netlink {
         }
     }
 
-    /// Sends a request with NLM_F_DUMP and calls `each` with the kind and the payload of every answer.
-    pub(super) fn dump(
-        &self,
-        batch: &Batch,
-        mut each: impl FnMut(u16, &[u8]),
-    ) -> Result<(), Errno> {
+    /// Sends the one request in `batch` and returns the payload of its answer.
+    pub(super) fn ask(&self, batch: &Batch) -> Result<Vec<u8>, Errno> {
         send(&self.0, &batch.bytes, SendFlags::empty())?;
         let mut answer = Vec::with_capacity(ANSWER_BYTES);
-        loop {
-            self.receive(&mut answer)?;
-            for message in messages(&answer) {
-                match i32::from(u16_at(message, 4)) {
-                    libc::NLMSG_DONE => return Ok(()),
-                    libc::NLMSG_ERROR => {
-                        return Err(Errno::from_raw_os_error(
-                            -u32_at(message, HEADER_BYTES).cast_signed(),
-                        ));
-                    }
-                    _ => each(u16_at(message, 4), &message[HEADER_BYTES..]),
-                }
-            }
+        self.receive(&mut answer)?;
+        let message = messages(&answer).next().ok_or(Errno::BADMSG)?;
+        match i32::from(u16_at(message, 4)) {
+            libc::NLMSG_ERROR => Err(Errno::from_raw_os_error(
+                -u32_at(message, HEADER_BYTES).cast_signed(),
+            )),
+            _ => Ok(message[HEADER_BYTES..].to_vec()),
         }
     }
 

@@ -8,6 +8,8 @@ use super::{LoopbackStep, NetworkError, NetworkPlan};
 /// The index of `lo` in every network namespace.
 const LOOPBACK: u32 = 1;
 const IFF_UP: u32 = libc::IFF_UP as u32;
+/// linux/rtnetlink.h: the statistics of the device need not be gathered.
+const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 
 /// The kernel's routing side.
 pub(super) struct Route(Netlink);
@@ -17,29 +19,21 @@ impl Route {
         Netlink::open(None).map(Self).map_err(failed)
     }
 
-    /// Refuses a namespace in which an interface is up already: it is somebody else's, perhaps the host's.
-    ///
-    /// Interfaces that are down may be there: modules such as `sit` put one into every namespace, and setting it up needs
-    /// a capability that nothing inside has.
+    /// Refuses a namespace in which `lo` is up already: it is somebody else's, perhaps the host's.
     pub(super) fn require_fresh(&self) -> Result<(), NetworkError> {
         let mut request = Batch::default();
+        // struct ifinfomsg: family, padding, type; index at 4, flags at 8, which flags change.
         request.message(
             libc::RTM_GETLINK,
-            libc::NLM_F_DUMP,
-            &[&[0; size_of::<libc::ifinfomsg>()]],
+            0,
+            &[&[0; 4], &LOOPBACK.to_ne_bytes(), &[0; 8]],
         );
-        let mut up = None;
-        // struct ifinfomsg: family, padding, type; index at 4, flags at 8.
-        self.0
-            .dump(&request, |_, link| {
-                if u32_at(link, 8) & IFF_UP != 0 {
-                    up.get_or_insert(u32_at(link, 4));
-                }
-            })
-            .map_err(failed)?;
-        match up {
-            Some(index) => Err(NetworkError::NotFresh { index }),
-            None => Ok(()),
+        request.attribute(libc::IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        let link = self.0.ask(&request).map_err(failed)?;
+        if u32_at(&link, 8) & IFF_UP == 0 {
+            Ok(())
+        } else {
+            Err(NetworkError::NotFresh)
         }
     }
 

@@ -1,7 +1,7 @@
 //! The rules as a value: printed as text here, sent to the kernel by [`super::nftables`].
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::{NetworkPlan, Rate};
 
@@ -161,13 +161,10 @@ fn outbound(plan: &NetworkPlan) -> Chain {
     }
 }
 
-/// The first packet of each tracked flow comes by here.
+/// The first packet of each tracked flow comes by here, so none that is for loopback.
 fn redirected(plan: &NetworkPlan) -> Chain {
     use Transport::{Tcp, Udp};
-    let mut rules: Vec<_> = to_self(plan)
-        .map(|to| rule([to], [Action::Accept]))
-        .collect();
-    rules.extend([
+    let rules = vec![
         rule(
             [Condition::DestinationPort(Tcp, 53)],
             [Action::RedirectTo(plan.dns_port)],
@@ -180,7 +177,7 @@ fn redirected(plan: &NetworkPlan) -> Chain {
             [Condition::Transport(Tcp)],
             [Action::RedirectTo(plan.relay_port)],
         ),
-    ]);
+    ];
     Chain {
         name: "redirected",
         kind: ChainKind::Nat,
@@ -202,16 +199,10 @@ fn inbound(plan: &NetworkPlan) -> Chain {
             [Action::Reject(Rejection::TcpReset)],
         ));
     }
-    for address in [
-        IpAddr::from(Ipv4Addr::LOCALHOST),
-        IpAddr::from(Ipv6Addr::LOCALHOST),
-    ] {
-        let direct = [
-            Condition::To(address),
-            Condition::DestinationPort(Udp, plan.dns_port),
-        ];
-        rules.push(rule(direct, [Action::Reject(Rejection::PortUnreachable)]));
-    }
+    rules.push(rule(
+        [Condition::DestinationPort(Udp, plan.dns_port)],
+        [Action::Reject(Rejection::PortUnreachable)],
+    ));
     rules.extend(to_self(plan).map(|to| rule([to], [Action::Accept])));
     rules.extend([
         rule(
