@@ -105,9 +105,12 @@ fn split(text: &str) -> Result<(&str, Option<&str>), CidrRuleError> {
     match text.rsplit_once(':') {
         None => Ok((text, None)),
         Some((block, ports)) if !block.contains(':') => Ok((block, Some(ports))),
-        Some((block, ports)) if block.contains('/') => Err(CidrRuleError::Brackets {
-            corrected: format!("[{block}]:{ports}"),
-        }),
+        Some((block, ports)) if block.contains('/') => {
+            let corrected = format!("[{block}]:{ports}");
+            // What else is wrong is said first: a correction must be accepted.
+            corrected.parse::<CidrRule>()?;
+            Err(CidrRuleError::Brackets { corrected })
+        }
         Some(_) => Ok((text, None)),
     }
 }

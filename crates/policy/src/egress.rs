@@ -1,5 +1,6 @@
 //! What an environment says about egress, before it is compiled.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use bailiwick_model::{EnvironmentName, PolicySource};
@@ -13,6 +14,15 @@ pub enum Mode {
     Unrestricted,
     /// It is denied.
     Limited,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unrestricted => "unrestricted",
+            Self::Limited => "limited",
+        })
+    }
 }
 
 /// The egress policy of an environment, as its author wrote it.

@@ -11,6 +11,7 @@
 
 mod cidr;
 mod destination;
+mod diff;
 mod egress;
 mod forms;
 mod host;
@@ -22,10 +23,12 @@ mod ports;
 mod preset;
 mod registry;
 mod rule;
+mod suggest;
 mod table;
 
 pub use cidr::{CidrRule, CidrRuleError};
 pub use destination::{DestinationError, parse_destination};
+pub use diff::{Difference, DifferenceRow, Scope, diff};
 pub use egress::{
     EffectivePolicy, EgressPolicy, HostFacts, Mode, OrganizationFloor, SessionGrants, effective,
 };
@@ -38,3 +41,4 @@ pub use ports::{Ports, PortsError};
 pub use preset::{Preset, UnknownPreset};
 pub use registry::{PackageManager, UnknownPackageManager, session_registries};
 pub use rule::{Matcher, Origin, Rule, Ruling};
+pub use suggest::{Suggestion, Unopenable, Unopened, suggest};

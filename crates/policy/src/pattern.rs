@@ -207,7 +207,15 @@ fn refuse_url(text: &str) -> Result<(), HostPatternError> {
 }
 
 fn refuse_misplaced(base: &str, text: &str) -> Result<(), HostPatternError> {
-    let meant = || accepted(&format!("*.{}", text.trim_start_matches(['*', '.'])));
+    let rest = text.trim_start_matches(['*', '.']);
+    // Without this `*.a*b` would be corrected to itself.
+    let meant = || {
+        if rest.contains('*') {
+            None
+        } else {
+            accepted(&format!("*.{rest}"))
+        }
+    };
     if base.contains('*') {
         Err(HostPatternError::WildcardPlace { corrected: meant() })
     } else if base.len() > 1 && base.starts_with('.') {

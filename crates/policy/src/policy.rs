@@ -1,5 +1,7 @@
 //! The compiled policy: immutable, shared by everything that decides.
 
+use std::slice;
+
 use bailiwick_model::PolicySource;
 
 use crate::egress::{EffectivePolicy, EgressPolicy, Mode, OrganizationFloor, SessionGrants};
@@ -18,8 +20,8 @@ pub use decide::HOST_SERVICE;
 pub struct Policy {
     mode: Mode,
     source: PolicySource,
-    hosts: HostTable,
-    addresses: AddressTable,
+    pub(crate) hosts: HostTable,
+    pub(crate) addresses: AddressTable,
     host_ports: Vec<u16>,
     /// What the author of the policy, the organization and the session wrote; the built-in floor is not among it.
     written: Vec<Rule>,
@@ -51,6 +53,11 @@ impl Policy {
     /// Where the policy came from.
     pub fn source(&self) -> &PolicySource {
         &self.source
+    }
+
+    /// What happens to a destination that no rule names.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Whether destinations that no rule names are allowed, if they are public.
@@ -112,17 +119,14 @@ fn written_rules(
     hosts(Origin::Denied, &policy.denied_hosts);
     hosts(Origin::Allowed, &policy.allowed_hosts);
     for preset in &policy.presets {
-        preset.entries().iter().for_each(|entry| {
-            hosts(
-                Origin::Preset(*preset),
-                std::slice::from_ref(&entry.pattern),
-            )
-        });
+        for entry in preset.entries() {
+            hosts(Origin::Preset(*preset), slice::from_ref(&entry.pattern));
+        }
     }
     if policy.allow_package_managers {
-        crate::session_registries()
-            .iter()
-            .for_each(|entry| hosts(Origin::Registry, std::slice::from_ref(&entry.pattern)));
+        for entry in crate::session_registries() {
+            hosts(Origin::Registry, slice::from_ref(&entry.pattern));
+        }
     }
     if policy.allow_mcp_servers {
         hosts(Origin::McpServer, &grants.mcp_hosts);

@@ -103,6 +103,8 @@ impl Policy {
         let mut hits = self.address_hits(address, destination.port, host);
         if loopback && (pinned || service) {
             hits.floor = listener(address, destination.port, host);
+            // `::1` lies in a range that is not public.
+            hits.non_public = None;
         } else if service {
             hits.floor = Some(Rule::CLOSED_HOST_SERVICE);
         }
@@ -158,7 +160,8 @@ impl Policy {
         answer.unwrap_or(Ruling::without_rule(Reason::NoRule))
     }
 
-    fn each_rule<'p>(&'p self, target: &Host, mut visit: impl FnMut(&'p Rule)) {
+    /// Calls `visit` with every rule about the target, whatever its ports.
+    pub(crate) fn each_rule<'p>(&'p self, target: &Host, mut visit: impl FnMut(&'p Rule)) {
         match target {
             Host::Name(name) => self.hosts.each_rule(name.as_str(), visit),
             Host::Address(address) => {

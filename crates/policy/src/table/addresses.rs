@@ -21,6 +21,7 @@ pub(crate) struct AddressTable {
 /// All rules about one block.
 #[derive(Debug)]
 struct Block {
+    net: IpNet,
     rules: Vec<Rule>,
     /// The smallest block around this one.
     outer: Option<u32>,
@@ -58,7 +59,7 @@ impl AddressTable {
                     &mut table.v6,
                 ),
             };
-            table.blocks.push(Block { rules, outer });
+            table.blocks.push(Block { net, rules, outer });
         }
         open_v4.leave_all(&mut table.v4);
         open_v6.leave_all(&mut table.v6);
@@ -75,6 +76,11 @@ impl AddressTable {
             }
         });
         hits
+    }
+
+    /// The blocks that there are rules about, in order: an outer block precedes what lies in it.
+    pub(crate) fn nets(&self) -> impl Iterator<Item = IpNet> {
+        self.blocks.iter().map(|block| block.net)
     }
 
     /// Calls `visit` with every rule about the address, whatever its ports; the smallest block first.
