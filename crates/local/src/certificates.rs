@@ -1,0 +1,79 @@
+//! What TLS trusts inside: the host's own bundle, and what the caller adds.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where distributions keep the bundle of trusted CA certificates, in the order in which OpenSSL and Go look for it.
+const BUNDLES: &[&str] = &[
+    // Debian, Ubuntu, Alpine, Arch
+    "/etc/ssl/certs/ca-certificates.crt",
+    // Fedora, RHEL
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    // openSUSE
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Where a bundle goes inside that is not simply the host's.
+const INSIDE: &str = "/etc/bailiwick/ca-bundle.pem";
+
+/// Variables that point programs with a list of their own (Python, Node.js, git, cargo, curl) to the bundle.
+const VARIABLES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
+    "DENO_CERT",
+];
+
+/// The bundle of a sandbox.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// Where it is inside.
+    path: PathBuf,
+    /// What is in it, where it is not a file of the base.
+    pub(crate) content: Option<Vec<u8>>,
+}
+
+/// The bundle of a base, with what `own` (SSL_CERT_FILE of the caller) and `added` (`--ca`) add to it.
+///
+/// # Errors
+///
+/// One of the named files cannot be read, or holds no certificate.
+pub(crate) fn bundle(base: &Path, own: Option<&Path>, added: &[PathBuf]) -> Result<Option<Bundle>, (PathBuf, io::Error)> {
+    let of_base = BUNDLES.iter().map(Path::new).find(|path| base.join(path.strip_prefix("/").unwrap_or(path)).exists());
+    // The caller's own choice of a bundle counts unless it is the system's anyway.
+    let own = own.filter(|own| own.exists() && of_base.is_none_or(|of_base| *own != of_base));
+    if own.is_none() && added.is_empty() {
+        return Ok(of_base.map(|path| Bundle { path: path.to_owned(), content: None }));
+    }
+    let mut content = Vec::new();
+    let of_base = of_base.map(|path| base.join(path.strip_prefix("/").unwrap_or(path)));
+    for file in of_base.iter().map(PathBuf::as_path).chain(own).chain(added.iter().map(PathBuf::as_path)) {
+        let pem = fs::read(file).map_err(|error| (file.to_owned(), error))?;
+        if !pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") {
+            return Err((file.to_owned(), io::Error::new(io::ErrorKind::InvalidData, "it holds no PEM certificate")));
+        }
+        content.extend_from_slice(&pem);
+        content.push(b'\n');
+    }
+    Ok(Some(Bundle { path: INSIDE.into(), content: Some(content) }))
+}
+
+impl Bundle {
+    /// Where it is inside.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The variables that name it.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        VARIABLES.iter().map(|name| (*name, self.path()))
+    }
+}

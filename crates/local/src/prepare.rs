@@ -1,0 +1,287 @@
+//! From a request to a plan: everything is decided here, nothing is done yet except taking locks.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bailiwick_model::{EnvironmentName, SandboxId, limits};
+use bailiwick_sandbox::cgroup::{CgroupLimits, Controller, Hierarchies};
+use bailiwick_sandbox::network::NetworkPlan;
+use bailiwick_sandbox::plan::{MapWriter, Ownership, Plan, PrivateStorage, ProcessLimits, Profile};
+
+use crate::base::{Base, Layout};
+use crate::certificates;
+use crate::identity::{self, IdentityError, RunAs};
+use crate::placeholder::Placeholders;
+use crate::state::{StateDirectory, StateError};
+use crate::toolchain::Toolchains;
+use crate::workspace::{self, Workspace, WorkspaceError};
+
+/// The fixed part of PATH inside.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a caller wants.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The id of the sandbox.
+    pub id: SandboxId,
+    /// Its environment, where that has a name.
+    pub environment: Option<EnvironmentName>,
+    /// The work directory, if there is to be one.
+    pub workspace: Option<Workspace>,
+    /// Where programs come from.
+    pub base: Base,
+    /// Toolchains besides those that are found.
+    pub toolchains: Vec<PathBuf>,
+    /// Who runs.
+    pub run_as: RunAs,
+    /// Variables for programs, over those that every sandbox has.
+    pub variables: Vec<(OsString, OsString)>,
+    /// PEM files to trust besides the host's.
+    pub certificates: Vec<PathBuf>,
+    /// What the sandbox may use up.
+    pub limits: Limits,
+    /// What of the caller's surroundings matters.
+    pub surroundings: Surroundings,
+}
+
+/// Limits that a caller names; each `None` is the default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Thousandths of a processor.
+    pub cpu_millis: Option<u32>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+    /// Bytes of the private file system.
+    pub disk_bytes: Option<u64>,
+}
+
+/// What of the caller's surroundings matters, read by the binary.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The caller's home directory.
+    pub home: Option<PathBuf>,
+    /// A bundle of CA certificates that the caller trusts instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Variables that are handed on as they are (TERM, LANG and the like).
+    pub terminal: Vec<(OsString, OsString)>,
+}
+
+/// Why a request cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The work directory is not taken.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// No ids could be had.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A limit was asked for that nothing here can hold.
+    #[error("a limit on {what} needs the {controller} control group controller, which this process may not use. {}", CGROUP_HELP)]
+    NoController {
+        /// What was to be limited.
+        what: &'static str,
+        /// What is missing.
+        controller: &'static str,
+    },
+    /// A certificate file cannot be used.
+    #[error("cannot use {} as CA certificates: {error}", path.display())]
+    Certificates {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A directory that was named cannot be used.
+    #[error("cannot use {} as {what}: {error}", path.display())]
+    Directory {
+        /// What for.
+        what: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+const CGROUP_HELP: &str =
+    "Run as root, or in a delegated group: systemd-run --user --scope -p Delegate=yes -- bailiwick run ...";
+
+/// A plan, and the locks that it rests on.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The plan.
+    pub plan: Plan,
+    /// The environment of every program in the sandbox.
+    pub variables: Vec<OsString>,
+    /// The directory that programs start in.
+    pub directory: PathBuf,
+    /// The work directory on the host.
+    pub work_directory: Option<PathBuf>,
+    /// Things that the person should know, once.
+    pub notes: Vec<String>,
+    pub(crate) environment: Option<EnvironmentName>,
+    pub(crate) placeholders: Option<Placeholders>,
+    pub(crate) uid_range: Option<std::fs::File>,
+}
+
+/// Plans a sandbox.
+///
+/// # Errors
+///
+/// See [`PrepareError`].
+pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, PrepareError> {
+    let spread = request.id.as_str().bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let claimed = identity::claim(request.run_as, state, spread)?;
+    let identity = claimed.identity;
+    let idmapped = identity.writer == MapWriter::Root;
+    let writable = request.run_as == RunAs::Root;
+    let base = canonical_base(&request.base)?;
+    let hostname = request.environment.as_ref().map_or_else(|| "bailiwick".to_owned(), |name| hostname(name.as_str()));
+    let mut mounts = Layout { base: &base, identity: &identity, hostname: &hostname, writable }.steps();
+
+    let ownership = if idmapped { Ownership::Base } else { Ownership::AsMapped };
+    let named = canonical_toolchains(&request.toolchains)?;
+    let home = request.surroundings.home.as_deref();
+    let toolchains = Toolchains::find(home.filter(|_| base == Base::Host), &named, ownership);
+    mounts.extend(toolchains.steps.iter().cloned());
+
+    let base_path = match &base {
+        Base::Host => Path::new("/"),
+        Base::Directory(directory) => directory,
+    };
+    let own_bundle = request.surroundings.ca_file.as_deref();
+    let bundle = certificates::bundle(base_path, own_bundle, &request.certificates)
+        .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
+    if let Some((path, content)) = bundle.as_ref().and_then(|bundle| Some((bundle.path(), bundle.content.clone()?))) {
+        mounts.push(bailiwick_sandbox::plan::MountStep::File { path: path.to_owned(), mode: 0o644, content });
+    }
+
+    let homes = workspace::home_directories(home);
+    let workspace = request.workspace.as_ref().map(|w| w.check(&homes, state.path(), idmapped)).transpose()?;
+    let directory = if workspace.is_some() { PathBuf::from(workspace::INSIDE) } else { home_inside(request.run_as).into() };
+    mounts.extend(workspace.iter().flat_map(|workspace| workspace.steps.iter().cloned()));
+
+    let (cgroup, process_limits, notes) = hold_limits(&request.id, &request.limits)?;
+    let plan = Plan {
+        id: request.id.clone(),
+        hostname,
+        identity,
+        profile: match request.run_as {
+            RunAs::Agent => Profile::Run,
+            RunAs::Root => Profile::Build,
+        },
+        cgroup,
+        network: if Path::new("/proc/net/if_inet6").exists() { NetworkPlan::standard() } else { NetworkPlan::without_ipv6() },
+        private: PrivateStorage { bytes: request.limits.disk_bytes, inodes: limits::PRIVATE_INODES, writable_root: writable },
+        mounts,
+        process_limits,
+    };
+    let (work_directory, placeholders) = workspace.map(|w| (w.path, w.placeholders)).unzip();
+    Ok(Prepared {
+        variables: variables(request, &toolchains, bundle.as_ref()),
+        plan,
+        directory,
+        work_directory,
+        notes,
+        environment: request.environment.clone(),
+        placeholders: placeholders.flatten(),
+        uid_range: claimed.range,
+    })
+}
+
+/// What holds each limit. Without control groups an explicit limit is refused, and the default number of processes is an rlimit.
+fn hold_limits(
+    id: &SandboxId,
+    wanted: &Limits,
+) -> Result<(Option<bailiwick_sandbox::cgroup::CgroupPlan>, ProcessLimits, Vec<String>), PrepareError> {
+    let hierarchies = Hierarchies::detect();
+    let explicit = [
+        (wanted.memory_bytes.is_some(), "memory", Controller::Memory),
+        (wanted.cpu_millis.is_some(), "processors", Controller::Cpu),
+        (wanted.pids.is_some(), "processes", Controller::Pids),
+    ];
+    if let Some((_, what, controller)) = explicit.iter().find(|(named, _, controller)| *named && !hierarchies.has(*controller)) {
+        return Err(PrepareError::NoController { what, controller: controller.name() });
+    }
+    let mut process_limits = ProcessLimits { open_files: limits::OPEN_FILES, processes: None, address_space: None };
+    let mut notes = Vec::new();
+    let default_pids = if hierarchies.has(Controller::Pids) {
+        Some(limits::DEFAULT_PIDS)
+    } else {
+        process_limits.processes = Some(limits::DEFAULT_PIDS.into());
+        notes.push(format!("no control group can be used here, so processes are limited to {} by setrlimit and memory is not limited", limits::DEFAULT_PIDS));
+        None
+    };
+    let held = CgroupLimits {
+        memory_bytes: wanted.memory_bytes,
+        cpu_millis: wanted.cpu_millis,
+        pids: wanted.pids.or(default_pids),
+    };
+    let plan = hierarchies
+        .plan(id, &held)
+        .map_err(|controller| PrepareError::NoController { what: "resources", controller: controller.name() })?;
+    Ok((plan, process_limits, notes))
+}
+
+fn variables(request: &Request, toolchains: &Toolchains, bundle: Option<&certificates::Bundle>) -> Vec<OsString> {
+    let home = home_inside(request.run_as);
+    let user = match request.run_as {
+        RunAs::Agent => "agent",
+        RunAs::Root => "root",
+    };
+    let own = [format!("{home}/.local/bin"), format!("{home}/.cargo/bin")].map(PathBuf::from);
+    let path = std::env::join_paths(own.iter().chain(&toolchains.path)).unwrap_or_default();
+    let mut all: Vec<(OsString, OsString)> = vec![("PATH".into(), [path, PATH.into()].join(std::ffi::OsStr::new(":")))];
+    for (name, value) in [("HOME", home), ("USER", user), ("LOGNAME", user), ("SHELL", "/bin/bash")] {
+        all.push((name.into(), value.into()));
+    }
+    if let Some(name) = &request.environment {
+        all.push(("BAILIWICK_ENVIRONMENT".into(), name.as_str().into()));
+    }
+    all.push(("BAILIWICK_SANDBOX".into(), request.id.as_str().into()));
+    all.extend(toolchains.variables.iter().map(|(name, path)| ((*name).into(), path.into())));
+    all.extend(bundle.into_iter().flat_map(certificates::Bundle::variables).map(|(name, path)| (name.into(), path.into())));
+    all.extend(request.surroundings.terminal.iter().cloned());
+    for (name, value) in &request.variables {
+        all.retain(|(known, _)| known != name);
+        all.push((name.clone(), value.clone()));
+    }
+    all.into_iter().map(|(name, value)| [name, value].join(std::ffi::OsStr::new("="))).collect()
+}
+
+fn home_inside(run_as: RunAs) -> &'static str {
+    match run_as {
+        RunAs::Agent => "/home/agent",
+        RunAs::Root => "/root",
+    }
+}
+
+/// A host name (RFC 1123) that reads like the environment's name.
+fn hostname(name: &str) -> String {
+    let text: String = name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    let text = text.trim_matches('-');
+    if text.is_empty() { "bailiwick".to_owned() } else { text.to_owned() }
+}
+
+fn canonical_base(base: &Base) -> Result<Base, PrepareError> {
+    match base {
+        Base::Host => Ok(Base::Host),
+        Base::Directory(path) => canonical_directory("the base", path).map(Base::Directory),
+    }
+}
+
+fn canonical_toolchains(named: &[PathBuf]) -> Result<Vec<PathBuf>, PrepareError> {
+    named.iter().map(|path| canonical_directory("a toolchain", path)).collect()
+}
+
+fn canonical_directory(what: &'static str, path: &Path) -> Result<PathBuf, PrepareError> {
+    let failed = |error| PrepareError::Directory { what, path: path.to_owned(), error };
+    let canonical = std::fs::canonicalize(path).map_err(failed)?;
+    if canonical.is_dir() { Ok(canonical) } else { Err(failed(io::ErrorKind::NotADirectory.into())) }
+}
