@@ -1,2 +1,29 @@
-//! Placeholder, replaced while the crate is written.
-fn main() {}
+//! The program `bailiwick`: reads the command line, dispatches to one file per command, and turns results into exit codes.
+
+mod bad_input;
+mod command;
+mod environment_source;
+mod exit;
+mod host_environment;
+mod output;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::command::CommandLine;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let host = HostEnvironment::read();
+    match command_line.execute(&host) {
+        Ok(code) => code,
+        Err(error) => {
+            output::print_error(&error, &host);
+            Exit::of_error(&error).into()
+        }
+    }
+}

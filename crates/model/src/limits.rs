@@ -30,6 +30,11 @@ pub const PACKAGES_PER_MANAGER: usize = 500;
 /// Bytes of one package specification, such as `pytest==8.3.4`.
 pub const PACKAGE_BYTES: usize = 512;
 
+/// The largest file of `--ca`.
+pub const CA_FILE_BYTES: usize = 4 * 1024 * 1024;
+/// The largest file of flows that a policy is suggested from.
+pub const FLOW_FILE_BYTES: usize = 64 * 1024 * 1024;
+
 /// Connections that one sandbox may have open at once.
 pub const CONNECTIONS: usize = 1024;
 /// Names that one sandbox may resolve in its life; each has a synthetic address of its own.

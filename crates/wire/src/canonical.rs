@@ -19,20 +19,39 @@ impl EnvironmentFile {
         serde_saphyr::to_string(&self.canonical())
     }
 
+    /// As [`Self::to_yaml`], without the packages and metadata where there are none.
+    ///
+    /// # Errors
+    ///
+    /// None in practice.
+    pub fn to_short_yaml(&self) -> Result<String, serde_saphyr::ser_error::Error> {
+        let mut document = self.document();
+        document.config.packages = document
+            .config
+            .packages
+            .filter(|_| !self.packages.is_empty());
+        document.metadata = document.metadata.filter(|metadata| !metadata.is_empty());
+        serde_saphyr::to_string(&document)
+    }
+
     /// The canonical form for any serializer.
     pub fn canonical(&self) -> impl Serialize + '_ {
+        self.document()
+    }
+
+    fn document(&self) -> Document<'_> {
         Document {
             name: self.name.as_str(),
             description: self.description.as_deref(),
             config: Config {
                 kind: "cloud",
                 networking: self.policy.as_ref().map(Networking::from),
-                packages: PackageLists {
+                packages: Some(PackageLists {
                     kind: "packages",
                     lists: &self.packages,
-                },
+                }),
             },
-            metadata: &self.metadata,
+            metadata: Some(&self.metadata),
         }
     }
 }
@@ -43,7 +62,8 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     config: Config<'a>,
-    metadata: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a BTreeMap<String, String>>,
 }
 
 #[derive(Serialize)]
@@ -52,7 +72,8 @@ struct Config<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     networking: Option<Networking<'a>>,
-    packages: PackageLists<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packages: Option<PackageLists<'a>>,
 }
 
 #[derive(Serialize)]

@@ -53,6 +53,18 @@ pub fn parse_environment(
 }
 
 impl EnvironmentFile {
+    /// An environment that has a policy and nothing else.
+    pub fn of_policy(name: EnvironmentName, policy: EgressPolicy) -> Self {
+        Self {
+            name,
+            description: None,
+            policy: Some(policy),
+            packages: Packages::default(),
+            metadata: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// The warnings with their source, ready to be printed; `None` where there are none.
     ///
     /// `source_name` and `text` are what the file was parsed from.

@@ -1,0 +1,74 @@
+//! What a person can have typed or written wrong; each ends in exit code 2, and nothing was started.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bailiwick_dial::ProxyUrlError;
+use bailiwick_model::limits::HOST_PORTS;
+use bailiwick_wire::EnvironmentFileErrors;
+
+/// Input that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadInput {
+    /// A file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// A file is not text.
+    #[error("{} is not UTF-8 text", .0.display())]
+    NotText(PathBuf),
+    /// A file is larger than what it is read for can be.
+    #[error("{} has more than {limit} bytes", .path.display())]
+    TooLarge { path: PathBuf, limit: usize },
+    /// Something else stands where a directory is wanted.
+    #[error("{} is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// The file of `--ca` holds no certificate.
+    #[error("{} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", .0.display())]
+    NoCertificate(PathBuf),
+    /// A proxy variable of the environment cannot be used.
+    #[error(
+        "the proxy of the environment (https_proxy, all_proxy or http_proxy) cannot be used (unset it, or give --upstream-proxy)"
+    )]
+    ProxyVariable(#[source] ProxyUrlError),
+    /// The environment and `--host-port` open too many ports together.
+    #[error(
+        "the environment and --host-port open {0} ports of the host together, more than {HOST_PORTS}"
+    )]
+    TooManyHostPorts(usize),
+    /// A line of a flow file is no flow.
+    #[error("{}:{line} is not a flow, as `bailiwick run --flows FILE` writes them", .path.display())]
+    Flow {
+        path: PathBuf,
+        line: usize,
+        source: serde_json::Error,
+    },
+    /// An environment file with its problems; printed with their places.
+    #[error(transparent)]
+    EnvironmentFile(#[from] EnvironmentFileErrors),
+}
+
+/// Reads a text file of at most `limit` bytes.
+///
+/// # Errors
+///
+/// [`BadInput`], with the path.
+pub(crate) fn read_text(path: &Path, limit: usize) -> Result<String, BadInput> {
+    use std::io::Read;
+    let unreadable = |source| BadInput::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    // One byte more than allowed, so that too much is seen, whatever the file system says about the size.
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > limit {
+        return Err(BadInput::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| BadInput::NotText(path.to_owned()))
+}

@@ -1,0 +1,66 @@
+//! The commands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod environment;
+pub(crate) mod exec;
+pub(crate) mod kill;
+pub(crate) mod policy;
+pub(crate) mod ps;
+pub(crate) mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::host_environment::HostEnvironment;
+
+/// Run programs inside environments whose network boundary is enforced.
+///
+/// An environment says which destinations a program may reach. The program runs in a sandbox without a route out: every
+/// connection is decided by the environment's policy before it is made.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bailiwick",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 2 bad input, 3 denied (policy check), 124 timed out, 125 Bailiwick failed,\n126 cannot execute, 127 not found, 128+n ended by signal n; otherwise the command's own."
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Arguments>),
+    Ps(ps::Arguments),
+    Exec(exec::Arguments),
+    Kill(kill::Arguments),
+    Doctor(doctor::Arguments),
+    #[command(subcommand)]
+    Policy(policy::Command),
+    #[command(subcommand)]
+    Environment(environment::Command),
+    Completions(completions::Arguments),
+}
+
+impl CommandLine {
+    /// Does what was asked.
+    pub(crate) fn execute(self, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(arguments) => run::execute(*arguments, host),
+            Command::Ps(arguments) => ps::execute(arguments, host),
+            Command::Exec(arguments) => exec::execute(arguments, host),
+            Command::Kill(arguments) => kill::execute(arguments, host),
+            Command::Doctor(arguments) => doctor::execute(arguments, host),
+            Command::Policy(command) => policy::execute(command, host),
+            Command::Environment(command) => environment::execute(command, host),
+            Command::Completions(arguments) => completions::execute(&arguments),
+        }
+    }
+}

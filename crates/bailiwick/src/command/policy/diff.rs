@@ -1,0 +1,131 @@
+//! `bailiwick policy diff`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bailiwick_policy::{Difference, DifferenceRow, Policy, diff};
+use serde::Serialize;
+
+use crate::environment_source;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::output::{self, Colour, Format, Tone, printable};
+
+/// Compare two policies by what they allow: what becomes reachable, and what stops being so.
+///
+/// Policies are compared by effect, not by their text: a rule that another one covers makes no difference.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick policy diff before.yaml after.yaml
+  bailiwick policy diff before.yaml after.yaml --format json")]
+pub(crate) struct Arguments {
+    /// The environment file before.
+    before: PathBuf,
+    /// The environment file after.
+    after: PathBuf,
+    /// In which form to answer.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// The answer, as JSON has it.
+#[derive(Serialize)]
+struct Answer {
+    mode: Option<ModeChange>,
+    opened: Vec<Row>,
+    closed: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct ModeChange {
+    before: String,
+    after: String,
+}
+
+#[derive(Serialize)]
+struct Row {
+    destination: String,
+    before: &'static str,
+    after: &'static str,
+    rule: Option<String>,
+}
+
+pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let compiled = |path: &Path| {
+        environment_source::load(Some(path), host).map(|environment| environment.compile())
+    };
+    let (before, after): (Policy, Policy) =
+        (compiled(&arguments.before)?, compiled(&arguments.after)?);
+    let answer = Answer::from(&diff(&before, &after));
+    match arguments.format {
+        Format::Text => output::print(&text(&answer, Colour::of_stdout(host)))?,
+        Format::Json => output::print_json(&answer)?,
+    }
+    Ok(Exit::Done.into())
+}
+
+impl From<&Difference> for Answer {
+    fn from(difference: &Difference) -> Self {
+        let rows = |rows: &[DifferenceRow]| rows.iter().map(Row::from).collect();
+        Self {
+            mode: difference.mode.map(|(before, after)| ModeChange {
+                before: before.to_string(),
+                after: after.to_string(),
+            }),
+            opened: rows(&difference.opened),
+            closed: rows(&difference.closed),
+        }
+    }
+}
+
+impl From<&DifferenceRow> for Row {
+    fn from(row: &DifferenceRow) -> Self {
+        Self {
+            destination: row.to_string(),
+            before: row.before.code(),
+            after: row.after.code(),
+            rule: row.rule.clone(),
+        }
+    }
+}
+
+fn text(answer: &Answer, colour: Colour) -> String {
+    let mut text = String::new();
+    if let Some(ModeChange { before, after }) = &answer.mode {
+        text += &format!("mode: {before} -> {after}\n");
+    }
+    let width = answer
+        .opened
+        .iter()
+        .chain(&answer.closed)
+        .map(|row| row.destination.len())
+        .max()
+        .unwrap_or(0);
+    for (sign, tone, rows) in [
+        ("+", Tone::Good, &answer.opened),
+        ("-", Tone::Bad, &answer.closed),
+    ] {
+        for Row {
+            destination,
+            before,
+            after,
+            rule,
+        } in rows
+        {
+            let rule = rule
+                .as_ref()
+                .map(|rule| format!("  ({})", printable(rule)))
+                .unwrap_or_default();
+            text += &colour.paint(
+                tone,
+                &format!("{sign} {destination:<width$}  {before} -> {after}{rule}"),
+            );
+            text += "\n";
+        }
+    }
+    if answer.opened.is_empty() && answer.closed.is_empty() {
+        text += "both allow the same\n";
+    }
+    text
+}

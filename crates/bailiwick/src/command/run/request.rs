@@ -1,0 +1,179 @@
+//! From what was typed to what is needed to run: one step, in which everything that can be wrong is found.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bailiwick_dial::ProxySettings;
+use bailiwick_model::limits::{CA_FILE_BYTES, HOST_PORTS};
+use bailiwick_policy::Pins;
+
+use super::{Arguments, LimitArguments};
+use crate::bad_input::{BadInput, read_text};
+use crate::environment_source::{self, Environment};
+use crate::host_environment::HostEnvironment;
+use crate::value::{Bytes, MilliCpus, Variable};
+
+/// Everything that one run was asked for, valid as far as arguments and files can say.
+#[derive(Debug)]
+pub(crate) struct RunRequest {
+    /// The environment with its effective policy; ports of `--host-port` are in it.
+    pub(crate) environment: Environment,
+    /// The work directory: absolute, without symbolic links, a directory when it was looked at.
+    pub(crate) work_directory: PathBuf,
+    /// The variables of `-e`, in order; a later one wins.
+    pub(crate) variables: Vec<Variable>,
+    /// The program, and its arguments.
+    pub(crate) command: Vec<OsString>,
+    /// Names that lead to addresses of the operator's choice.
+    pub(crate) pins: Pins,
+    /// Ports of servers inside that are offered on the host's loopback; each once.
+    pub(crate) publish: Vec<u16>,
+    /// Certificates to be trusted inside, PEM.
+    pub(crate) ca: Option<String>,
+    /// The proxy through which this machine reaches the network.
+    pub(crate) upstream_proxy: Option<ProxySettings>,
+    /// Names may be dialled whose addresses only the proxy knows.
+    pub(crate) trust_proxy_dns: bool,
+    /// What the program may use up.
+    pub(crate) limits: Limits,
+    /// Toolchains of the host: absolute, without symbolic links.
+    pub(crate) toolchains: Vec<PathBuf>,
+    /// Another root file system than the host's programs: absolute, without symbolic links.
+    pub(crate) base: Option<PathBuf>,
+    /// What the host runs or trusts in the work directory may be written.
+    pub(crate) writable_meta: bool,
+    /// The work directory may hold unix sockets.
+    pub(crate) allow_sockets: bool,
+    /// The program is uid 0 inside.
+    pub(crate) root: bool,
+    /// Where flows are written.
+    pub(crate) flows: Option<PathBuf>,
+    /// Only print the plan.
+    pub(crate) dry_run: bool,
+    /// Print no summary.
+    pub(crate) quiet: bool,
+}
+
+/// Limits that were asked for; what is `None` has the default of the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Memory.
+    pub(crate) memory: Option<Bytes>,
+    /// Processor time.
+    pub(crate) cpus: Option<MilliCpus>,
+    /// Processes and threads.
+    pub(crate) pids: Option<u32>,
+    /// What may be written outside the work directory.
+    pub(crate) disk: Option<Bytes>,
+    /// How long the program may run.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl RunRequest {
+    /// Reads the files that the arguments name and checks everything that can be checked before anything is started.
+    ///
+    /// # Errors
+    ///
+    /// [`BadInput`].
+    pub(crate) fn new(arguments: Arguments, host: &HostEnvironment) -> Result<Self, BadInput> {
+        let Arguments {
+            file,
+            workdir,
+            env,
+            dry_run,
+            quiet,
+            flows,
+            network,
+            limits,
+            files,
+            command,
+        } = arguments;
+        let mut environment = environment_source::load(file.as_deref(), host)?;
+        open_host_ports(&mut environment, &network.host_ports)?;
+        let upstream_proxy = match network.upstream_proxy {
+            Some(url) => Some(ProxySettings::new(url)),
+            None => ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?,
+        };
+        Ok(Self {
+            environment,
+            work_directory: directory(workdir.unwrap_or_else(|| PathBuf::from(".")))?,
+            variables: env,
+            command,
+            pins: network.resolve.into_iter().collect::<Pins>(),
+            publish: without_repetition(network.publish),
+            ca: network.ca.map(certificates).transpose()?,
+            upstream_proxy,
+            trust_proxy_dns: network.trust_proxy_dns,
+            limits: limits.into(),
+            toolchains: files
+                .toolchains
+                .into_iter()
+                .map(directory)
+                .collect::<Result<_, _>>()?,
+            base: files.base.map(directory).transpose()?,
+            writable_meta: files.writable_meta,
+            allow_sockets: files.allow_sockets,
+            root: files.root,
+            flows,
+            dry_run,
+            quiet,
+        })
+    }
+}
+
+impl From<LimitArguments> for Limits {
+    fn from(arguments: LimitArguments) -> Self {
+        let LimitArguments {
+            memory,
+            cpus,
+            pids,
+            disk,
+            timeout,
+        } = arguments;
+        Self {
+            memory,
+            cpus,
+            pids,
+            disk,
+            timeout,
+        }
+    }
+}
+
+fn open_host_ports(environment: &mut Environment, ports: &[u16]) -> Result<(), BadInput> {
+    let open = &mut environment.effective.policy.host_ports;
+    open.extend(ports);
+    *open = without_repetition(std::mem::take(open));
+    if open.len() > HOST_PORTS {
+        Err(BadInput::TooManyHostPorts(open.len()))
+    } else {
+        Ok(())
+    }
+}
+
+fn without_repetition(ports: Vec<u16>) -> Vec<u16> {
+    let mut seen = std::collections::HashSet::new();
+    ports
+        .into_iter()
+        .filter(|port| seen.insert(*port))
+        .collect()
+}
+
+/// The directory without symbolic links, so that what is checked is what is mounted.
+fn directory(path: PathBuf) -> Result<PathBuf, BadInput> {
+    match path.canonicalize() {
+        Ok(real) if real.is_dir() => Ok(real),
+        Ok(_) => Err(BadInput::NotADirectory(path)),
+        Err(source) => Err(BadInput::Unreadable { path, source }),
+    }
+}
+
+fn certificates(path: PathBuf) -> Result<String, BadInput> {
+    let text = read_text(&path, CA_FILE_BYTES)?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err(BadInput::NoCertificate(path))
+    }
+}

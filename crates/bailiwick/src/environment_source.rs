@@ -1,0 +1,78 @@
+//! The environment of a command: the file of `-f`, or none.
+
+use std::path::Path;
+
+use bailiwick_model::EnvironmentName;
+use bailiwick_model::limits::ENVIRONMENT_FILE_BYTES;
+use bailiwick_policy::{
+    EffectivePolicy, HostFacts, OrganizationFloor, Policy, SessionGrants, effective,
+};
+use bailiwick_wire::{EnvironmentFile, Packages, parse_environment};
+
+use crate::bad_input::{BadInput, read_text};
+use crate::host_environment::HostEnvironment;
+use crate::output;
+
+/// An environment, ready to be used.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    /// Its name, if it was read from a file.
+    pub(crate) name: Option<EnvironmentName>,
+    /// The policy that is in force and where it came from.
+    pub(crate) effective: EffectivePolicy,
+    /// The packages that it declares.
+    pub(crate) packages: Packages,
+}
+
+impl Environment {
+    /// The policy, compiled. On one machine there is no organization and no session: no further floor, no grants.
+    pub(crate) fn compile(&self) -> Policy {
+        Policy::compile(
+            self.effective.clone(),
+            &OrganizationFloor::empty(),
+            &SessionGrants::none(),
+        )
+    }
+}
+
+/// Reads the file and prints its warnings; without a file, the environment that has no policy of its own.
+///
+/// # Errors
+///
+/// [`BadInput`], with every problem of the file.
+pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Environment, BadInput> {
+    let Some(path) = path else {
+        return Ok(Environment {
+            name: None,
+            effective: effective(None, None),
+            packages: Packages::default(),
+        });
+    };
+    let file = load_file(path, host)?;
+    let own = file.policy.map(|policy| (file.name.clone(), policy));
+    Ok(Environment {
+        name: Some(file.name),
+        effective: effective(own, None),
+        packages: file.packages,
+    })
+}
+
+/// Reads an environment file and prints its warnings.
+///
+/// # Errors
+///
+/// [`BadInput`], with every problem of the file.
+pub(crate) fn load_file(path: &Path, host: &HostEnvironment) -> Result<EnvironmentFile, BadInput> {
+    let text = read_text(path, ENVIRONMENT_FILE_BYTES)?;
+    let source_name = path.display().to_string();
+    let file = parse_environment(&source_name, &text)?;
+    if let Some(warnings) = file.warnings(&source_name, &text) {
+        output::print_diagnostic(&warnings, host);
+    }
+    Ok(file)
+}
+
+/// What `policy check` and `policy diff` know about the host: its loopback is on the built-in floor.
+pub(crate) fn host_facts() -> HostFacts {
+    HostFacts::unknown()
+}

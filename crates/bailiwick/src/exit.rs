@@ -1,0 +1,67 @@
+//! The exit codes, all of them.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; for `policy check`: every destination is allowed |
+//! | 2 | bad input: arguments, an environment file, a flow file; nothing was started |
+//! | 3 | `policy check`: at least one destination is denied |
+//! | 124 | the command was ended by `--timeout` (as timeout(1) has it) |
+//! | 125 | Bailiwick itself failed |
+//! | 126 | the command was found but cannot be executed |
+//! | 127 | the command was not found |
+//! | 128+n | the command was ended by signal n |
+//! | other | the command's own |
+
+use std::process::ExitCode;
+
+use crate::bad_input::BadInput;
+
+/// How a run of `bailiwick` ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done, and every answer is yes.
+    Done,
+    /// Bad input; nothing was started.
+    BadInput,
+    /// At least one destination is denied.
+    Denied,
+    /// The command was ended by `--timeout`.
+    TimedOut,
+    /// Bailiwick itself failed.
+    Failed,
+    /// The command was found but cannot be executed.
+    CannotExecute,
+    /// The command was not found.
+    NotFound,
+    /// The command was ended by a signal, whose number is here.
+    Signal(u8),
+    /// The command ended by itself, with this code.
+    Command(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::BadInput => 2,
+            Exit::Denied => 3,
+            Exit::TimedOut => 124,
+            Exit::Failed => 125,
+            Exit::CannotExecute => 126,
+            Exit::NotFound => 127,
+            Exit::Signal(number) => 128u8.saturating_add(number),
+            Exit::Command(code) => code,
+        })
+    }
+}
+
+impl Exit {
+    /// The exit that an error stands for: whose fault it was.
+    pub(crate) fn of_error(error: &anyhow::Error) -> Self {
+        if error.chain().any(|cause| cause.is::<BadInput>()) {
+            Self::BadInput
+        } else {
+            Self::Failed
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The one place that reads the host's environment variables.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use bailiwick_dial::ProxyVariables;
+
+/// What Bailiwick takes from its caller's environment; nothing else of it has any effect.
+#[derive(Clone)]
+pub(crate) struct HostEnvironment {
+    /// `NO_COLOR` is set and not empty (no-color.org).
+    pub(crate) no_color: bool,
+    /// `TERM`, `COLORTERM`, `LANG`, `LC_*`, `TZ` and `NO_COLOR`: handed to the sandbox as they are.
+    pub(crate) terminal: Vec<(OsString, OsString)>,
+    /// The proxy through which this machine reaches the network.
+    pub(crate) proxy: ProxyVariables,
+    /// `HOME`.
+    pub(crate) home: Option<PathBuf>,
+    /// `XDG_STATE_HOME`.
+    pub(crate) state_home: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`.
+    pub(crate) runtime_directory: Option<PathBuf>,
+    /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// The variables that say how the terminal looks and which language its user speaks.
+const TERMINAL: &[&str] = &["TERM", "COLORTERM", "LANG", "TZ", "NO_COLOR"];
+
+impl HostEnvironment {
+    /// Reads it.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads environment variables"
+    )]
+    pub(crate) fn read() -> Self {
+        let first = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        };
+        let path = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        Self {
+            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            terminal: std::env::vars_os()
+                .filter(|(name, _)| is_about_the_terminal(name))
+                .collect(),
+            // `HTTP_PROXY` can come from a request where programs run as CGI (httpoxy), so curl does not read it either.
+            proxy: ProxyVariables {
+                https_proxy: first(&["https_proxy", "HTTPS_PROXY"]),
+                http_proxy: first(&["http_proxy"]),
+                all_proxy: first(&["all_proxy", "ALL_PROXY"]),
+                no_proxy: first(&["no_proxy", "NO_PROXY"]),
+            },
+            home: path("HOME"),
+            state_home: path("XDG_STATE_HOME"),
+            runtime_directory: path("XDG_RUNTIME_DIR"),
+            ca_file: path("SSL_CERT_FILE"),
+        }
+    }
+}
+
+fn is_about_the_terminal(name: &OsString) -> bool {
+    name.to_str()
+        .is_some_and(|name| TERMINAL.contains(&name) || name.starts_with("LC_"))
+}
