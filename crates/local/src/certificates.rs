@@ -41,28 +41,25 @@ pub(crate) struct Bundle {
     pub(crate) content: Option<Vec<u8>>,
 }
 
-/// The bundle of a base, with what `own` (SSL_CERT_FILE of the caller) and `added` (`--ca`) add to it.
+/// The bundle of a base, with what `own` (SSL_CERT_FILE of the caller) and `added` (`--ca`, PEM) add to it.
 ///
 /// # Errors
 ///
-/// One of the named files cannot be read, or holds no certificate.
-pub(crate) fn bundle(base: &Path, own: Option<&Path>, added: &[PathBuf]) -> Result<Option<Bundle>, (PathBuf, io::Error)> {
+/// One of the files cannot be read.
+pub(crate) fn bundle(base: &Path, own: Option<&Path>, added: Option<&str>) -> Result<Option<Bundle>, (PathBuf, io::Error)> {
     let of_base = BUNDLES.iter().map(Path::new).find(|path| base.join(path.strip_prefix("/").unwrap_or(path)).exists());
     // The caller's own choice of a bundle counts unless it is the system's anyway.
     let own = own.filter(|own| own.exists() && of_base.is_none_or(|of_base| *own != of_base));
-    if own.is_none() && added.is_empty() {
+    if own.is_none() && added.is_none() {
         return Ok(of_base.map(|path| Bundle { path: path.to_owned(), content: None }));
     }
     let mut content = Vec::new();
     let of_base = of_base.map(|path| base.join(path.strip_prefix("/").unwrap_or(path)));
-    for file in of_base.iter().map(PathBuf::as_path).chain(own).chain(added.iter().map(PathBuf::as_path)) {
-        let pem = fs::read(file).map_err(|error| (file.to_owned(), error))?;
-        if !pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") {
-            return Err((file.to_owned(), io::Error::new(io::ErrorKind::InvalidData, "it holds no PEM certificate")));
-        }
-        content.extend_from_slice(&pem);
+    for file in of_base.iter().map(PathBuf::as_path).chain(own) {
+        content.extend(fs::read(file).map_err(|error| (file.to_owned(), error))?);
         content.push(b'\n');
     }
+    content.extend(added.unwrap_or_default().bytes());
     Ok(Some(Bundle { path: INSIDE.into(), content: Some(content) }))
 }
 

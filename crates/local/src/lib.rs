@@ -1,22 +1,30 @@
 //! The backend of one machine: `sandbox` and `egress` joined.
 //!
-//! [`prepare`] turns a request into a plan; [`start`] launches it with its network served. What this crate must never do: start a
+//! [`prepare`] turns a request into a plan, [`Prepared::launch`] makes it so, [`Booted::serve`] serves its network. What this crate must never do: start a
 //! sandbox whose network nobody serves under a policy, or mount anything of the host that is not on a list.
 
 mod base;
+mod boot;
 mod certificates;
+mod control;
 mod host_facts;
 mod identity;
+mod keeper;
 mod placeholder;
 mod prepare;
 mod protected;
+mod publish;
 mod state;
 mod toolchain;
 mod workspace;
 
 pub use base::Base;
+pub use boot::{Booted, Description, Running, StartError};
+pub use control::{Control, RemoteProgram};
 pub use host_facts::host_facts;
 pub use identity::{IdentityError, RunAs, privileged};
+pub use keeper::{Defaults, Ending, Handle, Program, ProgramError};
 pub use prepare::{Limits, PrepareError, Prepared, Request, Surroundings, prepare};
+pub use publish::Published;
 pub use state::{Record, StateDirectory, StateError};
 pub use workspace::{Workspace, WorkspaceError};

@@ -37,8 +37,8 @@ pub struct Request {
     pub run_as: RunAs,
     /// Variables for programs, over those that every sandbox has.
     pub variables: Vec<(OsString, OsString)>,
-    /// PEM files to trust besides the host's.
-    pub certificates: Vec<PathBuf>,
+    /// Certificates to trust besides the host's, PEM.
+    pub certificates: Option<String>,
     /// What the sandbox may use up.
     pub limits: Limits,
     /// What of the caller's surroundings matters.
@@ -156,7 +156,7 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
         Base::Directory(directory) => directory,
     };
     let own_bundle = request.surroundings.ca_file.as_deref();
-    let bundle = certificates::bundle(base_path, own_bundle, &request.certificates)
+    let bundle = certificates::bundle(base_path, own_bundle, request.certificates.as_deref())
         .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
     if let Some((path, content)) = bundle.as_ref().and_then(|bundle| Some((bundle.path(), bundle.content.clone()?))) {
         mounts.push(bailiwick_sandbox::plan::MountStep::File { path: path.to_owned(), mode: 0o644, content });

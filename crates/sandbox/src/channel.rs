@@ -1,14 +1,16 @@
-//! The socket pair between a holder and the init of its sandbox: messages with descriptors (unix(7), SOCK_SEQPACKET).
+//! Messages with descriptors over a unix socket (unix(7), SOCK_SEQPACKET): between a holder and the init of its sandbox, and
+//! between `bailiwick exec` and a holder.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
 
 use rustix::fs::MemfdFlags;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, SocketAddrUnix,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,18 +24,24 @@ const BODY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// One end.
 #[derive(Debug)]
-pub(crate) struct Channel(OwnedFd);
+pub struct Channel(OwnedFd);
 
 /// What came.
 #[derive(Debug)]
-pub(crate) struct Message<T> {
-    pub(crate) body: T,
-    pub(crate) descriptors: Vec<OwnedFd>,
+pub struct Message<T> {
+    /// What it says.
+    pub body: T,
+    /// The descriptors that came with it, close-on-exec.
+    pub descriptors: Vec<OwnedFd>,
 }
 
 impl Channel {
     /// Both ends, close-on-exec.
-    pub(crate) fn pair() -> io::Result<(Self, Self)> {
+    ///
+    /// # Errors
+    ///
+    /// No descriptors are left.
+    pub fn pair() -> io::Result<(Self, Self)> {
         let (left, right) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -43,8 +51,41 @@ impl Channel {
         Ok((Self(left), Self(right)))
     }
 
+    /// Takes a connected socket of the right type.
+    pub fn from_socket(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
+    /// Connects to a listening socket of the file system.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel says: ECONNREFUSED where nobody listens any more.
+    pub fn connect(path: &Path) -> io::Result<Self> {
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(Self(socket))
+    }
+
+    /// A listening socket in the file system, not blocking. What it accepts goes to [`Channel::from_socket`].
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel says.
+    pub fn listen(path: &Path) -> io::Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        rustix::net::listen(&socket, 16)?;
+        Ok(socket)
+    }
+
     /// Sends one message; blocks while the other side's buffer is full.
-    pub(crate) fn send<T: Serialize>(
+    ///
+    /// # Errors
+    ///
+    /// EPIPE where the other side is gone.
+    pub fn send<T: Serialize>(
         &self,
         body: &T,
         descriptors: &[BorrowedFd<'_>],
@@ -80,7 +121,11 @@ impl Channel {
     }
 
     /// Waits for one message; `None` when the other side is gone.
-    pub(crate) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<Message<T>>> {
+    ///
+    /// # Errors
+    ///
+    /// What came was not a message of this type.
+    pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<Message<T>>> {
         let mut buffer = vec![0; INLINE_BYTES + 1];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -124,6 +169,12 @@ impl Channel {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Channel {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 

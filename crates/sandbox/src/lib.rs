@@ -6,7 +6,7 @@
 
 pub mod capabilities;
 pub mod cgroup;
-mod channel;
+pub mod channel;
 mod confine;
 mod idmap;
 mod init;

@@ -1,7 +1,7 @@
 //! A running sandbox, as its holder has it.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
@@ -156,6 +156,17 @@ impl Sandbox {
         self.cgroup.as_ref().map_or(0, Cgroup::out_of_memory_kills)
     }
 
+    /// Tells the kernel to end everything inside. Dropping the sandbox waits for it; [`Sandbox::pidfd`] becomes readable then.
+    pub fn kill(&self) {
+        // ESRCH: it is gone already.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Becomes readable when everything inside is gone (pidfd_open(2)).
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
     /// Ends everything inside and waits until it is gone.
     fn end(&mut self) {
         if self.channel.take().is_none() {
@@ -173,6 +184,12 @@ impl Sandbox {
 impl AsFd for Sandbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.channel().as_fd()
+    }
+}
+
+impl AsRawFd for Sandbox {
+    fn as_raw_fd(&self) -> RawFd {
+        self.channel().as_fd().as_raw_fd()
     }
 }
 

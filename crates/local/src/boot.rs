@@ -1,0 +1,163 @@
+//! From a plan to a running sandbox: the one place that launches, and the order in which everything is made and undone.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork, Sockets};
+use bailiwick_model::{EnvironmentName, Flow, SandboxId};
+use bailiwick_policy::Policy;
+use bailiwick_sandbox::network::NetworkSockets;
+use bailiwick_sandbox::{LaunchError, Sandbox};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::control;
+use crate::keeper::{self, Handle, Keeper};
+use crate::placeholder::Held;
+use crate::prepare::Prepared;
+use crate::state::{Entry, Record, StateDirectory, StateError};
+
+/// What of a start is for people and for `ps`.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The command, as it would be typed.
+    pub command: String,
+    /// When, in seconds since 1970.
+    pub started_at: i64,
+}
+
+/// Why a sandbox did not start. Nothing of it is left then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The launch.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The network could not be served.
+    #[error("cannot serve the network of the sandbox: {0}")]
+    Serve(io::Error),
+}
+
+/// What must outlive the processes of a sandbox, in the order in which it goes.
+#[derive(Debug)]
+pub(crate) struct Guards {
+    _placeholders: Option<Held>,
+    _entry: Entry,
+    _uid_range: Option<File>,
+}
+
+/// A sandbox that is built, in which nothing runs and whose network nobody serves yet.
+#[derive(Debug)]
+pub struct Booted {
+    sandbox: Sandbox,
+    network: NetworkSockets,
+    environment: Option<EnvironmentName>,
+    guards: Guards,
+    id: SandboxId,
+    control: std::path::PathBuf,
+    defaults: keeper::Defaults,
+}
+
+/// A sandbox whose network is served. Dropping it ends everything inside.
+pub struct Running {
+    handle: Handle,
+    keeper: JoinHandle<keeper::Ending>,
+    _control: AbortOnDropHandle<()>,
+    network: Attachment,
+    id: SandboxId,
+}
+
+impl Prepared {
+    /// Launches. The process must have one thread.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn launch(self, state: &StateDirectory, description: Description) -> Result<Booted, StartError> {
+        let record = Record {
+            id: self.plan.id.clone(),
+            environment: self.environment.clone(),
+            holder: std::process::id(),
+            started_at: description.started_at,
+            command: description.command,
+            workspace: self.work_directory.clone(),
+            cgroup: self.plan.cgroup.clone(),
+            placeholders: self.placeholders.clone(),
+        };
+        let entry = state.enter(&record)?;
+        let control = entry.control_socket();
+        let placeholders = self.placeholders.map(|placeholders| placeholders.hold(state)).transpose()?;
+        let guards = Guards { _placeholders: placeholders, _entry: entry, _uid_range: self.uid_range };
+        let launched = bailiwick_sandbox::launch(&self.plan)?;
+        Ok(Booted {
+            sandbox: launched.sandbox,
+            network: launched.network,
+            environment: self.environment,
+            guards,
+            id: record.id,
+            control,
+            defaults: keeper::Defaults { variables: self.variables, directory: self.directory },
+        })
+    }
+}
+
+impl Booted {
+    /// Serves the sandbox's network under `policy`, and its control socket. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// A socket cannot be registered; the sandbox is ended then.
+    pub fn serve(
+        self,
+        egress: &Egress,
+        policy: watch::Receiver<Arc<Policy>>,
+        flows: mpsc::Sender<Flow>,
+    ) -> Result<Running, StartError> {
+        let NetworkSockets { relay, dns_tcp, dns_udp_v4, denied_udp, dns_udp_v6 } = self.network;
+        let sockets = Sockets { tcp: relay, dns_tcp, dns_udp_v4, dns_udp_v6, denied_udp };
+        let network = SandboxNetwork {
+            sandbox: self.id.clone(),
+            environment: self.environment,
+            policy,
+            limits: SandboxLimits::default(),
+            flows,
+        };
+        let network = egress.attach(network, sockets).map_err(StartError::Serve)?;
+        let (handle, keeper) = Keeper::new(self.sandbox, self.guards, self.defaults).map_err(StartError::Serve)?;
+        let control = control::serve(&self.control, handle.clone()).map_err(StartError::Serve)?;
+        let control = AbortOnDropHandle::new(control);
+        Ok(Running { handle, keeper: tokio::spawn(keeper.run()), _control: control, network, id: self.id })
+    }
+}
+
+impl Running {
+    /// The way to what runs inside.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &SandboxId {
+        &self.id
+    }
+
+    /// The network side.
+    pub fn network(&self) -> &Attachment {
+        &self.network
+    }
+
+    /// Ends everything inside, waits until it is gone, and hands over the last flows; their receiver must be read meanwhile.
+    pub async fn stop(self) -> keeper::Ending {
+        self.handle.stop();
+        let ending = self.keeper.await.unwrap_or_default();
+        self.network.shutdown(FLOWS_DEADLINE).await;
+        ending
+    }
+}
+
+/// How long the last flows may take to be handed over.
+const FLOWS_DEADLINE: std::time::Duration = std::time::Duration::from_secs(2);

@@ -1,0 +1,248 @@
+//! The task that holds a sandbox: the only one that talks to its init.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use bailiwick_sandbox::plan::Command;
+use bailiwick_sandbox::{Audience, Event, ExitStatus, Sandbox, TerminalStreams};
+use crate::boot::Guards;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many requests may wait.
+const WAITING: usize = 64;
+
+/// What a program gets that says nothing else.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// The environment.
+    pub variables: Vec<OsString>,
+    /// The directory.
+    pub directory: PathBuf,
+}
+
+/// A way to what runs in a sandbox; many may have it.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    asks: mpsc::Sender<Ask>,
+    defaults: std::sync::Arc<Defaults>,
+}
+
+/// A program that runs.
+#[derive(Debug)]
+pub struct Program {
+    /// Its number in this sandbox.
+    pub number: u32,
+    /// The master of its terminal, if it was given one.
+    pub terminal: Option<OwnedFd>,
+    /// Tells how it ended; closes without a word if the sandbox ended first.
+    pub ended: oneshot::Receiver<ExitStatus>,
+}
+
+/// Why a program does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// It cannot be executed: the answer of execve(2).
+    #[error("{}", io::Error::from_raw_os_error(*.0))]
+    NotStarted(i32),
+    /// The sandbox is gone.
+    #[error("the sandbox is gone")]
+    Gone,
+}
+
+/// How a sandbox ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ending {
+    /// Processes that the kernel killed because the memory limit was reached.
+    pub out_of_memory_kills: u64,
+}
+
+type Started = Result<Program, ProgramError>;
+
+#[derive(Debug)]
+enum Ask {
+    Start { command: Command, terminal: TerminalStreams, streams: Vec<OwnedFd>, answer: oneshot::Sender<Started> },
+    Signal { number: u32, signal: i32, audience: Audience },
+    Socket { ipv6: bool, answer: oneshot::Sender<io::Result<OwnedFd>> },
+    Stop,
+}
+
+impl Handle {
+    /// Starts a program. `streams` are the standard streams that are not the terminal, in order.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProgramError`].
+    pub async fn start(&self, command: Command, terminal: TerminalStreams, streams: Vec<OwnedFd>) -> Started {
+        let (answer, answered) = oneshot::channel();
+        let ask = Ask::Start { command, terminal, streams, answer };
+        self.asks.send(ask).await.map_err(|_| ProgramError::Gone)?;
+        answered.await.unwrap_or(Err(ProgramError::Gone))
+    }
+
+    /// A command with the sandbox's own environment and directory.
+    pub fn command(&self, argv: Vec<OsString>, variables: &[(OsString, OsString)]) -> Command {
+        let mut env = self.defaults.variables.clone();
+        for (name, value) in variables {
+            let assignment = [name.as_os_str(), value.as_os_str()].join(std::ffi::OsStr::new("="));
+            let prefix_length = name.len() + 1;
+            env.retain(|known| known.as_encoded_bytes().get(..prefix_length) != assignment.as_encoded_bytes().get(..prefix_length));
+            env.push(assignment);
+        }
+        Command { argv, env, directory: self.defaults.directory.clone() }
+    }
+
+    /// Sends a signal to a program; one that has ended is no error.
+    pub async fn signal(&self, number: u32, signal: i32, audience: Audience) {
+        // Without a keeper there is no program either.
+        let _ = self.asks.send(Ask::Signal { number, signal, audience }).await;
+    }
+
+    /// A TCP socket in the sandbox's network namespace, not connected and not blocking.
+    ///
+    /// # Errors
+    ///
+    /// The sandbox is gone or out of descriptors.
+    pub async fn socket(&self, ipv6: bool) -> io::Result<OwnedFd> {
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(Ask::Socket { ipv6, answer }).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Ends the sandbox and everything in it.
+    pub fn stop(&self) {
+        let asks = self.asks.clone();
+        // Full is no reason to forget it.
+        tokio::spawn(async move { asks.send(Ask::Stop).await });
+    }
+}
+
+/// The task's state.
+pub(crate) struct Keeper {
+    sandbox: AsyncFd<Sandbox>,
+    asks: mpsc::Receiver<Ask>,
+    next_number: u32,
+    starting: HashMap<u32, oneshot::Sender<Started>>,
+    running: HashMap<u32, oneshot::Sender<ExitStatus>>,
+    sockets: VecDeque<oneshot::Sender<io::Result<OwnedFd>>>,
+    /// After the sandbox, whose end means that no process is left.
+    guards: Guards,
+}
+
+impl Keeper {
+    /// Must be called inside a tokio runtime.
+    pub(crate) fn new(sandbox: Sandbox, guards: Guards, defaults: Defaults) -> io::Result<(Handle, Self)> {
+        let (sender, asks) = mpsc::channel(WAITING);
+        let keeper = Self {
+            sandbox: AsyncFd::with_interest(sandbox, Interest::READABLE)?,
+            asks,
+            next_number: 0,
+            starting: HashMap::new(),
+            running: HashMap::new(),
+            sockets: VecDeque::new(),
+            guards,
+        };
+        Ok((Handle { asks: sender, defaults: defaults.into() }, keeper))
+    }
+
+    /// Until it is told to stop, every handle is gone, or the init is.
+    pub(crate) async fn run(mut self) -> Ending {
+        loop {
+            tokio::select! {
+                ask = self.asks.recv() => match ask {
+                    Some(Ask::Stop) | None => break,
+                    Some(ask) => if self.pass_on(ask).is_err() { break },
+                },
+                ready = self.sandbox.readable() => {
+                    let Ok(mut ready) = ready else { break };
+                    ready.clear_ready();
+                    if !self.take_events() { break }
+                }
+            }
+        }
+        self.end().await
+    }
+
+    fn pass_on(&mut self, ask: Ask) -> io::Result<()> {
+        let sandbox = self.sandbox.get_ref();
+        match ask {
+            Ask::Start { command, terminal, streams, answer } => {
+                let number = self.next_number;
+                self.next_number += 1;
+                self.starting.insert(number, answer);
+                let streams: Vec<_> = streams.iter().map(AsFd::as_fd).collect();
+                sandbox.start(number, command, terminal, &streams)
+            }
+            Ask::Signal { number, signal, audience } => sandbox.signal(number, signal, audience),
+            Ask::Socket { ipv6, answer } => {
+                self.sockets.push_back(answer);
+                sandbox.request_socket(ipv6)
+            }
+            Ask::Stop => Ok(()),
+        }
+    }
+
+    /// Takes every event that is there; says whether the sandbox is.
+    fn take_events(&mut self) -> bool {
+        while is_readable(self.sandbox.get_ref()) {
+            match self.sandbox.get_ref().receive() {
+                Ok(Event::Gone) | Err(_) => return false,
+                Ok(event) => self.take(event),
+            }
+        }
+        true
+    }
+
+    /// Whoever asked may be gone; then nobody is told.
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Started { number, terminal } => {
+                let (tell, ended) = oneshot::channel();
+                self.running.insert(number, tell);
+                if let Some(answer) = self.starting.remove(&number) {
+                    let _ = answer.send(Ok(Program { number, terminal, ended }));
+                }
+            }
+            Event::NotStarted { number, errno } => {
+                if let Some(answer) = self.starting.remove(&number) {
+                    let _ = answer.send(Err(ProgramError::NotStarted(errno)));
+                }
+            }
+            Event::Ended { number, status } => {
+                if let Some(tell) = self.running.remove(&number) {
+                    let _ = tell.send(status);
+                }
+            }
+            Event::Socket(socket) => {
+                if let Some(answer) = self.sockets.pop_front() {
+                    let _ = answer.send(socket.map_err(io::Error::from_raw_os_error));
+                }
+            }
+            Event::Gone => {}
+        }
+    }
+
+    async fn end(self) -> Ending {
+        let sandbox = self.sandbox.into_inner();
+        sandbox.kill();
+        if let Ok(gone) = AsyncFd::with_interest(sandbox.pidfd(), Interest::READABLE) {
+            let _ = gone.readable().await;
+        }
+        let ending = Ending { out_of_memory_kills: sandbox.out_of_memory_kills() };
+        drop(sandbox);
+        drop(self.guards);
+        ending
+    }
+}
+
+fn is_readable(sandbox: &Sandbox) -> bool {
+    use rustix::event::{PollFd, PollFlags};
+    let mut polled = [PollFd::new(sandbox, PollFlags::IN)];
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut polled, Some(&now)), Ok(1..))
+}
