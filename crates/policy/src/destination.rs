@@ -112,6 +112,12 @@ fn host_and_port(text: &str) -> Result<(Host, Option<u16>), DestinationError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok((Host::Address(address.to_canonical()), None));
     }
+    if text
+        .split_once('%')
+        .is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+    {
+        return Err(DestinationError::Zone);
+    }
     if let Some(rest) = text.strip_prefix('[') {
         return bracketed(rest);
     }
@@ -119,15 +125,6 @@ fn host_and_port(text: &str) -> Result<(Host, Option<u16>), DestinationError> {
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
     };
-    if host.contains(':')
-        && (text.contains('%')
-            && host
-                .split('%')
-                .next()
-                .is_some_and(|head| head.parse::<Ipv6Addr>().is_ok()))
-    {
-        return Err(DestinationError::Zone);
-    }
     let host = plain_host(host)?;
     Ok((host, port.map(parse_port).transpose()?))
 }

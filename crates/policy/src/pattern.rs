@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use bailiwick_model::HostName;
 
+use crate::CidrRule;
 use crate::host::{HostError, normalise_host};
 use crate::ports::{Ports, PortsError};
 
@@ -43,7 +44,13 @@ pub enum HostPatternError {
         /// What may have been meant.
         corrected: Option<String>,
     },
-    /// An address, in any spelling.
+    /// An address or a block of addresses.
+    #[error("addresses are not host rules; put `{corrected}` under `allowed_cidrs`")]
+    Block {
+        /// The CIDR rule for it.
+        corrected: String,
+    },
+    /// An address in a spelling that only some programs read (`127.1`).
     #[error("{address} is an address; put `{corrected}` under `allowed_cidrs`")]
     Address {
         /// The address.
@@ -85,7 +92,7 @@ impl HostPatternError {
             | Self::LeadingDot { corrected }
             | Self::Scheme { corrected }
             | Self::Path { corrected } => corrected.as_deref(),
-            Self::Address { corrected, .. } => Some(corrected),
+            Self::Block { corrected } | Self::Address { corrected, .. } => Some(corrected),
             Self::Star | Self::PublicSuffix(_) | Self::Ports(_) | Self::Host(_) => None,
         }
     }
@@ -163,6 +170,7 @@ impl FromStr for HostPattern {
     type Err = HostPatternError;
 
     fn from_str(text: &str) -> Result<Self, HostPatternError> {
+        refuse_block(text)?;
         refuse_url(text)?;
         let (host, ports) = match text.rsplit_once(':') {
             // More than one colon is an IPv6 address; `normalise_host` says so.
@@ -185,6 +193,20 @@ impl FromStr for HostPattern {
             wildcard,
             ports,
         })
+    }
+}
+
+fn refuse_block(text: &str) -> Result<(), HostPatternError> {
+    match text.parse::<CidrRule>() {
+        Ok(rule) => Err(HostPatternError::Block {
+            corrected: rule.to_string(),
+        }),
+        Err(error) => match error.corrected() {
+            Some(corrected) => Err(HostPatternError::Block {
+                corrected: corrected.to_owned(),
+            }),
+            None => Ok(()),
+        },
     }
 }
 
@@ -236,7 +258,7 @@ fn host_error(error: HostError) -> HostPatternError {
     match error {
         HostError::Address(address) => HostPatternError::Address {
             address,
-            corrected: crate::CidrRule::single(address).to_string(),
+            corrected: CidrRule::single(address).to_string(),
         },
         other @ (HostError::Empty
         | HostError::Control(_)

@@ -1,6 +1,7 @@
 //! The compiled policy: immutable, shared by everything that decides.
 
 use std::slice;
+use std::sync::LazyLock;
 
 use bailiwick_model::PolicySource;
 
@@ -36,7 +37,7 @@ impl Policy {
     ) -> Self {
         let EffectivePolicy { policy, source } = effective;
         let written = written_rules(&policy, organization, grants);
-        let rules = || floor_rules().chain(written.iter().cloned());
+        let rules = || floor_rules().iter().chain(&written).cloned();
         let mut hosts = HostTable::default();
         rules().for_each(|rule| hosts.insert(rule));
         let addresses = AddressTable::new(rules());
@@ -81,16 +82,19 @@ impl Policy {
 /// # Panics
 ///
 /// On an entry that cannot be read. The files are part of the crate, and every test that compiles a policy reads them.
-fn floor_rules() -> impl Iterator<Item = Rule> {
-    let names = host_rules(include_str!("../data/floor/names.txt"))
-        .into_iter()
-        .map(|entry| Rule {
-            origin: Origin::Floor(entry.comment),
-            matcher: Matcher::Host(entry.pattern),
-        });
-    let addresses = blocks(include_str!("../data/floor/addresses.txt"), Origin::Floor);
-    let private = blocks(include_str!("../data/floor/private.txt"), Origin::NonPublic);
-    names.chain(addresses).chain(private)
+fn floor_rules() -> &'static [Rule] {
+    static FLOOR: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+        let names = host_rules(include_str!("../data/floor/names.txt"))
+            .into_iter()
+            .map(|entry| Rule {
+                origin: Origin::Floor(entry.comment),
+                matcher: Matcher::Host(entry.pattern),
+            });
+        let addresses = blocks(include_str!("../data/floor/addresses.txt"), Origin::Floor);
+        let private = blocks(include_str!("../data/floor/private.txt"), Origin::NonPublic);
+        names.chain(addresses).chain(private).collect()
+    });
+    &FLOOR
 }
 
 fn blocks(file: &'static str, origin: fn(&'static str) -> Origin) -> impl Iterator<Item = Rule> {

@@ -237,7 +237,7 @@ fn remove_an_allowance(setting: &mut Setting, which: prop::sample::Index) -> boo
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_compiled_policy_agrees_with_the_plain_one(setting in any_setting(), destinations in prop::collection::vec(any_destination(), 8)) {
@@ -283,6 +283,10 @@ proptest! {
             prop_assert!(!matches!(literal.reason.code(), "organization_floor" | "denied_rule"));
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn normalising_is_idempotent(text in "\\PC{0,40}|[a-zA-Z0-9äßЖ。.-]{0,40}") {

@@ -29,12 +29,48 @@ const EVERY_KIND: &[&str] = &[
 
 #[test]
 fn limited_without_rules_denies_everything() {
-    insta::assert_snapshot!(table(&["limited"], EVERY_KIND), @"");
+    insta::assert_snapshot!(table(&["limited"], EVERY_KIND), @r"
+    example.com:443                    deny no_rule
+    api.example.com:443                deny no_rule
+    registry.npmjs.org:443             deny no_rule
+    192.0.2.7:443                      deny no_rule
+    [2001:db8::7]:443                  deny no_rule
+    10.0.0.5:443                       deny private_address  [not public (private use (RFC 1918)): 10.0.0.0/8]
+    [fd12::5]:443                      deny private_address  [not public (unique local (RFC 4193)): fc00::/7]
+    198.18.1.1:443                     deny private_address  [not public (benchmarking (RFC 2544); inside a sandbox these are the synthetic addresses): 198.18.0.0/15]
+    127.0.0.1:443                      deny floor  [floor (loopback (RFC 1122 section 3.2.1.3)): 127.0.0.0/8]
+    203.0.113.80:443                   deny floor  [floor (an address of this host): addresses of the host's interfaces]
+    169.254.169.254:80                 deny floor  [floor (metadata: Amazon, Google, Azure, Oracle, DigitalOcean, OpenStack): 169.254.169.254/32]
+    metadata.google.internal:80        deny floor  [floor (metadata: Google Cloud): metadata.google.internal]
+    host.internal:8080                 deny floor  [floor (a service of this host): host.internal]
+    localhost:443                      deny floor  [floor (the host's loopback): localhost]
+    udp example.com:443                deny udp
+    dns example.com                    deny no_rule
+    dns host.internal                  deny floor  [floor (a service of this host): host.internal]
+    ");
 }
 
 #[test]
 fn unrestricted_allows_what_is_public() {
-    insta::assert_snapshot!(table(&["unrestricted"], EVERY_KIND), @"");
+    insta::assert_snapshot!(table(&["unrestricted"], EVERY_KIND), @r"
+    example.com:443                    allow unrestricted
+    api.example.com:443                allow unrestricted
+    registry.npmjs.org:443             allow unrestricted
+    192.0.2.7:443                      allow unrestricted
+    [2001:db8::7]:443                  allow unrestricted
+    10.0.0.5:443                       deny private_address  [not public (private use (RFC 1918)): 10.0.0.0/8]
+    [fd12::5]:443                      deny private_address  [not public (unique local (RFC 4193)): fc00::/7]
+    198.18.1.1:443                     deny private_address  [not public (benchmarking (RFC 2544); inside a sandbox these are the synthetic addresses): 198.18.0.0/15]
+    127.0.0.1:443                      deny floor  [floor (loopback (RFC 1122 section 3.2.1.3)): 127.0.0.0/8]
+    203.0.113.80:443                   deny floor  [floor (an address of this host): addresses of the host's interfaces]
+    169.254.169.254:80                 deny floor  [floor (metadata: Amazon, Google, Azure, Oracle, DigitalOcean, OpenStack): 169.254.169.254/32]
+    metadata.google.internal:80        deny floor  [floor (metadata: Google Cloud): metadata.google.internal]
+    host.internal:8080                 deny floor  [floor (a service of this host): host.internal]
+    localhost:443                      deny floor  [floor (the host's loopback): localhost]
+    udp example.com:443                deny udp
+    dns example.com                    allow unrestricted
+    dns host.internal                  deny floor  [floor (a service of this host): host.internal]
+    ");
 }
 
 #[test]
@@ -48,7 +84,25 @@ fn each_kind_of_rule_opens_its_own() {
         "packages",
         "port 8080",
     ];
-    insta::assert_snapshot!(table(&lines, EVERY_KIND), @"");
+    insta::assert_snapshot!(table(&lines, EVERY_KIND), @r"
+    example.com:443                    allow host_rule  [example.com:443]
+    api.example.com:443                deny no_rule
+    registry.npmjs.org:443             allow preset  [package managers: registry.npmjs.org]
+    192.0.2.7:443                      allow cidr_rule  [192.0.2.0/24:443]
+    [2001:db8::7]:443                  deny no_rule
+    10.0.0.5:443                       allow cidr_rule  [10.0.0.0/8]
+    [fd12::5]:443                      allow cidr_rule  [[fd12::/32]:443]
+    198.18.1.1:443                     deny private_address  [not public (benchmarking (RFC 2544); inside a sandbox these are the synthetic addresses): 198.18.0.0/15]
+    127.0.0.1:443                      deny floor  [floor (loopback (RFC 1122 section 3.2.1.3)): 127.0.0.0/8]
+    203.0.113.80:443                   deny floor  [floor (an address of this host): addresses of the host's interfaces]
+    169.254.169.254:80                 deny floor  [floor (metadata: Amazon, Google, Azure, Oracle, DigitalOcean, OpenStack): 169.254.169.254/32]
+    metadata.google.internal:80        deny floor  [floor (metadata: Google Cloud): metadata.google.internal]
+    host.internal:8080                 allow host_port  [host.internal]
+    localhost:443                      deny floor  [floor (the host's loopback): localhost]
+    udp example.com:443                deny udp
+    dns example.com                    allow host_rule  [example.com:443]
+    dns host.internal                  allow host_port  [host.internal]
+    ");
 }
 
 #[test]
@@ -67,7 +121,25 @@ fn denials_come_before_everything_that_allows() {
         "port 8080",
         "!host.internal",
     ];
-    insta::assert_snapshot!(table(&lines, EVERY_KIND), @"");
+    insta::assert_snapshot!(table(&lines, EVERY_KIND), @r"
+    example.com:443                    deny organization_floor  [organization floor: example.com]
+    api.example.com:443                deny denied_rule  [denied: *.example.com]
+    registry.npmjs.org:443             allow unrestricted
+    192.0.2.7:443                      deny denied_rule  [denied: 192.0.2.0/24]
+    [2001:db8::7]:443                  allow unrestricted
+    10.0.0.5:443                       deny organization_floor  [organization floor: 10.0.0.0/16]
+    [fd12::5]:443                      deny organization_floor  [organization floor: fd12::/32]
+    198.18.1.1:443                     deny private_address  [not public (benchmarking (RFC 2544); inside a sandbox these are the synthetic addresses): 198.18.0.0/15]
+    127.0.0.1:443                      deny floor  [floor (loopback (RFC 1122 section 3.2.1.3)): 127.0.0.0/8]
+    203.0.113.80:443                   deny floor  [floor (an address of this host): addresses of the host's interfaces]
+    169.254.169.254:80                 deny floor  [floor (metadata: Amazon, Google, Azure, Oracle, DigitalOcean, OpenStack): 169.254.169.254/32]
+    metadata.google.internal:80        deny floor  [floor (metadata: Google Cloud): metadata.google.internal]
+    host.internal:8080                 deny organization_floor  [organization floor: host.internal]
+    localhost:443                      deny floor  [floor (the host's loopback): localhost]
+    udp example.com:443                deny organization_floor  [organization floor: example.com]
+    dns example.com                    deny organization_floor  [organization floor: example.com]
+    dns host.internal                  deny organization_floor  [organization floor: host.internal]
+    ");
 }
 
 #[test]
@@ -86,7 +158,14 @@ fn presets_and_grants_answer_with_their_own_reason() {
         "mcp.example.com:80",
         "a.api.example.com:22",
     ];
-    insta::assert_snapshot!(table(&lines, &destinations), @"");
+    insta::assert_snapshot!(table(&lines, &destinations), @r"
+    registry.npmjs.org:443             allow preset  [preset package_managers: registry.npmjs.org]
+    auth.docker.io:443                 allow preset  [preset package_managers: *.docker.io]
+    github.com:443                     deny no_rule
+    mcp.example.com:443                allow session_grant  [MCP server: mcp.example.com:443]
+    mcp.example.com:80                 deny no_rule
+    a.api.example.com:22               allow session_grant  [credential: *.api.example.com]
+    ");
     let mut closed = setting(&lines);
     closed.policy.allow_mcp_servers = false;
     closed.policy.allow_credential_hosts = false;
@@ -348,9 +427,29 @@ fn a_denial_says_what_would_allow_it() {
                 .unwrap_or_default()
         )
     };
-    insta::assert_snapshot!(destinations.iter().map(hint).collect::<String>(), @"");
+    insta::assert_snapshot!(destinations.iter().map(hint).collect::<String>(), @r"
+    api.example.org:443      add `api.example.org:443` to `allowed_hosts`
+    dns api.example.org      add `api.example.org` to `allowed_hosts`
+    pypi.org:443             add `pypi.org:443` to `allowed_hosts`, or set `allow_package_managers: true`
+    docker.com:443           add `docker.com:443` to `allowed_hosts`, or add `common_dependencies` to `presets`
+    192.0.3.7:22             add `192.0.3.7/32:22` to `allowed_cidrs`
+    10.0.0.5:5432            add `10.0.0.5/32:5432` to `allowed_cidrs`
+    [fd12::5]:5432           add `[fd12::5/128]:5432` to `allowed_cidrs`
+    denied.example:1         remove `denied.example` from `denied_hosts`
+    192.0.2.1:1              remove `192.0.2.0/24` from `denied_cidrs`
+    prod.example:443         the organization denies this in every environment; no environment can open it
+    169.254.169.254:80       no rule opens this: metadata: Amazon, Google, Azure, Oracle, DigitalOcean, OpenStack
+    127.0.0.1:5432           open the service with 5432 in `host_ports` (or --host-port 5432) and connect to host.internal:5432
+    203.0.113.80:22          open the service with 22 in `host_ports` (or --host-port 22) and connect to host.internal:22
+    localhost:8080           open the service with 8080 in `host_ports` (or --host-port 8080) and connect to host.internal:8080
+    host.internal:8080       open the service with 8080 in `host_ports` (or --host-port 8080) and connect to host.internal:8080
+    host.internal            open a service of the host by its port in `host_ports` and connect to host.internal
+    127.0.0.1:15001          no rule opens Bailiwick's own listeners
+    udp api.example.org:443  UDP is never relayed; use TCP (HTTP/3 clients fall back by themselves)
+    a.example.com:443
+    ");
     let to = destination("a.example.com:5432");
     let at = "10.0.0.5".parse().unwrap();
     let ruling = policy.decide_resolved(&to, at, false, &facts());
-    insta::assert_snapshot!(policy.explain_resolved(&to, at, ruling).hint.unwrap(), @"");
+    insta::assert_snapshot!(policy.explain_resolved(&to, at, ruling).hint.unwrap(), @"a.example.com resolved to 10.0.0.5; add `10.0.0.5/32:5432` to `allowed_cidrs`");
 }
