@@ -10,6 +10,7 @@
 mod client;
 mod machine;
 mod measure;
+mod memory;
 mod os;
 mod peers;
 mod protocol;

@@ -1,6 +1,7 @@
 //! The conductor: which rows there are, and who is measured at each in turns.
 
 mod decide;
+mod memory;
 mod network;
 mod start;
 mod turns;
@@ -36,6 +37,7 @@ const GROUPS: &[Group] = &[
     ("request", network::request),
     ("throughput", network::throughput),
     ("connections", network::connections),
+    ("memory", memory::measure),
 ];
 
 /// Measures, prints the table and saves it.

@@ -160,7 +160,7 @@ fn direct(stage: &Stage, destination: &Destination) -> Result<Way> {
 }
 
 fn relayed(stage: &Stage, destination: &Destination) -> Result<Way> {
-    let (relay, services) = destination.relay(stage, 0)?;
+    let (relay, services) = destination.relay(stage)?;
     let client = destination.client(stage, services, None)?;
     Ok(Way {
         client,

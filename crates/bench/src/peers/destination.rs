@@ -83,13 +83,12 @@ impl Destination {
     }
 
     /// The bare relay and where it stands in for the server.
-    pub(crate) fn relay(&self, stage: &Stage, threads: usize) -> Result<(Worker, Services)> {
+    pub(crate) fn relay(&self, stage: &Stage) -> Result<(Worker, Services)> {
         let mut command = stage.role("relay");
         destinations(
             &mut command,
             &self.services.map(|address| address.to_string()),
         );
-        command.arg("--threads").arg(threads.to_string());
         let mut relay = Worker::start("the bare relay", command)?;
         let services = relay.hear()?;
         Ok((relay, services))

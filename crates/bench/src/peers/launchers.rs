@@ -31,26 +31,26 @@ pub(crate) fn plain(stage: &Stage) -> Result<Launcher> {
 
 /// bubblewrap with every namespace that it knows, and a view of the host as Bailiwick gives it.
 pub(crate) fn bubblewrap(stage: &Stage) -> Result<Launcher> {
-    let program = os::find("bwrap").context("bwrap is not installed")?;
-    let options = [
-        &program.display().to_string(),
-        "--unshare-all",
-        "--die-with-parent",
-        "--ro-bind",
-        "/",
-        "/",
-        "--proc",
-        "/proc",
-        "--dev",
-        "/dev",
-        "--tmpfs",
-        "/tmp",
-        TRUE,
-    ];
+    let mut command = bubblewrap_options(stage)?;
+    command.push(TRUE.to_owned());
     Ok(Launcher {
         spawner: spawner(stage)?,
-        command: words(&options),
+        command,
     })
+}
+
+/// The same without the command.
+pub(crate) fn bubblewrap_options(_: &Stage) -> Result<Vec<String>> {
+    let program = os::find("bwrap")
+        .context("bwrap is not installed")?
+        .display()
+        .to_string();
+    let options =
+        "--unshare-all --die-with-parent --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp";
+    Ok(std::iter::once(program.as_str())
+        .chain(options.split(' '))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// `bailiwick run`, with a policy in force.
