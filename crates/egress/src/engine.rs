@@ -1,0 +1,130 @@
+//! The engine of one process, and the sandboxes attached to it.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_dial::Dialer;
+use bailiwick_model::HostName;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::names::NameLimit;
+use crate::relay::{self, Pipes};
+use crate::sandbox::{Counters, Sandbox, SandboxNetwork};
+use crate::sockets::{OriginalDestination, Sockets};
+
+/// The network side of every sandbox of one process. Works on a current-thread and on a multi-thread tokio runtime.
+#[derive(Clone)]
+pub struct Egress {
+    dialer: Arc<Dialer>,
+    pipes: Arc<Pipes>,
+}
+
+impl Egress {
+    /// An engine that reaches the network through `dialer`.
+    pub fn new(dialer: Arc<Dialer>) -> Self {
+        Self {
+            dialer,
+            pipes: Arc::new(Pipes::default()),
+        }
+    }
+
+    /// Serves a sandbox through the sockets of its namespace. Must be called inside a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    ///
+    /// If a socket cannot be made non-blocking or registered with the runtime; nothing is served then.
+    pub fn attach(&self, network: SandboxNetwork, sockets: Sockets) -> io::Result<Attachment> {
+        let relay = listener(sockets.tcp)?;
+        let dns_tcp = listener(sockets.dns_tcp)?;
+        let attachment = self.attachment(network, OriginalDestination::Conntrack);
+        let sandbox = &attachment.sandbox;
+        sandbox.tasks.spawn(relay::accept(sandbox.clone(), relay));
+        drop(dns_tcp);
+        Ok(attachment)
+    }
+
+    /// Serves one listening socket as if every connection to it had been redirected from `destination`. For benchmarks and
+    /// tests on plain loopback; the policy decides all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::attach`].
+    pub fn attach_relay(
+        &self,
+        network: SandboxNetwork,
+        socket: OwnedFd,
+        destination: SocketAddr,
+    ) -> io::Result<Attachment> {
+        let relay = listener(socket)?;
+        let attachment = self.attachment(network, OriginalDestination::Fixed(destination));
+        attachment
+            .sandbox
+            .tasks
+            .spawn(relay::accept(attachment.sandbox.clone(), relay));
+        Ok(attachment)
+    }
+
+    fn attachment(&self, network: SandboxNetwork, original: OriginalDestination) -> Attachment {
+        let sandbox = Arc::new(Sandbox::new(
+            network,
+            original,
+            self.dialer.clone(),
+            self.pipes.clone(),
+        ));
+        sandbox.tasks.spawn(relay::enforce_policy(sandbox.clone()));
+        Attachment { sandbox }
+    }
+}
+
+/// A sandbox that is being served. Dropping it ends everything of it: open connections are reset, and nothing is accepted
+/// any more.
+#[must_use = "dropping it ends the sandbox's network"]
+pub struct Attachment {
+    sandbox: Arc<Sandbox>,
+}
+
+impl Attachment {
+    /// Ends everything, and waits until the last flows are handed over; at most until `deadline` has passed.
+    ///
+    /// Says whether all of them were. The flows' receiver must be read meanwhile.
+    pub async fn shutdown(self, deadline: Duration) -> bool {
+        self.end();
+        timeout(deadline, self.sandbox.tasks.wait()).await.is_ok()
+    }
+
+    /// What the sandbox did so far.
+    pub fn counters(&self) -> Counters {
+        self.sandbox.counters()
+    }
+
+    /// The synthetic address of `name`, as the sandbox's resolver would answer it; the policy is not asked.
+    ///
+    /// # Errors
+    ///
+    /// If the sandbox has used up its names.
+    pub fn address_of(&self, name: &HostName) -> Result<Ipv4Addr, NameLimit> {
+        self.sandbox.address_of(name)
+    }
+
+    fn end(&self) {
+        self.sandbox.closed.cancel();
+        self.sandbox.live.close();
+        self.sandbox.tasks.close();
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn listener(socket: OwnedFd) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(socket);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}

@@ -1,0 +1,13 @@
+//! Relaying connections: accept, find out what was meant, have it decided and dialled, move bytes, record.
+
+mod accept;
+mod connection;
+mod lane;
+mod live;
+mod pipes;
+mod refusal;
+mod transfer;
+
+pub(crate) use accept::{accept, enforce_policy};
+pub(crate) use live::Live;
+pub(crate) use pipes::Pipes;

@@ -1,0 +1,232 @@
+//! The life of one connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bailiwick_dial::{DialError, Dialed};
+use bailiwick_model::{
+    Decision, Destination, Flow, FlowNote, Host, Protocol, Reason, Verdict, limits,
+};
+use bailiwick_policy::Policy;
+use tokio::net::TcpStream;
+
+use super::live::{Checked, Cut, Slot};
+use super::refusal;
+use super::transfer::{Bytes, End, Transfer};
+use crate::clock::{Begun, begin};
+use crate::inspect::{ClientGuard, Violation};
+use crate::sandbox::Sandbox;
+
+/// Serves one accepted connection until its flow is recorded.
+pub(crate) async fn serve(sandbox: Arc<Sandbox>, client: TcpStream, mut slot: Slot) {
+    let begun = begin();
+    // Fails only on a connection that is already gone, which the first read will say.
+    let _ = rustix::net::sockopt::set_tcp_nodelay(&client, true);
+    let destination = match sandbox.original.of(&client) {
+        Ok(original) => sandbox.destination(original, Protocol::Tcp),
+        Err(not_redirected) => {
+            refusal::reset(client);
+            return record_stray(&sandbox, not_redirected.local).await;
+        }
+    };
+    let policy = sandbox.policy();
+    let dialed = tokio::select! {
+        biased;
+        cut = slot.cut() => {
+            refusal::reset(client);
+            return record_cut(&sandbox, begun, destination, cut).await;
+        }
+        dialed = sandbox.dialer.dial(&policy, &destination) => dialed,
+    };
+    match dialed {
+        Ok(dialed) => relay(&sandbox, begun, destination, client, dialed, &policy, slot).await,
+        Err(error) => {
+            let grace = match error {
+                DialError::Denied(_) => limits::DENIED_GRACE,
+                DialError::NameNotFound | DialError::Unreachable(_) => limits::UNDECIDED_GRACE,
+            };
+            let decision = failure(&sandbox, &destination, error);
+            refuse(&sandbox, begun, destination, client, decision, grace).await;
+        }
+    }
+}
+
+async fn relay(
+    sandbox: &Sandbox,
+    begun: Begun,
+    destination: Destination,
+    client: TcpStream,
+    dialed: Dialed,
+    policy: &Arc<Policy>,
+    mut slot: Slot,
+) {
+    let Dialed {
+        stream: server,
+        address,
+        pinned,
+        reason,
+        rule,
+    } = dialed;
+    let checked = Checked {
+        destination: destination.clone(),
+        address,
+        pinned,
+    };
+    if let Some(decision) = check_again(sandbox, policy, &slot, checked) {
+        refusal::reset(server);
+        return refuse(
+            sandbox,
+            begun,
+            destination,
+            client,
+            decision,
+            limits::DENIED_GRACE,
+        )
+        .await;
+    }
+    let guard = match &destination.host {
+        Host::Name(name) => Some(ClientGuard::new(name.clone(), destination.port)),
+        Host::Address(_) => None,
+    };
+    let bytes = Bytes::default();
+    let mut transfer = Transfer::new(client, server, guard, &bytes, &sandbox.pipes);
+    let end = tokio::select! {
+        biased;
+        cut = slot.cut() => Err(cut),
+        end = transfer.run(sandbox.network.limits.idle_timeout) => Ok(end),
+    };
+    let allowed = Decision {
+        verdict: reason.verdict(),
+        reason,
+        rule,
+        source: policy.source().clone(),
+        hint: None,
+    };
+    let (decision, note) = match &end {
+        Ok(End::Closed | End::Broken) => (allowed, None),
+        Ok(End::Idle) => (allowed, Some(FlowNote::IdleTimeout)),
+        Ok(End::Violated(violation)) => (violated(sandbox, &destination, violation), None),
+        Err(Cut::Policy(decision)) => (decision.clone(), Some(FlowNote::CutByPolicy)),
+        Err(Cut::Detached) => (allowed, None),
+    };
+    let no_sni = transfer.no_server_name().then_some(FlowNote::NoSni);
+    let last_words = end_transfer(sandbox, &destination, transfer, end, &decision);
+    let mut flow = Flow {
+        address,
+        bytes_out: 0,
+        bytes_in: 0,
+        notes: no_sni.into_iter().chain(note).collect(),
+        ..sandbox.flow(begun, destination.clone(), decision.clone())
+    };
+    flow.bytes_out = bytes.out.load(Ordering::Relaxed);
+    flow.bytes_in = bytes.back.load(Ordering::Relaxed);
+    tokio::join!(last_words, sandbox.record(flow));
+}
+
+/// Enters the connection in the table, then looks whether the policy changed since it was decided on. In this order no
+/// change can fall between the two.
+fn check_again(
+    sandbox: &Sandbox,
+    decided_by: &Arc<Policy>,
+    slot: &Slot,
+    checked: Checked,
+) -> Option<Decision> {
+    slot.checked(checked.clone());
+    let in_force = sandbox.policy();
+    if Arc::ptr_eq(&in_force, decided_by) {
+        None
+    } else {
+        checked.denial(&in_force, &sandbox.host())
+    }
+}
+
+/// Closes both sides in the way that fits the end.
+async fn end_transfer(
+    sandbox: &Sandbox,
+    destination: &Destination,
+    transfer: Transfer<'_>,
+    end: Result<End, Cut>,
+    decision: &Decision,
+) {
+    let may_answer = transfer.may_answer();
+    let (client, server) = transfer.into_streams();
+    match end {
+        Ok(End::Closed) => {}
+        Ok(End::Violated(violation)) if may_answer => {
+            refusal::reset(server);
+            if violation.is_tls() {
+                refusal::answer_tls(client, decision).await;
+            } else {
+                let body =
+                    refusal::body(destination, sandbox.network.environment.as_ref(), decision);
+                refusal::answer_http(client, &body, decision).await;
+            }
+        }
+        Ok(End::Broken | End::Idle | End::Violated(_)) | Err(Cut::Policy(_) | Cut::Detached) => {
+            refusal::reset(client);
+            refusal::reset(server);
+        }
+    }
+}
+
+async fn refuse(
+    sandbox: &Sandbox,
+    begun: Begun,
+    destination: Destination,
+    client: TcpStream,
+    decision: Decision,
+    grace: Duration,
+) {
+    let body = refusal::body(
+        &destination,
+        sandbox.network.environment.as_ref(),
+        &decision,
+    );
+    let flow = sandbox.flow(begun, destination, decision.clone());
+    tokio::join!(
+        sandbox.record(flow),
+        refusal::refuse(client, grace, &body, &decision)
+    );
+}
+
+/// What a failed dial means for the flow. The hint says more than the policy can: what went wrong out there.
+fn failure(sandbox: &Sandbox, destination: &Destination, error: DialError) -> Decision {
+    let reason = error.reason();
+    match error {
+        DialError::Denied(decision) => decision,
+        error @ (DialError::NameNotFound | DialError::Unreachable(_)) => Decision {
+            hint: Some(format!("the policy allows this, but {error}")),
+            ..sandbox.denial(destination, reason)
+        },
+    }
+}
+
+fn violated(sandbox: &Sandbox, destination: &Destination, violation: &Violation) -> Decision {
+    Decision {
+        hint: Some(violation.to_string()),
+        ..sandbox.denial(destination, violation.reason())
+    }
+}
+
+async fn record_cut(sandbox: &Sandbox, begun: Begun, destination: Destination, cut: Cut) {
+    let decision = match cut {
+        Cut::Policy(decision) => decision,
+        Cut::Detached => sandbox.denial(&destination, Reason::Unreachable),
+    };
+    sandbox
+        .record(sandbox.flow(begun, destination, decision))
+        .await;
+}
+
+/// Somebody connected to the listening socket itself. The policy knows what that is: an address of the host.
+async fn record_stray(sandbox: &Sandbox, local: Option<std::net::SocketAddr>) {
+    let Some(local) = local else { return };
+    let destination = sandbox.destination(local, Protocol::Tcp);
+    let decision = sandbox.policy().explain(&destination, &sandbox.host());
+    let decision = match decision.verdict {
+        Verdict::Deny => decision,
+        Verdict::Allow => sandbox.denial(&destination, Reason::InvalidDestination),
+    };
+    sandbox.record_denial(destination, decision).await;
+}
