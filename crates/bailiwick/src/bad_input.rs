@@ -25,6 +25,12 @@ pub(crate) enum BadInput {
     /// The file of `--ca` holds no certificate.
     #[error("{} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", .0.display())]
     NoCertificate(PathBuf),
+    /// The file of `--flows` cannot be written.
+    #[error("cannot write flows to {}", .path.display())]
+    FlowLog { path: PathBuf, source: io::Error },
+    /// The file of `--flows` is reached through a symbolic link in the work directory that leads out of it.
+    #[error("{} leaves the work directory through a symbolic link, which a program may have left there; name the real place", .0.display())]
+    FlowLogLeavesWorkDirectory(PathBuf),
     /// A proxy variable of the environment cannot be used.
     #[error(
         "the proxy of the environment (https_proxy, all_proxy or http_proxy) cannot be used (unset it, or give --upstream-proxy)"

@@ -35,6 +35,11 @@ pub const CA_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// The largest file of flows that a policy is suggested from.
 pub const FLOW_FILE_BYTES: usize = 64 * 1024 * 1024;
 
+/// Destinations that the summary of a run keeps apart; the rest is only counted.
+pub const SUMMARY_DESTINATIONS: usize = 2000;
+/// Destinations that the summary of a run shows of each outcome, the busiest.
+pub const SUMMARY_LINES: usize = 20;
+
 /// Connections that one sandbox may have open at once.
 pub const CONNECTIONS: usize = 1024;
 /// Names that one sandbox may resolve in its life; each has a synthetic address of its own.

@@ -120,6 +120,7 @@ impl List {
 }
 
 fn overview(colour: Colour) -> String {
+    let width = lists().map(|list| list.name().len()).max().unwrap_or(0);
     let mut text = String::new();
     for list in lists() {
         let Shown {
@@ -131,7 +132,7 @@ fn overview(colour: Colour) -> String {
         let version = version
             .map(|version| format!(", version {version}"))
             .unwrap_or_default();
-        let name = colour.paint(Tone::Strong, &format!("{name:<20}"));
+        let name = colour.paint(Tone::Strong, &format!("{name:<width$}"));
         text += &format!("{name}  {:>3} hosts  {field}{version}\n", hosts.len());
     }
     text
