@@ -1,0 +1,296 @@
+//! A backend in memory: scripted programs, a file system that is a map, failures and slowness on demand.
+//!
+//! It fails the test that leaves sandboxes running: dropping a [`Fake`] panics then.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bailiwick_model::SandboxId;
+use tokio::sync::mpsc;
+
+use crate::{
+    BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, StopReason,
+    Verb,
+};
+
+mod program;
+mod sandbox;
+mod scripts;
+#[cfg(test)]
+mod tests;
+
+pub use program::Invocation;
+use program::Program;
+use sandbox::FakeSandbox;
+
+/// Events that may wait; small, so that tests meet the bound.
+const EVENTS_WAITING: usize = 64;
+
+/// The private files of a sandbox: path, permission bits, contents.
+type Files = BTreeMap<PathBuf, (u32, Vec<u8>)>;
+
+/// The backend. Its policy is a text, which is recorded.
+pub struct Fake {
+    state: Arc<State>,
+}
+
+/// What the fake and its sandboxes share.
+struct State {
+    programs: Vec<(Vec<OsString>, Program)>,
+    unsupported: BTreeSet<&'static str>,
+    delay: Duration,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    running: BTreeMap<SandboxId, Arc<FakeSandbox>>,
+    checkpoints: BTreeMap<Box<str>, Files>,
+    taken: u64,
+    failures: VecDeque<Error>,
+}
+
+impl State {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // A test that panicked while it held the lock is failing already.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a [`Fake`] is to behave.
+pub struct FakeBuilder(State);
+
+impl Default for FakeBuilder {
+    fn default() -> Self {
+        Self(State {
+            programs: Vec::new(),
+            unsupported: BTreeSet::new(),
+            delay: Duration::ZERO,
+            inner: Mutex::default(),
+        })
+    }
+}
+
+impl FakeBuilder {
+    /// Runs `program` when exactly `argv` is started. What is not scripted does not exist inside.
+    #[must_use]
+    pub fn program<F>(
+        mut self,
+        argv: impl IntoIterator<Item = impl Into<OsString>>,
+        program: impl Fn(Invocation) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = u8> + Send + 'static,
+    {
+        let program: Program = Arc::new(move |invocation| Box::pin(program(invocation)));
+        self.0
+            .programs
+            .push((argv.into_iter().map(Into::into).collect(), program));
+        self
+    }
+
+    /// The programs that the conformance suite starts.
+    #[must_use]
+    pub fn conformance_programs(self) -> Self {
+        scripts::add(self)
+    }
+
+    /// Lacks a verb.
+    #[must_use]
+    pub fn without(mut self, verb: Verb) -> Self {
+        self.0.unsupported.insert(name(verb));
+        self
+    }
+
+    /// Lets every verb take this long.
+    #[must_use]
+    pub fn slow(mut self, delay: Duration) -> Self {
+        self.0.delay = delay;
+        self
+    }
+
+    /// The fake.
+    pub fn build(self) -> Fake {
+        Fake {
+            state: Arc::new(self.0),
+        }
+    }
+}
+
+fn name(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Adopt => "adopt",
+        Verb::ApplyPolicy => "apply_policy",
+        Verb::Checkpoint => "checkpoint",
+        Verb::Terminal => "terminal",
+    }
+}
+
+impl Fake {
+    /// A fake with the programs of the conformance suite and every verb.
+    pub fn new() -> Self {
+        FakeBuilder::default().conformance_programs().build()
+    }
+
+    /// Lets the next verb that starts a sandbox fail. May be called several times.
+    pub fn fail_next_start(&self, error: Error) {
+        self.state.inner().failures.push_back(error);
+    }
+
+    /// Lets a sandbox die as if its machine had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn lose(&self, id: &SandboxId) -> Result<(), Error> {
+        self.find(id)?.end(StopReason::Lost).await;
+        Ok(())
+    }
+
+    /// Lets an event happen in a sandbox, such as a flow; waits while nobody reads the ones before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn emit(&self, id: &SandboxId, event: Event) -> Result<(), Error> {
+        self.find(id)?.emit(event).await;
+        Ok(())
+    }
+
+    /// The policies that a running sandbox was given, the last one in force.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub fn policies(&self, id: &SandboxId) -> Result<Vec<String>, Error> {
+        Ok(self.find(id)?.policies())
+    }
+
+    fn find(&self, id: &SandboxId) -> Result<Arc<FakeSandbox>, Error> {
+        self.state
+            .inner()
+            .running
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Error::NotFound(id.clone()))
+    }
+
+    fn require(&self, verb: Verb) -> Result<(), Error> {
+        if self.supports(verb) {
+            Ok(())
+        } else {
+            Err(Error::Unsupported(verb))
+        }
+    }
+
+    async fn begin(
+        &self,
+        spec: SandboxSpec<String>,
+        files: Files,
+    ) -> Result<Running<String>, Error> {
+        tokio::time::sleep(self.state.delay).await;
+        spec.validate()?;
+        let (sender, events) = mpsc::channel(EVENTS_WAITING);
+        let sandbox = {
+            let mut inner = self.state.inner();
+            if let Some(error) = inner.failures.pop_front() {
+                return Err(error);
+            }
+            if inner.running.contains_key(&spec.id) {
+                return Err(Error::Exists(spec.id));
+            }
+            let sandbox = FakeSandbox::new(spec, files, sender, Arc::clone(&self.state));
+            inner
+                .running
+                .insert(sandbox.spec().id.clone(), Arc::clone(&sandbox));
+            sandbox
+        };
+        sandbox.emit(Event::Started).await;
+        Ok(Running { sandbox, events })
+    }
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Fake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fake")
+            .field("running", &self.state.inner().running.keys())
+            .finish()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let left: Vec<_> = std::mem::take(&mut self.state.inner().running)
+            .into_keys()
+            .map(|id| id.to_string())
+            .collect();
+        if !std::thread::panicking() {
+            assert!(
+                left.is_empty(),
+                "sandboxes were left running: {}",
+                left.join(", ")
+            );
+        }
+    }
+}
+
+impl Runtime for Fake {
+    type Policy = String;
+
+    fn supports(&self, verb: Verb) -> bool {
+        !self.state.unsupported.contains(name(verb))
+    }
+
+    fn start(&self, spec: SandboxSpec<String>) -> BoxFuture<'_, Result<Running<String>, Error>> {
+        Box::pin(self.begin(spec, Files::new()))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxSummary>, Error>> {
+        Box::pin(async {
+            tokio::time::sleep(self.state.delay).await;
+            let inner = self.state.inner();
+            let summary = |sandbox: &Arc<FakeSandbox>| SandboxSummary {
+                id: sandbox.spec().id.clone(),
+                environment: sandbox.spec().environment.clone(),
+            };
+            Ok(inner.running.values().map(summary).collect())
+        })
+    }
+
+    fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Running<String>, Error>> {
+        Box::pin(async {
+            tokio::time::sleep(self.state.delay).await;
+            self.require(Verb::Adopt)?;
+            let sandbox = self.find(id)?;
+            let (sender, events) = mpsc::channel(EVENTS_WAITING);
+            sandbox.hand_over(sender);
+            sandbox.emit(Event::Started).await;
+            Ok(Running { sandbox, events })
+        })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        spec: SandboxSpec<String>,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<Running<String>, Error>> {
+        Box::pin(async {
+            self.require(Verb::Checkpoint)?;
+            let files = self.state.inner().checkpoints.get(&checkpoint.0).cloned();
+            let files = files.ok_or_else(|| Error::CheckpointNotFound(checkpoint.clone()))?;
+            let running = self.begin(spec, files).await?;
+            self.state.inner().checkpoints.remove(&checkpoint.0);
+            Ok(running)
+        })
+    }
+}

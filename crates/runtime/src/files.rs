@@ -1,0 +1,48 @@
+//! Files as they are seen from outside.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    /// The name, without the directory.
+    pub name: OsString,
+    /// What it is; links are not followed.
+    pub kind: FileKind,
+    /// The length of a file in bytes, 0 for anything else.
+    pub bytes: u64,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A socket, a pipe or a device.
+    Other,
+}
+
+/// How much [`Sandbox::capture`](crate::Sandbox::capture) may bring out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CaptureLimits {
+    /// Files.
+    pub files: usize,
+    /// Bytes of all of them together.
+    pub bytes: u64,
+}
+
+/// A file that was captured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapturedFile {
+    /// Its path inside.
+    pub path: PathBuf,
+    /// Whether anybody may execute it; no other permission comes along.
+    pub executable: bool,
+    /// What it held.
+    pub contents: Vec<u8>,
+}
