@@ -146,19 +146,14 @@ impl Summary {
     fn render_outcome(&self, outcome: Outcome, colour: Colour, text: &mut String) {
         let groups = self.of(outcome);
         let (shown, hidden) = groups.split_at(groups.len().min(SUMMARY_LINES));
-        let width = shown
-            .iter()
-            .map(|(key, _)| key.text().chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = |of: fn(&Key) -> usize| shown.iter().map(|(key, _)| of(key)).max().unwrap_or(0);
+        let destinations = width(|key| key.text().chars().count());
+        let reasons = width(|key| key.reason.code().len());
         let word = colour.paint(outcome.tone(), &format!("{:<7}", outcome.word()));
         for (key, group) in shown {
-            *text += &format!(
-                "  {word}  {:<width$}  {}  {}\n",
-                key.text(),
-                key.reason,
-                group.amount()
-            );
+            let (destination, reason, amount) = (key.text(), key.reason.code(), group.amount());
+            *text +=
+                &format!("  {word}  {destination:<destinations$}  {reason:<reasons$}  {amount}\n");
             if let Some(hint) = &group.hint {
                 *text += &format!(
                     "           {}\n",
@@ -298,7 +293,14 @@ mod tests {
                 None,
             ),
         ];
-        assert_snapshot!(summary_of(flows), @"");
+        assert_snapshot!(summary_of(flows), @r"
+        bailiwick: destinations: 2 denied, 1 failed, 1 allowed
+          denied   evil.example  no_rule          2 times
+                   add `evil.example` to `allowed_hosts`
+          denied   10.1.2.3:22   private_address  once
+          failed   gone.example:443  name_not_found  once
+          allowed  registry.example:443  preset  2 times, 3.8 MiB in, 391 KiB out
+        ");
     }
 
     #[test]
@@ -315,7 +317,10 @@ mod tests {
         assert_eq!(summary.groups.len(), SUMMARY_DESTINATIONS);
         let text = summary.render(Colour::Off);
         assert!(text.lines().count() < SUMMARY_LINES + 5, "{text}");
-        assert_snapshot!(text.lines().rev().take(2).collect::<Vec<_>>().join("\n"), @"");
+        assert_snapshot!(text.lines().rev().take(2).collect::<Vec<_>>().join("\n"), @r"
+        and 3000 attempts at further destinations
+        denied   and 1980 more (1980 times)
+        ");
     }
 
     #[test]

@@ -25,12 +25,7 @@ pub(crate) struct Arguments {
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = value::variable)]
     pub(crate) env: Vec<Variable>,
     /// The command and its arguments.
-    #[arg(
-        value_name = "COMMAND",
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<OsString>,
 }
 

@@ -1,0 +1,74 @@
+//! `--help` of every command: what people read first.
+
+use insta::{assert_snapshot, with_settings};
+
+use crate::bailiwick;
+
+const COMMANDS: &[&[&str]] = &[
+    &[],
+    &["run"],
+    &["ps"],
+    &["exec"],
+    &["kill"],
+    &["doctor"],
+    &["policy"],
+    &["policy", "check"],
+    &["policy", "diff"],
+    &["policy", "suggest"],
+    &["policy", "presets"],
+    &["environment"],
+    &["environment", "validate"],
+    &["environment", "show"],
+    &["completions"],
+];
+
+#[test]
+fn every_command_explains_itself() {
+    for command in COMMANDS {
+        let outcome = bailiwick(&[*command, &["--help"]].concat());
+        let name = ["help", &command.join("_")].join("_");
+        with_settings!({ description => format!("bailiwick {} --help", command.join(" ")), omit_expression => true }, {
+            assert_snapshot!(name.trim_end_matches('_'), outcome);
+        });
+    }
+}
+
+#[test]
+fn every_command_that_does_something_has_examples() {
+    let groups: [&[&str]; 3] = [&[], &["policy"], &["environment"]];
+    for command in COMMANDS.iter().filter(|command| !groups.contains(command)) {
+        let help = bailiwick(&[*command, &["--help"]].concat()).stdout;
+        assert!(help.contains("Examples:\n  bailiwick "), "{command:?}");
+    }
+}
+
+#[test]
+fn help_lists_every_command() {
+    for parent in [&[][..], &["policy"], &["environment"]] {
+        let help = bailiwick(&[parent, &["--help"]].concat()).stdout;
+        let listed = help
+            .lines()
+            .skip_while(|line| *line != "Commands:")
+            .skip(1)
+            .take_while(|line| !line.is_empty());
+        for name in listed
+            .filter_map(|line| line.split_whitespace().next())
+            .filter(|name| *name != "help")
+        {
+            let command = [parent, &[name]].concat();
+            assert!(
+                COMMANDS.contains(&&command[..]),
+                "the help of {command:?} is not tested"
+            );
+        }
+    }
+}
+
+#[test]
+fn without_a_command_the_help_is_shown_and_the_usage_is_wrong() {
+    assert_eq!(bailiwick(&[]).code, Some(2));
+    assert_eq!(
+        bailiwick(&["--version"]).stdout,
+        concat!("bailiwick ", env!("CARGO_PKG_VERSION"))
+    );
+}
