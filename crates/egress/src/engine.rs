@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bailiwick_dial::Dialer;
 use bailiwick_model::HostName;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 
 use crate::names::NameLimit;
 use crate::relay::{self, Pipes};
 use crate::sandbox::{Counters, Sandbox, SandboxNetwork};
 use crate::sockets::{OriginalDestination, Sockets};
+use crate::{denied_udp, dns};
 
 /// The network side of every sandbox of one process. Works on a current-thread and on a multi-thread tokio runtime.
 #[derive(Clone)]
@@ -40,10 +41,22 @@ impl Egress {
     pub fn attach(&self, network: SandboxNetwork, sockets: Sockets) -> io::Result<Attachment> {
         let relay = listener(sockets.tcp)?;
         let dns_tcp = listener(sockets.dns_tcp)?;
+        let dns_udp_v4 = datagrams(sockets.dns_udp_v4)?;
+        let dns_udp_v6 = sockets.dns_udp_v6.map(datagrams).transpose()?;
+        // tokio has no type for netlink sockets; it only has to say when something can be read.
+        let denied_udp = datagrams(sockets.denied_udp)?;
         let attachment = self.attachment(network, OriginalDestination::Conntrack);
         let sandbox = &attachment.sandbox;
         sandbox.tasks.spawn(relay::accept(sandbox.clone(), relay));
-        drop(dns_tcp);
+        sandbox
+            .tasks
+            .spawn(dns::serve_tcp(sandbox.clone(), dns_tcp));
+        for socket in [Some(dns_udp_v4), dns_udp_v6].into_iter().flatten() {
+            sandbox.tasks.spawn(dns::serve_udp(sandbox.clone(), socket));
+        }
+        sandbox
+            .tasks
+            .spawn(denied_udp::record(sandbox.clone(), denied_udp));
         Ok(attachment)
     }
 
@@ -127,4 +140,10 @@ fn listener(socket: OwnedFd) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::from(socket);
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
+}
+
+fn datagrams(socket: OwnedFd) -> io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::from(socket);
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
 }

@@ -11,9 +11,12 @@
 //! Entry points: [`Egress::attach`], [`Attachment`].
 
 mod clock;
+mod denied_udp;
+mod dns;
 mod engine;
 mod inspect;
 mod names;
+mod nflog;
 mod relay;
 mod repeats;
 mod sandbox;
@@ -27,5 +30,36 @@ pub use sockets::{OriginalDestination, Sockets};
 /// The parsers of what a sandbox sends, for the fuzz targets. Not a public interface.
 #[doc(hidden)]
 pub mod fuzzing {
+    /// Parses a DNS message and encodes a refusal of it; the answer has the id of the question.
+    pub fn dns_message(bytes: &[u8]) {
+        use crate::dns::message::{Answer, ErrorCode, Parsed, parse};
+        let answer = match parse(bytes) {
+            Parsed::Silence => None,
+            Parsed::Answered(answer) => Some(answer),
+            Parsed::Question(question) => {
+                let _ = (question.host(), question.reverse());
+                question.encode(Answer::Refused(ErrorCode::Blocked, "no".to_owned()), true)
+            }
+        };
+        assert!(answer.is_none_or(|answer| answer[..2] == bytes[..2] && answer.len() <= 1232));
+    }
+
+    /// Feeds bytes to the guard of a client in pieces of `cut` bytes; what it lets through is a prefix of them.
+    pub fn client_bytes(bytes: &[u8], cut: usize) {
+        let name = bailiwick_model::HostName::from_normalised("a.test").expect("a name");
+        let mut guard = crate::inspect::ClientGuard::new(name, 80);
+        let mut forwarded = Vec::new();
+        for piece in bytes.chunks(cut.max(1)) {
+            let refused = guard.take(piece).is_err();
+            forwarded.extend_from_slice(guard.ready());
+            let count = guard.ready().len();
+            guard.forwarded(count);
+            if refused {
+                break;
+            }
+        }
+        assert!(bytes.starts_with(&forwarded));
+    }
+
     pub use crate::inspect::client_hello::{ClientHello, MalformedHello, parse as client_hello};
 }

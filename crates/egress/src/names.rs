@@ -13,8 +13,8 @@ use crate::clock::Begun;
 const FIRST: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 0);
 /// Addresses used in each block of 256: `.0` and `.255` look like a network and a broadcast to some programs.
 const USED_OF_256: u32 = 254;
-/// The most names that fit, whatever the limit says.
-const FITTING: usize = 511 * USED_OF_256 as usize;
+/// The most names that fit, whatever the limit says: the last block of 256 is the sandbox's own, too.
+const FITTING: usize = 510 * USED_OF_256 as usize;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Too many names, or too fast.

@@ -217,7 +217,7 @@ impl ClientGuard {
                 FirstBytes::Undecided { .. } => {}
                 FirstBytes::Tls => self.state = State::Hello,
                 FirstBytes::Http => {
-                    self.state = State::Http(RequestGuard::new(self.name.clone(), self.port))
+                    self.state = State::Http(RequestGuard::new(self.name.clone(), self.port));
                 }
                 FirstBytes::SimpleHttp => return Err(RequestViolation::Version.into()),
                 FirstBytes::Opaque => self.become_opaque(),

@@ -73,7 +73,7 @@ async fn relay(
         address,
         pinned,
     };
-    if let Some(decision) = check_again(sandbox, policy, &slot, checked) {
+    if let Some(decision) = check_again(sandbox, policy, &slot, &checked) {
         refusal::reset(server);
         return refuse(
             sandbox,
@@ -130,7 +130,7 @@ fn check_again(
     sandbox: &Sandbox,
     decided_by: &Arc<Policy>,
     slot: &Slot,
-    checked: Checked,
+    checked: &Checked,
 ) -> Option<Decision> {
     slot.checked(checked.clone());
     let in_force = sandbox.policy();
