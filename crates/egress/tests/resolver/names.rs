@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use bailiwick_egress::SandboxLimits;
 use bailiwick_model::{Protocol, Reason};
 use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{RData, RecordType};
 
 use crate::world::{World, ask_over, query};
@@ -24,14 +25,13 @@ fn address(message: &Message) -> Ipv4Addr {
 /// The words of the Extended DNS Error.
 fn words(message: &Message) -> String {
     let edns = message.edns.as_ref().expect("EDNS");
-    let bytes = edns
-        .options()
-        .as_ref()
-        .iter()
-        .find_map(|(_, option)| match option {
-            hickory_proto::rr::rdata::opt::EdnsOption::Unknown(15, data) => Some(data.clone()),
-            _ => None,
-        });
+    let bytes = edns.options().as_ref().iter().find_map(|(_, option)| {
+        if let EdnsOption::Unknown(15, data) = option {
+            Some(data.clone())
+        } else {
+            None
+        }
+    });
     String::from_utf8_lossy(&bytes.expect("an Extended DNS Error")[2..]).into_owned()
 }
 
