@@ -1,11 +1,17 @@
 //! The program `bailiwick`: reads the command line, dispatches to one file per command, and turns results into exit codes.
 
+mod attached;
 mod bad_input;
+mod clock;
 mod command;
 mod environment_source;
 mod exit;
+mod flow_log;
 mod host_environment;
 mod output;
+mod state;
+mod stdio;
+mod summary;
 mod value;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use bailiwick_sandbox::channel::{Channel, Message};
+use bailiwick_sandbox::readiness::register;
 use bailiwick_sandbox::{Audience, ExitStatus, TerminalStreams};
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
@@ -90,7 +91,7 @@ impl Control {
         self.0.send(&question, streams).map_err(|_| ProgramError::Gone)?;
         match self.0.receive::<Answer>() {
             Ok(Some(Message { body: Answer::Started, descriptors })) => {
-                let connection = AsyncFd::with_interest(self.0, Interest::READABLE).map_err(|_| ProgramError::Gone)?;
+                let connection = register(self.0, Interest::READABLE).map_err(|_| ProgramError::Gone)?;
                 Ok(RemoteProgram { terminal: descriptors.into_iter().next(), connection })
             }
             Ok(Some(Message { body: Answer::NotStarted { errno }, .. })) => Err(ProgramError::NotStarted(errno)),
@@ -118,7 +119,7 @@ impl RemoteProgram {
 
 /// Listens at `path` for as long as the task runs. The directory it lies in is the user's alone.
 pub(crate) fn serve(path: &Path, handle: Handle) -> io::Result<JoinHandle<()>> {
-    let listener = AsyncFd::with_interest(Channel::listen(path)?, Interest::READABLE)?;
+    let listener = register(Channel::listen(path)?, Interest::READABLE)?;
     Ok(tokio::spawn(async move {
         loop {
             let Ok(mut ready) = listener.readable().await else { return };
@@ -136,7 +137,7 @@ pub(crate) fn serve(path: &Path, handle: Handle) -> io::Result<JoinHandle<()>> {
 
 /// One client, until it or its program ends.
 async fn converse(channel: Channel, handle: Handle) -> Option<()> {
-    let channel = AsyncFd::with_interest(channel, Interest::READABLE).ok()?;
+    let channel = register(channel, Interest::READABLE).ok()?;
     let (question, streams) = next_question(&channel).await?;
     let (argv, variables, terminal) = match question {
         Question::Exec { argv, variables, terminal } => (argv, variables, terminal),

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use bailiwick_sandbox::plan::Command;
+use bailiwick_sandbox::readiness::register;
 use bailiwick_sandbox::{Audience, Event, ExitStatus, Sandbox, TerminalStreams};
 use crate::boot::Guards;
 use tokio::io::Interest;
@@ -139,7 +140,7 @@ impl Keeper {
     pub(crate) fn new(sandbox: Sandbox, guards: Guards, defaults: Defaults) -> io::Result<(Handle, Self)> {
         let (sender, asks) = mpsc::channel(WAITING);
         let keeper = Self {
-            sandbox: AsyncFd::with_interest(sandbox, Interest::READABLE)?,
+            sandbox: register(sandbox, Interest::READABLE)?,
             asks,
             next_number: 0,
             starting: HashMap::new(),
@@ -230,7 +231,7 @@ impl Keeper {
     async fn end(self) -> Ending {
         let sandbox = self.sandbox.into_inner();
         sandbox.kill();
-        if let Ok(gone) = AsyncFd::with_interest(sandbox.pidfd(), Interest::READABLE) {
+        if let Ok(gone) = register(sandbox.pidfd(), Interest::READABLE) {
             let _ = gone.readable().await;
         }
         let ending = Ending { out_of_memory_kills: sandbox.out_of_memory_kills() };

@@ -36,7 +36,7 @@ impl Placeholders {
         let missing = |item: &&Protected| {
             let path = work_directory.join(&item.path);
             let parent_is_there = path.parent().is_some_and(Path::is_dir);
-            parent_is_there && matches!(fs::symlink_metadata(&path), Err(e) if e.kind() == io::ErrorKind::NotFound)
+            item.kind != Kind::Nothing && parent_is_there && matches!(fs::symlink_metadata(&path), Err(e) if e.kind() == io::ErrorKind::NotFound)
         };
         Self { work_directory: work_directory.to_owned(), made: list.iter().filter(missing).cloned().collect() }
     }
@@ -48,6 +48,7 @@ impl Placeholders {
         for item in &held.placeholders.made {
             let path = held.placeholders.work_directory.join(&item.path);
             let made = match item.kind {
+                Kind::Nothing => Ok(()),
                 Kind::Directory => fs::create_dir(&path),
                 Kind::File => File::create_new(&path).and_then(|mut file| file.write_all(item.content.as_bytes())),
             };
@@ -73,6 +74,7 @@ impl Placeholders {
             let path = self.work_directory.join(&item.path);
             // Only what is as it was made: somebody on the host may have put something there meanwhile.
             let _ = match item.kind {
+                Kind::Nothing => Ok(()),
                 Kind::Directory => fs::remove_dir(&path),
                 Kind::File if fs::read(&path).is_ok_and(|content| content == item.content.as_bytes()) => fs::remove_file(&path),
                 Kind::File => Ok(()),

@@ -130,6 +130,14 @@ pub struct Prepared {
     pub(crate) uid_range: Option<std::fs::File>,
 }
 
+impl Prepared {
+    /// The host's ids of the user inside, where they are not the caller's own: as whose a pipe can be opened again inside.
+    pub fn owner_of_pipes(&self) -> Option<(u32, u32)> {
+        let identity = &self.plan.identity;
+        (identity.writer == MapWriter::Root).then(|| identity.outside()).flatten()
+    }
+}
+
 /// Plans a sandbox.
 ///
 /// # Errors

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     File,
     /// An empty directory.
     Directory,
+    /// Nothing: it is protected only where it exists.
+    Nothing,
 }
 
 /// One entry.
@@ -33,6 +35,7 @@ pub(crate) fn list() -> Vec<Protected> {
         let kind = match kind {
             "file" => Kind::File,
             "dir" => Kind::Directory,
+            "kept" => Kind::Nothing,
             _ => return None,
         };
         Some(Protected { path: path.into(), kind, content: content.to_owned() })

@@ -169,17 +169,9 @@ fn owner_maps(plan: &Plan) -> Option<(IdMap, IdMap)> {
             ownership: Ownership::Owner { uid, gid },
             ..
         } => {
-            let uids = IdMap {
-                inside: *uid,
-                outside: translate(&identity.uid_map, identity.uid)?,
-                count: 1,
-            };
-            let gids = IdMap {
-                inside: *gid,
-                outside: translate(&identity.gid_map, identity.gid)?,
-                count: 1,
-            };
-            Some((uids, gids))
+            let (uid_outside, gid_outside) = identity.outside()?;
+            let one = |inside, outside| IdMap { inside, outside, count: 1 };
+            Some((one(*uid, uid_outside), one(*gid, gid_outside)))
         }
         MountStep::Bind { .. }
         | MountStep::Directory { .. }
@@ -192,13 +184,5 @@ fn owner_maps(plan: &Plan) -> Option<(IdMap, IdMap)> {
         | MountStep::DevPts
         | MountStep::ReadOnly { .. }
         | MountStep::Mask { .. } => None,
-    })
-}
-
-/// The host's id of an id inside.
-fn translate(maps: &[IdMap], inside: u32) -> Option<u32> {
-    maps.iter().find_map(|map| {
-        let offset = inside.checked_sub(map.inside)?;
-        (offset < map.count).then(|| map.outside + offset)
     })
 }

@@ -16,6 +16,7 @@ pub mod network;
 pub mod plan;
 mod protocol;
 mod running;
+pub mod readiness;
 pub mod seccomp;
 mod sys;
 

@@ -1,5 +1,6 @@
 //! `bailiwick run`.
 
+pub(crate) mod session;
 mod request;
 
 use std::ffi::OsString;
@@ -68,8 +69,7 @@ pub(crate) struct Arguments {
     #[arg(
         value_name = "COMMAND",
         required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true
+        trailing_var_arg = true
     )]
     pub(crate) command: Vec<OsString>,
 }
@@ -144,6 +144,5 @@ pub(crate) struct FileArguments {
 }
 
 pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let _request = RunRequest::new(arguments, host)?;
-    anyhow::bail!("`run` is not wired to the local backend yet")
+    session::run(RunRequest::new(arguments, host)?, host)
 }

@@ -41,9 +41,22 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The host's ids of who runs inside.
+    pub fn outside(&self) -> Option<(u32, u32)> {
+        Some((translate(&self.uid_map, self.uid)?, translate(&self.gid_map, self.gid)?))
+    }
+
     /// Whether root is mapped, so that the init can own directories as root and become any other id.
     pub fn maps_root(&self) -> bool {
         self.uid_map.iter().any(|line| line.inside == 0)
             && self.gid_map.iter().any(|line| line.inside == 0)
     }
+}
+
+/// The host's id of an id inside.
+fn translate(maps: &[IdMap], inside: u32) -> Option<u32> {
+    maps.iter().find_map(|map| {
+        let offset = inside.checked_sub(map.inside)?;
+        (offset < map.count).then(|| map.outside + offset)
+    })
 }

@@ -1,0 +1,202 @@
+//! One run, from its request to its exit code.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bailiwick_dial::{DialOptions, Dialer};
+use bailiwick_egress::Egress;
+use bailiwick_local::{
+    Base, Booted, Description, Ending, Limits, Prepared, ProgramError, Published, Request, RunAs, Running,
+    Surroundings, Workspace, host_facts,
+};
+use bailiwick_model::{Flow, SandboxId, limits};
+use bailiwick_wire::EnvironmentFile;
+use tokio::sync::{mpsc, watch};
+
+use super::request::RunRequest;
+use crate::attached::{self, OwnProgram};
+use crate::exit::Exit;
+use crate::flow_log::FlowLog;
+use crate::host_environment::HostEnvironment;
+use crate::output::{self, Colour};
+use crate::stdio::Streams;
+use crate::summary::Summary;
+use crate::{clock, state};
+
+/// What `--dry-run` calls an environment without a file.
+const UNNAMED: &str = "unnamed";
+
+/// How often the host's own addresses are read again: a VPN may come up while a sandbox runs.
+const HOST_FACTS_REFRESH: Duration = Duration::from_secs(5);
+
+/// Runs it.
+pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let state = state::open(host)?;
+    state.clean_up()?;
+    let prepared = bailiwick_local::prepare(&sandbox_request(&request, host)?, &state)?;
+    if request.dry_run {
+        return Ok(output::print(&describe(&prepared, &request))?).map(|()| Exit::Done.into());
+    }
+    let flow_log = request.flows.as_deref().map(|path| FlowLog::open(path, &request.work_directory)).transpose()?;
+    if !request.quiet {
+        prepared.notes.iter().for_each(|note| output::print_to_stderr(&format!("bailiwick: {note}\n")));
+    }
+    let owner = prepared.owner_of_pipes();
+    let streams = Streams::of_this_process(owner)?;
+    // One thread until here: the launch copies this process.
+    let booted = prepared.launch(&state, Description { command: command_line(&request.command), started_at: clock::now_seconds() })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let exit = runtime.block_on(attend(request, booted, streams, flow_log, host))?;
+    Ok(exit.into())
+}
+
+fn sandbox_request(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Request> {
+    let mut bits = [0; 8];
+    rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty()).context("cannot get random bytes")?;
+    Ok(Request {
+        id: SandboxId::from_random(u64::from_ne_bytes(bits)),
+        environment: request.environment.name.clone(),
+        workspace: Some(Workspace {
+            path: request.work_directory.clone(),
+            writable_meta: request.writable_meta,
+            allow_sockets: request.allow_sockets,
+        }),
+        base: request.base.clone().map_or(Base::Host, Base::Directory),
+        toolchains: request.toolchains.clone(),
+        run_as: if request.root { RunAs::Root } else { RunAs::Agent },
+        variables: request.variables.iter().map(|v| (v.name.clone(), v.value.clone())).collect(),
+        certificates: request.ca.clone(),
+        limits: Limits {
+            memory_bytes: request.limits.memory.map(|bytes| bytes.0),
+            cpu_millis: request.limits.cpus.map(|cpus| cpus.0),
+            pids: request.limits.pids,
+            disk_bytes: request.limits.disk.map(|bytes| bytes.0),
+        },
+        surroundings: Surroundings {
+            home: host.home.clone(),
+            ca_file: host.ca_file.clone(),
+            terminal: host.terminal.clone(),
+        },
+    })
+}
+
+/// `--dry-run`.
+fn describe(prepared: &Prepared, request: &RunRequest) -> String {
+    let mut text = format!("{}\n", prepared.plan);
+    let effective = &request.environment.effective;
+    let name = request.environment.name.clone().unwrap_or_else(|| UNNAMED.parse().expect("a valid name"));
+    let file = EnvironmentFile::of_policy(name, effective.policy.clone());
+    let _ = writeln!(text, "policy from: {}\n{}", effective.source, file.to_short_yaml().unwrap_or_default());
+    let _ = writeln!(text, "\ncommand: {}", command_line(&request.command));
+    for variable in &prepared.variables {
+        let _ = writeln!(text, "  {}", output::printable(&variable.to_string_lossy()));
+    }
+    for note in &prepared.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+async fn attend(
+    request: RunRequest,
+    booted: Booted,
+    streams: Streams,
+    flow_log: Option<FlowLog>,
+    host: &HostEnvironment,
+) -> anyhow::Result<Exit> {
+    let (facts, watched_facts) = watch::channel(Arc::new(host_facts(Vec::new())));
+    tokio::spawn(refresh(facts));
+    let dialer = Dialer::new(DialOptions {
+        pins: request.pins,
+        proxy: request.upstream_proxy,
+        trust_proxy_dns: request.trust_proxy_dns,
+        ..DialOptions::new(watched_facts)
+    });
+    let (_policy, policy) = watch::channel(Arc::new(request.environment.compile()));
+    let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
+    let running = booted.serve(&Egress::new(Arc::new(dialer)), policy, flows)?;
+    let collected = tokio::spawn(collect(received, flow_log));
+
+    let exit = start_and_attend(&running, request.command, &request.publish, streams, request.limits.timeout).await;
+    let ending = running.stop().await;
+    let (summary, log_failure) = collected.await?;
+    if let Some(error) = log_failure {
+        output::print_to_stderr(&format!("bailiwick: flows could not be written: {error}\n"));
+    }
+    if !request.quiet {
+        report(&summary, ending, host);
+    }
+    exit
+}
+
+async fn start_and_attend(
+    running: &Running,
+    command: Vec<OsString>,
+    publish: &[u16],
+    streams: Streams,
+    timeout: Option<Duration>,
+) -> anyhow::Result<Exit> {
+    let handle = running.handle();
+    let _published = Published::offer(publish, handle)
+        .await
+        .map_err(|(port, error)| anyhow::Error::new(error).context(format!("cannot offer port {port} on this host")))?;
+    let name = command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let command = handle.command(command, &[]);
+    match handle.start(command, streams.terminal, streams.passed).await {
+        Ok(mut program) => {
+            let master = program.terminal.take();
+            attached::attend(OwnProgram { handle, program }, master, streams.terminal, timeout).await
+        }
+        Err(error @ ProgramError::NotStarted(_)) => Ok(not_started(&name, &error)),
+        Err(ProgramError::Gone) => anyhow::bail!("the sandbox ended before the command was started"),
+    }
+}
+
+/// Says why a command was not started, as a shell would, and with its code.
+pub(crate) fn not_started(name: &str, error: &ProgramError) -> Exit {
+    let name = output::printable(name);
+    output::print_to_stderr(&format!("bailiwick: cannot run {name} inside the sandbox: {error}\n"));
+    match error {
+        ProgramError::NotStarted(errno) if *errno == rustix::io::Errno::NOENT.raw_os_error() => Exit::NotFound,
+        ProgramError::NotStarted(_) => Exit::CannotExecute,
+        ProgramError::Gone => Exit::Failed,
+    }
+}
+
+async fn refresh(facts: watch::Sender<Arc<bailiwick_policy::HostFacts>>) {
+    loop {
+        tokio::time::sleep(HOST_FACTS_REFRESH).await;
+        facts.send_replace(Arc::new(host_facts(Vec::new())));
+    }
+}
+
+/// Writes each flow as it comes and counts it; returns the first failure to write.
+async fn collect(mut flows: mpsc::Receiver<Flow>, mut log: Option<FlowLog>) -> (Summary, Option<std::io::Error>) {
+    let mut summary = Summary::default();
+    let mut failure = None;
+    while let Some(flow) = flows.recv().await {
+        summary.record(&flow);
+        if let Some(Err(error)) = log.as_mut().map(|log| log.write(&flow)) {
+            failure = Some(error);
+            log = None;
+        }
+    }
+    (summary, failure)
+}
+
+fn report(summary: &Summary, ending: Ending, host: &HostEnvironment) {
+    output::print_to_stderr(&summary.render(Colour::of_stderr(host)));
+    if ending.out_of_memory_kills > 0 {
+        let count = ending.out_of_memory_kills;
+        output::print_to_stderr(&format!("bailiwick: the memory limit was reached; the kernel ended {count} processes\n"));
+    }
+}
+
+fn command_line(command: &[OsString]) -> String {
+    let words: Vec<_> = command.iter().map(|word| output::printable(&word.to_string_lossy()).into_owned()).collect();
+    words.join(" ")
+}
