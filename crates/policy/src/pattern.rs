@@ -44,13 +44,13 @@ pub enum HostPatternError {
         /// What may have been meant.
         corrected: Option<String>,
     },
-    /// An address or a block of addresses.
+    /// A block of addresses, or an address with a port.
     #[error("addresses are not host rules; put `{corrected}` under `allowed_cidrs`")]
     Block {
         /// The CIDR rule for it.
         corrected: String,
     },
-    /// An address in a spelling that only some programs read (`127.1`).
+    /// An address, in any spelling (`127.1` too).
     #[error("{address} is an address; put `{corrected}` under `allowed_cidrs`")]
     Address {
         /// The address.
@@ -196,7 +196,11 @@ impl FromStr for HostPattern {
     }
 }
 
+/// A single address without a port is left to `normalise_host`, which knows all the spellings.
 fn refuse_block(text: &str) -> Result<(), HostPatternError> {
+    if text.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
     match text.parse::<CidrRule>() {
         Ok(rule) => Err(HostPatternError::Block {
             corrected: rule.to_string(),

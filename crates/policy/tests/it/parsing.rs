@@ -110,11 +110,11 @@ fn refused_host_rules_say_why_and_what_to_write() {
     https://example.com              a host rule has no scheme; write `example.com`
     https://user@example.com:8443/x  a host rule has no scheme; write `example.com:8443`
     example.com/path                 a host rule has no path: access is per host; write `example.com`
-    10.0.0.1                         addresses are not host rules; put `10.0.0.1/32` under `allowed_cidrs`
+    10.0.0.1                         10.0.0.1 is an address; put `10.0.0.1/32` under `allowed_cidrs`
     10.0.0.1:22                      addresses are not host rules; put `10.0.0.1/32:22` under `allowed_cidrs`
     10.0.0.1/8                       addresses are not host rules; put `10.0.0.0/8` under `allowed_cidrs`
     [::1]:443                        addresses are not host rules; put `[::1/128]:443` under `allowed_cidrs`
-    ::1                              addresses are not host rules; put `::1/128` under `allowed_cidrs`
+    ::1                              ::1 is an address; put `::1/128` under `allowed_cidrs`
     127.1                            127.0.0.1 is an address; put `127.0.0.1/32` under `allowed_cidrs`
     0x7f000001                       127.0.0.1 is an address; put `127.0.0.1/32` under `allowed_cidrs`
     example.com:0                    port 0 does not exist; ports are 1 to 65535
