@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use bailiwick_local::{Handle, Program, RemoteProgram};
+use bailiwick_local::{Handle, Program, ProgramError, RemoteProgram};
 use bailiwick_sandbox::{Audience, ExitStatus, TerminalStreams};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
+use crate::output;
 use crate::stdio::Terminal;
 
 /// How long a program that ran out of time has between SIGTERM and its end.
@@ -85,6 +86,17 @@ pub(crate) async fn attend(
         // The sandbox was ended around it.
         None => Exit::Signal(9),
     })
+}
+
+/// Says why a command was not started, as a shell would, and with its code.
+pub(crate) fn not_started(name: &str, error: &ProgramError) -> Exit {
+    let name = output::printable(name);
+    output::print_to_stderr(&format!("bailiwick: cannot run {name} inside the sandbox: {error}\n"));
+    match error {
+        ProgramError::NotStarted(errno) if *errno == rustix::io::Errno::NOENT.raw_os_error() => Exit::NotFound,
+        ProgramError::NotStarted(_) => Exit::CannotExecute,
+        ProgramError::Gone => Exit::Failed,
+    }
 }
 
 const TERM: i32 = rustix::process::Signal::TERM.as_raw();

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bailiwick_dial::ProxyUrlError;
+use bailiwick_model::SandboxId;
 use bailiwick_model::limits::HOST_PORTS;
 use bailiwick_wire::EnvironmentFileErrors;
 
@@ -48,6 +49,9 @@ pub(crate) enum BadInput {
         line: usize,
         source: serde_json::Error,
     },
+    /// No such sandbox runs.
+    #[error("no sandbox {0} is running; `bailiwick ps` lists those that are")]
+    NoSandbox(SandboxId),
     /// An environment file with its problems; printed with their places.
     #[error(transparent)]
     EnvironmentFile(#[from] EnvironmentFileErrors),

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use bailiwick_model::EnvironmentName;
 use bailiwick_model::limits::ENVIRONMENT_FILE_BYTES;
-use bailiwick_policy::{
-    EffectivePolicy, HostFacts, OrganizationFloor, Policy, SessionGrants, effective,
-};
+use bailiwick_policy::{EffectivePolicy, OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_wire::{EnvironmentFile, Packages, parse_environment};
 
 use crate::bad_input::{BadInput, read_text};
@@ -70,9 +68,4 @@ pub(crate) fn load_file(path: &Path, host: &HostEnvironment) -> Result<Environme
         output::print_diagnostic(&warnings, host);
     }
     Ok(file)
-}
-
-/// What `policy check` and `policy diff` know about the host: its loopback is on the built-in floor.
-pub(crate) fn host_facts() -> HostFacts {
-    HostFacts::unknown()
 }

@@ -104,7 +104,9 @@ pub(crate) fn print_error(error: &anyhow::Error, host: &HostEnvironment) {
         Some(BadInput::EnvironmentFile(errors)) => print_diagnostic(errors, host),
         Some(_) | None => {
             let label = Colour::of_stderr(host).paint(Tone::Bad, "error:");
-            print_to_stderr(&format!("{label} {}\n", printable(&format!("{error:#}"))));
+            let text = format!("{error:#}");
+            let lines: Vec<_> = text.lines().map(printable).collect();
+            print_to_stderr(&format!("{label} {}\n", lines.join("\n")));
         }
     }
 }

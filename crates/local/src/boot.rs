@@ -82,6 +82,7 @@ impl Prepared {
             id: self.plan.id.clone(),
             environment: self.environment.clone(),
             holder: std::process::id(),
+            outside: self.owner_of_pipes(),
             started_at: description.started_at,
             command: description.command,
             workspace: self.work_directory.clone(),

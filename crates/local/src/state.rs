@@ -56,6 +56,8 @@ pub struct Record {
     pub environment: Option<EnvironmentName>,
     /// The process that holds it.
     pub holder: u32,
+    /// The host's ids of the user inside, where they are not the caller's own.
+    pub outside: Option<(u32, u32)>,
     /// When it was started, in seconds since 1970.
     pub started_at: i64,
     /// The command, for people.
@@ -127,6 +129,12 @@ impl StateDirectory {
     /// Where the control socket of a sandbox is.
     pub fn control_socket(&self, id: &SandboxId) -> PathBuf {
         self.0.join("sandboxes").join(id.as_str()).join("control.sock")
+    }
+
+    /// As whose a pipe can be opened again inside a sandbox; `None` if that is the caller anyway, or the sandbox is not there.
+    pub fn owner_of_pipes(&self, id: &SandboxId) -> Option<(u32, u32)> {
+        let text = fs::read(self.0.join("sandboxes").join(id.as_str()).join("record.json")).ok()?;
+        serde_json::from_slice::<Record>(&text).ok()?.outside
     }
 
     /// Removes what sandboxes left behind whose holder died. Their processes are gone: they die with the holder.

@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod channel;
 mod confine;
+pub mod doctor;
 mod idmap;
 mod init;
 mod launch;

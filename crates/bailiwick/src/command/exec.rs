@@ -1,12 +1,17 @@
 //! `bailiwick exec`.
 
 use std::ffi::OsString;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
+use bailiwick_local::Control;
 use bailiwick_model::SandboxId;
 
+use crate::bad_input::BadInput;
 use crate::host_environment::HostEnvironment;
+use crate::stdio::Streams;
 use crate::value::{self, Variable};
+use crate::{attached, state};
 
 /// Run one more command in a running sandbox.
 ///
@@ -29,6 +34,25 @@ pub(crate) struct Arguments {
     pub(crate) command: Vec<OsString>,
 }
 
-pub(crate) fn execute(_arguments: Arguments, _host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`exec` is not wired to the local backend yet")
+pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let state = state::open(host)?;
+    let socket = state.control_socket(&arguments.sandbox);
+    let control = Control::connect(&socket).map_err(|_| BadInput::NoSandbox(arguments.sandbox.clone()))?;
+    let streams = Streams::of_this_process(state.owner_of_pipes(&arguments.sandbox))?;
+    let variables: Vec<_> = arguments.env.into_iter().map(|variable| (variable.name, variable.value)).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let exit = runtime.block_on(async {
+        let passed: Vec<_> = streams.passed.iter().map(AsFd::as_fd).collect();
+        match control.exec(&arguments.command, &variables, streams.terminal, &passed) {
+            Ok(mut program) => {
+                let master = program.terminal.take();
+                attached::attend(program, master, streams.terminal, None).await
+            }
+            Err(error) => {
+                let name = arguments.command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+                Ok(attached::not_started(&name, &error))
+            }
+        }
+    })?;
+    Ok(exit.into())
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bailiwick_local::host_facts;
 use bailiwick_model::{Decision, Destination, Verdict};
 use bailiwick_policy::{Policy, parse_destination};
 use serde::Serialize;
@@ -65,7 +66,7 @@ pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
 }
 
 fn answers(policy: &Policy, destinations: &[Destination]) -> Vec<Answer> {
-    let host = environment_source::host_facts();
+    let host = host_facts(Vec::new());
     let answer = |destination: &Destination| Answer {
         destination: destination.to_string(),
         decision: policy.explain(destination, &host),

@@ -151,19 +151,8 @@ async fn start_and_attend(
             let master = program.terminal.take();
             attached::attend(OwnProgram { handle, program }, master, streams.terminal, timeout).await
         }
-        Err(error @ ProgramError::NotStarted(_)) => Ok(not_started(&name, &error)),
+        Err(error @ ProgramError::NotStarted(_)) => Ok(attached::not_started(&name, &error)),
         Err(ProgramError::Gone) => anyhow::bail!("the sandbox ended before the command was started"),
-    }
-}
-
-/// Says why a command was not started, as a shell would, and with its code.
-pub(crate) fn not_started(name: &str, error: &ProgramError) -> Exit {
-    let name = output::printable(name);
-    output::print_to_stderr(&format!("bailiwick: cannot run {name} inside the sandbox: {error}\n"));
-    match error {
-        ProgramError::NotStarted(errno) if *errno == rustix::io::Errno::NOENT.raw_os_error() => Exit::NotFound,
-        ProgramError::NotStarted(_) => Exit::CannotExecute,
-        ProgramError::Gone => Exit::Failed,
     }
 }
 
