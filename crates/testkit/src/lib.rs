@@ -1,1 +1,27 @@
-//! Placeholder, replaced while the crate is written.
+//! What tests of the whole system share: servers on loopback, the `bailiwick` command, and a check that nothing is left behind.
+//!
+//! The servers are real ones, as processes ([`HttpsServer`], [`Postgres`]) or threads ([`HttpServer`], [`BannerServer`],
+//! [`UdpEcho`], [`DnsServer`]); each ends when it is dropped, and counts who reached it, so that a test can show that nobody did.
+//! [`Bailiwick`] runs the binary, as root or as an ordinary user. [`LeakCheck`] fails the test that leaves processes, control groups, mounts or
+//! entries of the state directory.
+//!
+//! Everything here panics when it cannot do its work: a test that cannot set its stage has failed. This crate never takes part in the product.
+
+mod bailiwick;
+mod certificate;
+mod leak;
+mod process;
+mod server;
+mod user;
+
+pub use bailiwick::{Bailiwick, Outcome, Run};
+pub use certificate::{Authority, Certificate};
+pub use leak::LeakCheck;
+pub use process::{Child, eventually};
+pub use server::banner::BannerServer;
+pub use server::dns::DnsServer;
+pub use server::http::HttpServer;
+pub use server::https::HttpsServer;
+pub use server::postgres::Postgres;
+pub use server::udp::UdpEcho;
+pub use user::User;

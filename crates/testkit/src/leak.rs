@@ -1,0 +1,190 @@
+//! What a test must not leave behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, set_child_subreaper};
+
+use crate::process::{Purpose, held};
+
+/// The kernel takes namespaces and control groups apart after the last process has gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The directory under which Bailiwick makes its control groups, and /sys/fs/cgroup's depth down to which it is looked for.
+const CGROUP_NAME: &str = "bailiwick";
+const CGROUP_DEPTH: usize = 6;
+
+/// Compares the machine before and after; panics when it is dropped and something is left.
+///
+/// It is made for a test that has a process of its own (cargo-nextest): processes are known by being descendants of the
+/// test, which inherits those whose parents die. Other tests may run at the same time.
+///
+/// It looks for: processes; control groups of Bailiwick without a process; mounts and named network namespaces of the host; entries of
+/// the directories that it watches. (A network namespace without name and without process does not exist any more.)
+#[derive(Debug)]
+#[must_use = "it checks when it is dropped"]
+pub struct LeakCheck {
+    before: Seen,
+    directories: Vec<PathBuf>,
+}
+
+/// What is there, by a name that a person understands.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen(BTreeSet<String>);
+
+impl LeakCheck {
+    /// Takes the state before.
+    pub fn begin() -> Self {
+        set_child_subreaper(Some(rustix::process::getpid())).expect("a subreaper");
+        Self {
+            before: Seen::now(&[]),
+            directories: Vec::new(),
+        }
+    }
+
+    /// Nothing may be left in this directory, which need not exist.
+    pub fn watch_directory(&mut self, directory: &Path) {
+        self.directories.push(directory.to_owned());
+    }
+
+    /// What is left now.
+    pub fn leaks(&self) -> Vec<String> {
+        let now = Seen::now(&self.directories);
+        now.0.difference(&self.before.0).cloned().collect()
+    }
+}
+
+impl Drop for LeakCheck {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let mut leaks = self.leaks();
+        while !leaks.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+            leaks = self.leaks();
+        }
+        assert!(
+            leaks.is_empty(),
+            "the test left behind:\n  {}",
+            leaks.join("\n  ")
+        );
+    }
+}
+
+impl Seen {
+    fn now(directories: &[PathBuf]) -> Self {
+        let mut seen = BTreeSet::new();
+        seen.extend(
+            descendants()
+                .into_iter()
+                .map(|(pid, name)| format!("process {pid} ({name})")),
+        );
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("a list of mounts");
+        seen.extend(
+            mounts
+                .lines()
+                .map(|line| format!("mount {}", line.split(' ').nth(4).unwrap_or(line))),
+        );
+        seen.extend(
+            entries(Path::new("/run/netns"))
+                .map(|path| format!("network namespace {}", path.display())),
+        );
+        seen.extend(
+            empty_cgroups()
+                .into_iter()
+                .map(|path| format!("control group {}", path.display())),
+        );
+        for directory in directories {
+            seen.extend(entries(directory).map(|path| format!("entry {}", path.display())));
+        }
+        Self(seen)
+    }
+}
+
+/// The living descendants of this process that are not helpers, with their names. Those that are dead are reaped.
+fn descendants() -> BTreeMap<u32, String> {
+    let mut parents = BTreeMap::new();
+    for path in entries(Path::new("/proc")) {
+        let Some(pid) = path
+            .file_name()
+            .and_then(|name| name.to_str()?.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(path.join("stat")) else {
+            continue;
+        };
+        // proc_pid_stat(5): the name is in parentheses and may hold any byte; state and parent follow.
+        let Some((head, tail)) = stat.rsplit_once(')') else {
+            continue;
+        };
+        let mut fields = tail.split_whitespace();
+        let (Some(state), Some(parent)) = (
+            fields.next(),
+            fields.next().and_then(|p| p.parse::<u32>().ok()),
+        ) else {
+            continue;
+        };
+        let name = head.split_once('(').map_or("", |(_, name)| name).to_owned();
+        parents.insert(pid, (parent, state == "Z", name));
+    }
+    let (own, held) = (std::process::id(), held());
+    let is_ours = |mut pid: u32| loop {
+        match parents.get(&pid) {
+            Some(_) if held.get(&pid) == Some(&Purpose::Helper) => break false,
+            Some((parent, ..)) if *parent == own => break true,
+            Some((parent, ..)) => pid = *parent,
+            None => break false,
+        }
+    };
+    let ours: Vec<u32> = parents
+        .keys()
+        .copied()
+        .filter(|pid| is_ours(*pid))
+        .collect();
+    let mut alive = BTreeMap::new();
+    for pid in ours {
+        let (parent, zombie, name) = &parents[&pid];
+        if !zombie {
+            alive.insert(pid, name.clone());
+        } else if *parent == own && !held.contains_key(&pid) {
+            reap_orphan(pid);
+        }
+    }
+    alive
+}
+
+/// An orphan that came to this process has nobody else who waits for it.
+fn reap_orphan(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG);
+    }
+}
+
+/// Bailiwick's control groups in which no process is: those of running sandboxes are somebody's.
+fn empty_cgroups() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(PathBuf::from("/sys/fs/cgroup"), 0)];
+    while let Some((directory, depth)) = waiting.pop() {
+        for path in entries(&directory).filter(|path| path.is_dir() && !path.is_symlink()) {
+            if directory.ends_with(CGROUP_NAME) {
+                let empty = fs::read_to_string(path.join("cgroup.procs"))
+                    .is_ok_and(|processes| processes.is_empty());
+                found.extend(empty.then_some(path));
+            } else if depth < CGROUP_DEPTH {
+                waiting.push((path, depth + 1));
+            }
+        }
+    }
+    found
+}
+
+fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+}

@@ -1,0 +1,212 @@
+//! Processes that a test starts: run to their end with a deadline, or kept while a value lives.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::User;
+
+/// The processes that a [`Child`] holds.
+static HELD: Mutex<BTreeMap<u32, Purpose>> = Mutex::new(BTreeMap::new());
+
+/// What a process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It runs because the test wants it to: no leak, with all its descendants.
+    Helper,
+    /// The test is about it.
+    Subject,
+}
+
+/// A command for this machine, run by `user`.
+pub(crate) fn command(program: impl AsRef<OsStr>, user: User) -> Command {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests start programs beside the product"
+    )]
+    let mut command = Command::new(program);
+    if user != User::current() {
+        // The standard library drops the supplementary groups too.
+        command.uid(user.uid).gid(user.gid);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a command that must succeed, and returns what it printed.
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed: {complaint}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Waits until `condition` gives something.
+///
+/// # Panics
+///
+/// When it gives nothing within `patience`; `what` says what was waited for.
+pub fn eventually<T>(
+    what: &str,
+    patience: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {patience:?} in vain: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process that is killed when this is dropped. What it prints is kept.
+#[derive(Debug)]
+pub struct Child {
+    process: std::process::Child,
+    printed: Arc<Mutex<Vec<u8>>>,
+    complained: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Child {
+    /// Starts a process that the test watches: if it is still there at the end of the test, that is a leak.
+    pub fn start(command: &mut Command) -> Self {
+        Self::spawn(command, Purpose::Subject)
+    }
+
+    /// Starts a process that helps the test.
+    pub(crate) fn start_helper(command: &mut Command) -> Self {
+        Self::spawn(command, Purpose::Helper)
+    }
+
+    fn spawn(command: &mut Command, purpose: Purpose) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Held over the start, so that no leak check sees the process before it is known.
+        let mut held = lock(&HELD);
+        let mut process = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+        held.insert(process.id(), purpose);
+        drop(held);
+        let (printed, complained) = (Arc::default(), Arc::default());
+        let readers = vec![
+            collect(process.stdout.take().expect("a pipe"), Arc::clone(&printed)),
+            collect(
+                process.stderr.take().expect("a pipe"),
+                Arc::clone(&complained),
+            ),
+        ];
+        Self {
+            process,
+            printed,
+            complained,
+            readers,
+        }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it has printed so far; what is not UTF-8 is replaced.
+    pub fn printed(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.printed)).into_owned()
+    }
+
+    /// What it has complained so far.
+    pub fn complained(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.complained)).into_owned()
+    }
+
+    /// Waits for the first printed line that `pick` takes.
+    ///
+    /// # Panics
+    ///
+    /// When none comes in 20 s, with what was complained.
+    pub fn wait_for<T>(&self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(found) = self.printed().lines().find_map(&pick) {
+                return found;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{what} never came; it complained {:?}",
+                self.complained()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, signal).expect("it has not been waited for");
+    }
+
+    /// Waits for its end and returns the exit code as a shell tells it: 128 and the signal's number for a signal.
+    ///
+    /// # Panics
+    ///
+    /// When it is still there after `patience`, or its output is still held open by something that it started.
+    pub fn wait(&mut self, patience: Duration) -> i32 {
+        let deadline = Instant::now() + patience;
+        loop {
+            let status = self.process.try_wait().expect("it can be waited for");
+            let read = self.readers.iter().all(JoinHandle::is_finished);
+            if let (Some(status), true) = (status, read) {
+                return status
+                    .code()
+                    .or_else(|| status.signal().map(|signal| 128 + signal))
+                    .expect("one of the two");
+            }
+            if Instant::now() >= deadline {
+                let _ = self.process.kill();
+                let (printed, complained) = (self.printed(), self.complained());
+                panic!(
+                    "not over after {patience:?}; status {status:?}\n--- stdout\n{printed}\n--- stderr\n{complained}"
+                );
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        lock(&HELD).remove(&self.process.id());
+    }
+}
+
+/// The processes that are held now.
+pub(crate) fn held() -> BTreeMap<u32, Purpose> {
+    lock(&HELD).clone()
+}
+
+fn collect(mut stream: impl Read + Send + 'static, bytes: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(length @ 1..) = stream.read(&mut buffer) {
+            lock(&bytes).extend_from_slice(&buffer[..length]);
+        }
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,75 @@
+//! The leak check finds what is left, and only that.
+
+use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bailiwick_testkit::{Child, LeakCheck, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// `cargo test` runs the tests of this file in one process, whose descendants they look at.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a process of which nobody is the parent any more, and returns its id.
+fn orphan() -> Pid {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test leaves a process behind on purpose"
+    )]
+    let mut shell = std::process::Command::new("sh");
+    let mut shell = Child::start(shell.args(["-c", "sleep 1000 >/dev/null 2>&1 & echo $!"]));
+    assert_eq!(shell.wait(PATIENCE), 0);
+    Pid::from_raw(shell.printed().trim().parse().unwrap()).unwrap()
+}
+
+#[test]
+fn an_orphan_is_a_leak_until_it_is_gone() {
+    let _alone = alone();
+    let check = LeakCheck::begin();
+    assert_eq!(check.leaks(), [""; 0], "control: nothing is left yet");
+    let orphan = orphan();
+    let name = format!("process {} (sleep)", orphan.as_raw_nonzero());
+    eventually("the orphan is seen", PATIENCE, || {
+        (check.leaks() == [name.clone()]).then_some(())
+    });
+    kill_process(orphan, Signal::KILL).unwrap();
+}
+
+#[test]
+#[should_panic(expected = "the test left behind")]
+fn a_leak_fails_the_test() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("entry"), "").unwrap();
+    let mut check = LeakCheck::begin();
+    check.watch_directory(directory.path());
+}
+
+#[test]
+fn an_empty_or_missing_directory_is_no_leak() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let mut check = LeakCheck::begin();
+    check.watch_directory(directory.path());
+    check.watch_directory(&directory.path().join("missing"));
+}
+
+#[test]
+fn a_child_that_the_test_holds_is_seen_and_ends_with_its_value() {
+    let _alone = alone();
+    let check = LeakCheck::begin();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test starts a process to watch"
+    )]
+    let mut sleep = std::process::Command::new("sleep");
+    let mut child = Child::start(sleep.arg("1000"));
+    assert_eq!(check.leaks().len(), 1);
+    child.signal(Signal::TERM);
+    assert_eq!(child.wait(PATIENCE), 128 + 15);
+}
