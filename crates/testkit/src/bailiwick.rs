@@ -73,9 +73,15 @@ impl Bailiwick {
         self.root.path().join("work")
     }
 
-    /// Where the entries of running sandboxes are: give it to [`LeakCheck::watch_directory`](crate::LeakCheck::watch_directory).
+    /// Where the entries of running sandboxes are: give it to [`LeakCheck::watch_directory`](crate::LeakCheck::watch_directory). Root's
+    /// are those of the whole machine.
     pub fn sandboxes(&self) -> PathBuf {
-        self.state().join("bailiwick/sandboxes")
+        let state = if self.user.is_root() {
+            PathBuf::from("/var/lib")
+        } else {
+            self.state()
+        };
+        state.join("bailiwick/sandboxes")
     }
 
     fn state(&self) -> PathBuf {

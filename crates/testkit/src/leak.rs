@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,8 @@ impl LeakCheck {
         }
     }
 
-    /// Nothing may be left in this directory, which need not exist.
+    /// Nothing may be left in this directory, which need not exist. An entry with a file `lock` that some process holds a lock
+    /// on (flock(2)) is in use: by another test, or by a process that is found as such.
     pub fn watch_directory(&mut self, directory: &Path) {
         self.directories.push(directory.to_owned());
     }
@@ -98,7 +100,8 @@ impl Seen {
                 .map(|path| format!("control group {}", path.display())),
         );
         for directory in directories {
-            seen.extend(entries(directory).map(|path| format!("entry {}", path.display())));
+            let unused = entries(directory).filter(|path| !is_locked(&path.join("lock")));
+            seen.extend(unused.map(|path| format!("entry {}", path.display())));
         }
         Self(seen)
     }
@@ -180,6 +183,23 @@ fn empty_cgroups() -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Whether any process holds a lock on the file (proc_locks(5)); asking the kernel with flock(2) would take the lock.
+fn is_locked(file: &Path) -> bool {
+    let Ok(metadata) = fs::metadata(file) else {
+        return false;
+    };
+    let (device, inode) = (metadata.dev(), metadata.ino());
+    let name = format!(
+        "{:02x}:{:02x}:{inode}",
+        rustix::fs::major(device),
+        rustix::fs::minor(device)
+    );
+    let locks = fs::read_to_string("/proc/locks").expect("a list of locks");
+    locks
+        .lines()
+        .any(|line| line.split_whitespace().any(|word| word == name))
 }
 
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> {

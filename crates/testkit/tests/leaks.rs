@@ -73,3 +73,17 @@ fn a_child_that_the_test_holds_is_seen_and_ends_with_its_value() {
     child.signal(Signal::TERM);
     assert_eq!(child.wait(PATIENCE), 128 + 15);
 }
+
+#[test]
+fn an_entry_whose_lock_is_held_is_in_use() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("entry")).unwrap();
+    let lock = fs::File::create(directory.path().join("entry/lock")).unwrap();
+    let mut check = LeakCheck::begin();
+    check.watch_directory(directory.path());
+    assert_eq!(check.leaks().len(), 1, "control: nobody holds it");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(check.leaks(), [""; 0]);
+    fs::remove_dir_all(directory.path().join("entry")).unwrap();
+}
