@@ -5,7 +5,7 @@ use std::path::Path;
 use bailiwick_model::EnvironmentName;
 use bailiwick_model::limits::ENVIRONMENT_FILE_BYTES;
 use bailiwick_policy::{EffectivePolicy, OrganizationFloor, Policy, SessionGrants, effective};
-use bailiwick_wire::{EnvironmentFile, Packages, parse_environment};
+use bailiwick_wire::{EnvironmentFile, parse_environment};
 
 use crate::bad_input::{BadInput, read_text};
 use crate::host_environment::HostEnvironment;
@@ -18,8 +18,6 @@ pub(crate) struct Environment {
     pub(crate) name: Option<EnvironmentName>,
     /// The policy that is in force and where it came from.
     pub(crate) effective: EffectivePolicy,
-    /// The packages that it declares.
-    pub(crate) packages: Packages,
 }
 
 impl Environment {
@@ -43,7 +41,6 @@ pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Enviro
         return Ok(Environment {
             name: None,
             effective: effective(None, None),
-            packages: Packages::default(),
         });
     };
     let file = load_file(path, host)?;
@@ -51,7 +48,6 @@ pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Enviro
     Ok(Environment {
         name: Some(file.name),
         effective: effective(own, None),
-        packages: file.packages,
     })
 }
 

@@ -18,8 +18,6 @@ pub(crate) struct HostEnvironment {
     pub(crate) home: Option<PathBuf>,
     /// `XDG_STATE_HOME`.
     pub(crate) state_home: Option<PathBuf>,
-    /// `XDG_RUNTIME_DIR`.
-    pub(crate) runtime_directory: Option<PathBuf>,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -58,7 +56,6 @@ impl HostEnvironment {
             },
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),
-            runtime_directory: path("XDG_RUNTIME_DIR"),
             ca_file: path("SSL_CERT_FILE"),
         }
     }

@@ -30,7 +30,9 @@ impl Cause {
             Self::LongDescription(_) | Self::LongMetadataValue(_) => "shorten it".into(),
             Self::TooManyMetadata(_) => format!("keep at most {} pairs", limits::METADATA_PAIRS),
             Self::MetadataKeyLength(_) | Self::ReservedMetadata(_) => "choose another key".into(),
-            Self::Host(HostPatternError::Address { corrected, .. }) => format!("move it to `allowed_cidrs`: \"{corrected}\""),
+            Self::Host(
+                HostPatternError::Address { corrected, .. } | HostPatternError::Block { corrected },
+            ) => format!("move it to `allowed_cidrs`: \"{corrected}\""),
             Self::Host(error) => correction(error.corrected(), "write `example.com`, `*.example.com`, or one of them with `:port` or `:low-high`"),
             Self::Cidr(error) => correction(error.corrected(), "write for example \"10.20.0.0/16\", \"10.20.0.0/16:5432\" or \"[fd12::/32]:5432\""),
             Self::TooMany { limit, .. } => format!("keep at most {limit}; a wildcard (\"*.example.com\") or a shorter prefix covers many"),

@@ -68,6 +68,12 @@ fn the_seed_example_is_taken_as_yaml_and_as_json() {
 }
 
 #[test]
+fn json_is_taken_however_it_is_indented_and_escaped() {
+    let text = "{\n\t\"name\":\t\"\\u0078 \\ud83d\\ude00 \\/\",\r\n\t\"config\": {\"type\":\"cloud\"}\n}\n";
+    assert_eq!(parse(text).name.as_str(), "x 😀 /");
+}
+
+#[test]
 fn the_canonical_form_shows_every_field_of_the_wire() {
     let file = parse(include_str!("../../../examples/payments-dev.yaml"));
     assert_snapshot!(file.to_yaml().unwrap(), @r#"
@@ -423,7 +429,7 @@ fn host_rules_that_would_mislead_are_refused_with_the_fix() {
     4:87 invalid_host: a host rule has no scheme; write `x.example` | write "x.example"
     4:109 invalid_host: a host rule has no path: access is per host; write `x.example` | write "x.example"
     4:125 invalid_host: 10.0.0.1 is an address; put `10.0.0.1/32` under `allowed_cidrs` | move it to `allowed_cidrs`: "10.0.0.1/32"
-    4:135 invalid_host: ::1 is an address; put `::1/128` under `allowed_cidrs` | move it to `allowed_cidrs`: "::1/128"
+    4:135 invalid_host: addresses are not host rules; put `::1/128` under `allowed_cidrs` | move it to `allowed_cidrs`: "::1/128"
     4:144 invalid_host: 127.0.0.1 is an address; put `127.0.0.1/32` under `allowed_cidrs` | move it to `allowed_cidrs`: "127.0.0.1/32"
     5:9 invalid_host: a host name cannot be empty | write `example.com`, `*.example.com`, or one of them with `:port` or `:low-high`
     5:13 invalid_host: a host name has no white space | write `example.com`, `*.example.com`, or one of them with `:port` or `:low-high`
@@ -441,7 +447,7 @@ fn a_cidr_with_host_bits_is_refused_with_the_corrected_form() {
     check!(&networking(r#"type: limited, allowed_cidrs: [10.20.3.4/16, "10.1.0.0/16:5432-", "fd12::1/32:5432", "::ffff:10.0.0.0/104", 10.0.0.0/33, net]"#), @r#"
     4:47 invalid_cidr: bits after the prefix are set; write `10.20.0.0/16` | write "10.20.0.0/16"
     4:61 invalid_cidr: "" is not a port; write `443` or a range such as `8000-8100` | write for example "10.20.0.0/16", "10.20.0.0/16:5432" or "[fd12::/32]:5432"
-    4:82 invalid_cidr: an IPv6 block with a port needs brackets; write `[fd12::1/32]:5432` | write "[fd12::1/32]:5432"
+    4:82 invalid_cidr: bits after the prefix are set; write `[fd12::/32]:5432` | write "[fd12::/32]:5432"
     4:101 invalid_cidr: this is an IPv4 block in IPv6 form; write `10.0.0.0/8` | write "10.0.0.0/8"
     4:124 invalid_cidr: the prefix length "33" is not a number up to 32 | write for example "10.20.0.0/16", "10.20.0.0/16:5432" or "[fd12::/32]:5432"
     4:137 invalid_cidr: "net" is not a block of addresses; write for example `10.20.0.0/16` or `[fd12::/32]:5432` | write for example "10.20.0.0/16", "10.20.0.0/16:5432" or "[fd12::/32]:5432"

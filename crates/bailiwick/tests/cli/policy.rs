@@ -39,7 +39,7 @@ fn check_says_for_each_destination_what_decided() {
     allow  registry.npmjs.org:443       preset           preset common_dependencies: registry.npmjs.org
     deny   169.254.169.254              floor            floor (metadata: Amazon, Google, Azure, Oracle, DigitalOcean, OpenStack): 169.254.169.254/32
            no rule opens this: metadata: Amazon, Google, Azure, Oracle, DigitalOcean, OpenStack
-    deny   127.0.0.1:80                 floor            floor (loopback (RFC 1122 section 3.2.1.3)): 127.0.0.0/8
+    deny   127.0.0.1:80                 floor            floor (an address of this host): addresses of the host's interfaces
            open the service with 80 in `host_ports` (or --host-port 80) and connect to host.internal:80
     deny   8.8.8.8:53                   no_rule
            add `8.8.8.8/32:53` to `allowed_cidrs`
@@ -72,6 +72,29 @@ fn check_without_a_file_asks_the_built_in_policy() {
            open the service with 22 in `host_ports` (or --host-port 22) and connect to host.internal:22
     policy: built-in unrestricted policy
     ");
+}
+
+#[test]
+fn check_knows_the_addresses_of_this_host() {
+    let addresses = bailiwick_local::host_facts(Vec::new()).addresses;
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let arguments = ["policy", "check", "--format", "json"]
+        .into_iter()
+        .chain(addresses.iter().map(String::as_str));
+    let outcome = bailiwick(&arguments.collect::<Vec<_>>());
+    let answers: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let reasons: Vec<_> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|answer| &answer["reason"])
+        .collect();
+    assert_eq!(reasons, vec!["floor"; addresses.len()], "{addresses:?}");
+    assert_eq!(
+        bailiwick(&["policy", "check", "8.8.8.8"]).code,
+        Some(0),
+        "the control: another address is allowed"
+    );
 }
 
 #[test]
