@@ -165,7 +165,7 @@ impl Run<'_> {
         ))
     }
 
-    /// `--resolve NAME=ADDRESS:PORT`: the name is that server, whatever port the client uses.
+    /// `--resolve NAME=ADDRESS:PORT`: the name is that server, on the server's own port and no other.
     pub fn resolve(self, name: &str, server: SocketAddr) -> Self {
         self.option("--resolve").option(format!("{name}={server}"))
     }
