@@ -146,7 +146,7 @@ fn patient(stream: TcpStream) -> std::io::Result<TcpStream> {
 }
 
 /// One byte there and back. Zero: no TLS record and no HTTP request begins with it.
-fn ping(stream: &mut TcpStream) -> Result<()> {
+pub(crate) fn ping(stream: &mut TcpStream) -> Result<()> {
     let mut byte = [0];
     stream.write_all(&byte)?;
     stream

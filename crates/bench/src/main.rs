@@ -2,7 +2,7 @@
 //!
 //! The program plays every part itself, each in a process of its own: `run` is the conductor, `server` the destination,
 //! `relay` the least that a relay can be, `client` the one load generator for every route (for Bailiwick it runs inside
-//! a sandbox), `spawner` starts and times commands. So all rows share one client and one server, and differ only in what
+//! a sandbox), `spawner` starts and times commands; `launcher`, `held` and `alone` use Bailiwick as a library. So all rows share one client and one server, and differ only in what
 //! stands between them.
 //!
 //! It must never be linked into the product.
@@ -16,6 +16,7 @@ mod peers;
 mod protocol;
 mod relay;
 mod report;
+mod sandboxes;
 mod server;
 mod spawner;
 mod statistics;
@@ -24,6 +25,8 @@ mod worker;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::sandboxes::{alone, flow, held, launcher};
 
 #[derive(Debug, Parser)]
 #[command(name = "bailiwick-bench", about, max_term_width = 110)]
@@ -45,6 +48,18 @@ enum Role {
     /// The bare relay; ends with its standard input.
     #[command(hide = true)]
     Relay(relay::Args),
+    /// Bailiwick's relay without sandboxes; ends with its standard input.
+    #[command(hide = true)]
+    Alone(alone::Args),
+    /// Launches sandboxes; takes orders on standard input.
+    #[command(hide = true)]
+    Launcher(launcher::Args),
+    /// Holds many sandboxes; takes orders on standard input.
+    #[command(hide = true)]
+    Held(held::Args),
+    /// Keeps one connection open, inside a sandbox.
+    #[command(hide = true)]
+    Flow(flow::Args),
     /// Starts and times commands; takes orders on standard input.
     #[command(hide = true)]
     Spawner,
@@ -56,6 +71,10 @@ fn main() -> ExitCode {
         Role::Client(args) => client::run(&args),
         Role::Server(args) => server::run(&args),
         Role::Relay(args) => relay::run(&args),
+        Role::Alone(args) => alone::run(&args),
+        Role::Launcher(args) => launcher::run(&args),
+        Role::Held(args) => held::run(&args),
+        Role::Flow(args) => flow::run(&args),
         Role::Spawner => spawner::run(),
     };
     match result {

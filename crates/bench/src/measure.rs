@@ -1,5 +1,6 @@
 //! The conductor: which rows there are, and who is measured at each in turns.
 
+mod cut;
 mod decide;
 mod memory;
 mod network;
@@ -37,6 +38,7 @@ const GROUPS: &[Group] = &[
     ("request", network::request),
     ("throughput", network::throughput),
     ("connections", network::connections),
+    ("cut", cut::measure),
     ("memory", memory::measure),
 ];
 

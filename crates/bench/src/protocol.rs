@@ -29,6 +29,19 @@ pub(crate) struct Spawn {
     pub(crate) count: u32,
 }
 
+/// An order to the launcher: `/bin/true` in a new sandbox, once.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Launch {
+    /// Until the command has been started under its policy.
+    UntilStarted,
+    /// Until it has ended and nothing is left of the sandbox.
+    Whole,
+}
+
+/// An order to the holder of many sandboxes: forbid everything, say when each flow was cut, allow it again.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Cut;
+
 /// What a worker measured, or why it could not.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
@@ -45,6 +58,30 @@ pub(crate) struct Services<Address = SocketAddr> {
     pub(crate) source: Address,
     /// HTTP over TLS.
     pub(crate) https: Address,
+}
+
+/// Where the server is, on a command line.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct ServiceArgs {
+    /// Where the echo service is.
+    #[arg(long)]
+    echo: SocketAddr,
+    /// Where the source is.
+    #[arg(long)]
+    source: SocketAddr,
+    /// Where the HTTPS service is.
+    #[arg(long)]
+    https: SocketAddr,
+}
+
+impl From<ServiceArgs> for Services {
+    fn from(args: ServiceArgs) -> Self {
+        Self {
+            echo: args.echo,
+            source: args.source,
+            https: args.https,
+        }
+    }
 }
 
 /// The names that the client knows the server by, where it goes by name; the certificate is for the last.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::os;
-use crate::protocol::Services;
+use crate::protocol::{ServiceArgs, Services};
 use crate::worker;
 
 /// What a pipe holds. Measured with 64 KiB, 256 KiB and 1 MiB, with one thread and with two: the best for 64 streams, and
@@ -19,15 +19,8 @@ const PIPE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where the echo service is.
-    #[arg(long)]
-    echo: SocketAddr,
-    /// Where the source is.
-    #[arg(long)]
-    source: SocketAddr,
-    /// Where the HTTPS service is.
-    #[arg(long)]
-    https: SocketAddr,
+    #[command(flatten)]
+    services: ServiceArgs,
 }
 
 /// Relays until standard input ends; the first line on standard output says from where.
@@ -35,11 +28,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_io()
         .build()?;
-    let services = Services {
-        echo: args.echo,
-        source: args.source,
-        https: args.https,
-    };
+    let services = args.services.into();
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || runtime.block_on(serve(services, send)));
     worker::say(&receive.recv()?)?;

@@ -1,11 +1,12 @@
 //! What a sandbox holds while nothing happens in it, beside the command itself.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::turns::{Contestant, take};
 use crate::memory::{family, kernel_kib, program, pss_kib};
 use crate::os;
-use crate::peers::{Stage, launchers, sandboxed};
+use crate::peers::destination::Destination;
+use crate::peers::{Background, Stage, launchers, sandboxed};
 use crate::report::{BAILIWICK, Better, Report, Row};
 use crate::worker::Worker;
 
@@ -38,20 +39,59 @@ pub(super) fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
     take(row, &mut wraps, stage.pick(5, 2), report, |wrap| {
         kernel(&wrap(stage)?, stage.pick(50, 20))
     });
+    many(stage, report)
+}
+
+/// One process that holds many; a mean, since the kernel says only what it holds in all.
+fn many(stage: &Stage, report: &mut Report) -> Result<()> {
+    let count = stage.pick(500, 50);
+    let destination = Destination::start(stage)?;
+    let before = kernel_kib()?;
+    let held = sandboxed::held(stage, count, None, &destination)?;
+    let kernel = (kernel_kib()? - before).max(0.0);
+    let processes = sandbox_processes(held.pid(), "sleep")?;
+    let plain = plain_kernel(count)?;
+    let name = format!("each of {count} in one process");
+    let mut row = Row::new("memory", format!("{name}, processes"), "KiB", Better::Lower);
+    row.add(BAILIWICK, &[processes / f64::from(count)]);
+    report.rows.push(row);
+    let aim = "processes and kernel together under 2048 KiB";
+    let mut row = Row::new("memory", format!("{name}, kernel"), "KiB", Better::Lower).aim(aim);
+    row.add(BAILIWICK, &[(kernel - plain).max(0.0) / f64::from(count)]);
+    report.rows.push(row);
     Ok(())
+}
+
+/// KiB of the kernel for as many commands without a sandbox.
+fn plain_kernel(count: u32) -> Result<f64> {
+    let before = kernel_kib()?;
+    let start = |_| {
+        Background::start({
+            let mut sleep = os::command("sleep");
+            sleep.arg("infinity");
+            sleep
+        })
+    };
+    let running = (0..count).map(start).collect::<Result<Vec<_>>>()?;
+    let after = kernel_kib()?;
+    drop(running);
+    Ok(after - before)
 }
 
 /// KiB of every process but the command.
 fn processes(wrap: &[String]) -> Result<Vec<f64>> {
     let running = start(wrap)?;
-    let family = family(running.pid())?;
-    let own: Vec<_> = family
+    Ok(vec![sandbox_processes(running.pid(), COMMAND_PROGRAM)?])
+}
+
+/// KiB of a process and all below it, but for those that run `command`.
+fn sandbox_processes(root: u32, command: &str) -> Result<f64> {
+    let own: Vec<_> = family(root)?
         .into_iter()
-        .filter(|pid| program(*pid) != COMMAND_PROGRAM)
+        .filter(|pid| program(*pid) != command)
         .collect();
-    ensure!(!own.is_empty(), "no process of the sandbox was found");
     let sizes = own.into_iter().map(pss_kib).collect::<Result<Vec<_>>>()?;
-    Ok(vec![sizes.iter().sum()])
+    Ok(sizes.iter().sum())
 }
 
 /// KiB of the kernel for each of `count` at once, less what `count` commands without a sandbox cost.

@@ -139,12 +139,16 @@ fn ways(
     let destination = Destination::start(stage)?;
     let all = vec![
         ("direct", direct(stage, &destination)),
-        ("bare relay", relayed(stage, &destination)),
+        ("bare relay", relayed(stage, &destination, "relay")),
         (
             "tinyproxy",
             proxied(stage, &destination, proxies::tinyproxy),
         ),
         ("squid", proxied(stage, &destination, proxies::squid)),
+        (
+            "bailiwick, relay alone",
+            relayed(stage, &destination, "alone"),
+        ),
         (BAILIWICK, sandboxed(stage, &destination)),
     ];
     let ways = line_up(group, all, report);
@@ -159,8 +163,8 @@ fn direct(stage: &Stage, destination: &Destination) -> Result<Way> {
     })
 }
 
-fn relayed(stage: &Stage, destination: &Destination) -> Result<Way> {
-    let (relay, services) = destination.relay(stage)?;
+fn relayed(stage: &Stage, destination: &Destination, role: &str) -> Result<Way> {
+    let (relay, services) = destination.stand_in(stage, role)?;
     let client = destination.client(stage, services, None)?;
     Ok(Way {
         client,

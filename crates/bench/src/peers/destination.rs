@@ -82,14 +82,14 @@ impl Destination {
         Worker::start("a client", command)
     }
 
-    /// The bare relay and where it stands in for the server.
-    pub(crate) fn relay(&self, stage: &Stage) -> Result<(Worker, Services)> {
-        let mut command = stage.role("relay");
+    /// A process that stands in for the server, and where: `role` is the bare relay's or Bailiwick's relay alone.
+    pub(crate) fn stand_in(&self, stage: &Stage, role: &str) -> Result<(Worker, Services)> {
+        let mut command = stage.role(role);
         destinations(
             &mut command,
             &self.services.map(|address| address.to_string()),
         );
-        let mut relay = Worker::start("the bare relay", command)?;
+        let mut relay = Worker::start(role, command)?;
         let services = relay.hear()?;
         Ok((relay, services))
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -26,9 +26,7 @@ pub(crate) fn run_command(stage: &Stage) -> Result<Vec<String>> {
         "name: bench\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allowed_hosts:\n{hosts}"
     );
     fs::write(&policy, text)?;
-    let work = stage.path("work");
-    fs::create_dir_all(&work)?;
-    fs::set_permissions(&work, fs::Permissions::from_mode(0o755))?;
+    let work = work_directory(stage)?;
     let path = |path: &Path| path.display().to_string();
     let options = [
         "run".to_owned(),
@@ -41,12 +39,54 @@ pub(crate) fn run_command(stage: &Stage) -> Result<Vec<String>> {
     Ok([vec![path(&stage.bailiwick)], options.into()].concat())
 }
 
+/// The work directory of all sandboxes, with this program in it.
+pub(crate) fn work_directory(stage: &Stage) -> Result<PathBuf> {
+    let work = stage.path("work");
+    if !work.exists() {
+        fs::create_dir_all(&work)?;
+        fs::set_permissions(&work, fs::Permissions::from_mode(0o755))?;
+        fs::copy(&stage.bench, work.join(CLIENT))?;
+    }
+    Ok(work)
+}
+
+/// A process that launches sandboxes on order.
+pub(crate) fn launcher(stage: &Stage) -> Result<Worker> {
+    let mut command = stage.role("launcher");
+    command.arg("--state").arg(stage.path("state"));
+    Worker::start("the launcher", command)
+}
+
+/// A process that holds so many sandboxes: each with a flow if there is a work directory, else idle.
+pub(crate) fn held(
+    stage: &Stage,
+    count: u32,
+    work: Option<&Path>,
+    destination: &Destination,
+) -> Result<Worker> {
+    let mut command = stage.role("held");
+    command
+        .arg("--state")
+        .arg(stage.path("state"))
+        .arg("--count")
+        .arg(count.to_string());
+    if let Some(work) = work {
+        command.arg("--work").arg(work);
+    }
+    destinations(
+        &mut command,
+        &destination.services.map(|address| address.to_string()),
+    );
+    let mut held = Worker::start("the holder of sandboxes", command)?;
+    held.hear::<u32>()?;
+    Ok(held)
+}
+
 /// A client inside a sandbox, which reaches the destination by name through the relay.
 pub(crate) fn client(stage: &Stage, destination: &Destination) -> Result<Worker> {
     let run = run_command(stage)?;
     let (program, options) = run.split_first().context("an empty command")?;
-    let work = stage.path("work");
-    fs::copy(&stage.bench, work.join(CLIENT))?;
+    let work = work_directory(stage)?;
     fs::copy(&destination.certificate, work.join("certificate.pem"))?;
     fs::set_permissions(
         work.join("certificate.pem"),
