@@ -58,7 +58,7 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The exit that an error stands for: whose fault it was.
     pub(crate) fn of_error(error: &anyhow::Error) -> Self {
-        if error.chain().any(|cause| cause.is::<BadInput>()) {
+        if error.chain().any(<dyn std::error::Error>::is::<BadInput>) {
             Self::BadInput
         } else {
             Self::Failed

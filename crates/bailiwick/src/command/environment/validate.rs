@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bailiwick_model::limits::ENVIRONMENT_FILE_BYTES;
-use bailiwick_wire::{EnvironmentFile, Position, Problem, parse_environment};
+use bailiwick_wire::{
+    EnvironmentFile, EnvironmentFileWarnings, Position, Problem, parse_environment,
+};
 use serde::Serialize;
 
 use crate::bad_input::read_text;
@@ -81,7 +83,7 @@ fn json(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 true,
                 warnings
                     .iter()
-                    .flat_map(|warnings| warnings.problems())
+                    .flat_map(EnvironmentFileWarnings::problems)
                     .map(ShownProblem::from)
                     .collect(),
             )

@@ -1,6 +1,6 @@
 //! `bailiwick policy suggest`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bailiwick_model::limits::FLOW_FILE_BYTES;
@@ -56,7 +56,7 @@ pub(crate) fn execute(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(Exit::Done.into())
 }
 
-fn flows(path: &PathBuf) -> Result<Vec<Flow>, BadInput> {
+fn flows(path: &Path) -> Result<Vec<Flow>, BadInput> {
     let text = read_text(path, FLOW_FILE_BYTES)?;
     let numbered = text
         .lines()
@@ -64,7 +64,7 @@ fn flows(path: &PathBuf) -> Result<Vec<Flow>, BadInput> {
         .filter(|(_, line)| !line.trim().is_empty());
     let flow = |(index, line)| {
         serde_json::from_str(line).map_err(|source| BadInput::Flow {
-            path: path.clone(),
+            path: path.to_owned(),
             line: index + 1,
             source,
         })
