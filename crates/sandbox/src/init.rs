@@ -21,6 +21,9 @@ mod supervise;
 
 /// The whole life of an init. Never returns: the process is a copy, whose other code must not run.
 pub(crate) fn run(plan: &Plan, channel: &Channel) -> ! {
+    sys::erase_arguments();
+    // A name that `ps` shows inside.
+    let _ = rustix::thread::set_name(c"init");
     sys::close_all_except(&[channel.as_fd().as_raw_fd()]);
     let code = match set_up(plan, channel) {
         Ok(()) => supervise::until_abandoned(channel),

@@ -267,3 +267,21 @@ pub(crate) fn thread_count() -> io::Result<usize> {
 fn last_errno() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
+
+/// Overwrites the arguments of this process's copy of the memory with zeroes: `/proc/PID/cmdline` can be read by everybody, whether
+/// the process is dumpable or not (proc_pid_cmdline(5)).
+///
+/// Best effort: a kernel that hides where they are (a masked `/proc`) leaves them.
+pub(crate) fn erase_arguments() {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Fields are counted after the command, which may hold spaces: arg_start and arg_end are the 48th and 49th (proc_pid_stat(5)).
+    let Some((_, fields)) = stat.rsplit_once(')') else { return };
+    let mut fields = fields.split_whitespace().skip(45).map(str::parse::<usize>);
+    let (Some(Ok(start)), Some(Ok(end))) = (fields.next(), fields.next()) else { return };
+    if start == 0 || end <= start {
+        return;
+    }
+    // SAFETY: the kernel says that this range of the process's own stack holds its arguments. They are writable, and nothing in an
+    // init reads them: it never asks for arguments and never returns to code that did.
+    unsafe { std::ptr::write_bytes(start as *mut u8, 0, end - start) };
+}
