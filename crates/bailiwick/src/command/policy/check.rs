@@ -103,6 +103,9 @@ fn text(policy: &Policy, answers: &[Answer], colour: Colour) -> String {
     }
     text + &format!(
         "{}\n",
-        colour.paint(Tone::Quiet, &format!("policy: {}", policy.source()))
+        colour.paint(
+            Tone::Quiet,
+            &format!("policy: {}", printable(&policy.source().to_string()))
+        )
     )
 }
