@@ -167,14 +167,15 @@ impl Dialer {
     ) -> Result<Way<'p>, DialError> {
         let (origin, known) = self.known_addresses(destination, named.reason);
         if let Some(proxy) = self.proxy_for(destination, origin) {
-            return self
-                .connect_through(proxy, policy, destination, named)
-                .await;
+            // Boxed, like the look-up below: a caller holds one such future for each connection it relays.
+            return Box::pin(self.connect_through(proxy, policy, destination, named)).await;
         }
         let addresses = match (known, &destination.host) {
             (Some(addresses), _) => addresses,
             (None, Host::Address(address)) => vec![*address],
-            (None, Host::Name(name)) => self.resolver.addresses(name).await.map_err(not_found)?,
+            (None, Host::Name(name)) => Box::pin(self.resolver.addresses(name))
+                .await
+                .map_err(not_found)?,
         };
         let ruling = check(policy, destination, facts, origin, &addresses)?.unwrap_or(named);
         let checked: Vec<_> = addresses

@@ -8,6 +8,8 @@
 //! client before it is known to be meant for the destination; run out of anything because of one sandbox; panic on what a
 //! sandbox sends.
 //!
+//! The process must ignore SIGPIPE, as Rust's runtime makes it: splice(2) to a closed socket would raise it.
+//!
 //! Entry points: [`Egress::attach`], [`Attachment`].
 
 mod clock;

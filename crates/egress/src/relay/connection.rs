@@ -156,11 +156,11 @@ async fn end_transfer(
         Ok(End::Violated(violation)) if may_answer => {
             refusal::reset(server);
             if violation.is_tls() {
-                refusal::answer_tls(client, decision).await;
+                Box::pin(refusal::answer_tls(client, decision)).await;
             } else {
                 let body =
                     refusal::body(destination, sandbox.network.environment.as_ref(), decision);
-                refusal::answer_http(client, &body, decision).await;
+                Box::pin(refusal::answer_http(client, &body, decision)).await;
             }
         }
         Ok(End::Broken | End::Idle | End::Violated(_)) | Err(Cut::Policy(_) | Cut::Detached) => {
@@ -186,7 +186,8 @@ async fn refuse(
     let flow = sandbox.flow(begun, destination, decision.clone());
     tokio::join!(
         sandbox.record(flow),
-        refusal::refuse(client, grace, &body, &decision)
+        // Boxed: the buffers of a refusal are no burden of the connections that are not refused.
+        Box::pin(refusal::refuse(client, grace, &body, &decision))
     );
 }
 
@@ -229,4 +230,16 @@ async fn record_stray(sandbox: &Sandbox, local: Option<std::net::SocketAddr>) {
         Verdict::Allow => sandbox.denial(&destination, Reason::InvalidDestination),
     };
     sandbox.record_denial(destination, decision).await;
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_connection_costs_less_than_four_kilobytes_of_future() {
+        fn size<F: Future>(_: impl FnOnce(Arc<Sandbox>, TcpStream, Slot) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(size(serve) < 4096, "{} bytes", size(serve));
+    }
 }
