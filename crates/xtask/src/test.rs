@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Do not install packages and do not make users; run with what is there.
     #[arg(long)]
     no_install: bool,
+    /// Install packages and make users, and run nothing: for the image of a CI machine.
+    #[arg(long, conflicts_with = "no_install")]
+    prepare_only: bool,
     /// Only list the packages that are missing.
     #[arg(long, conflicts_with = "no_install")]
     list_missing: bool,
@@ -45,6 +48,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             users::create()?;
         }
     }
+    if args.prepare_only {
+        return Ok(());
+    }
     let metadata = workspace::metadata()?;
     run_tests(args, &metadata, is_root)?;
     if !is_root {
@@ -58,9 +64,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn run_tests(args: &Args, metadata: &Metadata, is_root: bool) -> Result<()> {
     let features = workspace::system_test_features(metadata);
     let target = target_directory(metadata, is_root)?;
-    let mut options = vec!["--workspace", "--locked", "--no-fail-fast"];
+    let mut packages = vec!["--workspace", "--locked"];
     if !features.is_empty() {
-        options.extend(["--features", &features]);
+        packages.extend(["--features", &features]);
     }
     let with_users = |mut program: Program| {
         program = program.env("CARGO_TARGET_DIR", &target);
@@ -72,20 +78,19 @@ fn run_tests(args: &Args, metadata: &Metadata, is_root: bool) -> Result<()> {
         program
     };
     let cargo = || with_users(Program::new("cargo"));
-    cargo()
-        .args(["build", "--workspace", "--locked", "--bins"])
-        .run()?;
+    // With the tests' features, so that nothing is built twice; programs too that no test of their own crate asks for.
+    cargo().args(["build", "--bins"]).args(&packages).run()?;
     if check::has_nextest() {
         return cargo()
             .args(["nextest", "run", "--profile", "system"])
-            .args(options)
+            .args(packages)
             .args(&args.filters)
             .run();
     }
     eprintln!("\nnote: cargo-nextest is not installed; cargo test runs the same tests, slower.");
     cargo()
-        .args(["test"])
-        .args(options)
+        .args(["test", "--no-fail-fast"])
+        .args(packages)
         .args(["--"])
         .args(&args.filters)
         .run()

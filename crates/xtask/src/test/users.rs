@@ -1,6 +1,6 @@
 //! The ordinary users that tests drop to when they run as root.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -50,12 +50,13 @@ pub(crate) fn create() -> Result<()> {
     Ok(())
 }
 
+/// usermod refuses to add to a table that does not exist.
 fn read(file: &Path) -> Result<String> {
-    if file.exists() {
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-    } else {
-        Ok(String::new())
-    }
+    let text = || {
+        File::options().append(true).create(true).open(file)?;
+        fs::read_to_string(file)
+    };
+    text().with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn has_line(table: &str, user: &str) -> bool {
