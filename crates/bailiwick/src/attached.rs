@@ -29,7 +29,9 @@ pub(crate) struct OwnProgram<'a> {
 
 impl Attach for OwnProgram<'_> {
     async fn signal(&self, signal: i32, audience: Audience) {
-        self.handle.signal(self.program.number, signal, audience).await;
+        self.handle
+            .signal(self.program.number, signal, audience)
+            .await;
     }
 
     async fn ended(&mut self) -> Option<ExitStatus> {
@@ -58,7 +60,9 @@ pub(crate) async fn attend(
     streams: TerminalStreams,
     timeout: Option<Duration>,
 ) -> anyhow::Result<Exit> {
-    let terminal = master.map(|master| Terminal::join(master, streams)).transpose()?;
+    let terminal = master
+        .map(|master| Terminal::join(master, streams))
+        .transpose()?;
     let mut signals = Signals::listen()?;
     let mut deadline = timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
     let mut timed_out = false;
@@ -81,7 +85,9 @@ pub(crate) async fn attend(
     }
     Ok(match status {
         _ if timed_out => Exit::TimedOut,
-        Some(ExitStatus::Exited(code)) => Exit::Command(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+        Some(ExitStatus::Exited(code)) => {
+            Exit::Command(u8::try_from(code & 0xff).unwrap_or(u8::MAX))
+        }
         Some(ExitStatus::Signaled(number)) => Exit::Signal(u8::try_from(number).unwrap_or(u8::MAX)),
         // The sandbox was ended around it.
         None => Exit::Signal(9),
@@ -91,9 +97,13 @@ pub(crate) async fn attend(
 /// Says why a command was not started, as a shell would, and with its code.
 pub(crate) fn not_started(name: &str, error: &ProgramError) -> Exit {
     let name = output::printable(name);
-    output::print_to_stderr(&format!("bailiwick: cannot run {name} inside the sandbox: {error}\n"));
+    output::print_to_stderr(&format!(
+        "bailiwick: cannot run {name} inside the sandbox: {error}\n"
+    ));
     match error {
-        ProgramError::NotStarted(errno) if *errno == rustix::io::Errno::NOENT.raw_os_error() => Exit::NotFound,
+        ProgramError::NotStarted(errno) if *errno == rustix::io::Errno::NOENT.raw_os_error() => {
+            Exit::NotFound
+        }
         ProgramError::NotStarted(_) => Exit::CannotExecute,
         ProgramError::Gone => Exit::Failed,
     }

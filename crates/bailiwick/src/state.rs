@@ -10,7 +10,11 @@ use crate::host_environment::HostEnvironment;
 /// without a home a directory of the own under /tmp.
 pub(crate) fn open(host: &HostEnvironment) -> Result<StateDirectory, StateError> {
     let uid = rustix::process::geteuid();
-    let home = host.home.as_ref().filter(|home| home.is_dir()).map(|home| home.join(".local/state"));
+    let home = host
+        .home
+        .as_ref()
+        .filter(|home| home.is_dir())
+        .map(|home| home.join(".local/state"));
     let path = if uid.is_root() {
         PathBuf::from("/var/lib/bailiwick")
     } else if let Some(directory) = host.state_home.clone().or(home) {

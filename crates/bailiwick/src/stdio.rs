@@ -27,21 +27,57 @@ pub(crate) struct Streams {
 impl Streams {
     /// The streams of this process. A pipe becomes the property of `owner`, if there is one: who opens `/dev/stderr` inside must own it.
     pub(crate) fn of_this_process(owner: Option<(u32, u32)>) -> io::Result<Self> {
-        let [stdin, stdout, stderr] = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+        let [stdin, stdout, stderr] = [
+            rustix::stdio::stdin(),
+            rustix::stdio::stdout(),
+            rustix::stdio::stderr(),
+        ];
+        for (stream, name) in [
+            (stdin, "standard input"),
+            (stdout, "standard output"),
+            (stderr, "standard error"),
+        ] {
+            refuse_directory(stream, name)?;
+        }
         let is_terminal = |stream: BorrowedFd<'_>| rustix::termios::isatty(stream);
-        let terminal =
-            TerminalStreams { stdin: is_terminal(stdin), stdout: is_terminal(stdout), stderr: is_terminal(stderr) };
-        let passed = [stdin, stdout, stderr].into_iter().filter(|stream| !is_terminal(*stream)).map(|stream| {
-            give_pipe(stream, owner);
-            Ok(rustix::io::fcntl_dupfd_cloexec(stream, 3)?)
-        });
-        Ok(Self { terminal, passed: passed.collect::<io::Result<_>>()? })
+        let terminal = TerminalStreams {
+            stdin: is_terminal(stdin),
+            stdout: is_terminal(stdout),
+            stderr: is_terminal(stderr),
+        };
+        let passed = [stdin, stdout, stderr]
+            .into_iter()
+            .filter(|stream| !is_terminal(*stream))
+            .map(|stream| {
+                give_pipe(stream, owner);
+                Ok(rustix::io::fcntl_dupfd_cloexec(stream, 3)?)
+            });
+        Ok(Self {
+            terminal,
+            passed: passed.collect::<io::Result<_>>()?,
+        })
     }
+}
+
+/// A descriptor of a directory is a door: everything of the host's file system can be named from there.
+fn refuse_directory(stream: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let is_directory = rustix::fs::fstat(stream)
+        .is_ok_and(|status| FileType::from_raw_mode(status.st_mode).is_dir());
+    let is_path =
+        rustix::fs::fcntl_getfl(stream).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::PATH));
+    if is_directory || is_path {
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            format!("{name} is a directory, which would lead out of the sandbox"),
+        ));
+    }
+    Ok(())
 }
 
 /// Best effort: a pipe of somebody else's stays theirs, and works but for being opened again.
 fn give_pipe(stream: BorrowedFd<'_>, owner: Option<(u32, u32)>) {
-    let is_pipe = rustix::fs::fstat(stream).is_ok_and(|s| FileType::from_raw_mode(s.st_mode).is_fifo() && s.st_nlink == 1);
+    let is_pipe = rustix::fs::fstat(stream)
+        .is_ok_and(|s| FileType::from_raw_mode(s.st_mode).is_fifo() && s.st_nlink == 1);
     if let Some((uid, gid)) = owner.filter(|_| is_pipe) {
         let _ = rustix::fs::fchown(stream, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     }
@@ -59,7 +95,11 @@ impl Terminal {
     /// Joins the terminals; keys go through untouched from here on.
     pub(crate) fn join(master: OwnedFd, streams: TerminalStreams) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&master, true)?;
-        let mut terminal = Self { master: register(master, Interest::READABLE | Interest::WRITABLE)?, saved: None, streams };
+        let mut terminal = Self {
+            master: register(master, Interest::READABLE | Interest::WRITABLE)?,
+            saved: None,
+            streams,
+        };
         terminal.copy_window_size();
         if streams.stdin {
             let modes = rustix::termios::tcgetattr(rustix::stdio::stdin())?;
@@ -106,7 +146,10 @@ impl Terminal {
     }
 
     fn keyboard(&self) -> io::Result<Option<AsyncFd<BorrowedFd<'static>>>> {
-        let keyboard = self.streams.stdin.then(|| register(rustix::stdio::stdin(), Interest::READABLE));
+        let keyboard = self
+            .streams
+            .stdin
+            .then(|| register(rustix::stdio::stdin(), Interest::READABLE));
         keyboard.transpose()
     }
 
@@ -152,12 +195,16 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         if let Some(modes) = &self.saved {
-            let _ = rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, modes);
+            let _ =
+                rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Drain, modes);
         }
     }
 }
 
-async fn read<T: AsFd + std::os::fd::AsRawFd>(from: &AsyncFd<T>, buffer: &mut [u8]) -> io::Result<usize> {
+async fn read<T: AsFd + std::os::fd::AsRawFd>(
+    from: &AsyncFd<T>,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
     loop {
         let mut ready = from.readable().await?;
         match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut *buffer)?)) {
@@ -168,8 +215,13 @@ async fn read<T: AsFd + std::os::fd::AsRawFd>(from: &AsyncFd<T>, buffer: &mut [u
 }
 
 /// Without a keyboard, never anything. The caller's terminal stays blocking: its modes are shared with the shell that started this.
-async fn read_keyboard(keyboard: Option<&AsyncFd<BorrowedFd<'static>>>, buffer: &mut [u8]) -> io::Result<usize> {
-    let Some(keyboard) = keyboard else { return std::future::pending().await };
+async fn read_keyboard(
+    keyboard: Option<&AsyncFd<BorrowedFd<'static>>>,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    let Some(keyboard) = keyboard else {
+        return std::future::pending().await;
+    };
     let mut ready = keyboard.readable().await?;
     ready.clear_ready();
     Ok(rustix::io::read(keyboard.get_ref(), buffer)?)

@@ -27,14 +27,45 @@ pub(crate) struct Layout<'a> {
 /// Top-level directories of a root file system that hold programs.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// Top-level directories of another root that are made anew in every sandbox.
-const MADE_ANEW: &[&str] = &["dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "var", "workspace", "boot", "mnt", "media", "lost+found"];
+const MADE_ANEW: &[&str] = &[
+    "dev",
+    "etc",
+    "home",
+    "proc",
+    "root",
+    "run",
+    "sys",
+    "tmp",
+    "var",
+    "workspace",
+    "boot",
+    "mnt",
+    "media",
+    "lost+found",
+];
 /// Files of /etc that are written for every sandbox.
-const GENERATED: &[&str] = &["passwd", "group", "hosts", "hostname", "nsswitch.conf", "resolv.conf", "mtab", "shadow", "gshadow"];
+const GENERATED: &[&str] = &[
+    "passwd",
+    "group",
+    "hosts",
+    "hostname",
+    "nsswitch.conf",
+    "resolv.conf",
+    "mtab",
+    "shadow",
+    "gshadow",
+];
 /// Devices that harm nobody.
-const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+const DEVICES: &[&str] = &[
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+];
 /// Parts of /proc that tell of the host or change it; the first are covered, the second read-only.
-const PROC_COVERED: &[&str] =
-    &["kcore", "keys", "key-users", "kallsyms", "latency_stats", "timer_list", "sched_debug", "scsi", "acpi", "asound", "interrupts"];
+const PROC_COVERED: &[&str] = &["kcore", "keys", "timer_list", "scsi", "acpi"];
 const PROC_READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 impl Layout<'_> {
@@ -47,8 +78,12 @@ impl Layout<'_> {
         private_directories(&mut steps);
         devices(&mut steps);
         steps.push(MountStep::Proc);
-        steps.extend(PROC_COVERED.iter().map(|name| MountStep::Mask { path: Path::new("/proc").join(name) }));
-        steps.extend(PROC_READ_ONLY.iter().map(|name| MountStep::ReadOnly { path: Path::new("/proc").join(name) }));
+        steps.extend(PROC_COVERED.iter().map(|name| MountStep::Mask {
+            path: Path::new("/proc").join(name),
+        }));
+        steps.extend(PROC_READ_ONLY.iter().map(|name| MountStep::ReadOnly {
+            path: Path::new("/proc").join(name),
+        }));
         steps
     }
 
@@ -81,14 +116,27 @@ impl Layout<'_> {
     /// Shows one entry of the base at its place: a link as a link, a directory or file as a mount.
     fn mirror(&self, steps: &mut Vec<MountStep>, name: &Path, writable: bool) {
         let (source, path) = (self.root().join(name), Path::new("/").join(name));
-        let Ok(metadata) = fs::symlink_metadata(&source) else { return };
+        let Ok(metadata) = fs::symlink_metadata(&source) else {
+            return;
+        };
         steps.push(if metadata.is_symlink() {
-            let Ok(target) = fs::read_link(&source) else { return };
+            let Ok(target) = fs::read_link(&source) else {
+                return;
+            };
             MountStep::Symlink { path, target }
         } else if metadata.is_dir() && writable {
-            MountStep::Overlay { lower: vec![source], path, ownership: self.ownership() }
+            MountStep::Overlay {
+                lower: vec![source],
+                path,
+                ownership: self.ownership(),
+            }
         } else {
-            MountStep::Bind { source, path, access: Access::ReadOnly, ownership: self.ownership() }
+            MountStep::Bind {
+                source,
+                path,
+                access: Access::ReadOnly,
+                ownership: self.ownership(),
+            }
         });
     }
 
@@ -98,14 +146,21 @@ impl Layout<'_> {
                 for (how, name) in curated() {
                     let name = Path::new("etc").join(name);
                     match how {
-                        "lines" => copy_without_credentials(&self.root().join(&name), &Path::new("/").join(&name), steps),
+                        "lines" => copy_without_credentials(
+                            &self.root().join(&name),
+                            &Path::new("/").join(&name),
+                            steps,
+                        ),
                         _ => self.mirror(steps, &name, self.writable),
                     }
                 }
             }
             Base::Directory(directory) => {
-                let kept = entries(&directory.join("etc")).filter(|name| !GENERATED.iter().any(|g| name.as_os_str() == *g));
-                kept.for_each(|name| self.mirror(steps, &Path::new("etc").join(name), self.writable));
+                let kept = entries(&directory.join("etc"))
+                    .filter(|name| !GENERATED.iter().any(|g| name.as_os_str() == *g));
+                kept.for_each(|name| {
+                    self.mirror(steps, &Path::new("etc").join(name), self.writable)
+                });
             }
         }
         self.generated(steps);
@@ -113,60 +168,146 @@ impl Layout<'_> {
 
     fn generated(&self, steps: &mut Vec<MountStep>) {
         let mut file = |name: &str, content: String| {
-            steps.push(MountStep::File { path: Path::new("/etc").join(name), mode: 0o644, content: content.into_bytes() });
+            steps.push(MountStep::File {
+                path: Path::new("/etc").join(name),
+                mode: 0o644,
+                content: content.into_bytes(),
+            });
         };
-        let accounts = |name: &str| system_accounts(&fs::read_to_string(self.root().join("etc").join(name)).unwrap_or_default());
-        file("passwd", format!("{}agent:x:1000:1000:agent:/home/agent:/bin/bash\n", accounts("passwd")));
+        let accounts = |name: &str| {
+            system_accounts(
+                &fs::read_to_string(self.root().join("etc").join(name)).unwrap_or_default(),
+            )
+        };
+        file(
+            "passwd",
+            format!(
+                "{}agent:x:1000:1000:agent:/home/agent:/bin/bash\n",
+                accounts("passwd")
+            ),
+        );
         file("group", format!("{}agent:x:1000:\n", accounts("group")));
         let name = self.hostname;
-        file("hosts", format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n"));
+        file(
+            "hosts",
+            format!(
+                "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n"
+            ),
+        );
         file("hostname", format!("{name}\n"));
-        file("resolv.conf", format!("nameserver {}\n", NetworkPlan::RESOLVER_V4));
-        let databases = ["passwd", "group", "shadow", "gshadow", "networks", "protocols", "services", "ethers", "rpc"];
-        let files: String = databases.iter().map(|database| format!("{database}: files\n")).collect();
+        file(
+            "resolv.conf",
+            format!("nameserver {}\n", NetworkPlan::RESOLVER_V4),
+        );
+        let databases = [
+            "passwd",
+            "group",
+            "shadow",
+            "gshadow",
+            "networks",
+            "protocols",
+            "services",
+            "ethers",
+            "rpc",
+        ];
+        let files: String = databases
+            .iter()
+            .map(|database| format!("{database}: files\n"))
+            .collect();
         file("nsswitch.conf", format!("{files}hosts: files dns\n"));
         if self.identity.writer == MapWriter::Caller {
             // There is only one id, so apt cannot become `_apt` to download.
-            file("apt/apt.conf.d/99bailiwick", "APT::Sandbox::User \"root\";\n".to_owned());
+            file(
+                "apt/apt.conf.d/99bailiwick",
+                "APT::Sandbox::User \"root\";\n".to_owned(),
+            );
         }
-        steps.push(MountStep::Symlink { path: "/etc/mtab".into(), target: "/proc/self/mounts".into() });
+        steps.push(MountStep::Symlink {
+            path: "/etc/mtab".into(),
+            target: "/proc/self/mounts".into(),
+        });
     }
 
     /// The package database says what is installed; what else apt keeps in /var begins empty.
     fn package_database(&self, steps: &mut Vec<MountStep>) {
-        for name in ["var/lib/dpkg", "var/lib/rpm", "var/lib/pacman/local", "lib/apk"] {
+        for name in [
+            "var/lib/dpkg",
+            "var/lib/rpm",
+            "var/lib/pacman/local",
+            "lib/apk",
+        ] {
             self.mirror(steps, Path::new(name), self.writable);
         }
-        for path in ["/var/lib/apt/lists/partial", "/var/cache/apt/archives/partial", "/var/log/apt", "/var/lib/misc"] {
-            steps.push(MountStep::Directory { path: path.into(), mode: 0o755, owned: false });
+        for path in [
+            "/var/lib/apt/lists/partial",
+            "/var/cache/apt/archives/partial",
+            "/var/log/apt",
+            "/var/lib/misc",
+        ] {
+            steps.push(MountStep::Directory {
+                path: path.into(),
+                mode: 0o755,
+                owned: false,
+            });
         }
     }
 }
 
 fn private_directories(steps: &mut Vec<MountStep>) {
-    let mut directory = |path: &str, mode, owned| steps.push(MountStep::Directory { path: path.into(), mode, owned });
+    let mut directory = |path: &str, mode, owned| {
+        steps.push(MountStep::Directory {
+            path: path.into(),
+            mode,
+            owned,
+        })
+    };
     directory("/tmp", 0o1777, false);
     directory("/var/tmp", 0o1777, false);
     directory("/dev/shm", 0o1777, false);
     directory("/home/agent", 0o755, true);
     directory("/root", 0o755, false);
     directory("/run", 0o755, true);
-    ["/mnt", "/media", "/srv", "/opt", "/sys"].iter().for_each(|path| directory(path, 0o755, false));
-    steps.push(MountStep::Symlink { path: "/var/run".into(), target: "/run".into() });
+    ["/mnt", "/media", "/srv", "/opt", "/sys"]
+        .iter()
+        .for_each(|path| directory(path, 0o755, false));
+    steps.push(MountStep::Symlink {
+        path: "/var/run".into(),
+        target: "/run".into(),
+    });
     let private = ["/tmp", "/var/tmp", "/dev/shm", "/home/agent", "/run"];
-    steps.extend(private.iter().map(|path| MountStep::Private { path: path.into() }));
+    steps.extend(
+        private
+            .iter()
+            .map(|path| MountStep::Private { path: path.into() }),
+    );
 }
 
 fn devices(steps: &mut Vec<MountStep>) {
-    steps.extend(DEVICES.iter().map(|path| MountStep::Device { path: path.into() }));
+    steps.extend(
+        DEVICES
+            .iter()
+            .map(|path| MountStep::Device { path: path.into() }),
+    );
     steps.push(MountStep::DevPts);
-    let links = [("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2")];
-    steps.extend(links.iter().map(|(name, target)| MountStep::Symlink { path: Path::new("/dev").join(name), target: target.into() }));
+    let links = [
+        ("ptmx", "pts/ptmx"),
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ];
+    steps.extend(links.iter().map(|(name, target)| MountStep::Symlink {
+        path: Path::new("/dev").join(name),
+        target: target.into(),
+    }));
 }
 
 /// The lines of `data/etc.txt`: how, and which.
 fn curated() -> impl Iterator<Item = (&'static str, &'static str)> {
-    include_str!("../data/etc.txt").lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '))
+    include_str!("../data/etc.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(' '))
 }
 
 /// The accounts that the system's own files belong to; people's accounts stay outside.
@@ -180,7 +321,10 @@ fn system_accounts(text: &str) -> String {
         [name, _, id, _] => format!("{name}:x:{id}:\n"),
         _ => format!("{line}\n"),
     };
-    text.lines().filter(is_system).map(without_members).collect()
+    text.lines()
+        .filter(is_system)
+        .map(without_members)
+        .collect()
 }
 
 /// Copies a file, or the files of a directory, leaving out those that hold a credential.
@@ -192,18 +336,31 @@ fn copy_without_credentials(source: &Path, path: &Path, steps: &mut Vec<MountSte
     } else if let Ok(content) = fs::read(source)
         && !holds_credential(&String::from_utf8_lossy(&content))
     {
-        steps.push(MountStep::File { path: path.to_owned(), mode: 0o644, content });
+        steps.push(MountStep::File {
+            path: path.to_owned(),
+            mode: 0o644,
+            content,
+        });
     }
 }
 
 /// Whether a URL in the text has user information (RFC 3986 section 3.2.1), or a setting looks like a password.
 fn holds_credential(text: &str) -> bool {
-    let has_user = |url: &str| url.split(|c: char| c == '/' || c.is_whitespace()).next().is_some_and(|authority| authority.contains('@'));
+    let has_user = |url: &str| {
+        url.split(|c: char| c == '/' || c.is_whitespace())
+            .next()
+            .is_some_and(|authority| authority.contains('@'))
+    };
     text.split("://").skip(1).any(has_user) || text.to_ascii_lowercase().contains("password")
 }
 
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    let mut names: Vec<_> = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| PathBuf::from(entry.file_name())).collect();
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| PathBuf::from(entry.file_name()))
+        .collect();
     names.sort();
     names.into_iter()
 }
@@ -216,10 +373,16 @@ mod tests {
     fn a_source_with_a_password_stays_outside() {
         for (text, holds) in [
             ("deb http://deb.example.org/debian stable main", false),
-            ("deb https://user:secret@deb.example.org/debian stable main", true),
+            (
+                "deb https://user:secret@deb.example.org/debian stable main",
+                true,
+            ),
             ("URIs: https://token@deb.example.org/debian", true),
             ("Acquire::http::Proxy::Password \"x\";", true),
-            ("# mail admin@example.org\ndeb http://deb.example.org/ stable main", false),
+            (
+                "# mail admin@example.org\ndeb http://deb.example.org/ stable main",
+                false,
+            ),
         ] {
             assert_eq!(holds_credential(text), holds, "{text}");
         }
@@ -228,7 +391,13 @@ mod tests {
     #[test]
     fn people_are_not_among_the_accounts() {
         let passwd = "root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/zsh\nnobody:x:65534:65534::/:/bin/false\n";
-        assert_eq!(system_accounts(passwd), "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n");
-        assert_eq!(system_accounts("sudo:x:27:alice,bob\nalice:x:1000:\n"), "sudo:x:27:\n");
+        assert_eq!(
+            system_accounts(passwd),
+            "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n"
+        );
+        assert_eq!(
+            system_accounts("sudo:x:27:alice,bob\nalice:x:1000:\n"),
+            "sudo:x:27:\n"
+        );
     }
 }

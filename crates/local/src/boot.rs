@@ -18,6 +18,7 @@ use crate::keeper::{self, Handle, Keeper};
 use crate::placeholder::Held;
 use crate::prepare::Prepared;
 use crate::state::{Entry, Record, StateDirectory, StateError};
+use crate::uncovered::Watch;
 
 /// What of a start is for people and for `ps`.
 #[derive(Debug, Clone)]
@@ -37,6 +38,11 @@ pub enum StartError {
     /// The launch.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The work directory cannot be watched.
+    #[error(
+        "cannot watch the work directory for changes of what is read-only inside: {0} (fs.inotify.max_user_watches and max_user_instances limit how many may)"
+    )]
+    Watch(io::Error),
     /// The network could not be served.
     #[error("cannot serve the network of the sandbox: {0}")]
     Serve(io::Error),
@@ -58,6 +64,7 @@ pub struct Booted {
     environment: Option<EnvironmentName>,
     guards: Guards,
     id: SandboxId,
+    watch: Option<Watch>,
     control: std::path::PathBuf,
     defaults: keeper::Defaults,
 }
@@ -77,7 +84,11 @@ impl Prepared {
     /// # Errors
     ///
     /// See [`StartError`].
-    pub fn launch(self, state: &StateDirectory, description: Description) -> Result<Booted, StartError> {
+    pub fn launch(
+        self,
+        state: &StateDirectory,
+        description: Description,
+    ) -> Result<Booted, StartError> {
         let record = Record {
             id: self.plan.id.clone(),
             environment: self.environment.clone(),
@@ -91,8 +102,21 @@ impl Prepared {
         };
         let entry = state.enter(&record)?;
         let control = entry.control_socket();
-        let placeholders = self.placeholders.map(|placeholders| placeholders.hold(state)).transpose()?;
-        let guards = Guards { _placeholders: placeholders, _entry: entry, _uid_range: self.uid_range };
+        let placeholders = self
+            .placeholders
+            .map(|placeholders| placeholders.hold(state))
+            .transpose()?;
+        let guards = Guards {
+            _placeholders: placeholders,
+            _entry: entry,
+            _uid_range: self.uid_range,
+        };
+        let watch = match &self.work_directory {
+            Some(directory) => {
+                Some(Watch::over(directory, &self.covered).map_err(StartError::Watch)?)
+            }
+            None => None,
+        };
         let launched = bailiwick_sandbox::launch(&self.plan)?;
         Ok(Booted {
             sandbox: launched.sandbox,
@@ -100,8 +124,12 @@ impl Prepared {
             environment: self.environment,
             guards,
             id: record.id,
+            watch,
             control,
-            defaults: keeper::Defaults { variables: self.variables, directory: self.directory },
+            defaults: keeper::Defaults {
+                variables: self.variables,
+                directory: self.directory,
+            },
         })
     }
 }
@@ -118,8 +146,20 @@ impl Booted {
         policy: watch::Receiver<Arc<Policy>>,
         flows: mpsc::Sender<Flow>,
     ) -> Result<Running, StartError> {
-        let NetworkSockets { relay, dns_tcp, dns_udp_v4, denied_udp, dns_udp_v6 } = self.network;
-        let sockets = Sockets { tcp: relay, dns_tcp, dns_udp_v4, dns_udp_v6, denied_udp };
+        let NetworkSockets {
+            relay,
+            dns_tcp,
+            dns_udp_v4,
+            denied_udp,
+            dns_udp_v6,
+        } = self.network;
+        let sockets = Sockets {
+            tcp: relay,
+            dns_tcp,
+            dns_udp_v4,
+            dns_udp_v6,
+            denied_udp,
+        };
         let network = SandboxNetwork {
             sandbox: self.id.clone(),
             environment: self.environment,
@@ -128,10 +168,17 @@ impl Booted {
             flows,
         };
         let network = egress.attach(network, sockets).map_err(StartError::Serve)?;
-        let (handle, keeper) = Keeper::new(self.sandbox, self.guards, self.defaults).map_err(StartError::Serve)?;
+        let (handle, keeper) = Keeper::new(self.sandbox, self.guards, self.watch, self.defaults)
+            .map_err(StartError::Serve)?;
         let control = control::serve(&self.control, handle.clone()).map_err(StartError::Serve)?;
         let control = AbortOnDropHandle::new(control);
-        Ok(Running { handle, keeper: tokio::spawn(keeper.run()), _control: control, network, id: self.id })
+        Ok(Running {
+            handle,
+            keeper: tokio::spawn(keeper.run()),
+            _control: control,
+            network,
+            id: self.id,
+        })
     }
 }
 

@@ -46,12 +46,22 @@ pub(crate) struct Bundle {
 /// # Errors
 ///
 /// One of the files cannot be read.
-pub(crate) fn bundle(base: &Path, own: Option<&Path>, added: Option<&str>) -> Result<Option<Bundle>, (PathBuf, io::Error)> {
-    let of_base = BUNDLES.iter().map(Path::new).find(|path| base.join(path.strip_prefix("/").unwrap_or(path)).exists());
+pub(crate) fn bundle(
+    base: &Path,
+    own: Option<&Path>,
+    added: Option<&str>,
+) -> Result<Option<Bundle>, (PathBuf, io::Error)> {
+    let of_base = BUNDLES
+        .iter()
+        .map(Path::new)
+        .find(|path| base.join(path.strip_prefix("/").unwrap_or(path)).exists());
     // The caller's own choice of a bundle counts unless it is the system's anyway.
     let own = own.filter(|own| own.exists() && of_base.is_none_or(|of_base| *own != of_base));
     if own.is_none() && added.is_none() {
-        return Ok(of_base.map(|path| Bundle { path: path.to_owned(), content: None }));
+        return Ok(of_base.map(|path| Bundle {
+            path: path.to_owned(),
+            content: None,
+        }));
     }
     let mut content = Vec::new();
     let of_base = of_base.map(|path| base.join(path.strip_prefix("/").unwrap_or(path)));
@@ -60,7 +70,10 @@ pub(crate) fn bundle(base: &Path, own: Option<&Path>, added: Option<&str>) -> Re
         content.push(b'\n');
     }
     content.extend(added.unwrap_or_default().bytes());
-    Ok(Some(Bundle { path: INSIDE.into(), content: Some(content) }))
+    Ok(Some(Bundle {
+        path: INSIDE.into(),
+        content: Some(content),
+    }))
 }
 
 impl Bundle {

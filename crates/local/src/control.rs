@@ -20,7 +20,11 @@ use crate::keeper::{Handle, ProgramError};
 #[derive(Debug, Serialize, Deserialize)]
 enum Question {
     /// Start a program; carries the streams that are no terminal. The connection is the program's from then on.
-    Exec { argv: Vec<Vec<u8>>, variables: Vec<(Vec<u8>, Vec<u8>)>, terminal: TerminalStreams },
+    Exec {
+        argv: Vec<Vec<u8>>,
+        variables: Vec<(Vec<u8>, Vec<u8>)>,
+        terminal: TerminalStreams,
+    },
     /// Send the program of this connection a signal.
     Signal { signal: i32, audience: Audience },
     /// End the sandbox.
@@ -62,14 +66,16 @@ impl Control {
         Channel::connect(socket).map(Self)
     }
 
-    /// Ends the sandbox; returns when the holder has begun to.
+    /// Ends the sandbox; returns when nothing of it is left.
     ///
     /// # Errors
     ///
     /// The holder went away before it answered.
     pub fn stop(&self) -> io::Result<()> {
         self.0.send(&Question::Stop, &[])?;
-        self.0.receive::<Answer>().map(drop)
+        // The holder closes the connection when it is done.
+        while self.0.receive::<Answer>()?.is_some() {}
+        Ok(())
     }
 
     /// Starts a program. Must be called inside a tokio runtime.
@@ -86,16 +92,42 @@ impl Control {
     ) -> Result<RemoteProgram, ProgramError> {
         let bytes = |text: &OsString| text.as_bytes().to_owned();
         let argv = argv.iter().map(bytes).collect();
-        let variables = variables.iter().map(|(name, value)| (bytes(name), bytes(value))).collect();
-        let question = Question::Exec { argv, variables, terminal };
-        self.0.send(&question, streams).map_err(|_| ProgramError::Gone)?;
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (bytes(name), bytes(value)))
+            .collect();
+        let question = Question::Exec {
+            argv,
+            variables,
+            terminal,
+        };
+        self.0
+            .send(&question, streams)
+            .map_err(|_| ProgramError::Gone)?;
         match self.0.receive::<Answer>() {
-            Ok(Some(Message { body: Answer::Started, descriptors })) => {
-                let connection = register(self.0, Interest::READABLE).map_err(|_| ProgramError::Gone)?;
-                Ok(RemoteProgram { terminal: descriptors.into_iter().next(), connection })
+            Ok(Some(Message {
+                body: Answer::Started,
+                descriptors,
+            })) => {
+                let connection =
+                    register(self.0, Interest::READABLE).map_err(|_| ProgramError::Gone)?;
+                Ok(RemoteProgram {
+                    terminal: descriptors.into_iter().next(),
+                    connection,
+                })
             }
-            Ok(Some(Message { body: Answer::NotStarted { errno }, .. })) => Err(ProgramError::NotStarted(errno)),
-            Ok(Some(Message { body: Answer::Ended { .. } | Answer::Stopping, .. }) | None) | Err(_) => Err(ProgramError::Gone),
+            Ok(Some(Message {
+                body: Answer::NotStarted { errno },
+                ..
+            })) => Err(ProgramError::NotStarted(errno)),
+            Ok(
+                Some(Message {
+                    body: Answer::Ended { .. } | Answer::Stopping,
+                    ..
+                })
+                | None,
+            )
+            | Err(_) => Err(ProgramError::Gone),
         }
     }
 }
@@ -103,7 +135,10 @@ impl Control {
 impl RemoteProgram {
     /// Sends it a signal; one that has ended is no error.
     pub fn signal(&self, signal: i32, audience: Audience) {
-        let _ = self.connection.get_ref().send(&Question::Signal { signal, audience }, &[]);
+        let _ = self
+            .connection
+            .get_ref()
+            .send(&Question::Signal { signal, audience }, &[]);
     }
 
     /// Waits for its end; `None` if the sandbox ended first.
@@ -111,8 +146,18 @@ impl RemoteProgram {
         let mut ready = self.connection.readable().await.ok()?;
         ready.clear_ready();
         match self.connection.get_ref().receive::<Answer>() {
-            Ok(Some(Message { body: Answer::Ended { status }, .. })) => Some(status),
-            Ok(Some(Message { body: Answer::Started | Answer::NotStarted { .. } | Answer::Stopping, .. }) | None) | Err(_) => None,
+            Ok(Some(Message {
+                body: Answer::Ended { status },
+                ..
+            })) => Some(status),
+            Ok(
+                Some(Message {
+                    body: Answer::Started | Answer::NotStarted { .. } | Answer::Stopping,
+                    ..
+                })
+                | None,
+            )
+            | Err(_) => None,
         }
     }
 }
@@ -122,7 +167,9 @@ pub(crate) fn serve(path: &Path, handle: Handle) -> io::Result<JoinHandle<()>> {
     let listener = register(Channel::listen(path)?, Interest::READABLE)?;
     Ok(tokio::spawn(async move {
         loop {
-            let Ok(mut ready) = listener.readable().await else { return };
+            let Ok(mut ready) = listener.readable().await else {
+                return;
+            };
             match rustix::net::accept_with(listener.get_ref(), rustix::net::SocketFlags::CLOEXEC) {
                 Ok(socket) => {
                     tokio::spawn(converse(Channel::from_socket(socket), handle.clone()));
@@ -140,19 +187,33 @@ async fn converse(channel: Channel, handle: Handle) -> Option<()> {
     let channel = register(channel, Interest::READABLE).ok()?;
     let (question, streams) = next_question(&channel).await?;
     let (argv, variables, terminal) = match question {
-        Question::Exec { argv, variables, terminal } => (argv, variables, terminal),
+        Question::Exec {
+            argv,
+            variables,
+            terminal,
+        } => (argv, variables, terminal),
         Question::Stop => {
             handle.stop();
-            return channel.get_ref().send(&Answer::Stopping, &[]).ok();
+            channel.get_ref().send(&Answer::Stopping, &[]).ok()?;
+            handle.gone().await;
+            return None;
         }
         Question::Signal { .. } => return None,
     };
     let string = OsString::from_vec;
-    let variables: Vec<_> = variables.into_iter().map(|(name, value)| (string(name), string(value))).collect();
+    let variables: Vec<_> = variables
+        .into_iter()
+        .map(|(name, value)| (string(name), string(value)))
+        .collect();
     let command = handle.command(argv.into_iter().map(string).collect(), &variables);
     let mut program = match handle.start(command, terminal, streams).await {
         Ok(program) => program,
-        Err(ProgramError::NotStarted(errno)) => return channel.get_ref().send(&Answer::NotStarted { errno }, &[]).ok(),
+        Err(ProgramError::NotStarted(errno)) => {
+            return channel
+                .get_ref()
+                .send(&Answer::NotStarted { errno }, &[])
+                .ok();
+        }
         Err(ProgramError::Gone) => return None,
     };
     let master: Vec<_> = program.terminal.iter().map(AsFd::as_fd).collect();

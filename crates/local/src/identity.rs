@@ -45,42 +45,83 @@ pub(crate) struct Claimed {
 
 /// Whether this process can make idmapped mounts and map any ids: root with CAP_SYS_ADMIN, outside of a user namespace that takes it away.
 pub fn privileged() -> bool {
-    let has_capability = |set| rustix::thread::capabilities(None).is_ok_and(|held| held.effective.contains(set));
-    rustix::process::geteuid().is_root() && has_capability(CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID)
+    let has_capability =
+        |set| rustix::thread::capabilities(None).is_ok_and(|held| held.effective.contains(set));
+    rustix::process::geteuid().is_root()
+        && has_capability(CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID)
 }
 
 /// Chooses the ids of a sandbox. `spread` is any number that differs between sandboxes.
-pub(crate) fn claim(run_as: RunAs, state: &StateDirectory, spread: u64) -> Result<Claimed, IdentityError> {
+pub(crate) fn claim(
+    run_as: RunAs,
+    state: &StateDirectory,
+    spread: u64,
+) -> Result<Claimed, IdentityError> {
     let id = match run_as {
         RunAs::Agent => AGENT,
         RunAs::Root => 0,
     };
     if privileged() {
         let (start, range) = claim_range(state, spread)?;
-        let map = vec![IdMap { inside: 0, outside: start, count: IDS }];
-        let identity = Identity { uid: id, gid: id, uid_map: map.clone(), gid_map: map, writer: MapWriter::Root };
-        return Ok(Claimed { identity, range: Some(range) });
+        let map = vec![IdMap {
+            inside: 0,
+            outside: start,
+            count: IDS,
+        }];
+        let identity = Identity {
+            uid: id,
+            gid: id,
+            uid_map: map.clone(),
+            gid_map: map,
+            writer: MapWriter::Root,
+        };
+        return Ok(Claimed {
+            identity,
+            range: Some(range),
+        });
     }
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let own = |outside| IdMap { inside: id, outside, count: 1 };
-    let mut identity =
-        Identity { uid: id, gid: id, uid_map: vec![own(uid)], gid_map: vec![own(gid)], writer: MapWriter::Caller };
+    let (uid, gid) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let own = |outside| IdMap {
+        inside: id,
+        outside,
+        count: 1,
+    };
+    let mut identity = Identity {
+        uid: id,
+        gid: id,
+        uid_map: vec![own(uid)],
+        gid_map: vec![own(gid)],
+        writer: MapWriter::Caller,
+    };
     // Only root inside has a use for more ids than its own: it can become them.
     if let (RunAs::Root, Some((uids, gids))) = (run_as, subordinate_ids(uid)) {
         identity.uid_map.push(uids);
         identity.gid_map.push(gids);
         identity.writer = MapWriter::NewIdMap;
     }
-    Ok(Claimed { identity, range: None })
+    Ok(Claimed {
+        identity,
+        range: None,
+    })
 }
 
 fn claim_range(state: &StateDirectory, spread: u64) -> Result<(u32, File), IdentityError> {
     let count = (HOST_IDS.end - HOST_IDS.start) / IDS;
-    let taken: Vec<_> = ["/etc/subuid", "/etc/subgid"].iter().flat_map(|file| subordinate_ranges(file)).map(|(_, r)| r).collect();
+    let taken: Vec<_> = ["/etc/subuid", "/etc/subgid"]
+        .iter()
+        .flat_map(|file| subordinate_ranges(file))
+        .map(|(_, r)| r)
+        .collect();
     let first = (spread % u64::from(count)) as u32;
     for number in (0..count).map(|offset| (first + offset) % count) {
         let start = HOST_IDS.start + number * IDS;
-        if taken.iter().any(|range| range.start < start + IDS && start < range.end) {
+        if taken
+            .iter()
+            .any(|range| range.start < start + IDS && start < range.end)
+        {
             continue;
         }
         if let Some(lock) = state.lock_uids(number)? {
@@ -92,14 +133,25 @@ fn claim_range(state: &StateDirectory, spread: u64) -> Result<(u32, File), Ident
 
 /// The caller's subordinate ids, where `newuidmap` is installed to hand them out.
 fn subordinate_ids(uid: u32) -> Option<(IdMap, IdMap)> {
-    let installed = |program: &str| ["/usr/bin", "/bin", "/usr/local/bin"].iter().any(|d| fs::metadata(format!("{d}/{program}")).is_ok());
+    let installed = |program: &str| {
+        ["/usr/bin", "/bin", "/usr/local/bin"]
+            .iter()
+            .any(|d| fs::metadata(format!("{d}/{program}")).is_ok())
+    };
     if !installed("newuidmap") || !installed("newgidmap") {
         return None;
     }
     let name = user_name(uid);
     let own = |file| {
-        let range = subordinate_ranges(file).into_iter().find(|(who, _)| *who == uid.to_string() || Some(who) == name.as_ref())?.1;
-        Some(IdMap { inside: 1, outside: range.start, count: (range.end - range.start).min(IDS - 1) })
+        let range = subordinate_ranges(file)
+            .into_iter()
+            .find(|(who, _)| *who == uid.to_string() || Some(who) == name.as_ref())?
+            .1;
+        Some(IdMap {
+            inside: 1,
+            outside: range.start,
+            count: (range.end - range.start).min(IDS - 1),
+        })
     };
     Some((own("/etc/subuid")?, own("/etc/subgid")?))
 }
@@ -109,7 +161,11 @@ fn subordinate_ranges(file: &str) -> Vec<(String, Range<u32>)> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let line = |line: &str| {
         let mut fields = line.split(':');
-        let (who, first, count) = (fields.next()?, fields.next()?.parse::<u32>().ok()?, fields.next()?.trim().parse::<u32>().ok()?);
+        let (who, first, count) = (
+            fields.next()?,
+            fields.next()?.parse::<u32>().ok()?,
+            fields.next()?.trim().parse::<u32>().ok()?,
+        );
         Some((who.to_owned(), first..first.saturating_add(count)))
     };
     text.lines().filter_map(line).collect()

@@ -6,10 +6,11 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+use crate::boot::Guards;
+use crate::uncovered::Watch;
 use bailiwick_sandbox::plan::Command;
 use bailiwick_sandbox::readiness::register;
 use bailiwick_sandbox::{Audience, Event, ExitStatus, Sandbox, TerminalStreams};
-use crate::boot::Guards;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
@@ -56,19 +57,33 @@ pub enum ProgramError {
 }
 
 /// How a sandbox ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ending {
     /// Processes that the kernel killed because the memory limit was reached.
     pub out_of_memory_kills: u64,
+    /// The sandbox was ended because this host replaced a file that was read-only inside, which uncovered it.
+    pub uncovered: Option<PathBuf>,
 }
 
 type Started = Result<Program, ProgramError>;
 
 #[derive(Debug)]
 enum Ask {
-    Start { command: Command, terminal: TerminalStreams, streams: Vec<OwnedFd>, answer: oneshot::Sender<Started> },
-    Signal { number: u32, signal: i32, audience: Audience },
-    Socket { ipv6: bool, answer: oneshot::Sender<io::Result<OwnedFd>> },
+    Start {
+        command: Command,
+        terminal: TerminalStreams,
+        streams: Vec<OwnedFd>,
+        answer: oneshot::Sender<Started>,
+    },
+    Signal {
+        number: u32,
+        signal: i32,
+        audience: Audience,
+    },
+    Socket {
+        ipv6: bool,
+        answer: oneshot::Sender<io::Result<OwnedFd>>,
+    },
     Stop,
 }
 
@@ -78,9 +93,19 @@ impl Handle {
     /// # Errors
     ///
     /// See [`ProgramError`].
-    pub async fn start(&self, command: Command, terminal: TerminalStreams, streams: Vec<OwnedFd>) -> Started {
+    pub async fn start(
+        &self,
+        command: Command,
+        terminal: TerminalStreams,
+        streams: Vec<OwnedFd>,
+    ) -> Started {
         let (answer, answered) = oneshot::channel();
-        let ask = Ask::Start { command, terminal, streams, answer };
+        let ask = Ask::Start {
+            command,
+            terminal,
+            streams,
+            answer,
+        };
         self.asks.send(ask).await.map_err(|_| ProgramError::Gone)?;
         answered.await.unwrap_or(Err(ProgramError::Gone))
     }
@@ -91,16 +116,30 @@ impl Handle {
         for (name, value) in variables {
             let assignment = [name.as_os_str(), value.as_os_str()].join(std::ffi::OsStr::new("="));
             let prefix_length = name.len() + 1;
-            env.retain(|known| known.as_encoded_bytes().get(..prefix_length) != assignment.as_encoded_bytes().get(..prefix_length));
+            env.retain(|known| {
+                known.as_encoded_bytes().get(..prefix_length)
+                    != assignment.as_encoded_bytes().get(..prefix_length)
+            });
             env.push(assignment);
         }
-        Command { argv, env, directory: self.defaults.directory.clone() }
+        Command {
+            argv,
+            env,
+            directory: self.defaults.directory.clone(),
+        }
     }
 
     /// Sends a signal to a program; one that has ended is no error.
     pub async fn signal(&self, number: u32, signal: i32, audience: Audience) {
         // Without a keeper there is no program either.
-        let _ = self.asks.send(Ask::Signal { number, signal, audience }).await;
+        let _ = self
+            .asks
+            .send(Ask::Signal {
+                number,
+                signal,
+                audience,
+            })
+            .await;
     }
 
     /// A TCP socket in the sandbox's network namespace, not connected and not blocking.
@@ -111,8 +150,16 @@ impl Handle {
     pub async fn socket(&self, ipv6: bool) -> io::Result<OwnedFd> {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         let (answer, answered) = oneshot::channel();
-        self.asks.send(Ask::Socket { ipv6, answer }).await.map_err(|_| gone())?;
+        self.asks
+            .send(Ask::Socket { ipv6, answer })
+            .await
+            .map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+
+    /// Waits until the sandbox and all that was made for it are gone.
+    pub async fn gone(&self) {
+        self.asks.closed().await;
     }
 
     /// Ends the sandbox and everything in it.
@@ -133,11 +180,18 @@ pub(crate) struct Keeper {
     sockets: VecDeque<oneshot::Sender<io::Result<OwnedFd>>>,
     /// After the sandbox, whose end means that no process is left.
     guards: Guards,
+    /// Over what is read-only in the work directory.
+    watch: Option<Watch>,
 }
 
 impl Keeper {
     /// Must be called inside a tokio runtime.
-    pub(crate) fn new(sandbox: Sandbox, guards: Guards, defaults: Defaults) -> io::Result<(Handle, Self)> {
+    pub(crate) fn new(
+        sandbox: Sandbox,
+        guards: Guards,
+        watch: Option<Watch>,
+        defaults: Defaults,
+    ) -> io::Result<(Handle, Self)> {
         let (sender, asks) = mpsc::channel(WAITING);
         let keeper = Self {
             sandbox: register(sandbox, Interest::READABLE)?,
@@ -147,18 +201,32 @@ impl Keeper {
             running: HashMap::new(),
             sockets: VecDeque::new(),
             guards,
+            watch,
         };
-        Ok((Handle { asks: sender, defaults: defaults.into() }, keeper))
+        Ok((
+            Handle {
+                asks: sender,
+                defaults: defaults.into(),
+            },
+            keeper,
+        ))
     }
 
     /// Until it is told to stop, every handle is gone, or the init is.
     pub(crate) async fn run(mut self) -> Ending {
+        let replaced = replaced(self.watch.take());
+        tokio::pin!(replaced);
+        let mut uncovered = None;
         loop {
             tokio::select! {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Stop) | None => break,
                     Some(ask) => if self.pass_on(ask).is_err() { break },
                 },
+                path = &mut replaced => {
+                    uncovered = Some(path);
+                    break;
+                }
                 ready = self.sandbox.readable() => {
                     let Ok(mut ready) = ready else { break };
                     ready.clear_ready();
@@ -166,20 +234,29 @@ impl Keeper {
                 }
             }
         }
-        self.end().await
+        self.end(uncovered).await
     }
 
     fn pass_on(&mut self, ask: Ask) -> io::Result<()> {
         let sandbox = self.sandbox.get_ref();
         match ask {
-            Ask::Start { command, terminal, streams, answer } => {
+            Ask::Start {
+                command,
+                terminal,
+                streams,
+                answer,
+            } => {
                 let number = self.next_number;
                 self.next_number += 1;
                 self.starting.insert(number, answer);
                 let streams: Vec<_> = streams.iter().map(AsFd::as_fd).collect();
                 sandbox.start(number, command, terminal, &streams)
             }
-            Ask::Signal { number, signal, audience } => sandbox.signal(number, signal, audience),
+            Ask::Signal {
+                number,
+                signal,
+                audience,
+            } => sandbox.signal(number, signal, audience),
             Ask::Socket { ipv6, answer } => {
                 self.sockets.push_back(answer);
                 sandbox.request_socket(ipv6)
@@ -206,7 +283,11 @@ impl Keeper {
                 let (tell, ended) = oneshot::channel();
                 self.running.insert(number, tell);
                 if let Some(answer) = self.starting.remove(&number) {
-                    let _ = answer.send(Ok(Program { number, terminal, ended }));
+                    let _ = answer.send(Ok(Program {
+                        number,
+                        terminal,
+                        ended,
+                    }));
                 }
             }
             Event::NotStarted { number, errno } => {
@@ -228,22 +309,36 @@ impl Keeper {
         }
     }
 
-    async fn end(self) -> Ending {
+    async fn end(self, uncovered: Option<PathBuf>) -> Ending {
         let sandbox = self.sandbox.into_inner();
         sandbox.kill();
         if let Ok(gone) = register(sandbox.pidfd(), Interest::READABLE) {
             let _ = gone.readable().await;
         }
-        let ending = Ending { out_of_memory_kills: sandbox.out_of_memory_kills() };
+        let ending = Ending {
+            out_of_memory_kills: sandbox.out_of_memory_kills(),
+            uncovered,
+        };
         drop(sandbox);
         drop(self.guards);
         ending
     }
 }
 
+/// The path that was uncovered. A watch that fails sees nothing any more: that ends the sandbox as well.
+async fn replaced(watch: Option<Watch>) -> PathBuf {
+    match watch {
+        Some(watch) => watch.replaced().await.unwrap_or_default(),
+        None => std::future::pending().await,
+    }
+}
+
 fn is_readable(sandbox: &Sandbox) -> bool {
     use rustix::event::{PollFd, PollFlags};
     let mut polled = [PollFd::new(sandbox, PollFlags::IN)];
-    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let now = rustix::fs::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     matches!(rustix::event::poll(&mut polled, Some(&now)), Ok(1..))
 }

@@ -16,6 +16,7 @@ mod protected;
 mod publish;
 mod state;
 mod toolchain;
+mod uncovered;
 mod workspace;
 
 pub use base::Base;

@@ -6,13 +6,13 @@
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::protected::{Kind, Protected};
+use crate::protected::{self, Kind, Protected};
 use crate::state::{StateDirectory, StateError};
 
 /// What was made in one work directory.
@@ -36,49 +36,99 @@ impl Placeholders {
         let missing = |item: &&Protected| {
             let path = work_directory.join(&item.path);
             let parent_is_there = path.parent().is_some_and(Path::is_dir);
-            item.kind != Kind::Nothing && parent_is_there && matches!(fs::symlink_metadata(&path), Err(e) if e.kind() == io::ErrorKind::NotFound)
+            item.kind != Kind::Nothing
+                && parent_is_there
+                && matches!(fs::symlink_metadata(&path), Err(e) if e.kind() == io::ErrorKind::NotFound)
         };
-        Self { work_directory: work_directory.to_owned(), made: list.iter().filter(missing).cloned().collect() }
+        Self {
+            work_directory: work_directory.to_owned(),
+            made: list.iter().filter(missing).cloned().collect(),
+        }
     }
 
     /// Makes them and holds them.
     pub(crate) fn hold(self, state: &StateDirectory) -> Result<Held, StateError> {
-        let lock = state.lock_work(&self.lock_name(), FlockOperation::LockShared)?;
-        let held = Held { placeholders: self, state: state.clone(), lock };
-        for item in &held.placeholders.made {
-            let path = held.placeholders.work_directory.join(&item.path);
+        let mut lock = state.lock_work(&self.lock_name(), FlockOperation::LockShared)?;
+        if let Some(register) = &mut lock {
+            self.enter(register)
+                .map_err(|error| self.failed("register", &self.work_directory, error))?;
+        }
+        let held = Held {
+            placeholders: self,
+            state: state.clone(),
+            lock,
+        };
+        held.placeholders.make()?;
+        Ok(held)
+    }
+
+    /// Whoever ends last removes what all of them made, so the lock's file says what that is: a path a line, appended in one write.
+    fn enter(&self, register: &mut File) -> io::Result<()> {
+        let lines: String = self
+            .made
+            .iter()
+            .map(|item| format!("{}\n", item.path.display()))
+            .collect();
+        register.write_all(lines.as_bytes())
+    }
+
+    fn make(&self) -> Result<(), StateError> {
+        for item in &self.made {
+            let path = self.work_directory.join(&item.path);
             let made = match item.kind {
                 Kind::Nothing => Ok(()),
                 Kind::Directory => fs::create_dir(&path),
-                Kind::File => File::create_new(&path).and_then(|mut file| file.write_all(item.content.as_bytes())),
+                Kind::File => File::create_new(&path)
+                    .and_then(|mut file| file.write_all(item.content.as_bytes())),
             };
             match made {
                 // Another sandbox's, since the list was made.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                other => other.map_err(|error| StateError::Io { action: "make", path, error })?,
+                other => other.map_err(|error| self.failed("make", &path, error))?,
             }
-        }
-        Ok(held)
-    }
-
-    /// Removes those that are still as they were made, unless a sandbox with this work directory runs.
-    pub(crate) fn remove_unless_used(&self, state: &StateDirectory) -> Result<(), StateError> {
-        if state.lock_work(&self.lock_name(), FlockOperation::NonBlockingLockExclusive)?.is_some() {
-            self.remove();
         }
         Ok(())
     }
 
-    fn remove(&self) {
-        for item in self.made.iter().rev() {
-            let path = self.work_directory.join(&item.path);
-            // Only what is as it was made: somebody on the host may have put something there meanwhile.
-            let _ = match item.kind {
-                Kind::Nothing => Ok(()),
-                Kind::Directory => fs::remove_dir(&path),
-                Kind::File if fs::read(&path).is_ok_and(|content| content == item.content.as_bytes()) => fs::remove_file(&path),
-                Kind::File => Ok(()),
-            };
+    /// Removes what is still as it was made, unless a sandbox with this work directory runs.
+    pub(crate) fn remove_unless_used(&self, state: &StateDirectory) -> Result<(), StateError> {
+        let lock = state.lock_work(&self.lock_name(), FlockOperation::NonBlockingLockExclusive)?;
+        let Some(mut register) = lock else {
+            return Ok(());
+        };
+        let mut lines = String::new();
+        // A register that cannot be read leaves what others made; what this one made is known all the same.
+        let _ = register.read_to_string(&mut lines);
+        let entered: Vec<&Path> = lines.lines().map(Path::new).collect();
+        let list = protected::every_possible();
+        let made = list
+            .iter()
+            .filter(|item| self.made.contains(item) || entered.contains(&item.path.as_path()));
+        made.rev().for_each(|item| self.remove(item));
+        let _ = register.set_len(0);
+        Ok(())
+    }
+
+    /// Only what is as it was made: somebody on the host may have put something there meanwhile.
+    fn remove(&self, item: &Protected) {
+        let path = self.work_directory.join(&item.path);
+        let _ = match item.kind {
+            Kind::Nothing => Ok(()),
+            Kind::Directory => fs::remove_dir(&path),
+            Kind::File
+                if fs::read(&path).is_ok_and(|content| content == item.content.as_bytes()) =>
+            {
+                fs::remove_file(&path)
+            }
+            Kind::File => Ok(()),
+        };
+    }
+
+    fn failed(&self, action: &'static str, path: &Path, error: io::Error) -> StateError {
+        StateError::Io {
+            action,
+            path: path.to_owned(),
+            error,
         }
     }
 

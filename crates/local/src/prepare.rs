@@ -82,7 +82,10 @@ pub enum PrepareError {
     #[error(transparent)]
     State(#[from] StateError),
     /// A limit was asked for that nothing here can hold.
-    #[error("a limit on {what} needs the {controller} control group controller, which this process may not use. {}", CGROUP_HELP)]
+    #[error(
+        "a limit on {what} needs the {controller} control group controller, which this process may not use. {}",
+        CGROUP_HELP
+    )]
     NoController {
         /// What was to be limited.
         what: &'static str,
@@ -109,8 +112,7 @@ pub enum PrepareError {
     },
 }
 
-const CGROUP_HELP: &str =
-    "Run as root, or in a delegated group: systemd-run --user --scope -p Delegate=yes -- bailiwick run ...";
+const CGROUP_HELP: &str = "Run as root, or in a delegated group: systemd-run --user --scope -p Delegate=yes -- bailiwick run ...";
 
 /// A plan, and the locks that it rests on.
 #[derive(Debug)]
@@ -127,6 +129,7 @@ pub struct Prepared {
     pub notes: Vec<String>,
     pub(crate) environment: Option<EnvironmentName>,
     pub(crate) placeholders: Option<Placeholders>,
+    pub(crate) covered: Vec<PathBuf>,
     pub(crate) uid_range: Option<std::fs::File>,
 }
 
@@ -134,7 +137,9 @@ impl Prepared {
     /// The host's ids of the user inside, where they are not the caller's own: as whose a pipe can be opened again inside.
     pub fn owner_of_pipes(&self) -> Option<(u32, u32)> {
         let identity = &self.plan.identity;
-        (identity.writer == MapWriter::Root).then(|| identity.outside()).flatten()
+        (identity.writer == MapWriter::Root)
+            .then(|| identity.outside())
+            .flatten()
     }
 }
 
@@ -144,16 +149,31 @@ impl Prepared {
 ///
 /// See [`PrepareError`].
 pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, PrepareError> {
-    let spread = request.id.as_str().bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let spread = request.id.as_str().bytes().fold(0, |sum: u64, byte| {
+        sum.wrapping_mul(31).wrapping_add(byte.into())
+    });
     let claimed = identity::claim(request.run_as, state, spread)?;
     let identity = claimed.identity;
     let idmapped = identity.writer == MapWriter::Root;
     let writable = request.run_as == RunAs::Root;
     let base = canonical_base(&request.base)?;
-    let hostname = request.environment.as_ref().map_or_else(|| "bailiwick".to_owned(), |name| hostname(name.as_str()));
-    let mut mounts = Layout { base: &base, identity: &identity, hostname: &hostname, writable }.steps();
+    let hostname = request
+        .environment
+        .as_ref()
+        .map_or_else(|| "bailiwick".to_owned(), |name| hostname(name.as_str()));
+    let mut mounts = Layout {
+        base: &base,
+        identity: &identity,
+        hostname: &hostname,
+        writable,
+    }
+    .steps();
 
-    let ownership = if idmapped { Ownership::Base } else { Ownership::AsMapped };
+    let ownership = if idmapped {
+        Ownership::Base
+    } else {
+        Ownership::AsMapped
+    };
     let named = canonical_toolchains(&request.toolchains)?;
     let home = request.surroundings.home.as_deref();
     let toolchains = Toolchains::find(home.filter(|_| base == Base::Host), &named, ownership);
@@ -166,16 +186,36 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
     let own_bundle = request.surroundings.ca_file.as_deref();
     let bundle = certificates::bundle(base_path, own_bundle, request.certificates.as_deref())
         .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
-    if let Some((path, content)) = bundle.as_ref().and_then(|bundle| Some((bundle.path(), bundle.content.clone()?))) {
-        mounts.push(bailiwick_sandbox::plan::MountStep::File { path: path.to_owned(), mode: 0o644, content });
+    if let Some((path, content)) = bundle
+        .as_ref()
+        .and_then(|bundle| Some((bundle.path(), bundle.content.clone()?)))
+    {
+        mounts.push(bailiwick_sandbox::plan::MountStep::File {
+            path: path.to_owned(),
+            mode: 0o644,
+            content,
+        });
     }
 
     let homes = workspace::home_directories(home);
-    let workspace = request.workspace.as_ref().map(|w| w.check(&homes, state.path(), idmapped)).transpose()?;
-    let directory = if workspace.is_some() { PathBuf::from(workspace::INSIDE) } else { home_inside(request.run_as).into() };
-    mounts.extend(workspace.iter().flat_map(|workspace| workspace.steps.iter().cloned()));
+    let workspace = request
+        .workspace
+        .as_ref()
+        .map(|w| w.check(&homes, state.path(), idmapped))
+        .transpose()?;
+    let directory = if workspace.is_some() {
+        PathBuf::from(workspace::INSIDE)
+    } else {
+        home_inside(request.run_as).into()
+    };
+    mounts.extend(
+        workspace
+            .iter()
+            .flat_map(|workspace| workspace.steps.iter().cloned()),
+    );
 
-    let (cgroup, process_limits, notes) = hold_limits(&request.id, &request.limits)?;
+    let (cgroup, process_limits, notes) =
+        hold_limits(&request.id, request.run_as, &request.limits)?;
     let plan = Plan {
         id: request.id.clone(),
         hostname,
@@ -185,11 +225,23 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
             RunAs::Root => Profile::Build,
         },
         cgroup,
-        network: if Path::new("/proc/net/if_inet6").exists() { NetworkPlan::standard() } else { NetworkPlan::without_ipv6() },
-        private: PrivateStorage { bytes: request.limits.disk_bytes, inodes: limits::PRIVATE_INODES, writable_root: writable },
+        network: if Path::new("/proc/net/if_inet6").exists() {
+            NetworkPlan::standard()
+        } else {
+            NetworkPlan::without_ipv6()
+        },
+        private: PrivateStorage {
+            bytes: request.limits.disk_bytes,
+            inodes: limits::PRIVATE_INODES,
+            writable_root: writable,
+        },
         mounts,
         process_limits,
     };
+    let covered = workspace
+        .as_ref()
+        .map(|workspace| workspace.covered.clone())
+        .unwrap_or_default();
     let (work_directory, placeholders) = workspace.map(|w| (w.path, w.placeholders)).unzip();
     Ok(Prepared {
         variables: variables(request, &toolchains, bundle.as_ref()),
@@ -199,6 +251,7 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
         notes,
         environment: request.environment.clone(),
         placeholders: placeholders.flatten(),
+        covered,
         uid_range: claimed.range,
     })
 }
@@ -206,26 +259,47 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
 /// What holds each limit. Without control groups an explicit limit is refused, and the default number of processes is an rlimit.
 fn hold_limits(
     id: &SandboxId,
+    run_as: RunAs,
     wanted: &Limits,
-) -> Result<(Option<bailiwick_sandbox::cgroup::CgroupPlan>, ProcessLimits, Vec<String>), PrepareError> {
+) -> Result<
+    (
+        Option<bailiwick_sandbox::cgroup::CgroupPlan>,
+        ProcessLimits,
+        Vec<String>,
+    ),
+    PrepareError,
+> {
     let hierarchies = Hierarchies::detect();
     let explicit = [
         (wanted.memory_bytes.is_some(), "memory", Controller::Memory),
         (wanted.cpu_millis.is_some(), "processors", Controller::Cpu),
         (wanted.pids.is_some(), "processes", Controller::Pids),
     ];
-    if let Some((_, what, controller)) = explicit.iter().find(|(named, _, controller)| *named && !hierarchies.has(*controller)) {
-        return Err(PrepareError::NoController { what, controller: controller.name() });
+    if let Some((_, what, controller)) = explicit
+        .iter()
+        .find(|(named, _, controller)| *named && !hierarchies.has(*controller))
+    {
+        return Err(PrepareError::NoController {
+            what,
+            controller: controller.name(),
+        });
     }
-    let mut process_limits = ProcessLimits { open_files: limits::OPEN_FILES, processes: None, address_space: None };
-    let mut notes = Vec::new();
-    let default_pids = if hierarchies.has(Controller::Pids) {
-        Some(limits::DEFAULT_PIDS)
-    } else {
-        process_limits.processes = Some(limits::DEFAULT_PIDS.into());
-        notes.push(format!("no control group can be used here, so processes are limited to {} by setrlimit and memory is not limited", limits::DEFAULT_PIDS));
-        None
+    let mut process_limits = ProcessLimits {
+        open_files: limits::OPEN_FILES,
+        processes: None,
+        address_space: None,
     };
+    let mut notes = Vec::new();
+    // One user id cannot get around a limit that the kernel counts by user; root inside can become others.
+    let by_user = run_as == RunAs::Agent && !hierarchies.is_cheap(Controller::Pids);
+    let default_pids =
+        (!by_user && hierarchies.has(Controller::Pids)).then_some(limits::DEFAULT_PIDS);
+    if wanted.pids.or(default_pids).is_none() {
+        process_limits.processes = Some(limits::DEFAULT_PIDS.into());
+    }
+    if !hierarchies.has(Controller::Memory) {
+        notes.push(format!("no control group can be used here: memory is not limited, processes are limited to {} by setrlimit", limits::DEFAULT_PIDS));
+    }
     let held = CgroupLimits {
         memory_bytes: wanted.memory_bytes,
         cpu_millis: wanted.cpu_millis,
@@ -233,11 +307,18 @@ fn hold_limits(
     };
     let plan = hierarchies
         .plan(id, &held)
-        .map_err(|controller| PrepareError::NoController { what: "resources", controller: controller.name() })?;
+        .map_err(|controller| PrepareError::NoController {
+            what: "resources",
+            controller: controller.name(),
+        })?;
     Ok((plan, process_limits, notes))
 }
 
-fn variables(request: &Request, toolchains: &Toolchains, bundle: Option<&certificates::Bundle>) -> Vec<OsString> {
+fn variables(
+    request: &Request,
+    toolchains: &Toolchains,
+    bundle: Option<&certificates::Bundle>,
+) -> Vec<OsString> {
     let home = home_inside(request.run_as);
     let user = match request.run_as {
         RunAs::Agent => "agent",
@@ -245,22 +326,42 @@ fn variables(request: &Request, toolchains: &Toolchains, bundle: Option<&certifi
     };
     let own = [format!("{home}/.local/bin"), format!("{home}/.cargo/bin")].map(PathBuf::from);
     let path = std::env::join_paths(own.iter().chain(&toolchains.path)).unwrap_or_default();
-    let mut all: Vec<(OsString, OsString)> = vec![("PATH".into(), [path, PATH.into()].join(std::ffi::OsStr::new(":")))];
-    for (name, value) in [("HOME", home), ("USER", user), ("LOGNAME", user), ("SHELL", "/bin/bash")] {
+    let mut all: Vec<(OsString, OsString)> = vec![(
+        "PATH".into(),
+        [path, PATH.into()].join(std::ffi::OsStr::new(":")),
+    )];
+    for (name, value) in [
+        ("HOME", home),
+        ("USER", user),
+        ("LOGNAME", user),
+        ("SHELL", "/bin/bash"),
+    ] {
         all.push((name.into(), value.into()));
     }
     if let Some(name) = &request.environment {
         all.push(("BAILIWICK_ENVIRONMENT".into(), name.as_str().into()));
     }
     all.push(("BAILIWICK_SANDBOX".into(), request.id.as_str().into()));
-    all.extend(toolchains.variables.iter().map(|(name, path)| ((*name).into(), path.into())));
-    all.extend(bundle.into_iter().flat_map(certificates::Bundle::variables).map(|(name, path)| (name.into(), path.into())));
+    all.extend(
+        toolchains
+            .variables
+            .iter()
+            .map(|(name, path)| ((*name).into(), path.into())),
+    );
+    all.extend(
+        bundle
+            .into_iter()
+            .flat_map(certificates::Bundle::variables)
+            .map(|(name, path)| (name.into(), path.into())),
+    );
     all.extend(request.surroundings.terminal.iter().cloned());
     for (name, value) in &request.variables {
         all.retain(|(known, _)| known != name);
         all.push((name.clone(), value.clone()));
     }
-    all.into_iter().map(|(name, value)| [name, value].join(std::ffi::OsStr::new("="))).collect()
+    all.into_iter()
+        .map(|(name, value)| [name, value].join(std::ffi::OsStr::new("=")))
+        .collect()
 }
 
 fn home_inside(run_as: RunAs) -> &'static str {
@@ -272,9 +373,18 @@ fn home_inside(run_as: RunAs) -> &'static str {
 
 /// A host name (RFC 1123) that reads like the environment's name.
 fn hostname(name: &str) -> String {
-    let text: String = name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(63).collect();
+    let text: String = name
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(63)
+        .collect();
     let text = text.trim_matches('-');
-    if text.is_empty() { "bailiwick".to_owned() } else { text.to_owned() }
+    if text.is_empty() {
+        "bailiwick".to_owned()
+    } else {
+        text.to_owned()
+    }
 }
 
 fn canonical_base(base: &Base) -> Result<Base, PrepareError> {
@@ -285,11 +395,22 @@ fn canonical_base(base: &Base) -> Result<Base, PrepareError> {
 }
 
 fn canonical_toolchains(named: &[PathBuf]) -> Result<Vec<PathBuf>, PrepareError> {
-    named.iter().map(|path| canonical_directory("a toolchain", path)).collect()
+    named
+        .iter()
+        .map(|path| canonical_directory("a toolchain", path))
+        .collect()
 }
 
 fn canonical_directory(what: &'static str, path: &Path) -> Result<PathBuf, PrepareError> {
-    let failed = |error| PrepareError::Directory { what, path: path.to_owned(), error };
+    let failed = |error| PrepareError::Directory {
+        what,
+        path: path.to_owned(),
+        error,
+    };
     let canonical = std::fs::canonicalize(path).map_err(failed)?;
-    if canonical.is_dir() { Ok(canonical) } else { Err(failed(io::ErrorKind::NotADirectory.into())) }
+    if canonical.is_dir() {
+        Ok(canonical)
+    } else {
+        Err(failed(io::ErrorKind::NotADirectory.into()))
+    }
 }

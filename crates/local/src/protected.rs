@@ -31,16 +31,44 @@ pub(crate) struct Protected {
 pub(crate) fn list() -> Vec<Protected> {
     let entry = |line: &str| {
         let mut words = line.split_whitespace();
-        let (kind, path, content) = (words.next()?, words.next()?, words.next().unwrap_or_default());
+        let (kind, path, content) = (
+            words.next()?,
+            words.next()?,
+            words.next().unwrap_or_default(),
+        );
         let kind = match kind {
             "file" => Kind::File,
             "dir" => Kind::Directory,
             "kept" => Kind::Nothing,
             _ => return None,
         };
-        Some(Protected { path: path.into(), kind, content: content.to_owned() })
+        Some(Protected {
+            path: path.into(),
+            kind,
+            content: content.to_owned(),
+        })
     };
-    include_str!("../data/protected.txt").lines().filter(|line| !line.starts_with('#')).filter_map(entry).collect()
+    include_str!("../data/protected.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(entry)
+        .collect()
+}
+
+/// Everything that [`for_work_directory`] may name, of any directory.
+pub(crate) fn every_possible() -> Vec<Protected> {
+    let stand_in = |path: &str, kind| Protected {
+        path: path.into(),
+        kind,
+        content: String::new(),
+    };
+    [
+        stand_in(".git", Kind::Directory),
+        stand_in("HEAD", Kind::File),
+    ]
+    .into_iter()
+    .chain(list())
+    .collect()
 }
 
 /// The list for one work directory. Without a repository there must not come to be one: `.git` itself is on it then.
@@ -49,10 +77,26 @@ pub(crate) fn for_work_directory(work_directory: &Path) -> Vec<Protected> {
     if fs::symlink_metadata(&git).is_ok_and(|metadata| metadata.is_dir()) {
         return list();
     }
-    let outside_git = list().into_iter().filter(|item| !item.path.starts_with(".git"));
+    let outside_git = list()
+        .into_iter()
+        .filter(|item| !item.path.starts_with(".git"));
     // A `.git` that is a file names the repository of a worktree or submodule, which lies elsewhere.
-    let kind = if git.is_file() { Kind::File } else { Kind::Directory };
-    std::iter::once(Protected { path: ".git".into(), kind, content: String::new() }).chain(outside_git).collect()
+    let kind = if git.is_file() {
+        Kind::File
+    } else {
+        Kind::Directory
+    };
+    let stand_in = |path: &str, kind| Protected {
+        path: path.into(),
+        kind,
+        content: String::new(),
+    };
+    // With a HEAD, `objects` and `refs` the directory itself would be a (bare) repository, `config` and all.
+    let head = (!git.is_file()).then(|| stand_in("HEAD", Kind::File));
+    std::iter::once(stand_in(".git", kind))
+        .chain(head)
+        .chain(outside_git)
+        .collect()
 }
 
 #[cfg(test)]
@@ -61,8 +105,14 @@ mod tests {
 
     #[test]
     fn every_line_of_the_list_is_understood() {
-        let lines = include_str!("../data/protected.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = include_str!("../data/protected.txt")
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         assert_eq!(list().len(), lines.count());
-        assert!(list().iter().any(|item| item.path == Path::new(".git/hooks") && item.kind == Kind::Directory));
+        assert!(
+            list()
+                .iter()
+                .any(|item| item.path == Path::new(".git/hooks") && item.kind == Kind::Directory)
+        );
     }
 }

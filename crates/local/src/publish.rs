@@ -24,7 +24,9 @@ impl Published {
     pub async fn offer(ports: &[u16], handle: &Handle) -> Result<Self, (u16, io::Error)> {
         let mut listeners = Vec::new();
         for port in ports {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).await.map_err(|error| (*port, error))?;
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port))
+                .await
+                .map_err(|error| (*port, error))?;
             listeners.push((*port, listener));
         }
         let serve = |(port, listener)| tokio::spawn(serve(listener, port, handle.clone()));
@@ -59,7 +61,9 @@ async fn relay(mut outside: TcpStream, port: u16, handle: &Handle) -> io::Result
     let mut inside = connect_inside(port, handle).await?;
     outside.set_nodelay(true)?;
     inside.set_nodelay(true)?;
-    tokio::io::copy_bidirectional(&mut outside, &mut inside).await.map(drop)
+    tokio::io::copy_bidirectional(&mut outside, &mut inside)
+        .await
+        .map(drop)
 }
 
 /// Servers listen on either family.
@@ -67,10 +71,17 @@ async fn connect_inside(port: u16, handle: &Handle) -> io::Result<TcpStream> {
     let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match socket(handle, false).await?.connect(v4).await {
         Ok(stream) => Ok(stream),
-        Err(_) => socket(handle, true).await?.connect(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await,
+        Err(_) => {
+            socket(handle, true)
+                .await?
+                .connect(SocketAddr::from((Ipv6Addr::LOCALHOST, port)))
+                .await
+        }
     }
 }
 
 async fn socket(handle: &Handle, ipv6: bool) -> io::Result<TcpSocket> {
-    Ok(TcpSocket::from_std_stream(StdTcpStream::from(handle.socket(ipv6).await?)))
+    Ok(TcpSocket::from_std_stream(StdTcpStream::from(
+        handle.socket(ipv6).await?,
+    )))
 }

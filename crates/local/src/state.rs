@@ -84,11 +84,20 @@ impl StateDirectory {
     ///
     /// See [`StateError`].
     pub fn open(path: PathBuf) -> Result<Self, StateError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(io_error("make", &path))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(io_error("make", &path))?;
         let metadata = fs::symlink_metadata(&path).map_err(io_error("read", &path))?;
-        let ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0 && metadata.is_dir();
+        let ours = metadata.uid() == rustix::process::geteuid().as_raw()
+            && metadata.mode() & 0o022 == 0
+            && metadata.is_dir();
         if !ours {
-            return Err(StateError::NotOurs { path, owner: metadata.uid() });
+            return Err(StateError::NotOurs {
+                path,
+                owner: metadata.uid(),
+            });
         }
         Ok(Self(path))
     }
@@ -106,13 +115,19 @@ impl StateDirectory {
     pub fn enter(&self, record: &Record) -> Result<Entry, StateError> {
         let directory = self.0.join("sandboxes").join(record.id.as_str());
         make_directory(&directory)?;
-        let lock = lock_file(&directory.join("lock"), FlockOperation::NonBlockingLockExclusive)?
-            .ok_or_else(|| io_error("lock", &directory)(io::ErrorKind::WouldBlock.into()))?;
+        let lock = lock_file(
+            &directory.join("lock"),
+            FlockOperation::NonBlockingLockExclusive,
+        )?
+        .ok_or_else(|| io_error("lock", &directory)(io::ErrorKind::WouldBlock.into()))?;
         // Written before anything that it names is made: what a crash leaves behind is always on record.
         let file = directory.join("record.json");
         let text = serde_json::to_vec(record).map_err(|e| io_error("write", &file)(e.into()))?;
         fs::write(&file, text).map_err(io_error("write", &file))?;
-        Ok(Entry { directory, _lock: lock })
+        Ok(Entry {
+            directory,
+            _lock: lock,
+        })
     }
 
     /// The sandboxes that run, oldest first.
@@ -121,19 +136,33 @@ impl StateDirectory {
     ///
     /// See [`StateError`]; an entry that cannot be read is left out.
     pub fn running(&self) -> Result<Vec<Record>, StateError> {
-        let mut records: Vec<_> = self.entries()?.into_iter().filter(|(directory, _)| is_held(directory)).map(|(_, r)| r).collect();
+        let mut records: Vec<_> = self
+            .entries()?
+            .into_iter()
+            .filter(|(directory, _)| is_held(directory))
+            .map(|(_, r)| r)
+            .collect();
         records.sort_by(|a, b| (a.started_at, &a.id).cmp(&(b.started_at, &b.id)));
         Ok(records)
     }
 
     /// Where the control socket of a sandbox is.
     pub fn control_socket(&self, id: &SandboxId) -> PathBuf {
-        self.0.join("sandboxes").join(id.as_str()).join("control.sock")
+        self.0
+            .join("sandboxes")
+            .join(id.as_str())
+            .join("control.sock")
     }
 
     /// As whose a pipe can be opened again inside a sandbox; `None` if that is the caller anyway, or the sandbox is not there.
     pub fn owner_of_pipes(&self, id: &SandboxId) -> Option<(u32, u32)> {
-        let text = fs::read(self.0.join("sandboxes").join(id.as_str()).join("record.json")).ok()?;
+        let text = fs::read(
+            self.0
+                .join("sandboxes")
+                .join(id.as_str())
+                .join("record.json"),
+        )
+        .ok()?;
         serde_json::from_slice::<Record>(&text).ok()?.outside
     }
 
@@ -144,7 +173,13 @@ impl StateDirectory {
     /// See [`StateError`].
     pub fn clean_up(&self) -> Result<(), StateError> {
         for (directory, record) in self.entries()? {
-            let Some(_lock) = lock_file(&directory.join("lock"), FlockOperation::NonBlockingLockExclusive)? else { continue };
+            let Some(_lock) = lock_file(
+                &directory.join("lock"),
+                FlockOperation::NonBlockingLockExclusive,
+            )?
+            else {
+                continue;
+            };
             if let Some(plan) = &record.cgroup {
                 cgroup::remove(plan);
             }
@@ -160,11 +195,18 @@ impl StateDirectory {
     pub(crate) fn lock_uids(&self, number: u32) -> Result<Option<File>, StateError> {
         let directory = self.0.join("uids");
         make_directory(&directory)?;
-        lock_file(&directory.join(number.to_string()), FlockOperation::NonBlockingLockExclusive)
+        lock_file(
+            &directory.join(number.to_string()),
+            FlockOperation::NonBlockingLockExclusive,
+        )
     }
 
     /// Takes a lock on a work directory's entry; `None` if it cannot be had now.
-    pub(crate) fn lock_work(&self, name: &str, operation: FlockOperation) -> Result<Option<File>, StateError> {
+    pub(crate) fn lock_work(
+        &self,
+        name: &str,
+        operation: FlockOperation,
+    ) -> Result<Option<File>, StateError> {
         let directory = self.0.join("work");
         make_directory(&directory)?;
         lock_file(&directory.join(name), operation)
@@ -200,15 +242,21 @@ impl Drop for Entry {
 }
 
 fn is_held(directory: &Path) -> bool {
-    matches!(lock_file(&directory.join("lock"), FlockOperation::NonBlockingLockShared), Ok(None))
+    matches!(
+        lock_file(
+            &directory.join("lock"),
+            FlockOperation::NonBlockingLockShared
+        ),
+        Ok(None)
+    )
 }
 
 /// Opens and locks a file; `None` if somebody else holds it.
 fn lock_file(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateError> {
     let file = OpenOptions::new()
         .create(true)
-        .write(true)
-        .truncate(false)
+        .read(true)
+        .append(true)
         .mode(0o600)
         .open(path)
         .map_err(io_error("open", path))?;
@@ -220,10 +268,18 @@ fn lock_file(path: &Path, operation: FlockOperation) -> Result<Option<File>, Sta
 }
 
 fn make_directory(path: &Path) -> Result<(), StateError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(io_error("make", path))
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.to_owned();
-    move |error| StateError::Io { action, path, error }
+    move |error| StateError::Io {
+        action,
+        path,
+        error,
+    }
 }

@@ -10,7 +10,7 @@ use crate::placeholder::Placeholders;
 use crate::protected;
 
 /// Where it is mounted inside.
-pub const INSIDE: &str = "/workspace";
+pub(crate) const INSIDE: &str = "/workspace";
 
 /// How many entries are looked at when a work directory is searched for sockets.
 const SOCKET_SEARCH_ENTRIES: usize = 50_000;
@@ -24,6 +24,8 @@ pub struct Workspace {
     pub writable_meta: bool,
     /// Takes a directory that holds unix sockets.
     pub allow_sockets: bool,
+    /// Files that are read-only inside whatever else is, if they lie in the directory: what decides about this sandbox or tells of it.
+    pub read_only: Vec<PathBuf>,
 }
 
 /// Why a directory is not taken.
@@ -77,14 +79,24 @@ pub(crate) struct Checked {
     pub(crate) path: PathBuf,
     pub(crate) steps: Vec<MountStep>,
     pub(crate) placeholders: Option<Placeholders>,
+    /// On the host, what must not be replaced while the sandbox runs: that would uncover it inside.
+    pub(crate) covered: Vec<PathBuf>,
 }
 
 impl Workspace {
     /// Checks the directory; `homes` are the home directories of this host, `state` is Bailiwick's own.
     ///
     /// With `idmapped`, its one owner becomes the user inside.
-    pub(crate) fn check(&self, homes: &[PathBuf], state: &Path, idmapped: bool) -> Result<Checked, WorkspaceError> {
-        let unusable = |error| WorkspaceError::Unusable { path: self.path.clone(), error };
+    pub(crate) fn check(
+        &self,
+        homes: &[PathBuf],
+        state: &Path,
+        idmapped: bool,
+    ) -> Result<Checked, WorkspaceError> {
+        let unusable = |error| WorkspaceError::Unusable {
+            path: self.path.clone(),
+            error,
+        };
         let path = fs::canonicalize(&self.path).map_err(unusable)?;
         let metadata = fs::metadata(&path).map_err(unusable)?;
         if !metadata.is_dir() {
@@ -97,9 +109,29 @@ impl Workspace {
         if !self.allow_sockets {
             refuse_sockets(&path)?;
         }
-        let ownership = if idmapped { Ownership::Owner { uid: metadata.uid(), gid: metadata.gid() } } else { Ownership::AsMapped };
-        let mount = MountStep::Bind { source: path.clone(), path: INSIDE.into(), access: Access::ReadWrite, ownership };
-        let mut checked = Checked { path, steps: vec![mount], placeholders: None };
+        let ownership = if idmapped {
+            Ownership::Owner {
+                uid: metadata.uid(),
+                gid: metadata.gid(),
+            }
+        } else {
+            Ownership::AsMapped
+        };
+        let mount = MountStep::Bind {
+            source: path.clone(),
+            path: INSIDE.into(),
+            access: Access::ReadWrite,
+            ownership,
+        };
+        let mut checked = Checked {
+            path,
+            steps: vec![mount],
+            placeholders: None,
+            covered: Vec::new(),
+        };
+        for file in &self.read_only {
+            cover_file(&mut checked, file)?;
+        }
         if !self.writable_meta {
             protect(&mut checked)?;
         }
@@ -117,7 +149,10 @@ fn refuse_wide(path: &Path, homes: &[PathBuf]) -> Result<(), WorkspaceError> {
     } else {
         return Ok(());
     };
-    Err(WorkspaceError::TooWide { path: path.to_owned(), what })
+    Err(WorkspaceError::TooWide {
+        path: path.to_owned(),
+        what,
+    })
 }
 
 /// Sockets can be connected to through a mount, even a read-only one.
@@ -126,19 +161,55 @@ fn refuse_sockets(path: &Path) -> Result<(), WorkspaceError> {
     let mut seen = 0;
     while let Some(directory) = waiting.pop() {
         // What cannot be read here cannot be read inside either.
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
         for entry in entries.flatten() {
             seen += 1;
             if seen > SOCKET_SEARCH_ENTRIES {
-                return Err(WorkspaceError::TooManyEntries { path: path.to_owned() });
+                return Err(WorkspaceError::TooManyEntries {
+                    path: path.to_owned(),
+                });
             }
             match entry.file_type() {
-                Ok(kind) if kind.is_socket() => return Err(WorkspaceError::Socket { socket: entry.path() }),
+                Ok(kind) if kind.is_socket() => {
+                    return Err(WorkspaceError::Socket {
+                        socket: entry.path(),
+                    });
+                }
                 Ok(kind) if kind.is_dir() => waiting.push(entry.path()),
                 Ok(_) | Err(_) => {}
             }
         }
     }
+    Ok(())
+}
+
+/// Makes one file of the work directory read-only. The directories above it become mount points too, so that they cannot be renamed.
+fn cover_file(checked: &mut Checked, file: &Path) -> Result<(), WorkspaceError> {
+    // What cannot be found was refused where it was read; what lies elsewhere is not to be seen inside.
+    let Ok(file) = fs::canonicalize(file) else {
+        return Ok(());
+    };
+    let Ok(relative) = file.strip_prefix(&checked.path) else {
+        return Ok(());
+    };
+    let inside = Path::new(INSIDE).join(relative);
+    let between: Vec<_> = inside
+        .ancestors()
+        .skip(1)
+        .take_while(|above| *above != Path::new(INSIDE))
+        .collect();
+    for above in between.into_iter().rev() {
+        let step = MountStep::Private {
+            path: above.to_owned(),
+        };
+        if !checked.steps.contains(&step) {
+            checked.steps.push(step);
+        }
+    }
+    checked.steps.push(MountStep::ReadOnly { path: inside });
+    checked.covered.push(file);
     Ok(())
 }
 
@@ -155,10 +226,24 @@ fn protect(checked: &mut Checked) -> Result<(), WorkspaceError> {
     }
     // A mount point cannot be renamed, but the directory above it can: so that one becomes a mount point too.
     let inside = Path::new(INSIDE);
-    if list.iter().any(|item| item.path.parent() == Some(Path::new(".git"))) {
-        checked.steps.push(MountStep::Private { path: inside.join(".git") });
+    if list
+        .iter()
+        .any(|item| item.path.parent() == Some(Path::new(".git")))
+    {
+        checked.steps.push(MountStep::Private {
+            path: inside.join(".git"),
+        });
     }
-    checked.steps.extend(list.iter().map(|item| MountStep::ReadOnly { path: inside.join(&item.path) }));
+    checked
+        .steps
+        .extend(list.iter().map(|item| MountStep::ReadOnly {
+            path: inside.join(&item.path),
+        }));
+    let on_host = list
+        .iter()
+        .map(|item| checked.path.join(&item.path))
+        .collect::<Vec<_>>();
+    checked.covered.extend(on_host);
     checked.placeholders = Some(Placeholders::missing(&checked.path, &list));
     Ok(())
 }
@@ -172,8 +257,14 @@ pub(crate) fn home_directories(own: Option<&Path>) -> Vec<PathBuf> {
         let uid: u32 = fields.get(2)?.parse().ok()?;
         (uid == 0 || uid >= 1000).then(|| PathBuf::from(fields.get(5).copied().unwrap_or_default()))
     });
-    let homes = people.chain(own.map(Path::to_owned)).chain([PathBuf::from("/home"), PathBuf::from("/root")]);
-    homes.filter(|home| home.is_absolute() && home != Path::new("/") && home != Path::new("/nonexistent")).collect()
+    let homes = people
+        .chain(own.map(Path::to_owned))
+        .chain([PathBuf::from("/home"), PathBuf::from("/root")]);
+    homes
+        .filter(|home| {
+            home.is_absolute() && home != Path::new("/") && home != Path::new("/nonexistent")
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -181,8 +272,17 @@ mod tests {
     use super::*;
 
     fn check(path: &Path) -> Result<Checked, WorkspaceError> {
-        let workspace = Workspace { path: path.to_owned(), writable_meta: false, allow_sockets: false };
-        workspace.check(&home_directories(None), Path::new("/var/lib/bailiwick"), false)
+        let workspace = Workspace {
+            path: path.to_owned(),
+            writable_meta: false,
+            allow_sockets: false,
+            read_only: Vec::new(),
+        };
+        workspace.check(
+            &home_directories(None),
+            Path::new("/var/lib/bailiwick"),
+            false,
+        )
     }
 
     #[test]
@@ -199,8 +299,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert!(check(directory.path()).is_ok());
         fs::create_dir_all(directory.path().join("a/b")).unwrap();
-        let _listener = std::os::unix::net::UnixListener::bind(directory.path().join("a/b/agent.sock")).unwrap();
-        assert!(matches!(check(directory.path()), Err(WorkspaceError::Socket { .. })));
+        let _listener =
+            std::os::unix::net::UnixListener::bind(directory.path().join("a/b/agent.sock"))
+                .unwrap();
+        assert!(matches!(
+            check(directory.path()),
+            Err(WorkspaceError::Socket { .. })
+        ));
     }
 
     #[test]
@@ -208,14 +313,23 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir_all(directory.path().join("elsewhere")).unwrap();
         std::os::unix::fs::symlink("elsewhere", directory.path().join(".vscode")).unwrap();
-        assert!(matches!(check(directory.path()), Err(WorkspaceError::ProtectedLink { .. })));
+        assert!(matches!(
+            check(directory.path()),
+            Err(WorkspaceError::ProtectedLink { .. })
+        ));
     }
 
     #[test]
     fn without_a_repository_none_can_be_made() {
         let directory = tempfile::tempdir().unwrap();
         let steps = check(directory.path()).unwrap().steps;
-        assert!(steps.contains(&MountStep::ReadOnly { path: "/workspace/.git".into() }));
-        assert!(!steps.iter().any(|step| step.path().starts_with("/workspace/.git/")));
+        assert!(steps.contains(&MountStep::ReadOnly {
+            path: "/workspace/.git".into()
+        }));
+        assert!(
+            !steps
+                .iter()
+                .any(|step| step.path().starts_with("/workspace/.git/"))
+        );
     }
 }

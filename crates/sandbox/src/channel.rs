@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::MemfdFlags;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, SocketAddrUnix,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,7 +62,12 @@ impl Channel {
     ///
     /// Whatever the kernel says: ECONNREFUSED where nobody listens any more.
     pub fn connect(path: &Path) -> io::Result<Self> {
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
         rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
         Ok(Self(socket))
     }
@@ -74,7 +79,8 @@ impl Channel {
     /// Whatever the kernel says.
     pub fn listen(path: &Path) -> io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
         rustix::net::listen(&socket, 16)?;
         Ok(socket)
@@ -85,11 +91,7 @@ impl Channel {
     /// # Errors
     ///
     /// EPIPE where the other side is gone.
-    pub fn send<T: Serialize>(
-        &self,
-        body: &T,
-        descriptors: &[BorrowedFd<'_>],
-    ) -> io::Result<()> {
+    pub fn send<T: Serialize>(&self, body: &T, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let text = serde_json::to_vec(body)?;
         if text.len() <= INLINE_BYTES {
             return self.send_bytes(&[b"i", &text], descriptors);

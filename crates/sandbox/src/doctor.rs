@@ -45,27 +45,100 @@ pub struct Finding {
 pub fn examine() -> Vec<Finding> {
     let user_namespaces = probe(libc::CLONE_NEWUSER, || Ok(()));
     let remedy = user_namespace_remedy();
-    let finding = |feature, need, since, missing, without, remedy: &str| {
-        Finding { feature, need, since, missing, without, remedy: remedy.to_owned() }
+    let finding = |feature, need, since, missing, without, remedy: &str| Finding {
+        feature,
+        need,
+        since,
+        missing,
+        without,
+        remedy: remedy.to_owned(),
     };
     let mounts = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
     let kernel = "use a newer kernel";
     vec![
-        finding("user namespaces", Need::Required, "3.8", user_namespaces, "no sandbox starts", &remedy),
-        finding("mount, pid, ipc, uts and cgroup namespaces", Need::Required, "4.6",
-            probe(mounts | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP, || Ok(())), "no sandbox starts",
-            "in a container: run it with --privileged, or allow these namespaces in its seccomp profile"),
-        finding("mount_setattr and detached mounts", Need::Required, "5.12", probe(mounts, detached_mount), "no sandbox starts", kernel),
-        finding("a proc file system of its own", Need::Required, "5.8", probe(mounts, || mount_of("proc")), "no sandbox starts",
-            "the outer /proc is partly covered, as in containers: run the container with an unmasked /proc (docker: --security-opt systempaths=unconfined)"),
-        finding("network namespaces with nftables", Need::Required, "5.2", probe(libc::CLONE_NEWUSER | libc::CLONE_NEWNET, network), "no sandbox starts",
-            "load or build the kernel modules nf_tables, nft_chain_nat, nft_redir, nft_reject_inet, nft_ct, nft_log and nfnetlink_log"),
-        finding("seccomp filters", Need::Required, "4.14", seccomp(), "no sandbox starts", "build the kernel with CONFIG_SECCOMP_FILTER"),
-        finding("openat2 and close_range", Need::Required, "5.9", recent_calls(), "no sandbox starts", kernel),
-        finding("Landlock", Need::Depth, "5.13", landlock(), "the mounts alone hold the file system",
-            "add landlock to the lsm= list of the kernel's command line"),
-        finding("overlayfs in a user namespace", Need::Optional, "5.11", probe(mounts, || context_of("overlay")), "--root, and images with packages", "load the kernel module overlay"),
-        finding("idmapped mounts", Need::Optional, "5.12 (overlay: 5.19)", idmapped(), "running as root: files of the base belong to nobody inside", "run as root, with / on a file system that has them (ext4, xfs, btrfs, tmpfs)"),
+        finding(
+            "user namespaces",
+            Need::Required,
+            "3.8",
+            user_namespaces,
+            "no sandbox starts",
+            &remedy,
+        ),
+        finding(
+            "mount, pid, ipc, uts and cgroup namespaces",
+            Need::Required,
+            "4.6",
+            probe(
+                mounts | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP,
+                || Ok(()),
+            ),
+            "no sandbox starts",
+            "in a container: run it with --privileged, or allow these namespaces in its seccomp profile",
+        ),
+        finding(
+            "mount_setattr and detached mounts",
+            Need::Required,
+            "5.12",
+            probe(mounts, detached_mount),
+            "no sandbox starts",
+            kernel,
+        ),
+        finding(
+            "a proc file system of its own",
+            Need::Required,
+            "5.8",
+            probe(mounts, || mount_of("proc")),
+            "no sandbox starts",
+            "the outer /proc is partly covered, as in containers: run the container with an unmasked /proc (docker: --security-opt systempaths=unconfined)",
+        ),
+        finding(
+            "network namespaces with nftables",
+            Need::Required,
+            "5.2",
+            probe(libc::CLONE_NEWUSER | libc::CLONE_NEWNET, network),
+            "no sandbox starts",
+            "load or build the kernel modules nf_tables, nft_chain_nat, nft_redir, nft_reject_inet, nft_ct, nft_log and nfnetlink_log",
+        ),
+        finding(
+            "seccomp filters",
+            Need::Required,
+            "4.14",
+            seccomp(),
+            "no sandbox starts",
+            "build the kernel with CONFIG_SECCOMP_FILTER",
+        ),
+        finding(
+            "openat2 and close_range",
+            Need::Required,
+            "5.9",
+            recent_calls(),
+            "no sandbox starts",
+            kernel,
+        ),
+        finding(
+            "Landlock",
+            Need::Depth,
+            "5.13",
+            landlock(),
+            "the mounts alone hold the file system",
+            "add landlock to the lsm= list of the kernel's command line",
+        ),
+        finding(
+            "overlayfs in a user namespace",
+            Need::Optional,
+            "5.11",
+            probe(mounts, || context_of("overlay")),
+            "--root, and images with packages",
+            "load the kernel module overlay",
+        ),
+        finding(
+            "idmapped mounts",
+            Need::Optional,
+            "5.12 (overlay: 5.19)",
+            idmapped(),
+            "running as root: files of the base belong to nobody inside",
+            "run as root, with / on a file system that has them (ext4, xfs, btrfs, tmpfs)",
+        ),
         controllers(),
         newuidmap(),
     ]
@@ -73,7 +146,9 @@ pub fn examine() -> Vec<Finding> {
 
 /// Runs `attempt` in a process of its own with fresh namespaces; `None` if it went well.
 fn probe(namespaces: libc::c_int, attempt: impl Fn() -> Result<(), String>) -> Option<String> {
-    let Ok((reader, writer)) = rustix::pipe::pipe() else { return Some("out of file descriptors".to_owned()) };
+    let Ok((reader, writer)) = rustix::pipe::pipe() else {
+        return Some("out of file descriptors".to_owned());
+    };
     // SAFETY: `examine` is called with one thread.
     match unsafe { sys::clone3(namespaces, None) } {
         Err(errno) => Some(errno.to_string()),
@@ -98,23 +173,38 @@ fn said(call: &'static str) -> impl Fn(Errno) -> String {
 
 fn detached_mount() -> Result<(), String> {
     use std::os::fd::AsFd;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = rustix::mount::open_tree(rustix::fs::CWD, "/usr", flags).map_err(said("open_tree"))?;
-    sys::mount_set_attributes(tree.as_fd(), true, libc::MOUNT_ATTR_RDONLY, None).map_err(said("mount_setattr"))
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree =
+        rustix::mount::open_tree(rustix::fs::CWD, "/usr", flags).map_err(said("open_tree"))?;
+    sys::mount_set_attributes(tree.as_fd(), true, libc::MOUNT_ATTR_RDONLY, None)
+        .map_err(said("mount_setattr"))
 }
 
 fn context_of(kind: &str) -> Result<(), String> {
-    rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map(drop).map_err(said("fsopen"))
+    rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+        .map(drop)
+        .map_err(said("fsopen"))
 }
 
 fn mount_of(kind: &str) -> Result<(), String> {
-    let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(said("fsopen"))?;
+    let context =
+        rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(said("fsopen"))?;
     rustix::mount::fsconfig_create(&context).map_err(said("fsconfig"))?;
-    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).map(drop).map_err(said("fsmount"))
+    rustix::mount::fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::empty(),
+    )
+    .map(drop)
+    .map_err(said("fsmount"))
 }
 
 fn network() -> Result<(), String> {
-    network::set_up(&NetworkPlan::standard()).map(drop).map_err(|error| error.to_string())
+    network::set_up(&NetworkPlan::standard())
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn seccomp() -> Option<String> {
@@ -126,14 +216,27 @@ fn seccomp() -> Option<String> {
 
 fn recent_calls() -> Option<String> {
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-    let opened = rustix::fs::openat2(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    let opened = rustix::fs::openat2(
+        CWD,
+        "/",
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS,
+    );
     opened.err().map(said("openat2"))
 }
 
 /// landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION.
 fn landlock() -> Option<String> {
     // SAFETY: a null attribute with size 0 and the version flag is the documented way to ask for the version.
-    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0usize, 1u32) };
+    let version = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<u8>(),
+            0usize,
+            1u32,
+        )
+    };
     (version < 1).then(|| std::io::Error::last_os_error().to_string())
 }
 
@@ -142,21 +245,29 @@ fn idmapped() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("only root can make them".to_owned());
     }
-    let map = [crate::plan::IdMap { inside: 0, outside: 0x7000_0000, count: 1 }];
+    let map = [crate::plan::IdMap {
+        inside: 0,
+        outside: 0x7000_0000,
+        count: 1,
+    }];
     let namespace = match crate::idmap::namespace(&map, &map) {
         Ok(namespace) => namespace,
         Err(error) => return Some(error.to_string()),
     };
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let mapped = rustix::mount::open_tree(rustix::fs::CWD, "/usr", flags)
-        .and_then(|tree| sys::mount_set_attributes(tree.as_fd(), false, 0, Some(namespace.as_fd())));
+    let mapped = rustix::mount::open_tree(rustix::fs::CWD, "/usr", flags).and_then(|tree| {
+        sys::mount_set_attributes(tree.as_fd(), false, 0, Some(namespace.as_fd()))
+    });
     mapped.err().map(said("mount_setattr"))
 }
 
 fn controllers() -> Finding {
     let hierarchies = Hierarchies::detect();
-    let missing: Vec<_> =
-        [Controller::Memory, Controller::Cpu, Controller::Pids].into_iter().filter(|c| !hierarchies.has(*c)).map(Controller::name).collect();
+    let missing: Vec<_> = [Controller::Memory, Controller::Cpu, Controller::Pids]
+        .into_iter()
+        .filter(|c| !hierarchies.has(*c))
+        .map(Controller::name)
+        .collect();
     Finding {
         feature: "control groups (memory, cpu, pids)",
         need: Need::Optional,
@@ -168,7 +279,13 @@ fn controllers() -> Finding {
 }
 
 fn newuidmap() -> Finding {
-    let installed = ["/usr/bin/newuidmap", "/bin/newuidmap", "/usr/local/bin/newuidmap"].iter().any(|path| fs::metadata(path).is_ok());
+    let installed = [
+        "/usr/bin/newuidmap",
+        "/bin/newuidmap",
+        "/usr/local/bin/newuidmap",
+    ]
+    .iter()
+    .any(|path| fs::metadata(path).is_ok());
     Finding {
         feature: "newuidmap with subordinate ids",
         need: Need::Optional,
@@ -181,10 +298,16 @@ fn newuidmap() -> Finding {
 
 /// The usual reasons why an ordinary user has no user namespaces, and the switch for the one that holds here.
 fn user_namespace_remedy() -> String {
-    let setting = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let setting = |path: &str| {
+        fs::read_to_string(path)
+            .ok()
+            .map(|text| text.trim().to_owned())
+    };
     if setting("/proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
         "sysctl -w kernel.unprivileged_userns_clone=1 (and in /etc/sysctl.d to keep it)".to_owned()
-    } else if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
+    } else if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref()
+        == Some("1")
+    {
         "AppArmor restricts them: install an AppArmor profile for bailiwick with `userns,`, or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0".to_owned()
     } else if setting("/proc/sys/user/max_user_namespaces").as_deref() == Some("0") {
         "sysctl -w user.max_user_namespaces=15000".to_owned()

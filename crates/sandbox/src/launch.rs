@@ -170,7 +170,11 @@ fn owner_maps(plan: &Plan) -> Option<(IdMap, IdMap)> {
             ..
         } => {
             let (uid_outside, gid_outside) = identity.outside()?;
-            let one = |inside, outside| IdMap { inside, outside, count: 1 };
+            let one = |inside, outside| IdMap {
+                inside,
+                outside,
+                count: 1,
+            };
             Some((one(*uid, uid_outside), one(*gid, gid_outside)))
         }
         MountStep::Bind { .. }

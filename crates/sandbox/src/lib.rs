@@ -16,8 +16,8 @@ mod mounts;
 pub mod network;
 pub mod plan;
 mod protocol;
-mod running;
 pub mod readiness;
+mod running;
 pub mod seccomp;
 mod sys;
 

@@ -5,10 +5,11 @@
 //! steps in a mount namespace of its own. Paths inside are resolved with openat2(2) below the new root and through no symbolic link:
 //! a work directory is written by those whom the sandbox is against.
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
@@ -19,6 +20,7 @@ use crate::plan::{Access, Identity, MountStep, Ownership, PrivateStorage};
 use crate::sys;
 
 mod overlay;
+mod tree;
 
 const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
@@ -147,6 +149,8 @@ pub(crate) fn build_root(
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )
     .map_err(|errno| error("mount --make-rprivate", "/", errno))?;
+    // The modes of the plan are exact.
+    rustix::process::umask(Mode::empty());
     let root = Root::stage(storage, identity)?;
     let mut sources = sources.0.into_iter();
     for step in steps {
@@ -167,6 +171,7 @@ struct Root<'a> {
     /// Whom `owned` directories are given to; `None` where there is only one id anyway.
     owner: Option<(Uid, Gid)>,
     storage: &'a PrivateStorage,
+    last_parent: RefCell<tree::LastParent>,
 }
 
 impl<'a> Root<'a> {
@@ -188,6 +193,7 @@ impl<'a> Root<'a> {
             directory,
             owner,
             storage,
+            last_parent: RefCell::default(),
         })
     }
 
@@ -207,7 +213,7 @@ impl<'a> Root<'a> {
             MountStep::File { mode, content, .. } => self.make_file(path, *mode, content),
             MountStep::Symlink { target, .. } => {
                 let parent = self.parent(path)?;
-                rustix::fs::symlinkat(target, &parent, name(path))
+                rustix::fs::symlinkat(target, &*parent, name(path))
                     .map_err(|errno| error("symlink", path, errno))
             }
             MountStep::Private { .. } => self.cover_with_itself(path, 0),
@@ -242,102 +248,6 @@ impl<'a> Root<'a> {
         }
     }
 
-    /// Resolves a path below the root, through no symbolic link.
-    fn resolve(&self, path: &Path) -> Result<OwnedFd, MountError> {
-        let resolve =
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(
-            &self.directory,
-            path,
-            OFlags::PATH | OFlags::CLOEXEC,
-            Mode::empty(),
-            resolve,
-        )
-        .map_err(|errno| error("openat2", path, errno))
-    }
-
-    /// The directory that `path` lies in; what is missing of it is made.
-    fn parent(&self, path: &Path) -> Result<OwnedFd, MountError> {
-        match path.parent() {
-            Some(parent) => self.directories(parent),
-            None => Err(error("open", path, Errno::INVAL)),
-        }
-    }
-
-    fn directories(&self, path: &Path) -> Result<OwnedFd, MountError> {
-        match self.resolve(path) {
-            Err(MountError {
-                errno: Errno::NOENT,
-                ..
-            }) => {}
-            other => return other,
-        }
-        let parent = self.parent(path)?;
-        rustix::fs::mkdirat(&parent, name(path), Mode::from_raw_mode(0o755))
-            .map_err(|errno| error("mkdir", path, errno))?;
-        self.resolve(path)
-    }
-
-    fn make_directory(&self, path: &Path, mode: u32, owned: bool) -> Result<(), MountError> {
-        let failed = |call| move |errno| error(call, path, errno);
-        let parent = self.parent(path)?;
-        match rustix::fs::mkdirat(&parent, name(path), Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(error("mkdir", path, errno)),
-        }
-        rustix::fs::chmodat(
-            &parent,
-            name(path),
-            Mode::from_raw_mode(mode),
-            AtFlags::empty(),
-        )
-        .map_err(failed("chmod"))?;
-        match self.owner.filter(|_| owned) {
-            Some((uid, gid)) => rustix::fs::chownat(
-                &parent,
-                name(path),
-                Some(uid),
-                Some(gid),
-                AtFlags::SYMLINK_NOFOLLOW,
-            )
-            .map_err(failed("chown")),
-            None => Ok(()),
-        }
-    }
-
-    fn make_file(&self, path: &Path, mode: u32, content: &[u8]) -> Result<(), MountError> {
-        let failed = |call| move |errno| error(call, path, errno);
-        let parent = self.parent(path)?;
-        let flags =
-            OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&parent, name(path), flags, Mode::from_raw_mode(mode))
-            .map_err(failed("open"))?;
-        let mut rest = content;
-        while !rest.is_empty() {
-            let written = rustix::io::write(&file, rest).map_err(failed("write"))?;
-            rest = &rest[written..];
-        }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed("chmod"))
-    }
-
-    /// Mounts on `path`, which is made, as a directory or a file after the tree's root, if it is not there.
-    fn mount(&self, tree: &OwnedFd, path: &Path) -> Result<(), MountError> {
-        let is_directory = is_directory(tree).map_err(|errno| error("stat", path, errno))?;
-        if is_directory {
-            self.directories(path)?;
-        } else if matches!(
-            self.resolve(path),
-            Err(MountError {
-                errno: Errno::NOENT,
-                ..
-            })
-        ) {
-            self.make_file(path, 0o644, b"")?;
-        }
-        let target = self.resolve(path)?;
-        attach(tree, &target, "").map_err(|errno| error("move_mount", path, errno))
-    }
-
     /// Makes what is at `path` a mount of its own, with more flags than it had.
     fn cover_with_itself(&self, path: &Path, attributes: u64) -> Result<(), MountError> {
         let failed = |call| move |errno| error(call, path, errno);
@@ -349,7 +259,9 @@ impl<'a> Root<'a> {
         let tree = rustix::mount::open_tree(&target, "", flags).map_err(failed("open_tree"))?;
         sys::mount_set_attributes(tree.as_fd(), true, attributes | NOSUID, None)
             .map_err(failed("mount_setattr"))?;
-        attach(&tree, &target, "").map_err(failed("move_mount"))
+        attach(&tree, &target, "").map_err(failed("move_mount"))?;
+        self.last_parent.borrow_mut().forget_below(path);
+        Ok(())
     }
 
     fn mask(&self, path: &Path) -> Result<(), MountError> {
@@ -421,9 +333,10 @@ fn new_filesystem(
 }
 
 /// move_mount(2) of a detached mount onto `path` below `target`; an empty path is `target` itself.
-fn attach(mount: &OwnedFd, target: impl AsFd, path: &str) -> Result<(), Errno> {
+fn attach(mount: &OwnedFd, target: impl AsFd, path: impl AsRef<Path>) -> Result<(), Errno> {
+    let path = path.as_ref();
     let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    if path.is_empty() {
+    if path.as_os_str().is_empty() {
         flags |= MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     }
     rustix::mount::move_mount(mount, "", target, path, flags)

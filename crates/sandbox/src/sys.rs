@@ -155,15 +155,10 @@ fn signal_set() -> libc::sigset_t {
     unsafe { std::mem::zeroed() }
 }
 
-/// Gives every signal its default action and blocks none, as a freshly started program expects it.
+/// Blocks no signal and gives SIGPIPE, which the Rust runtime ignores, its default action. What the caller ignores stays ignored (nohup(1)).
 pub(crate) fn reset_signals() {
-    for signal in 1..=64 {
-        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
-            continue;
-        }
-        // SAFETY: SIG_DFL is a valid disposition; an invalid signal number is an error that changes nothing.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
+    // SAFETY: SIG_DFL is a valid disposition of a valid signal.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     let none = signal_set();
     // SAFETY: `none` is initialised; the old mask is not asked for.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
@@ -275,9 +270,13 @@ fn last_errno() -> Errno {
 pub(crate) fn erase_arguments() {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Fields are counted after the command, which may hold spaces: arg_start and arg_end are the 48th and 49th (proc_pid_stat(5)).
-    let Some((_, fields)) = stat.rsplit_once(')') else { return };
+    let Some((_, fields)) = stat.rsplit_once(')') else {
+        return;
+    };
     let mut fields = fields.split_whitespace().skip(45).map(str::parse::<usize>);
-    let (Some(Ok(start)), Some(Ok(end))) = (fields.next(), fields.next()) else { return };
+    let (Some(Ok(start)), Some(Ok(end))) = (fields.next(), fields.next()) else {
+        return;
+    };
     if start == 0 || end <= start {
         return;
     }

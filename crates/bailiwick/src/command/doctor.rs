@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use bailiwick_sandbox::doctor::{self, Finding, Need};
 
-use crate::host_environment::HostEnvironment;
 use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
 use crate::output::{self, Colour, Format, Tone};
 
 /// Check what this machine offers: each kernel feature that sandboxes use.
@@ -30,14 +30,23 @@ pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::R
         Format::Json => output::print_json(&findings)?,
         Format::Text => output::print(&report(&findings, Colour::of_stdout(host)))?,
     }
-    let runs_here = findings.iter().all(|finding| finding.need != Need::Required || finding.missing.is_none());
+    let runs_here = findings
+        .iter()
+        .all(|finding| finding.need != Need::Required || finding.missing.is_none());
     Ok(if runs_here { Exit::Done } else { Exit::Failed }.into())
 }
 
 fn report(findings: &[Finding], colour: Colour) -> String {
     let mut text = String::new();
     for finding in findings {
-        let Finding { feature, need, since, missing, without, remedy } = finding;
+        let Finding {
+            feature,
+            need,
+            since,
+            missing,
+            without,
+            remedy,
+        } = finding;
         let Some(missing) = missing else {
             let _ = writeln!(text, "{}  {feature}", colour.paint(Tone::Good, "found  "));
             continue;
@@ -47,8 +56,15 @@ fn report(findings: &[Finding], colour: Colour) -> String {
             Need::Depth => (Tone::Quiet, "defence in depth"),
             Need::Optional => (Tone::Quiet, "optional"),
         };
-        let _ = writeln!(text, "{}  {feature} ({need}, Linux {since})", colour.paint(tone, "missing"));
-        let _ = writeln!(text, "         the kernel says: {missing}\n         lost without it: {without}\n         to get it:       {remedy}");
+        let _ = writeln!(
+            text,
+            "{}  {feature} ({need}, Linux {since})",
+            colour.paint(tone, "missing")
+        );
+        let _ = writeln!(
+            text,
+            "         the kernel says: {missing}\n         lost without it: {without}\n         to get it:       {remedy}"
+        );
     }
     text
 }

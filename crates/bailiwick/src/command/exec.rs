@@ -37,10 +37,18 @@ pub(crate) struct Arguments {
 pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let state = state::open(host)?;
     let socket = state.control_socket(&arguments.sandbox);
-    let control = Control::connect(&socket).map_err(|_| BadInput::NoSandbox(arguments.sandbox.clone()))?;
+    let control =
+        Control::connect(&socket).map_err(|_| BadInput::NoSandbox(arguments.sandbox.clone()))?;
     let streams = Streams::of_this_process(state.owner_of_pipes(&arguments.sandbox))?;
-    let variables: Vec<_> = arguments.env.into_iter().map(|variable| (variable.name, variable.value)).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let variables: Vec<_> = arguments
+        .env
+        .into_iter()
+        .map(|variable| (variable.name, variable.value))
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
     let exit = runtime.block_on(async {
         let passed: Vec<_> = streams.passed.iter().map(AsFd::as_fd).collect();
         match control.exec(&arguments.command, &variables, streams.terminal, &passed) {
@@ -49,7 +57,11 @@ pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::R
                 attached::attend(program, master, streams.terminal, None).await
             }
             Err(error) => {
-                let name = arguments.command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
+                let name = arguments
+                    .command
+                    .first()
+                    .map(|name| name.to_string_lossy())
+                    .unwrap_or_default();
                 Ok(attached::not_started(&name, &error))
             }
         }

@@ -32,7 +32,11 @@ pub(crate) struct Arguments {
 pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let state = state::open(host)?;
     let sandboxes = if arguments.all {
-        state.running()?.into_iter().map(|record| record.id).collect()
+        state
+            .running()?
+            .into_iter()
+            .map(|record| record.id)
+            .collect()
     } else {
         arguments.sandboxes
     };

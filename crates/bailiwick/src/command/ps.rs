@@ -35,7 +35,10 @@ pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::R
 fn table(running: &[Record], now: i64) -> String {
     let mut rows = vec![["ID", "ENVIRONMENT", "AGE", "COMMAND"].map(str::to_owned)];
     rows.extend(running.iter().map(|record| {
-        let environment = record.environment.as_ref().map_or("-", |name| name.as_str());
+        let environment = record
+            .environment
+            .as_ref()
+            .map_or("-", |name| name.as_str());
         [
             record.id.to_string(),
             printable(environment).into_owned(),
@@ -43,10 +46,19 @@ fn table(running: &[Record], now: i64) -> String {
             printable(&record.command).into_owned(),
         ]
     }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths = [width(0), width(1), width(2)];
     let line = |row: &[String; 4]| {
-        format!("{:3$}  {:4$}  {:5$}  ", row[0], row[1], row[2], widths[0], widths[1], widths[2]) + &row[3] + "\n"
+        format!(
+            "{:3$}  {:4$}  {:5$}  ",
+            row[0], row[1], row[2], widths[0], widths[1], widths[2]
+        ) + &row[3]
+            + "\n"
     };
     rows.iter().map(line).collect()
 }

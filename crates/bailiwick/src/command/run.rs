@@ -1,7 +1,7 @@
 //! `bailiwick run`.
 
-pub(crate) mod session;
 mod request;
+pub(crate) mod session;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -66,11 +66,7 @@ pub(crate) struct Arguments {
     pub(crate) files: FileArguments,
 
     /// The program and its arguments.
-    #[arg(
-        value_name = "COMMAND",
-        required = true,
-        trailing_var_arg = true
-    )]
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<OsString>,
 }
 

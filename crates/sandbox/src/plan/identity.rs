@@ -43,7 +43,10 @@ pub struct Identity {
 impl Identity {
     /// The host's ids of who runs inside.
     pub fn outside(&self) -> Option<(u32, u32)> {
-        Some((translate(&self.uid_map, self.uid)?, translate(&self.gid_map, self.gid)?))
+        Some((
+            translate(&self.uid_map, self.uid)?,
+            translate(&self.gid_map, self.gid)?,
+        ))
     }
 
     /// Whether root is mapped, so that the init can own directories as root and become any other id.

@@ -47,6 +47,8 @@ pub(crate) struct RunRequest {
     pub(crate) allow_sockets: bool,
     /// The program is uid 0 inside.
     pub(crate) root: bool,
+    /// Files that decide about the run: the environment file and the certificates.
+    pub(crate) decisive_files: Vec<PathBuf>,
     /// Where flows are written.
     pub(crate) flows: Option<PathBuf>,
     /// Only print the plan.
@@ -89,6 +91,7 @@ impl RunRequest {
             files,
             command,
         } = arguments;
+        let decisive_files = file.iter().chain(&network.ca).cloned().collect();
         let mut environment = environment_source::load(file.as_deref(), host)?;
         open_host_ports(&mut environment, &network.host_ports)?;
         let upstream_proxy = match network.upstream_proxy {
@@ -115,6 +118,7 @@ impl RunRequest {
             writable_meta: files.writable_meta,
             allow_sockets: files.allow_sockets,
             root: files.root,
+            decisive_files,
             flows,
             dry_run,
             quiet,

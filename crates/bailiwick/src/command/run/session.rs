@@ -10,8 +10,8 @@ use anyhow::Context;
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
 use bailiwick_local::{
-    Base, Booted, Description, Ending, Limits, Prepared, ProgramError, Published, Request, RunAs, Running,
-    Surroundings, Workspace, host_facts,
+    Base, Booted, Description, Ending, Limits, Prepared, ProgramError, Published, Request, RunAs,
+    Running, Surroundings, Workspace, host_facts,
 };
 use bailiwick_model::{Flow, SandboxId, limits};
 use bailiwick_wire::EnvironmentFile;
@@ -41,22 +41,39 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
     if request.dry_run {
         return Ok(output::print(&describe(&prepared, &request))?).map(|()| Exit::Done.into());
     }
-    let flow_log = request.flows.as_deref().map(|path| FlowLog::open(path, &request.work_directory)).transpose()?;
+    let flow_log = request
+        .flows
+        .as_deref()
+        .map(|path| FlowLog::open(path, &request.work_directory))
+        .transpose()?;
     if !request.quiet {
-        prepared.notes.iter().for_each(|note| output::print_to_stderr(&format!("bailiwick: {note}\n")));
+        prepared
+            .notes
+            .iter()
+            .for_each(|note| output::print_to_stderr(&format!("bailiwick: {note}\n")));
     }
     let owner = prepared.owner_of_pipes();
     let streams = Streams::of_this_process(owner)?;
     // One thread until here: the launch copies this process.
-    let booted = prepared.launch(&state, Description { command: command_line(&request.command), started_at: clock::now_seconds() })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let booted = prepared.launch(
+        &state,
+        Description {
+            command: command_line(&request.command),
+            started_at: clock::now_seconds(),
+        },
+    )?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
     let exit = runtime.block_on(attend(request, booted, streams, flow_log, host))?;
     Ok(exit.into())
 }
 
 fn sandbox_request(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Request> {
     let mut bits = [0; 8];
-    rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty()).context("cannot get random bytes")?;
+    rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())
+        .context("cannot get random bytes")?;
     Ok(Request {
         id: SandboxId::from_random(u64::from_ne_bytes(bits)),
         environment: request.environment.name.clone(),
@@ -64,11 +81,25 @@ fn sandbox_request(request: &RunRequest, host: &HostEnvironment) -> anyhow::Resu
             path: request.work_directory.clone(),
             writable_meta: request.writable_meta,
             allow_sockets: request.allow_sockets,
+            read_only: request
+                .decisive_files
+                .iter()
+                .chain(&request.flows)
+                .cloned()
+                .collect(),
         }),
         base: request.base.clone().map_or(Base::Host, Base::Directory),
         toolchains: request.toolchains.clone(),
-        run_as: if request.root { RunAs::Root } else { RunAs::Agent },
-        variables: request.variables.iter().map(|v| (v.name.clone(), v.value.clone())).collect(),
+        run_as: if request.root {
+            RunAs::Root
+        } else {
+            RunAs::Agent
+        },
+        variables: request
+            .variables
+            .iter()
+            .map(|v| (v.name.clone(), v.value.clone()))
+            .collect(),
         certificates: request.ca.clone(),
         limits: Limits {
             memory_bytes: request.limits.memory.map(|bytes| bytes.0),
@@ -88,9 +119,18 @@ fn sandbox_request(request: &RunRequest, host: &HostEnvironment) -> anyhow::Resu
 fn describe(prepared: &Prepared, request: &RunRequest) -> String {
     let mut text = format!("{}\n", prepared.plan);
     let effective = &request.environment.effective;
-    let name = request.environment.name.clone().unwrap_or_else(|| UNNAMED.parse().expect("a valid name"));
+    let name = request
+        .environment
+        .name
+        .clone()
+        .unwrap_or_else(|| UNNAMED.parse().expect("a valid name"));
     let file = EnvironmentFile::of_policy(name, effective.policy.clone());
-    let _ = writeln!(text, "policy from: {}\n{}", effective.source, file.to_short_yaml().unwrap_or_default());
+    let _ = writeln!(
+        text,
+        "policy from: {}\n{}",
+        effective.source,
+        file.to_short_yaml().unwrap_or_default()
+    );
     let _ = writeln!(text, "\ncommand: {}", command_line(&request.command));
     for variable in &prepared.variables {
         let _ = writeln!(text, "  {}", output::printable(&variable.to_string_lossy()));
@@ -121,14 +161,38 @@ async fn attend(
     let running = booted.serve(&Egress::new(Arc::new(dialer)), policy, flows)?;
     let collected = tokio::spawn(collect(received, flow_log));
 
-    let exit = start_and_attend(&running, request.command, &request.publish, streams, request.limits.timeout).await;
+    let exit = start_and_attend(
+        &running,
+        request.command,
+        &request.publish,
+        streams,
+        request.limits.timeout,
+    )
+    .await;
     let ending = running.stop().await;
     let (summary, log_failure) = collected.await?;
     if let Some(error) = log_failure {
         output::print_to_stderr(&format!("bailiwick: flows could not be written: {error}\n"));
     }
     if !request.quiet {
-        report(&summary, ending, host);
+        report(&summary, host);
+    }
+    told_of(&ending, exit)
+}
+
+/// What the person must know of how the sandbox ended, whatever else is quiet.
+fn told_of(ending: &Ending, exit: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    if ending.out_of_memory_kills > 0 {
+        let count = ending.out_of_memory_kills;
+        output::print_to_stderr(&format!(
+            "bailiwick: the memory limit was reached; the kernel ended {count} processes\n"
+        ));
+    }
+    if let Some(path) = &ending.uncovered {
+        anyhow::bail!(
+            "this host replaced {} while the sandbox ran, which made it writable inside; the sandbox was ended. Look at the file before you use it",
+            output::printable(&path.to_string_lossy())
+        );
     }
     exit
 }
@@ -143,16 +207,32 @@ async fn start_and_attend(
     let handle = running.handle();
     let _published = Published::offer(publish, handle)
         .await
-        .map_err(|(port, error)| anyhow::Error::new(error).context(format!("cannot offer port {port} on this host")))?;
-    let name = command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        .map_err(|(port, error)| {
+            anyhow::Error::new(error).context(format!("cannot offer port {port} on this host"))
+        })?;
+    let name = command
+        .first()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let command = handle.command(command, &[]);
-    match handle.start(command, streams.terminal, streams.passed).await {
+    match handle
+        .start(command, streams.terminal, streams.passed)
+        .await
+    {
         Ok(mut program) => {
             let master = program.terminal.take();
-            attached::attend(OwnProgram { handle, program }, master, streams.terminal, timeout).await
+            attached::attend(
+                OwnProgram { handle, program },
+                master,
+                streams.terminal,
+                timeout,
+            )
+            .await
         }
         Err(error @ ProgramError::NotStarted(_)) => Ok(attached::not_started(&name, &error)),
-        Err(ProgramError::Gone) => anyhow::bail!("the sandbox ended before the command was started"),
+        Err(ProgramError::Gone) => {
+            anyhow::bail!("the sandbox ended before the command was started")
+        }
     }
 }
 
@@ -164,7 +244,10 @@ async fn refresh(facts: watch::Sender<Arc<bailiwick_policy::HostFacts>>) {
 }
 
 /// Writes each flow as it comes and counts it; returns the first failure to write.
-async fn collect(mut flows: mpsc::Receiver<Flow>, mut log: Option<FlowLog>) -> (Summary, Option<std::io::Error>) {
+async fn collect(
+    mut flows: mpsc::Receiver<Flow>,
+    mut log: Option<FlowLog>,
+) -> (Summary, Option<std::io::Error>) {
     let mut summary = Summary::default();
     let mut failure = None;
     while let Some(flow) = flows.recv().await {
@@ -177,15 +260,14 @@ async fn collect(mut flows: mpsc::Receiver<Flow>, mut log: Option<FlowLog>) -> (
     (summary, failure)
 }
 
-fn report(summary: &Summary, ending: Ending, host: &HostEnvironment) {
+fn report(summary: &Summary, host: &HostEnvironment) {
     output::print_to_stderr(&summary.render(Colour::of_stderr(host)));
-    if ending.out_of_memory_kills > 0 {
-        let count = ending.out_of_memory_kills;
-        output::print_to_stderr(&format!("bailiwick: the memory limit was reached; the kernel ended {count} processes\n"));
-    }
 }
 
 fn command_line(command: &[OsString]) -> String {
-    let words: Vec<_> = command.iter().map(|word| output::printable(&word.to_string_lossy()).into_owned()).collect();
+    let words: Vec<_> = command
+        .iter()
+        .map(|word| output::printable(&word.to_string_lossy()).into_owned())
+        .collect();
     words.join(" ")
 }
