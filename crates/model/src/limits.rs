@@ -66,8 +66,12 @@ pub const DENIAL_REPEAT: Duration = Duration::from_secs(2);
 pub const PIPES: usize = 1024;
 /// Pipes that are kept for the next connection.
 pub const PIPES_KEPT: usize = 64;
-/// Bytes that one pipe holds, where the kernel permits.
-pub const PIPE_BYTES: usize = 512 * 1024;
+/// Bytes that one pipe holds, where the kernel permits: many streams with larger ones push each other out of the cache.
+pub const PIPE_BYTES: usize = 256 * 1024;
+/// Bytes that each of the first [`LARGE_PIPES`] holds: a single stream is faster with larger ones.
+pub const LARGE_PIPE_BYTES: usize = 1024 * 1024;
+/// Pipes of one process that are large.
+pub const LARGE_PIPES: usize = 4;
 /// Flow records that may wait for their reader before new flows wait too.
 pub const FLOWS_WAITING: usize = 4096;
 

@@ -16,7 +16,6 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::pipes::{Pipe, Pipes};
-use bailiwick_model::limits;
 
 /// A copied message is at most this long.
 pub(crate) const COPY_BYTES: usize = 32 * 1024;
@@ -179,7 +178,7 @@ impl Lane {
                 }
             }
             match from.try_io(Interest::READABLE, || {
-                splice_some(&*from, &pipe.write, limits::PIPE_BYTES)
+                splice_some(&*from, &pipe.write, pipe.size)
             }) {
                 Ok(0) => {
                     self.ended = true;

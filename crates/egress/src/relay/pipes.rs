@@ -12,6 +12,8 @@ use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 pub(crate) struct Pipe {
     pub(crate) read: OwnedFd,
     pub(crate) write: OwnedFd,
+    /// How much it was made to hold.
+    pub(crate) size: usize,
 }
 
 /// The pipes of one process.
@@ -21,31 +23,49 @@ pub(crate) struct Pipes {
     open: AtomicUsize,
 }
 
+impl Pipe {
+    fn new(others: usize) -> Option<Self> {
+        let size = if others < limits::LARGE_PIPES {
+            limits::LARGE_PIPE_BYTES
+        } else {
+            limits::PIPE_BYTES
+        };
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        // Refused above /proc/sys/fs/pipe-user-pages-soft: the pipe then keeps its usual 64 KiB, which only costs speed.
+        let _ = fcntl_setpipe_size(&write, size);
+        Some(Self { read, write, size })
+    }
+}
+
 impl Pipes {
     /// A pipe, unless the process has too many already; the caller then copies.
     pub(crate) fn take(&self) -> Option<Pipe> {
         if let Some(pipe) = self.free().pop() {
             return Some(pipe);
         }
-        if self.open.fetch_add(1, Ordering::Relaxed) >= limits::PIPES {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        let made = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok();
-        let Some((read, write)) = made else {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return None;
+        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        let made = if before < limits::PIPES {
+            Pipe::new(before)
+        } else {
+            None
         };
-        // Refused above /proc/sys/fs/pipe-user-pages-soft: the pipe then keeps its usual 64 KiB, which only costs speed.
-        let _ = fcntl_setpipe_size(&write, limits::PIPE_BYTES);
-        Some(Pipe { read, write })
+        if made.is_none() {
+            self.discarded();
+        }
+        made
     }
 
     /// Takes back a pipe that is empty.
     pub(crate) fn put(&self, pipe: Pipe) {
         let mut free = self.free();
         if free.len() < limits::PIPES_KEPT {
-            free.push(pipe);
+            // The last one is taken first, and a large one is the better choice.
+            let at = if pipe.size == limits::LARGE_PIPE_BYTES {
+                free.len()
+            } else {
+                0
+            };
+            free.insert(at, pipe);
         } else {
             self.discarded();
         }
