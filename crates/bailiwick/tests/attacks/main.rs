@@ -8,4 +8,8 @@
 
 mod support;
 
+mod dns;
+mod host_files;
 mod names;
+mod network;
+mod streams;

@@ -1,6 +1,7 @@
 //! What the attacks share: who runs them, how a probe is run inside and outside, and what it told.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -33,7 +34,6 @@ pub(crate) fn everyone_as_anyone() -> impl Iterator<Item = (Bailiwick, &'static 
 }
 
 /// What a probe told: the answer to each of its questions.
-#[derive(Debug)]
 pub(crate) struct Told {
     answers: BTreeMap<String, String>,
     pub(crate) outcome: Option<Outcome>,
@@ -83,9 +83,17 @@ pub(crate) fn with_prelude(probe: &str) -> String {
     format!("{PRELUDE}\n{body}")
 }
 
+/// Reads what a probe printed.
+pub(crate) fn told(printed: &str) -> Told {
+    Told {
+        answers: answers(printed),
+        outcome: None,
+    }
+}
+
 fn answers(printed: &str) -> BTreeMap<String, String> {
     let answer = |line: &str| {
-        line.split_once(": ")
+        line.split_once('\t')
             .map(|(name, answer)| (name.to_owned(), answer.to_owned()))
     };
     printed.lines().filter_map(answer).collect()
@@ -104,6 +112,17 @@ pub(crate) fn host_command(program: &str, user: User) -> Command {
     }
     command.stdin(Stdio::null());
     command
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flows = self.outcome.iter().flat_map(|outcome| &outcome.flows);
+        let flows = flows.map(|flow| format!("{} {}", flow.destination, flow.reason));
+        f.debug_struct("Told")
+            .field("answers", &self.answers)
+            .field("flows", &flows.collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 impl Told {

@@ -1,4 +1,4 @@
-# What every probe begins with. `tell` prints one line `name: answer`, which the test reads.
+# What every probe begins with. `tell` prints one line, name and answer with a tab between, which the test reads.
 import ctypes, errno, fcntl, os, signal, socket, stat, struct, subprocess, sys, time
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM
 
@@ -18,7 +18,7 @@ def tell(name, probe):
         answer = type(error).__name__
     else:
         answer = "ok" if value is None else f"ok {value}"
-    print(f"{name}: {answer}", flush=True)
+    print(f"{name}\t{answer}", flush=True)
 
 
 def syscall(number, *arguments):
@@ -78,7 +78,7 @@ def banner(host, port, family=None):
 def datagram(host, port, data=b"ping", family=AF_INET):
     """The answer to a datagram."""
     with socket.socket(family, SOCK_DGRAM) as sender:
-        sender.settimeout(2)
+        sender.settimeout(0.4)
         sender.connect((host, port))
         sender.send(data)
         return len(sender.recv(4096))
