@@ -32,15 +32,21 @@ pub(crate) struct Spawn {
 /// An order to the launcher: `/bin/true` in a new sandbox, once.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Launch {
-    /// Until the command has been started under its policy.
+    /// From the finished plan until the command has been started.
     UntilStarted,
-    /// Until it has ended and nothing is left of the sandbox.
+    /// From the request until the command has ended and nothing is left of the sandbox.
     Whole,
 }
 
-/// An order to the holder of many sandboxes: forbid everything, say when each flow was cut, allow it again.
+/// An order to the holder of many sandboxes: forbid everything, say after how many milliseconds each flow was cut, allow
+/// it again.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Cut;
+pub(crate) enum Cut {
+    /// In one sandbox, another one each time.
+    One,
+    /// In all at the same moment.
+    All,
+}
 
 /// What a worker measured, or why it could not.
 #[derive(Debug, Serialize, Deserialize)]

@@ -31,6 +31,7 @@ fn request(number: u32, work: Option<PathBuf>) -> Request {
             path,
             writable_meta: false,
             allow_sockets: false,
+            read_only: Vec::new(),
         }),
         base: Base::Host,
         toolchains: Vec::new(),

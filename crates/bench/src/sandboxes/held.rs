@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bailiwick_local::{Booted, Description, Running, StateDirectory, prepare};
 use bailiwick_policy::Policy;
 use bailiwick_sandbox::TerminalStreams;
@@ -18,6 +18,9 @@ use super::flow::{Said, now_ns};
 use super::{egress, flows, nowhere, policy, request};
 use crate::protocol::{Cut, NAMES, Services};
 use crate::worker;
+
+/// A pause before a cut, so that what the last one stirred up has settled.
+const SETTLE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,8 +40,13 @@ pub(crate) struct Args {
 /// What the sandboxes were started with, and all of them.
 struct Held {
     _running: Vec<Running>,
-    policy: watch::Sender<Arc<Policy>>,
+    /// One for each sandbox.
+    policies: Vec<watch::Sender<Arc<Policy>>>,
     said: BufReader<PipeReader>,
+    /// Flows that are open now.
+    open: usize,
+    /// Whose turn it is to be cut alone.
+    next: usize,
 }
 
 /// Says 0 when all are there; then obeys [`Cut`] orders.
@@ -54,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         .build()?;
     let mut held = runtime.block_on(serve(booted, args))?;
     worker::say(&0)?;
-    worker::obey(|Cut| held.cut(args.count))?;
+    worker::obey(|order| held.cut(order))?;
     // Dropping the sandboxes ends them; their tasks need the runtime until then.
     let _inside = runtime.enter();
     drop(held);
@@ -81,7 +89,6 @@ fn boot(number: u32, args: &Args, state: &StateDirectory) -> Result<Booted> {
 
 async fn serve(booted: Vec<Booted>, args: &Args) -> Result<Held> {
     let services: Services = args.services.into();
-    let (policy, in_force) = watch::channel(policy(&[NAMES.echo])?);
     let (egress, flows) = (egress(services)?, flows());
     let (said, say) = std::io::pipe()?;
     let argv = match args.work {
@@ -93,9 +100,11 @@ async fn serve(booted: Vec<Booted>, args: &Args) -> Result<Held> {
         None => vec!["/bin/sleep".to_owned(), "infinity".to_owned()],
     };
     let argv: Vec<_> = argv.into_iter().map(OsString::from).collect();
-    let mut running = Vec::new();
+    let (mut running, mut policies) = (Vec::new(), Vec::new());
     for booted in booted {
-        let sandbox = booted.serve(&egress, in_force.clone(), flows.clone())?;
+        let (change, in_force) = watch::channel(policy(&[NAMES.echo])?);
+        policies.push(change);
+        let sandbox = booted.serve(&egress, in_force, flows.clone())?;
         let command = sandbox.handle().command(argv.clone(), &[]);
         let streams = vec![nowhere()?, OwnedFd::from(say.try_clone()?), nowhere()?];
         sandbox
@@ -106,32 +115,42 @@ async fn serve(booted: Vec<Booted>, args: &Args) -> Result<Held> {
     }
     Ok(Held {
         _running: running,
-        policy,
+        policies,
         said: BufReader::new(said),
+        open: 0,
+        next: 0,
     })
 }
 
 impl Held {
-    /// Waits until every sandbox has its flow, forbids all, and says after how many milliseconds each was cut.
-    fn cut(&mut self, count: u32) -> Result<Vec<f64>> {
-        for _ in 0..count {
-            ensure!(
-                self.hear()? == Said::Open,
-                "a flow was cut that should be open"
-            );
+    /// Waits until every sandbox has its flow, forbids some, and says after how many milliseconds each of them was cut.
+    fn cut(&mut self, order: Cut) -> Result<Vec<f64>> {
+        while self.open < self.policies.len() {
+            ensure!(self.hear()? == Said::Open, "a flow was cut that is allowed");
+            self.open += 1;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(SETTLE);
+        let of = match order {
+            Cut::One => self.next..self.next + 1,
+            Cut::All => 0..self.policies.len(),
+        };
+        self.next = (self.next + 1) % self.policies.len();
         let (tight, wide) = (policy(&[])?, policy(&[NAMES.echo])?);
         let start = now_ns();
-        self.policy.send(tight)?;
+        for policy in &self.policies[of.clone()] {
+            policy.send(Arc::clone(&tight))?;
+        }
         let mut samples = Vec::new();
-        for _ in 0..count {
+        for _ in of.clone() {
             match self.hear()? {
                 Said::Cut { at_ns } => samples.push((at_ns - start) as f64 / 1e6),
-                Said::Open => anyhow::bail!("a flow was opened under a policy that forbids it"),
+                Said::Open => bail!("a flow was opened under a policy that forbids it"),
             }
+            self.open -= 1;
         }
-        self.policy.send(wide)?;
+        for policy in &self.policies[of] {
+            policy.send(Arc::clone(&wide))?;
+        }
         Ok(samples)
     }
 

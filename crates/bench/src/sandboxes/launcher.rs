@@ -28,18 +28,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     worker::obey(|order: Launch| {
         number += 1;
         let start = Instant::now();
-        let started = launch(number, &state)?;
+        let (prepared, started) = launch(number, &state)?;
         let took = match order {
-            Launch::UntilStarted => started.duration_since(start),
+            Launch::UntilStarted => started.duration_since(prepared),
             Launch::Whole => start.elapsed(),
         };
         Ok(vec![took.as_secs_f64() * 1e3])
     })
 }
 
-/// From request to nothing left; says when the command had been started.
-fn launch(number: u32, state: &StateDirectory) -> Result<Instant> {
+/// From request to nothing left; says when the plan was ready, and when the command had been started.
+fn launch(number: u32, state: &StateDirectory) -> Result<(Instant, Instant)> {
     let prepared = prepare(&request(number, None), state)?;
+    let planned = Instant::now();
     let launched = bailiwick_sandbox::launch(&prepared.plan)?;
     let command = Command {
         argv: vec![OsString::from("/bin/true")],
@@ -52,15 +53,15 @@ fn launch(number: u32, state: &StateDirectory) -> Result<Instant> {
         .start(1, command, TerminalStreams::default(), &[null.as_fd(); 3])?;
     let mut started = None;
     loop {
-        match launched.sandbox.receive()? {
-            Event::Started { .. } => started = Some(Instant::now()),
-            Event::Ended { status, .. } if status.code() == 0 => {
-                return started.context("the command ended before it started");
-            }
-            other @ (Event::NotStarted { .. }
-            | Event::Ended { .. }
-            | Event::Socket(_)
-            | Event::Gone) => bail!("instead of an end: {other:?}"),
+        let event = launched.sandbox.receive()?;
+        if matches!(event, Event::Started { .. }) {
+            started = Some(Instant::now());
+            continue;
         }
+        if matches!(event, Event::Ended { status, .. } if status.code() == 0) {
+            let started = started.context("the command ended before it started")?;
+            return Ok((planned, started));
+        }
+        bail!("instead of a start or an end: {event:?}");
     }
 }
