@@ -146,6 +146,8 @@ impl Layout<'_> {
                 for (how, name) in curated() {
                     let name = Path::new("etc").join(name);
                     match how {
+                        // Only who can write /var can use apt at all.
+                        "lines" if !self.writable => {}
                         "lines" => copy_without_credentials(
                             &self.root().join(&name),
                             &Path::new("/").join(&name),

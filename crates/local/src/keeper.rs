@@ -5,12 +5,15 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::boot::Guards;
 use crate::uncovered::Watch;
 use bailiwick_sandbox::plan::Command;
 use bailiwick_sandbox::readiness::register;
-use bailiwick_sandbox::{Audience, Event, ExitStatus, Sandbox, TerminalStreams};
+use bailiwick_sandbox::{
+    Audience, Event, ExitStatus, FileAction, Sandbox, TerminalSize, TerminalStreams,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
@@ -31,7 +34,7 @@ pub struct Defaults {
 #[derive(Debug, Clone)]
 pub struct Handle {
     asks: mpsc::Sender<Ask>,
-    defaults: std::sync::Arc<Defaults>,
+    defaults: Arc<Defaults>,
 }
 
 /// A program that runs.
@@ -66,6 +69,19 @@ pub struct Ending {
 }
 
 type Started = Result<Program, ProgramError>;
+/// What was opened, if something was; else errno(3).
+type FileResult = Result<Option<OwnedFd>, i32>;
+
+/// Why nothing was done with a path.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FileError {
+    /// The kernel's answer inside.
+    #[error("{}", io::Error::from_raw_os_error(*.0))]
+    Refused(i32),
+    /// The sandbox is gone.
+    #[error("the sandbox is gone")]
+    Gone,
+}
 
 #[derive(Debug)]
 enum Ask {
@@ -75,11 +91,24 @@ enum Ask {
         streams: Vec<OwnedFd>,
         answer: oneshot::Sender<Started>,
     },
+    StartInTerminal {
+        command: Command,
+        size: TerminalSize,
+        answer: oneshot::Sender<Started>,
+    },
     Signal {
         number: u32,
         signal: i32,
         audience: Audience,
     },
+    File {
+        path: Vec<u8>,
+        action: FileAction,
+        descriptor: Option<Arc<OwnedFd>>,
+        answer: oneshot::Sender<FileResult>,
+    },
+    OutOfMemoryKills(oneshot::Sender<u64>),
+    Terminate,
     Socket {
         ipv6: bool,
         answer: oneshot::Sender<io::Result<OwnedFd>>,
@@ -108,6 +137,50 @@ impl Handle {
         };
         self.asks.send(ask).await.map_err(|_| ProgramError::Gone)?;
         answered.await.unwrap_or(Err(ProgramError::Gone))
+    }
+
+    /// Starts a program in a terminal of its own.
+    pub(crate) async fn start_in_terminal(&self, command: Command, size: TerminalSize) -> Started {
+        let (answer, answered) = oneshot::channel();
+        let ask = Ask::StartInTerminal {
+            command,
+            size,
+            answer,
+        };
+        self.asks.send(ask).await.map_err(|_| ProgramError::Gone)?;
+        answered.await.unwrap_or(Err(ProgramError::Gone))
+    }
+
+    /// Lets the init do something with a path; `descriptor` is the one that the action names.
+    pub(crate) async fn file(
+        &self,
+        path: Vec<u8>,
+        action: FileAction,
+        descriptor: Option<Arc<OwnedFd>>,
+    ) -> Result<Option<OwnedFd>, FileError> {
+        let (answer, answered) = oneshot::channel();
+        let ask = Ask::File {
+            path,
+            action,
+            descriptor,
+            answer,
+        };
+        self.asks.send(ask).await.map_err(|_| FileError::Gone)?;
+        let result = answered.await.map_err(|_| FileError::Gone)?;
+        result.map_err(FileError::Refused)
+    }
+
+    /// How many processes the kernel has killed for the memory limit; `None` if the sandbox is gone.
+    pub(crate) async fn out_of_memory_kills(&self) -> Option<u64> {
+        let (answer, answered) = oneshot::channel();
+        self.asks.send(Ask::OutOfMemoryKills(answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Asks everything inside to end (SIGTERM). The sandbox ends when nothing is left.
+    pub(crate) async fn terminate(&self) {
+        // Without a keeper there is nothing inside.
+        let _ = self.asks.send(Ask::Terminate).await;
     }
 
     /// A command with the sandbox's own environment and directory.
@@ -178,6 +251,7 @@ pub(crate) struct Keeper {
     starting: HashMap<u32, oneshot::Sender<Started>>,
     running: HashMap<u32, oneshot::Sender<ExitStatus>>,
     sockets: VecDeque<oneshot::Sender<io::Result<OwnedFd>>>,
+    files: HashMap<u32, oneshot::Sender<FileResult>>,
     /// After the sandbox, whose end means that no process is left.
     guards: Guards,
     /// Over what is read-only in the work directory.
@@ -200,6 +274,7 @@ impl Keeper {
             starting: HashMap::new(),
             running: HashMap::new(),
             sockets: VecDeque::new(),
+            files: HashMap::new(),
             guards,
             watch,
         };
@@ -239,6 +314,8 @@ impl Keeper {
 
     fn pass_on(&mut self, ask: Ask) -> io::Result<()> {
         let sandbox = self.sandbox.get_ref();
+        let number = self.next_number;
+        self.next_number = self.next_number.wrapping_add(1);
         match ask {
             Ask::Start {
                 command,
@@ -246,8 +323,6 @@ impl Keeper {
                 streams,
                 answer,
             } => {
-                let number = self.next_number;
-                self.next_number += 1;
                 self.starting.insert(number, answer);
                 let streams: Vec<_> = streams.iter().map(AsFd::as_fd).collect();
                 sandbox.start(number, command, terminal, &streams)
@@ -257,6 +332,29 @@ impl Keeper {
                 signal,
                 audience,
             } => sandbox.signal(number, signal, audience),
+            Ask::StartInTerminal {
+                command,
+                size,
+                answer,
+            } => {
+                self.starting.insert(number, answer);
+                sandbox.start_in_terminal(number, command, size)
+            }
+            Ask::File {
+                path,
+                action,
+                descriptor,
+                answer,
+            } => {
+                self.files.insert(number, answer);
+                let descriptor = descriptor.as_deref().map(AsFd::as_fd);
+                sandbox.request_file(number, &path, action, descriptor)
+            }
+            Ask::OutOfMemoryKills(answer) => {
+                let _ = answer.send(sandbox.out_of_memory_kills());
+                Ok(())
+            }
+            Ask::Terminate => sandbox.terminate(),
             Ask::Socket { ipv6, answer } => {
                 self.sockets.push_back(answer);
                 sandbox.request_socket(ipv6)
@@ -303,6 +401,11 @@ impl Keeper {
             Event::Socket(socket) => {
                 if let Some(answer) = self.sockets.pop_front() {
                     let _ = answer.send(socket.map_err(io::Error::from_raw_os_error));
+                }
+            }
+            Event::File { number, result } => {
+                if let Some(answer) = self.files.remove(&number) {
+                    let _ = answer.send(result);
                 }
             }
             Event::Gone => {}

@@ -3,6 +3,7 @@
 //! [`prepare`] turns a request into a plan, [`Prepared::launch`] makes it so, [`Booted::serve`] serves its network. What this crate must never do: start a
 //! sandbox whose network nobody serves under a policy, or mount anything of the host that is not on a list.
 
+mod backend;
 mod base;
 mod boot;
 mod certificates;
@@ -19,6 +20,7 @@ mod toolchain;
 mod uncovered;
 mod workspace;
 
+pub use backend::{LocalOptions, LocalRuntime};
 pub use base::Base;
 pub use boot::{Booted, Description, Running, StartError};
 pub use control::{Control, RemoteProgram};

@@ -4,7 +4,7 @@
 //! over the old one), the kernel takes the mount away (`detach_mounts` in fs/namespace.c), and the new file can be written to inside.
 //! Nothing inside can do so itself: a mount point can neither be renamed nor removed in its own namespace.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{CStr, OsStr};
 use std::io;
 use std::mem::MaybeUninit;
@@ -41,21 +41,18 @@ impl Watch {
     pub(crate) fn over(work_directory: &Path, covered: &[PathBuf]) -> io::Result<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let mut directories: HashMap<i32, (PathBuf, Vec<PathBuf>)> = HashMap::new();
-        for path in covered {
-            let Some(parent) = path
-                .parent()
-                .filter(|parent| parent.starts_with(work_directory))
-            else {
-                continue;
-            };
+        let parents: BTreeSet<&Path> = covered.iter().filter_map(|path| path.parent()).collect();
+        for parent in parents
+            .into_iter()
+            .filter(|parent| parent.starts_with(work_directory))
+        {
+            let names = covered
+                .iter()
+                .filter(|path| path.parent() == Some(parent))
+                .cloned()
+                .collect();
             match inotify::add_watch(&events, parent, REPLACED) {
-                Ok(number) => {
-                    directories
-                        .entry(number)
-                        .or_insert_with(|| (parent.to_owned(), Vec::new()))
-                        .1
-                        .push(path.clone());
-                }
+                Ok(number) => drop(directories.insert(number, (parent.to_owned(), names))),
                 // There is nothing to cover either.
                 Err(Errno::NOENT | Errno::NOTDIR) => {}
                 Err(errno) => return Err(errno.into()),

@@ -94,7 +94,11 @@ fn await_sources(plan: &Plan, channel: &Channel) -> Result<Sources, LaunchFailur
         Request::Proceed {
             sources_attached: false,
         } => Sources::open(&plan.mounts, None).map_err(|e| mount_failure(&e)),
-        Request::Start { .. } | Request::Signal { .. } | Request::Socket { .. } => Err(failure(
+        Request::Start { .. }
+        | Request::Signal { .. }
+        | Request::Socket { .. }
+        | Request::File { .. }
+        | Request::Terminate => Err(failure(
             LaunchStep::Identity,
             &"a request came before the id maps",
             None,

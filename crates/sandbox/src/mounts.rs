@@ -91,7 +91,7 @@ impl Sources {
                     }
                 }
                 MountStep::Device { path } => {
-                    opened.push(open_tree(path, NOSUID | NOEXEC, Ownership::AsMapped, None)?)
+                    opened.push(open_tree(path, NOSUID | NOEXEC, Ownership::AsMapped, None)?);
                 }
                 MountStep::Directory { .. }
                 | MountStep::File { .. }

@@ -34,6 +34,34 @@ pub enum Audience {
     Leader,
     /// Its process group, as when a terminal sends it.
     Group,
+    /// Every process of its session: what it started, unless that made a session of its own (setsid(2)).
+    Session,
+}
+
+/// What is asked of a path inside. The init does it, with the rights of the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileAction {
+    /// Open a regular file or directory for reading. Links are followed, inside; what lies in `/proc` is refused.
+    Open,
+    /// Open an entry of the directory whose descriptor comes along: one name, and no link.
+    OpenEntry,
+    /// A handle (O_PATH) of an entry of the directory whose descriptor comes along, whatever it is: one name, and a link itself.
+    LookAtEntry,
+    /// Write what the descriptor that comes along holds, and make the directories above. The file appears whole or not at all.
+    Write {
+        /// Its permission bits; nothing beyond 0o777.
+        mode: u32,
+    },
+}
+
+/// The size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
 }
 
 /// What a holder asks for.
@@ -46,6 +74,7 @@ pub(crate) enum Request {
         number: u32,
         command: Command,
         terminal: TerminalStreams,
+        size: Option<TerminalSize>,
     },
     /// Send a signal to a program.
     Signal {
@@ -55,6 +84,14 @@ pub(crate) enum Request {
     },
     /// Make a TCP socket in the sandbox's network namespace.
     Socket { ipv6: bool },
+    /// Do something with a path. Carries the descriptor that the action names.
+    File {
+        number: u32,
+        path: Vec<u8>,
+        action: FileAction,
+    },
+    /// Ask everything inside to end (SIGTERM), start nothing more, and end when nothing is left.
+    Terminate,
 }
 
 /// What an init tells.
@@ -76,6 +113,10 @@ pub(crate) enum Report {
     Socket,
     /// It could not be made.
     NoSocket { errno: i32 },
+    /// A file was opened or written. Carries what was opened.
+    File { number: u32 },
+    /// It was not.
+    NoFile { number: u32, errno: i32 },
 }
 
 /// How a program ended.

@@ -9,7 +9,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use crate::cgroup::Cgroup;
 use crate::channel::Channel;
 use crate::plan::Command;
-use crate::protocol::{Audience, ExitStatus, Report, Request, TerminalStreams};
+use crate::protocol::{
+    Audience, ExitStatus, FileAction, Report, Request, TerminalSize, TerminalStreams,
+};
 
 /// A sandbox. Dropping it ends everything inside and waits for that; the control groups go with it.
 #[derive(Debug)]
@@ -47,6 +49,13 @@ pub enum Event {
     },
     /// The TCP socket that was asked for, not connected, in the sandbox's network namespace; or why there is none (errno(3)).
     Socket(Result<OwnedFd, i32>),
+    /// What was asked of a path is done, or why not (errno(3)).
+    File {
+        /// The number it was asked under.
+        number: u32,
+        /// What was opened, if something was.
+        result: Result<Option<OwnedFd>, i32>,
+    },
     /// The init is gone, and everything inside with it.
     Gone,
 }
@@ -93,8 +102,36 @@ impl Sandbox {
                 number,
                 command,
                 terminal,
+                size: None,
             },
             streams,
+        )
+    }
+
+    /// Starts a program whose three standard streams are a terminal of this size.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sandbox::start`].
+    pub fn start_in_terminal(
+        &self,
+        number: u32,
+        command: Command,
+        size: TerminalSize,
+    ) -> io::Result<()> {
+        let terminal = TerminalStreams {
+            stdin: true,
+            stdout: true,
+            stderr: true,
+        };
+        self.channel().send(
+            &Request::Start {
+                number,
+                command,
+                terminal,
+                size: Some(size),
+            },
+            &[],
         )
     }
 
@@ -123,6 +160,35 @@ impl Sandbox {
         self.channel().send(&Request::Socket { ipv6 }, &[])
     }
 
+    /// Asks something of a path; the answer is an event. `descriptor` is the one that the action names.
+    ///
+    /// # Errors
+    ///
+    /// Only that the sandbox is gone.
+    pub fn request_file(
+        &self,
+        number: u32,
+        path: &[u8],
+        action: FileAction,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
+        let request = Request::File {
+            number,
+            path: path.to_owned(),
+            action,
+        };
+        self.channel().send(&request, descriptor.as_slice())
+    }
+
+    /// Asks everything inside to end; [`Event::Gone`] says that it has.
+    ///
+    /// # Errors
+    ///
+    /// Only that the sandbox is gone.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.channel().send(&Request::Terminate, &[])
+    }
+
     /// Waits for the next event; poll [`AsFd::as_fd`] for one that does not wait.
     ///
     /// # Errors
@@ -145,6 +211,14 @@ impl Sandbox {
             Report::Ended { number, status } => Event::Ended { number, status },
             Report::Socket => Event::Socket(descriptors.next().ok_or(libc::EBADF)),
             Report::NoSocket { errno } => Event::Socket(Err(errno)),
+            Report::File { number } => Event::File {
+                number,
+                result: Ok(descriptors.next()),
+            },
+            Report::NoFile { number, errno } => Event::File {
+                number,
+                result: Err(errno),
+            },
             Report::Network | Report::Ready | Report::Failed(_) => {
                 return Err(io::ErrorKind::InvalidData.into());
             }

@@ -1,4 +1,4 @@
-//! The system call filter: four lists, compiled by the build script from the commented files in `data/seccomp`.
+//! The system call filter: three lists, compiled by the build script from the commented files in `data/seccomp`.
 
 use rustix::io::Errno;
 
@@ -15,15 +15,15 @@ include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));
 ///
 /// EINVAL where the kernel lacks seccomp filters.
 pub(crate) fn apply() -> Result<(), Errno> {
-    for filter in [ALLOW, ENOSYS, EAFNOSUPPORT, EPERM] {
+    for filter in [ALLOW, EAFNOSUPPORT, EPERM] {
         sys::load_seccomp_filter(filter)?;
     }
     Ok(())
 }
 
-/// The number of BPF instructions in all four lists, for `--dry-run`.
+/// The number of BPF instructions in all three lists, for `--dry-run`.
 pub fn instructions() -> usize {
-    [ALLOW, ENOSYS, EAFNOSUPPORT, EPERM]
+    [ALLOW, EAFNOSUPPORT, EPERM]
         .iter()
         .map(|filter| filter.len())
         .sum()

@@ -97,7 +97,7 @@ impl Hierarchies {
             };
             match kind {
                 "cgroup2" if found.unified.is_none() => {
-                    found.unified = Some((place(""), Vec::new()))
+                    found.unified = Some((place(""), Vec::new()));
                 }
                 "cgroup" => {
                     let here = Controller::ALL

@@ -10,10 +10,11 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
 use rustix::pty::OpenptFlags;
+use rustix::termios::Winsize;
 
 use super::Descriptors;
 use crate::plan::Command;
-use crate::protocol::TerminalStreams;
+use crate::protocol::{TerminalSize, TerminalStreams};
 use crate::sys;
 
 /// A program that runs.
@@ -31,10 +32,11 @@ pub(super) struct Started {
 pub(super) fn start(
     command: &Command,
     streams: TerminalStreams,
+    size: Option<TerminalSize>,
     descriptors: Descriptors,
 ) -> Result<Started, Errno> {
     let terminal = if streams.any() {
-        Some(open_terminal()?)
+        Some(open_terminal(size)?)
     } else {
         None
     };
@@ -68,10 +70,19 @@ pub(super) fn start(
 }
 
 /// Master and slave of a fresh pseudo-terminal of the sandbox's own devpts.
-fn open_terminal() -> Result<(OwnedFd, OwnedFd), Errno> {
+fn open_terminal(size: Option<TerminalSize>) -> Result<(OwnedFd, OwnedFd), Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let master = rustix::fs::open("/dev/pts/ptmx", flags, Mode::empty())?;
     rustix::pty::unlockpt(&master)?;
+    if let Some(TerminalSize { rows, columns }) = size {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&master, size)?;
+    }
     let slave = rustix::pty::ioctl_tiocgptpeer(
         &master,
         OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,

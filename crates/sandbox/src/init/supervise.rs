@@ -7,12 +7,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::program;
 use crate::channel::{Channel, Message};
-use crate::protocol::{Audience, ExitStatus, Report, Request};
+use crate::plan::Command;
+use crate::protocol::{Audience, ExitStatus, Report, Request, TerminalSize, TerminalStreams};
 use crate::sys;
+
+mod files;
+mod session;
+
+/// To kill(2): every process but this one.
+const EVERYBODY: i32 = -1;
 
 /// Serves until the holder's end of the channel closes. The kernel then kills everything in the pid namespace,
 /// because its process 1 ends (pid_namespaces(7)).
@@ -37,6 +44,9 @@ fn serve(channel: &Channel) -> io::Result<()> {
             drain(&children);
             programs.reap(channel)?;
         }
+        if programs.is_over() {
+            return Ok(());
+        }
         if !from_holder.is_empty() {
             match channel.receive::<Request>()? {
                 Some(message) => programs.answer(channel, message)?,
@@ -51,9 +61,15 @@ fn drain(signals: &OwnedFd) {
     while matches!(rustix::io::read(signals, &mut buffer), Ok(1..)) {}
 }
 
-/// The programs that the holder asked for and that still run, by pid.
 #[derive(Default)]
-struct Programs(HashMap<Pid, u32>);
+struct Programs {
+    /// Those that the holder asked for and that still run, by pid.
+    numbers: HashMap<Pid, u32>,
+    /// Nothing more is started.
+    terminating: bool,
+    /// Every child was reaped: only this process is left, since orphans are its children (pid_namespaces(7)).
+    childless: bool,
+}
 
 impl Programs {
     fn answer(&mut self, channel: &Channel, message: Message<Request>) -> io::Result<()> {
@@ -64,9 +80,10 @@ impl Programs {
                 number,
                 command,
                 terminal,
-            } => match program::start(&command, terminal, message.descriptors) {
+                size,
+            } => match self.start(&command, terminal, size, message.descriptors) {
                 Ok(started) => {
-                    self.0.insert(started.pid, number);
+                    self.numbers.insert(started.pid, number);
                     let master: Vec<_> = started.terminal.iter().map(AsFd::as_fd).collect();
                     channel.send(&Report::Started { number }, &master)
                 }
@@ -95,30 +112,70 @@ impl Programs {
                     &[],
                 ),
             },
+            Request::File {
+                number,
+                path,
+                action,
+            } => match files::act(&path, action, message.descriptors) {
+                Ok(opened) => {
+                    let opened: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
+                    channel.send(&Report::File { number }, &opened)
+                }
+                Err(errno) => channel.send(
+                    &Report::NoFile {
+                        number,
+                        errno: errno.raw_os_error(),
+                    },
+                    &[],
+                ),
+            },
+            Request::Terminate => {
+                self.terminating = true;
+                // ESRCH: there is nobody.
+                let _ = sys::kill(EVERYBODY, Signal::TERM.as_raw());
+                self.reap(channel)
+            }
         }
+    }
+
+    fn start(
+        &self,
+        command: &Command,
+        terminal: TerminalStreams,
+        size: Option<TerminalSize>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<program::Started, Errno> {
+        if self.terminating {
+            return Err(Errno::SHUTDOWN);
+        }
+        program::start(command, terminal, size, descriptors)
+    }
+
+    fn is_over(&self) -> bool {
+        self.terminating && self.childless
     }
 
     /// A program that has just ended is no error: its end is on the way to the holder.
     fn signal(&self, number: u32, signal: i32, audience: Audience) {
         let Some(pid) = self
-            .0
+            .numbers
             .iter()
             .find_map(|(pid, n)| (*n == number).then_some(pid.as_raw_nonzero().get()))
         else {
             return;
         };
-        let process = match audience {
-            Audience::Leader => pid,
-            Audience::Group => -pid,
+        let _ = match audience {
+            Audience::Leader => sys::kill(pid, signal),
+            Audience::Group => sys::kill(-pid, signal),
+            Audience::Session => return session::signal(pid, signal),
         };
-        let _ = sys::kill(process, signal);
     }
 
     fn reap(&mut self, channel: &Channel) -> io::Result<()> {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
-                    let Some(number) = self.0.remove(&pid) else {
+                    let Some(number) = self.numbers.remove(&pid) else {
                         continue;
                     };
                     let status = match status.terminating_signal() {
@@ -127,7 +184,10 @@ impl Programs {
                     };
                     channel.send(&Report::Ended { number, status }, &[])?;
                 }
-                Ok(None) | Err(Errno::CHILD) => return Ok(()),
+                outcome @ (Ok(None) | Err(Errno::CHILD)) => {
+                    self.childless = outcome.is_err();
+                    return Ok(());
+                }
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }

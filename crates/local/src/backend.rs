@@ -1,0 +1,171 @@
+//! The runtime port on one machine.
+//!
+//! A launch copies this process, which must have one thread for that: use the runtime from a current-thread tokio runtime, in a process
+//! that starts no thread of its own (tokio's `fs`, `spawn_blocking` and `net::lookup_host` do). Nothing here starts one: files are
+//! read in pieces, between which other tasks go on.
+//!
+//! A sandbox ends with the process that started it, so there is nothing to adopt.
+
+use std::sync::Arc;
+
+use bailiwick_egress::Egress;
+use bailiwick_model::{SandboxId, limits};
+use bailiwick_policy::Policy;
+use bailiwick_runtime::{
+    BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, Verb,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::boot::{self, Description};
+use crate::prepare::Surroundings;
+use crate::publish::Published;
+use crate::state::{StateDirectory, StateError};
+
+mod error;
+mod execution;
+mod files;
+mod memory;
+mod sandbox;
+mod spec;
+mod terminal;
+
+use sandbox::{Attended, LocalSandbox};
+
+/// Events that may wait for their reader.
+const EVENTS_WAITING: usize = 1024;
+
+/// What a [`LocalRuntime`] is made of.
+#[derive(Clone)]
+pub struct LocalOptions {
+    /// Where it keeps what must be found again.
+    pub state: StateDirectory,
+    /// What serves the networks of its sandboxes.
+    pub egress: Arc<Egress>,
+    /// What of the caller's surroundings matters: toolchains of the home directory, trusted certificates, TERM.
+    pub surroundings: Surroundings,
+    /// Certificates to trust inside besides the host's, PEM.
+    pub certificates: Option<String>,
+    /// The time, in seconds since 1970.
+    pub now: fn() -> i64,
+}
+
+/// The sandboxes of this machine, as the runtime port has them.
+#[derive(Clone)]
+pub struct LocalRuntime {
+    options: LocalOptions,
+}
+
+impl LocalRuntime {
+    /// Also removes what sandboxes left behind whose holder died.
+    ///
+    /// # Errors
+    ///
+    /// The state directory cannot be read or cleaned up.
+    pub fn new(options: LocalOptions) -> Result<Self, StateError> {
+        options.state.clean_up()?;
+        Ok(Self { options })
+    }
+
+    async fn begin(
+        &self,
+        spec: SandboxSpec<Arc<Policy>>,
+    ) -> Result<Running<Arc<Policy>>, Error> {
+        spec.validate()?;
+        let known = self.options.state.running().map_err(error::backend)?;
+        if known.iter().any(|record| record.id == spec.id) {
+            return Err(Error::Exists(spec.id));
+        }
+        let prepared = spec::prepare(&spec, &self.options)?;
+        let owner_of_pipes = prepared.owner_of_pipes();
+        let description = Description {
+            command: "-".to_owned(),
+            started_at: (self.options.now)(),
+        };
+        let started = |error| error::start(&spec.id, error);
+        let booted = prepared
+            .launch(&self.options.state, description)
+            .map_err(started)?;
+        let (policy, in_force) = watch::channel(Arc::clone(&spec.network.policy));
+        let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
+        let running = booted
+            .serve(&self.options.egress, in_force, flows)
+            .map_err(started)?;
+        let (running, published) = publish(running, &spec.network.published_ports).await?;
+
+        let (events, receiver) = mpsc::channel(EVENTS_WAITING);
+        // The channel is empty and its reader is here.
+        let _ = events.send(Event::Started).await;
+        let sandbox = LocalSandbox::attend(Attended {
+            running,
+            published,
+            flows: received,
+            events,
+            policy,
+            owner_of_pipes,
+            limits: spec.limits,
+        });
+        Ok(Running {
+            sandbox,
+            events: receiver,
+        })
+    }
+}
+
+/// After a failure nothing of the sandbox is left.
+async fn publish(
+    running: boot::Running,
+    ports: &[u16],
+) -> Result<(boot::Running, Published), Error> {
+    match Published::offer(ports, running.handle()).await {
+        Ok(published) => Ok((running, published)),
+        Err((port, error)) => {
+            running.stop().await;
+            Err(error::port(port, &error))
+        }
+    }
+}
+
+impl Runtime for LocalRuntime {
+    type Policy = Arc<Policy>;
+
+    fn supports(&self, verb: Verb) -> bool {
+        match verb {
+            Verb::ApplyPolicy | Verb::Terminal => true,
+            Verb::Adopt | Verb::Checkpoint => false,
+        }
+    }
+
+    fn start(
+        &self,
+        spec: SandboxSpec<Arc<Policy>>,
+    ) -> BoxFuture<'_, Result<Running<Arc<Policy>>, Error>> {
+        Box::pin(self.begin(spec))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxSummary>, Error>> {
+        Box::pin(async {
+            let mut records = self.options.state.running().map_err(error::backend)?;
+            records.sort_by(|a, b| a.id.cmp(&b.id));
+            let summaries = records.into_iter().map(|record| SandboxSummary {
+                id: record.id,
+                environment: record.environment,
+            });
+            Ok(summaries.collect())
+        })
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        _id: &'a SandboxId,
+    ) -> BoxFuture<'a, Result<Running<Arc<Policy>>, Error>> {
+        Box::pin(async { Err(Error::Unsupported(Verb::Adopt)) })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        _spec: SandboxSpec<Arc<Policy>>,
+        _checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<Running<Arc<Policy>>, Error>> {
+        Box::pin(async { Err(Error::Unsupported(Verb::Checkpoint)) })
+    }
+}

@@ -1,0 +1,259 @@
+//! One sandbox of the port, and the task that attends to it until nothing of it is left.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_model::{Flow, SandboxId};
+use bailiwick_policy::Policy;
+use bailiwick_runtime::{
+    BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event, Execution,
+    FileEntry, Limits, Sandbox, StopReason, Verb,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::memory::Kills;
+use super::{execution, files};
+use crate::boot::Running;
+use crate::keeper::Handle;
+use crate::publish::Published;
+
+/// How often the kernel is asked whether it killed something, where memory is limited.
+const MEMORY_LOOK: Duration = Duration::from_secs(1);
+
+/// How far the life of a sandbox is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Running,
+    Stopping(StopReason),
+    /// Nothing of it is left.
+    Stopped(StopReason),
+}
+
+/// What a sandbox is attended with.
+pub(super) struct Attended {
+    pub(super) running: Running,
+    pub(super) published: Published,
+    pub(super) flows: mpsc::Receiver<Flow>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) policy: watch::Sender<Arc<Policy>>,
+    pub(super) owner_of_pipes: Option<(u32, u32)>,
+    pub(super) limits: Limits,
+}
+
+/// The handle.
+pub(super) struct LocalSandbox {
+    id: SandboxId,
+    pub(super) handle: Handle,
+    /// As whose a pipe can be opened again inside.
+    pub(super) owner_of_pipes: Option<(u32, u32)>,
+    pub(super) events: mpsc::WeakSender<Event>,
+    pub(super) kills: Kills,
+    policy: watch::Sender<Arc<Policy>>,
+    life: watch::Sender<Life>,
+}
+
+impl LocalSandbox {
+    /// Must be called inside a tokio runtime. The task holds the sandbox, whoever drops the handle.
+    pub(super) fn attend(attended: Attended) -> Arc<Self> {
+        let Attended {
+            running,
+            published,
+            flows,
+            events,
+            policy,
+            owner_of_pipes,
+            limits,
+        } = attended;
+        let sandbox = Arc::new(Self {
+            id: running.id().clone(),
+            handle: running.handle().clone(),
+            owner_of_pipes,
+            events: events.downgrade(),
+            kills: Kills::default(),
+            policy,
+            life: watch::Sender::new(Life::Running),
+        });
+        let attending = Arc::clone(&sandbox);
+        tokio::spawn(async move {
+            let told = tokio::spawn(tell_flows(flows, events.clone()));
+            attending.until_the_end(limits).await;
+            drop(published);
+            let ending = running.stop().await;
+            let reason = attending.stopped();
+            // Whoever waits for the end need not read the events.
+            attending
+                .kills
+                .tell(ending.out_of_memory_kills, &events)
+                .await;
+            let _ = told.await;
+            let _ = events.send(Event::Stopped(reason)).await;
+        });
+        sandbox
+    }
+
+    /// Until the sandbox is gone or its time is over.
+    async fn until_the_end(&self, limits: Limits) {
+        let lifetime = async {
+            match limits.lifetime {
+                Some(lifetime) => tokio::time::sleep(lifetime).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.handle.gone() => {}
+            () = lifetime => self.stopping(StopReason::Lifetime),
+            () = self.look_for_kills(), if limits.memory_bytes.is_some() => {}
+        }
+    }
+
+    /// Until the sandbox is gone.
+    async fn look_for_kills(&self) {
+        while let Some(kills) = self.handle.out_of_memory_kills().await {
+            if let Some(events) = self.events.upgrade() {
+                self.kills.tell(kills, &events).await;
+            }
+            tokio::time::sleep(MEMORY_LOOK).await;
+        }
+    }
+
+    /// The first reason is the one that counts.
+    fn stopping(&self, reason: StopReason) {
+        self.life.send_if_modified(|life| {
+            let first = *life == Life::Running;
+            if first {
+                *life = Life::Stopping(reason);
+            }
+            first
+        });
+    }
+
+    fn stopped(&self) -> StopReason {
+        let reason = match self.life() {
+            Life::Running => StopReason::Lost,
+            Life::Stopping(reason) | Life::Stopped(reason) => reason,
+        };
+        self.life.send_replace(Life::Stopped(reason));
+        reason
+    }
+
+    pub(super) fn life(&self) -> Life {
+        *self.life.borrow()
+    }
+
+    pub(super) fn gone(&self) -> Error {
+        Error::Gone(self.id.clone())
+    }
+
+    fn check_alive(&self) -> Result<(), Error> {
+        match self.life() {
+            Life::Running => Ok(()),
+            Life::Stopping(_) | Life::Stopped(_) => Err(self.gone()),
+        }
+    }
+
+    async fn end(&self, grace: Duration) {
+        let mut life = self.life.subscribe();
+        self.stopping(StopReason::Requested);
+        let softly = async {
+            self.handle.terminate().await;
+            self.handle.gone().await;
+        };
+        if tokio::time::timeout(grace, softly).await.is_err() {
+            self.handle.stop();
+        }
+        // The sender is this sandbox's own, so that it cannot be closed.
+        let _ = life
+            .wait_for(|life| matches!(life, Life::Stopped(_)))
+            .await;
+    }
+}
+
+/// Flows wait for a slow reader; without one they are dropped.
+async fn tell_flows(mut flows: mpsc::Receiver<Flow>, events: mpsc::Sender<Event>) {
+    while let Some(flow) = flows.recv().await {
+        if events.send(Event::Flow(Box::new(flow))).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Sandbox for LocalSandbox {
+    type Policy = Arc<Policy>;
+
+    fn id(&self) -> &SandboxId {
+        &self.id
+    }
+
+    fn exec(&self, command: Command) -> BoxFuture<'_, Result<Execution, Error>> {
+        Box::pin(async {
+            self.check_alive()?;
+            // The attending task keeps the sandbox; a program's waiter needs only what outlives the handle.
+            execution::start(self, command).await
+        })
+    }
+
+    fn read_file<'a>(
+        &'a self,
+        path: &'a Path,
+        limit_bytes: u64,
+    ) -> BoxFuture<'a, Result<Vec<u8>, Error>> {
+        Box::pin(async move {
+            self.check_alive()?;
+            files::Inside(self).read(path, limit_bytes).await
+        })
+    }
+
+    fn write_file<'a>(
+        &'a self,
+        path: &'a Path,
+        contents: Vec<u8>,
+        mode: u32,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            self.check_alive()?;
+            files::Inside(self).write(path, &contents, mode).await
+        })
+    }
+
+    fn list_files<'a>(
+        &'a self,
+        path: &'a Path,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<FileEntry>, Error>> {
+        Box::pin(async move {
+            self.check_alive()?;
+            files::Inside(self).list(path, limit).await
+        })
+    }
+
+    fn capture<'a>(
+        &'a self,
+        roots: &'a [&'a Path],
+        limits: CaptureLimits,
+    ) -> BoxFuture<'a, Result<Vec<CapturedFile>, Error>> {
+        Box::pin(async move {
+            self.check_alive()?;
+            files::Inside(self).capture(roots, limits).await
+        })
+    }
+
+    fn apply_policy(&self, policy: Arc<Policy>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async {
+            self.check_alive()?;
+            self.policy.send_replace(policy);
+            Ok(())
+        })
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, Result<Checkpoint, Error>> {
+        Box::pin(async { Err(Error::Unsupported(Verb::Checkpoint)) })
+    }
+
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.end(grace).await;
+            Ok(())
+        })
+    }
+}

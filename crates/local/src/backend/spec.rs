@@ -1,0 +1,179 @@
+//! From the port's spec to a plan of this machine.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bailiwick_policy::Policy;
+use bailiwick_runtime::{
+    Access, Base, Error, Identity, Image, Mount, MountSource, PathProblem, Profile, SandboxSpec,
+};
+use bailiwick_sandbox::plan::{self, MountStep, Ownership};
+
+use super::{LocalOptions, error};
+use crate::identity::{self, RunAs};
+use crate::prepare::{self, Limits, Prepared, Request};
+use crate::workspace::{self, Workspace};
+
+pub(super) fn prepare(
+    spec: &SandboxSpec<Arc<Policy>>,
+    options: &LocalOptions,
+) -> Result<Prepared, Error> {
+    // A message to the init carries it as text.
+    if spec.directory.to_str().is_none() {
+        return Err(Error::InvalidSpec {
+            field: "directory".into(),
+            problem: bailiwick_runtime::SpecProblem::Byte,
+        });
+    }
+    let mounts = Mounts::sort(&spec.mounts)?;
+    let request = Request {
+        id: spec.id.clone(),
+        environment: spec.environment.clone(),
+        workspace: mounts.workspace,
+        base: base(&spec.image)?,
+        toolchains: Vec::new(),
+        run_as: run_as(spec.identity, spec.profile)?,
+        variables: variables(spec),
+        certificates: options.certificates.clone(),
+        limits: Limits {
+            memory_bytes: spec.limits.memory_bytes,
+            cpu_millis: spec.limits.cpu_millis,
+            pids: spec.limits.processes,
+            disk_bytes: spec.limits.disk_bytes,
+        },
+        surroundings: options.surroundings.clone(),
+    };
+    let has_workspace = request.workspace.is_some();
+    let mut prepared = prepare::prepare(&request, &options.state).map_err(error::prepare)?;
+    for mount in mounts.read_only {
+        let step = read_only(mount, options)?;
+        prepared.plan.mounts.push(step);
+    }
+    if !has_workspace {
+        prepared.plan.mounts.extend(private_workspace());
+    }
+    prepared.plan.profile = match spec.profile {
+        Profile::Run => plan::Profile::Run,
+        Profile::Build => plan::Profile::Build,
+    };
+    prepared.directory.clone_from(&spec.directory);
+    Ok(prepared)
+}
+
+/// What can be mounted here: one directory at /workspace that can be written to, and others that cannot.
+struct Mounts<'a> {
+    workspace: Option<Workspace>,
+    read_only: Vec<(&'a Path, &'a Path)>,
+}
+
+impl<'a> Mounts<'a> {
+    fn sort(mounts: &'a [Mount]) -> Result<Self, Error> {
+        let mut sorted = Self {
+            workspace: None,
+            read_only: Vec::new(),
+        };
+        for mount in mounts {
+            let MountSource::Host(source) = &mount.source else {
+                return Err(no_layers());
+            };
+            match mount.access {
+                Access::ReadOnly => sorted.read_only.push((source, &mount.target)),
+                // Targets differ, so there is one at most.
+                Access::ReadWrite if mount.target == Path::new(workspace::INSIDE) => {
+                    sorted.workspace = Some(Workspace {
+                        path: source.clone(),
+                        writable_meta: false,
+                        allow_sockets: false,
+                        read_only: Vec::new(),
+                    });
+                }
+                Access::ReadWrite => {
+                    return Err(error::refused(
+                        "a way to protect what the host trusts in a second writable directory",
+                        format!("mount it read-only, or at {}", workspace::INSIDE),
+                    ));
+                }
+            }
+        }
+        Ok(sorted)
+    }
+}
+
+/// A tree of the host, checked as a work directory is: a socket can be connected to through a read-only mount too.
+fn read_only(
+    (source, target): (&Path, &Path),
+    options: &LocalOptions,
+) -> Result<MountStep, Error> {
+    let unusable = |_| error::path(source, PathProblem::NotFound);
+    let canonical = fs::canonicalize(source).map_err(unusable)?;
+    let metadata = fs::metadata(&canonical).map_err(unusable)?;
+    if metadata.is_dir() {
+        let workspace = Workspace {
+            path: canonical.clone(),
+            writable_meta: true,
+            allow_sockets: false,
+            read_only: Vec::new(),
+        };
+        let homes = workspace::home_directories(options.surroundings.home.as_deref());
+        let checked = workspace.check(&homes, options.state.path(), false);
+        checked.map_err(|e| error::refused("another directory", e.to_string()))?;
+    } else if !metadata.is_file() || canonical.starts_with(options.state.path()) {
+        return Err(error::path(source, PathProblem::NotAFile));
+    }
+    Ok(MountStep::Bind {
+        source: canonical,
+        path: target.to_owned(),
+        access: plan::Access::ReadOnly,
+        ownership: if identity::privileged() {
+            Ownership::Base
+        } else {
+            Ownership::AsMapped
+        },
+    })
+}
+
+fn private_workspace() -> [MountStep; 2] {
+    let path = PathBuf::from(workspace::INSIDE);
+    let directory = MountStep::Directory {
+        path: path.clone(),
+        mode: 0o755,
+        owned: true,
+    };
+    [directory, MountStep::Private { path }]
+}
+
+fn base(image: &Image) -> Result<crate::Base, Error> {
+    if !image.layers.is_empty() {
+        return Err(no_layers());
+    }
+    match &image.base {
+        Base::Host => Ok(crate::Base::Host),
+        Base::Directory(path) => Ok(crate::Base::Directory(path.clone())),
+        Base::Layer(_) => Err(no_layers()),
+    }
+}
+
+fn no_layers() -> Error {
+    error::refused("image layers", "use the host's userland or a directory")
+}
+
+/// The capabilities of a build are root's: another user would lose them on the way.
+fn run_as(identity: Identity, profile: Profile) -> Result<RunAs, Error> {
+    match (identity, profile) {
+        (Identity::Agent, Profile::Run) => Ok(RunAs::Agent),
+        (Identity::Root, Profile::Run | Profile::Build) => Ok(RunAs::Root),
+        (Identity::Agent, Profile::Build) => Err(error::refused(
+            "the identity root for the profile build",
+            "ask for both",
+        )),
+    }
+}
+
+fn variables(spec: &SandboxSpec<Arc<Policy>>) -> Vec<(OsString, OsString)> {
+    let pairs = spec.env.iter();
+    pairs
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
