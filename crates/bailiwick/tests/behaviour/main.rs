@@ -1,0 +1,1 @@
+//! What `bailiwick run` does, as facts.
