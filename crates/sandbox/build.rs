@@ -1,6 +1,9 @@
 //! Compiles the commented seccomp lists of `data/seccomp` to BPF, so that nothing is parsed or compiled when a sandbox starts.
 
-#![expect(clippy::disallowed_methods, reason = "cargo speaks to a build script through its environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to a build script through its environment"
+)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -94,7 +94,7 @@ impl Cgroup {
         };
         for directory in &plan.directories {
             for (file, value) in &directory.enable {
-                write(file, value)?;
+                enable(file, value)?;
             }
             make_directory(&directory.path)?;
             cgroup.plan.directories.push(directory.clone());
@@ -170,6 +170,23 @@ pub fn remove(plan: &CgroupPlan) {
                 Ok(()) | Err(_) => break,
             }
         }
+    }
+}
+
+/// Hands controllers down to the children of a version 2 group.
+///
+/// A group with children that use controllers may hold no process itself (cgroups(7), "no internal processes"). In a delegated scope this
+/// process is such a one, so it moves into a leaf beside the sandboxes; that vanishes with the scope.
+fn enable(subtree_control: &Path, controllers: &str) -> Result<(), CgroupError> {
+    match fs::write(subtree_control, controllers) {
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+            let leaf = subtree_control.with_file_name("bailiwick-holder");
+            fs::create_dir_all(&leaf).map_err(|error| io_error("make", &leaf, error))?;
+            write(&leaf.join("cgroup.procs"), &std::process::id().to_string())?;
+            write(subtree_control, controllers)
+        }
+        Err(error) => Err(io_error("write", subtree_control, error)),
+        Ok(()) => Ok(()),
     }
 }
 

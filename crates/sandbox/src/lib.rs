@@ -25,5 +25,7 @@ pub use idmap::IdMapError;
 pub use launch::{LaunchError, Launched, launch};
 pub use mounts::MountError;
 pub use plan::Plan;
-pub use protocol::{Audience, ExitStatus, FileAction, LaunchFailure, LaunchStep, TerminalSize, TerminalStreams};
+pub use protocol::{
+    Audience, ExitStatus, FileAction, LaunchFailure, LaunchStep, TerminalSize, TerminalStreams,
+};
 pub use running::{Event, Sandbox};

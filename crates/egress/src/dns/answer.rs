@@ -40,7 +40,7 @@ pub(super) fn plan(sandbox: &Sandbox, question: &Question) -> Plan {
         return Plan::Answer(localhost(question));
     }
     let policy = sandbox.policy();
-    let destination = Destination::dns(name.clone());
+    let destination = Destination::dns(served(&name, kind));
     let ruling = policy.decide(&destination, &sandbox.host());
     if ruling.verdict() == Verdict::Deny {
         return deny(
@@ -64,6 +64,22 @@ pub(super) fn plan(sandbox: &Sandbox, question: &Question) -> Plan {
         return Plan::Answer(Answer::Records(Vec::new()));
     }
     Plan::LookUp(name)
+}
+
+/// The name that a question is about: `_http._tcp.example.com SRV` asks which servers `example.com` has (RFC 2782), so
+/// that `apt`, which asks this first, meets no denial where it may go.
+fn served(name: &HostName, kind: RecordType) -> HostName {
+    if kind != RecordType::SRV {
+        return name.clone();
+    }
+    let mut rest = name.as_str();
+    while let Some((_, parent)) = rest
+        .split_once('.')
+        .filter(|(label, _)| label.starts_with('_'))
+    {
+        rest = parent;
+    }
+    HostName::from_normalised(rest).unwrap_or_else(|_| name.clone())
 }
 
 /// Asks the host's resolver.

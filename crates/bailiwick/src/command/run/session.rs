@@ -62,6 +62,7 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
             started_at: clock::now_seconds(),
         },
     )?;
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -113,6 +114,20 @@ fn sandbox_request(request: &RunRequest, host: &HostEnvironment) -> anyhow::Resu
             terminal: host.terminal.clone(),
         },
     })
+}
+
+/// Every relayed connection takes a handful of descriptors here; the soft limit of shells is for programs that use select(2).
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // With fewer, connections over the limit wait; nothing opens.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }
 
 /// `--dry-run`.

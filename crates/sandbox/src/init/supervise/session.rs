@@ -14,9 +14,7 @@ const LOOKS: usize = 16;
 pub(super) fn signal(leader: i32, signal: i32) {
     let mut reached = HashSet::new();
     for _ in 0..LOOKS {
-        let found: Vec<_> = members(leader)
-            .filter(|pid| reached.insert(*pid))
-            .collect();
+        let found: Vec<_> = members(leader).filter(|pid| reached.insert(*pid)).collect();
         if found.is_empty() {
             return;
         }
