@@ -66,10 +66,7 @@ impl LocalRuntime {
         Ok(Self { options })
     }
 
-    async fn begin(
-        &self,
-        spec: SandboxSpec<Arc<Policy>>,
-    ) -> Result<Running<Arc<Policy>>, Error> {
+    async fn begin(&self, spec: SandboxSpec<Arc<Policy>>) -> Result<Running<Arc<Policy>>, Error> {
         spec.validate()?;
         let known = self.options.state.running().map_err(error::backend)?;
         if known.iter().any(|record| record.id == spec.id) {

@@ -42,13 +42,17 @@ pub(super) struct Attended {
 }
 
 /// The handle.
-pub(super) struct LocalSandbox {
+pub(super) struct LocalSandbox(Arc<Inner>);
+
+/// What the handle shares with the task that attends to the sandbox, and with those that wait for its programs.
+pub(super) struct Inner {
     id: SandboxId,
     pub(super) handle: Handle,
     /// As whose a pipe can be opened again inside.
     pub(super) owner_of_pipes: Option<(u32, u32)>,
-    pub(super) events: mpsc::WeakSender<Event>,
-    pub(super) kills: Kills,
+    /// Weak, so that the channel closes with the last event.
+    events: mpsc::WeakSender<Event>,
+    kills: Kills,
     policy: watch::Sender<Arc<Policy>>,
     life: watch::Sender<Life>,
 }
@@ -65,7 +69,7 @@ impl LocalSandbox {
             owner_of_pipes,
             limits,
         } = attended;
-        let sandbox = Arc::new(Self {
+        let sandbox = Arc::new(Inner {
             id: running.id().clone(),
             handle: running.handle().clone(),
             owner_of_pipes,
@@ -89,9 +93,11 @@ impl LocalSandbox {
             let _ = told.await;
             let _ = events.send(Event::Stopped(reason)).await;
         });
-        sandbox
+        Arc::new(Self(sandbox))
     }
+}
 
+impl Inner {
     /// Until the sandbox is gone or its time is over.
     async fn until_the_end(&self, limits: Limits) {
         let lifetime = async {
@@ -115,6 +121,16 @@ impl LocalSandbox {
             }
             tokio::time::sleep(MEMORY_LOOK).await;
         }
+    }
+
+    /// Tells of processes that the kernel killed; nobody waits until it is read.
+    pub(super) fn tell_kills(self: &Arc<Self>, kills: u64) {
+        let sandbox = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Some(events) = sandbox.events.upgrade() {
+                sandbox.kills.tell(kills, &events).await;
+            }
+        });
     }
 
     /// The first reason is the one that counts.
@@ -163,9 +179,7 @@ impl LocalSandbox {
             self.handle.stop();
         }
         // The sender is this sandbox's own, so that it cannot be closed.
-        let _ = life
-            .wait_for(|life| matches!(life, Life::Stopped(_)))
-            .await;
+        let _ = life.wait_for(|life| matches!(life, Life::Stopped(_))).await;
     }
 }
 
@@ -182,14 +196,13 @@ impl Sandbox for LocalSandbox {
     type Policy = Arc<Policy>;
 
     fn id(&self) -> &SandboxId {
-        &self.id
+        &self.0.id
     }
 
     fn exec(&self, command: Command) -> BoxFuture<'_, Result<Execution, Error>> {
         Box::pin(async {
-            self.check_alive()?;
-            // The attending task keeps the sandbox; a program's waiter needs only what outlives the handle.
-            execution::start(self, command).await
+            self.0.check_alive()?;
+            execution::start(&self.0, command).await
         })
     }
 
@@ -199,8 +212,10 @@ impl Sandbox for LocalSandbox {
         limit_bytes: u64,
     ) -> BoxFuture<'a, Result<Vec<u8>, Error>> {
         Box::pin(async move {
-            self.check_alive()?;
-            files::Inside(self).read(path, limit_bytes).await
+            self.0.check_alive()?;
+            files::Inside(&self.0.handle, &self.0.id)
+                .read(path, limit_bytes)
+                .await
         })
     }
 
@@ -211,8 +226,10 @@ impl Sandbox for LocalSandbox {
         mode: u32,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            self.check_alive()?;
-            files::Inside(self).write(path, &contents, mode).await
+            self.0.check_alive()?;
+            files::Inside(&self.0.handle, &self.0.id)
+                .write(path, &contents, mode)
+                .await
         })
     }
 
@@ -222,8 +239,10 @@ impl Sandbox for LocalSandbox {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<FileEntry>, Error>> {
         Box::pin(async move {
-            self.check_alive()?;
-            files::Inside(self).list(path, limit).await
+            self.0.check_alive()?;
+            files::Inside(&self.0.handle, &self.0.id)
+                .list(path, limit)
+                .await
         })
     }
 
@@ -233,15 +252,17 @@ impl Sandbox for LocalSandbox {
         limits: CaptureLimits,
     ) -> BoxFuture<'a, Result<Vec<CapturedFile>, Error>> {
         Box::pin(async move {
-            self.check_alive()?;
-            files::Inside(self).capture(roots, limits).await
+            self.0.check_alive()?;
+            files::Inside(&self.0.handle, &self.0.id)
+                .capture(roots, limits)
+                .await
         })
     }
 
     fn apply_policy(&self, policy: Arc<Policy>) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
-            self.check_alive()?;
-            self.policy.send_replace(policy);
+            self.0.check_alive()?;
+            self.0.policy.send_replace(policy);
             Ok(())
         })
     }
@@ -252,7 +273,7 @@ impl Sandbox for LocalSandbox {
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            self.end(grace).await;
+            self.0.end(grace).await;
             Ok(())
         })
     }

@@ -102,10 +102,7 @@ impl<'a> Mounts<'a> {
 }
 
 /// A tree of the host, checked as a work directory is: a socket can be connected to through a read-only mount too.
-fn read_only(
-    (source, target): (&Path, &Path),
-    options: &LocalOptions,
-) -> Result<MountStep, Error> {
+fn read_only((source, target): (&Path, &Path), options: &LocalOptions) -> Result<MountStep, Error> {
     let unusable = |_| error::path(source, PathProblem::NotFound);
     let canonical = fs::canonicalize(source).map_err(unusable)?;
     let metadata = fs::metadata(&canonical).map_err(unusable)?;
