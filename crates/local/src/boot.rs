@@ -18,7 +18,7 @@ use crate::keeper::{self, Handle, Keeper};
 use crate::placeholder::Held;
 use crate::prepare::Prepared;
 use crate::state::{Entry, Record, StateDirectory, StateError};
-use crate::uncovered::Watch;
+use crate::uncovered::MountTable;
 
 /// What of a start is for people and for `ps`.
 #[derive(Debug, Clone)]
@@ -38,11 +38,9 @@ pub enum StartError {
     /// The launch.
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    /// The work directory cannot be watched.
-    #[error(
-        "cannot watch the work directory for changes of what is read-only inside: {0} (fs.inotify.max_user_watches and max_user_instances limit how many may)"
-    )]
-    Watch(io::Error),
+    /// The mount table of the sandbox cannot be read, or is not as it should be.
+    #[error("the mounts of the sandbox are not as planned: {0}")]
+    Mounts(io::Error),
     /// The network could not be served.
     #[error("cannot serve the network of the sandbox: {0}")]
     Serve(io::Error),
@@ -64,7 +62,7 @@ pub struct Booted {
     environment: Option<EnvironmentName>,
     guards: Guards,
     id: SandboxId,
-    watch: Option<Watch>,
+    mounts: MountTable,
     control: std::path::PathBuf,
     defaults: keeper::Defaults,
 }
@@ -111,20 +109,16 @@ impl Prepared {
             _entry: entry,
             _uid_range: self.uid_range,
         };
-        let watch = match &self.work_directory {
-            Some(directory) => {
-                Some(Watch::over(directory, &self.covered).map_err(StartError::Watch)?)
-            }
-            None => None,
-        };
         let launched = bailiwick_sandbox::launch(&self.plan)?;
+        let init = launched.sandbox.pid().as_raw_nonzero().get().unsigned_abs();
+        let mounts = MountTable::of(init, &self.covered).map_err(StartError::Mounts)?;
         Ok(Booted {
             sandbox: launched.sandbox,
             network: launched.network,
             environment: self.environment,
             guards,
             id: record.id,
-            watch,
+            mounts,
             control,
             defaults: keeper::Defaults {
                 variables: self.variables,
@@ -168,7 +162,7 @@ impl Booted {
             flows,
         };
         let network = egress.attach(network, sockets).map_err(StartError::Serve)?;
-        let (handle, keeper) = Keeper::new(self.sandbox, self.guards, self.watch, self.defaults)
+        let (handle, keeper) = Keeper::new(self.sandbox, self.guards, self.mounts, self.defaults)
             .map_err(StartError::Serve)?;
         let control = control::serve(&self.control, handle.clone()).map_err(StartError::Serve)?;
         let control = AbortOnDropHandle::new(control);

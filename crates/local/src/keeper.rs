@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::boot::Guards;
-use crate::uncovered::Watch;
+use crate::uncovered::MountTable;
 use bailiwick_sandbox::plan::Command;
 use bailiwick_sandbox::readiness::register;
 use bailiwick_sandbox::{
@@ -254,8 +254,8 @@ pub(crate) struct Keeper {
     files: HashMap<u32, oneshot::Sender<FileResult>>,
     /// After the sandbox, whose end means that no process is left.
     guards: Guards,
-    /// Over what is read-only in the work directory.
-    watch: Option<Watch>,
+    /// What must stay mounted.
+    mounts: Option<MountTable>,
 }
 
 impl Keeper {
@@ -263,7 +263,7 @@ impl Keeper {
     pub(crate) fn new(
         sandbox: Sandbox,
         guards: Guards,
-        watch: Option<Watch>,
+        mounts: MountTable,
         defaults: Defaults,
     ) -> io::Result<(Handle, Self)> {
         let (sender, asks) = mpsc::channel(WAITING);
@@ -276,7 +276,7 @@ impl Keeper {
             sockets: VecDeque::new(),
             files: HashMap::new(),
             guards,
-            watch,
+            mounts: Some(mounts),
         };
         Ok((
             Handle {
@@ -289,7 +289,7 @@ impl Keeper {
 
     /// Until it is told to stop, every handle is gone, or the init is.
     pub(crate) async fn run(mut self) -> Ending {
-        let replaced = replaced(self.watch.take());
+        let replaced = uncovered_by_host(self.mounts.take());
         tokio::pin!(replaced);
         let mut uncovered = None;
         loop {
@@ -428,10 +428,10 @@ impl Keeper {
     }
 }
 
-/// The path that was uncovered. A watch that fails sees nothing any more: that ends the sandbox as well.
-async fn replaced(watch: Option<Watch>) -> PathBuf {
-    match watch {
-        Some(watch) => watch.replaced().await.unwrap_or_default(),
+/// The path inside that was uncovered. A table that cannot be read any more ends the sandbox as well.
+async fn uncovered_by_host(mounts: Option<MountTable>) -> PathBuf {
+    match mounts {
+        Some(mounts) => mounts.lost().await.unwrap_or_default(),
         None => std::future::pending().await,
     }
 }

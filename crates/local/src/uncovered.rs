@@ -1,110 +1,75 @@
-//! Watches, from outside, the names in a work directory that are covered inside.
+//! Notices when this host takes away what covers a file of the work directory inside.
 //!
 //! A cover is a mount on what exists. When this host replaces or removes that (`git config` and editors write a new file and rename it
 //! over the old one), the kernel takes the mount away (`detach_mounts` in fs/namespace.c), and the new file can be written to inside.
-//! Nothing inside can do so itself: a mount point can neither be renamed nor removed in its own namespace.
+//! Nothing inside can do so itself: there a mount point can neither be renamed nor removed, and nobody may mount or unmount. So any mount that is
+//! missing from the sandbox's mount table was taken away from outside, and the table can be polled (proc_pid_mountinfo(5)): that costs
+//! one descriptor, and no watch over the work directory.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::{CStr, OsStr};
-use std::io;
-use std::mem::MaybeUninit;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bailiwick_sandbox::readiness::register;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-use rustix::io::Errno;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
-/// What takes a mount point away or puts something in its place.
-const REPLACED: WatchFlags = WatchFlags::MOVED_FROM
-    .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::DELETE)
-    .union(WatchFlags::ONLYDIR);
-
-/// The watch over one work directory.
+/// The mount table of a sandbox, as it was when it was built.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    events: OwnedFd,
-    /// By watch descriptor: the directory, and the names in it that are covered.
-    directories: HashMap<i32, (PathBuf, Vec<PathBuf>)>,
+pub(crate) struct MountTable {
+    file: File,
+    /// By mount id, where inside.
+    built: BTreeMap<u64, PathBuf>,
 }
 
-impl Watch {
-    /// Watches every path, each below `work_directory`. To be made before the covers are, so that no gap is left.
+impl MountTable {
+    /// Reads the table of the sandbox whose init is `init`, which must have built its root, and checks that everything of `covered` (paths
+    /// inside) is in it.
     ///
     /// # Errors
     ///
-    /// inotify(7) has no watch left for this user (`fs.inotify.max_user_watches`).
-    pub(crate) fn over(work_directory: &Path, covered: &[PathBuf]) -> io::Result<Self> {
-        let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let mut directories: HashMap<i32, (PathBuf, Vec<PathBuf>)> = HashMap::new();
-        let parents: BTreeSet<&Path> = covered.iter().filter_map(|path| path.parent()).collect();
-        for parent in parents
-            .into_iter()
-            .filter(|parent| parent.starts_with(work_directory))
+    /// The table cannot be read, or the host uncovered something already: its path is in the error.
+    pub(crate) fn of(init: u32, covered: &[PathBuf]) -> io::Result<Self> {
+        let mut file = File::open(format!("/proc/{init}/mountinfo"))?;
+        let built = read(&mut file)?;
+        match covered
+            .iter()
+            .find(|path| !built.values().any(|mounted| mounted == *path))
         {
-            let names = covered
-                .iter()
-                .filter(|path| path.parent() == Some(parent))
-                .cloned()
-                .collect();
-            match inotify::add_watch(&events, parent, REPLACED) {
-                Ok(number) => drop(directories.insert(number, (parent.to_owned(), names))),
-                // There is nothing to cover either.
-                Err(Errno::NOENT | Errno::NOTDIR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+            Some(path) => Err(io::Error::other(format!(
+                "this host replaced {} at the same moment; try again",
+                path.display()
+            ))),
+            None => Ok(Self { file, built }),
         }
-        Ok(Self {
-            events,
-            directories,
-        })
     }
 
-    /// Waits until something covered is replaced. Must be called inside a tokio runtime.
-    pub(crate) async fn replaced(self) -> io::Result<PathBuf> {
-        let events = register(self.events, Interest::READABLE)?;
+    /// Waits until a mount is gone, and says where it was. Must be called inside a tokio runtime.
+    pub(crate) async fn lost(self) -> io::Result<PathBuf> {
+        let Self { mut file, built } = self;
+        let polled = register(OwnedFd::from(file.try_clone()?), Interest::PRIORITY)?;
         loop {
-            let mut ready = events.readable().await?;
-            match first(&events, &self.directories) {
-                Ok(Some(path)) => return Ok(path),
-                Ok(None) => ready.clear_ready(),
-                Err(errno) => return Err(errno.into()),
+            let present = read(&mut file)?;
+            if let Some((_, path)) = built.iter().find(|(id, _)| !present.contains_key(id)) {
+                return Ok(path.clone());
             }
+            polled.ready(Interest::PRIORITY).await?.clear_ready();
         }
     }
 }
 
-/// Reads all events that are there; the first that is about a covered name.
-fn first(
-    events: &AsyncFd<OwnedFd>,
-    directories: &HashMap<i32, (PathBuf, Vec<PathBuf>)>,
-) -> Result<Option<PathBuf>, Errno> {
-    let mut buffer = [MaybeUninit::uninit(); 4096];
-    let mut reader = inotify::Reader::new(events.get_ref(), &mut buffer);
-    loop {
-        let event = match reader.next() {
-            Ok(event) => event,
-            Err(Errno::AGAIN) => return Ok(None),
-            Err(errno) => return Err(errno),
-        };
-        // Events were lost: one of them may have been it.
-        if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-            return Ok(directories
-                .values()
-                .next()
-                .map(|(directory, _)| directory.clone()));
-        }
-        let Some((directory, covered)) = directories.get(&event.wd()) else {
-            continue;
-        };
-        let name = event.file_name().map(CStr::to_bytes).unwrap_or_default();
-        let path = directory.join(OsStr::from_bytes(name));
-        if covered.contains(&path) {
-            return Ok(Some(path));
-        }
-    }
+/// Mount id is the first field, mount point the fifth; white space in it is written as `\040` and the like.
+fn read(file: &mut File) -> io::Result<BTreeMap<u64, PathBuf>> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    let mount = |line: &str| {
+        let mut fields = line.split(' ');
+        Some((
+            fields.next()?.parse().ok()?,
+            Path::new(fields.nth(3)?).to_owned(),
+        ))
+    };
+    Ok(text.lines().filter_map(mount).collect())
 }

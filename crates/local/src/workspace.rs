@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bailiwick_sandbox::plan::{Access, MountStep, Ownership};
 
 use crate::placeholder::Placeholders;
-use crate::protected;
+use crate::protected::{self, Kind};
 
 /// Where it is mounted inside.
 pub(crate) const INSIDE: &str = "/workspace";
@@ -79,7 +79,7 @@ pub(crate) struct Checked {
     pub(crate) path: PathBuf,
     pub(crate) steps: Vec<MountStep>,
     pub(crate) placeholders: Option<Placeholders>,
-    /// On the host, what must not be replaced while the sandbox runs: that would uncover it inside.
+    /// Paths inside that are covered whenever they exist.
     pub(crate) covered: Vec<PathBuf>,
 }
 
@@ -208,8 +208,10 @@ fn cover_file(checked: &mut Checked, file: &Path) -> Result<(), WorkspaceError> 
             checked.steps.push(step);
         }
     }
-    checked.steps.push(MountStep::ReadOnly { path: inside });
-    checked.covered.push(file);
+    checked.steps.push(MountStep::ReadOnly {
+        path: inside.clone(),
+    });
+    checked.covered.push(inside);
     Ok(())
 }
 
@@ -239,11 +241,11 @@ fn protect(checked: &mut Checked) -> Result<(), WorkspaceError> {
         .extend(list.iter().map(|item| MountStep::ReadOnly {
             path: inside.join(&item.path),
         }));
-    let on_host = list
+    let existing = list
         .iter()
-        .map(|item| checked.path.join(&item.path))
-        .collect::<Vec<_>>();
-    checked.covered.extend(on_host);
+        .filter(|item| item.kind != Kind::Nothing || checked.path.join(&item.path).exists());
+    let existing: Vec<_> = existing.map(|item| inside.join(&item.path)).collect();
+    checked.covered.extend(existing);
     checked.placeholders = Some(Placeholders::missing(&checked.path, &list));
     Ok(())
 }

@@ -205,7 +205,7 @@ fn told_of(ending: &Ending, exit: anyhow::Result<Exit>) -> anyhow::Result<Exit> 
     }
     if let Some(path) = &ending.uncovered {
         anyhow::bail!(
-            "this host replaced {} while the sandbox ran, which made it writable inside; the sandbox was ended. Look at the file before you use it",
+            "this host replaced {} (its path inside) while the sandbox ran, which made it writable there; the sandbox was ended. Look at the file before you use it",
             output::printable(&path.to_string_lossy())
         );
     }
