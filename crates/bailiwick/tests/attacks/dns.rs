@@ -12,26 +12,33 @@ use crate::support::{
     PYTHON, REFUSED, Told, everyone, host_command, inside, outside, told, with_prelude,
 };
 
-/// Where the scripted resolver listens: on loopback, where no other program does, and on the port that resolv.conf(5) can say.
-const RESOLVER: &str = "127.77.53.1:53";
-
 /// Everyone, on a machine whose resolver is the test's. Only root can make such a machine, in a mount namespace.
-fn with_scripted_resolver(test: impl Fn(&Bailiwick, &DnsServer)) {
+///
+/// The resolver listens on an address of loopback where no other program does, and on the only port that resolv.conf(5) can say.
+fn with_scripted_resolver(address: [u8; 4], test: impl Fn(&Bailiwick, &DnsServer)) {
     if !User::current().is_root() {
         eprintln!("skipped: only root can give a process another resolv.conf");
         return;
     }
-    let resolver = DnsServer::start_at(RESOLVER.parse().unwrap());
+    let resolver = DnsServer::start_at(SocketAddr::from((address, 53)));
     for bailiwick in everyone() {
         test(&bailiwick, &resolver);
     }
 }
 
 /// Runs the probe where /etc/resolv.conf names the scripted resolver.
-fn resolved(bailiwick: &Bailiwick, run: Run<'_>, probe: &str) -> (Told, Vec<Flow>) {
+fn resolved(
+    bailiwick: &Bailiwick,
+    resolver: &DnsServer,
+    run: Run<'_>,
+    probe: &str,
+) -> (Told, Vec<Flow>) {
     let configuration = bailiwick.write(
         bailiwick.home().join("resolv.conf"),
-        "nameserver 127.77.53.1\noptions timeout:1 attempts:1\n",
+        format!(
+            "nameserver {}\noptions timeout:1 attempts:1\n",
+            resolver.address().ip()
+        ),
     );
     fs::set_permissions(&configuration, fs::Permissions::from_mode(0o644)).unwrap();
     let flows = bailiwick.home().join("resolved.jsonl");
@@ -90,7 +97,7 @@ fn is_denied(flows: &[Flow], destination: &str, reason: Reason) -> bool {
 #[test]
 fn asking_for_names_tells_nobody_outside() {
     let _leaks = LeakCheck::begin();
-    with_scripted_resolver(|bailiwick, resolver| {
+    with_scripted_resolver([127, 77, 53, 1], |bailiwick, resolver| {
         let (asked, server) = (resolver.asked().len(), HttpServer::start());
         resolver.set("control.allowed.test", &[server.address().ip()]);
         let probe = r#"
@@ -103,6 +110,7 @@ fn asking_for_names_tells_nobody_outside() {
         "#;
         let (told, _) = resolved(
             bailiwick,
+            resolver,
             bailiwick.run().allowing(&["*.allowed.test"]),
             probe,
         );
@@ -126,7 +134,7 @@ fn asking_for_names_tells_nobody_outside() {
 #[test]
 fn a_name_that_resolves_inwards_is_refused_whenever_it_does() {
     let _leaks = LeakCheck::begin();
-    with_scripted_resolver(|bailiwick, resolver| {
+    with_scripted_resolver([127, 77, 53, 2], |bailiwick, resolver| {
         let server = HttpServer::start();
         let port = server.address().port();
         let [public, loopback, metadata, private, mapped, nat64, own]: [IpAddr; 7] = [
@@ -164,7 +172,7 @@ fn a_name_that_resolves_inwards_is_refused_whenever_it_does() {
         for run in [bailiwick.run().allowing(&["*.test"]), bailiwick.run()] {
             let before = server.connections();
             let run = run.resolve("pinned.test", server.address());
-            let (told, flows) = resolved(bailiwick, run, &probe);
+            let (told, flows) = resolved(bailiwick, resolver, run, &probe);
             told.said("control", "ok 200")
                 .all_failed_but(&["control"], REFUSED);
             assert_eq!(server.connections(), before + 1);

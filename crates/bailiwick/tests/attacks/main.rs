@@ -9,7 +9,14 @@
 mod support;
 
 mod dns;
+mod filesystem;
 mod host_files;
+mod http;
+mod kernel;
+mod lifecycle;
 mod names;
 mod network;
+mod resources;
 mod streams;
+mod terminal;
+mod tls;

@@ -100,9 +100,14 @@ def exchange(message, server="198.19.255.253", tcp=False, family=AF_INET, port=5
             stream.sendall(struct.pack("!H", len(message)) + message)
             return stream.recv(65536)[2:]
     with socket.socket(family, SOCK_DGRAM) as sender:
-        sender.settimeout(3)
-        sender.sendto(message, (server, port))
-        return sender.recv(65536)
+        sender.settimeout(1)
+        for last in [False, False, True]:
+            try:
+                sender.sendto(message, (server, port))
+                return sender.recv(65536)
+            except socket.timeout:
+                if last:
+                    raise
 
 
 def ask(name, kind=1, **how):

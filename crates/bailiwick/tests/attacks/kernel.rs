@@ -1,0 +1,519 @@
+//! What a program asks of the kernel: system calls, /proc, other processes, rights.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use bailiwick_testkit::{Bailiwick, LeakCheck, User};
+
+use crate::support::{PYTHON, everyone, everyone_as_anyone, host_command, inside, outside};
+
+/// Calls with arguments that do nothing where the call exists: a bad address, a bad descriptor, no such process.
+const CALLS: &str = r#"
+    nobody, bad = 0x3fffffff, -1
+    calls = dict(
+        setns=(308, bad, 0), clone_user=(56, 0x10000011, 0, 0, 0, 0),
+        clone_high_bits=(56, (1 << 32) | 0x10000011, 0, 0, 0, 0), clone3=(435, 0, 0), ptrace=(101, 16, nobody, 0, 0), vm_read=(310, nobody, 0, 0, 0, 0, 0), vm_write=(311, nobody, 0, 0, 0, 0, 0),
+        mount=(165, 0, 0, 0, 0, 0), umount=(166, 0, 0), pivot_root=(155, 0, 0), open_tree=(428, bad, 0, 0), move_mount=(429, bad, 0, bad, 0, 0), fsopen=(430, 0, 0), mount_setattr=(442, bad, 0, 0, 0, 0),
+        open_by_handle=(304, bad, 0, 0), fanotify=(300, bad, 0), bpf=(321, 99, 0, 0), perf=(298, 0, 0, 0, 0, 0), userfaultfd=(323, bad), io_uring=(425, 1, 0), io_uring_enter=(426, bad, 0, 0, 0, 0, 0),
+        keyctl=(250, 0, -3, 0), add_key=(248, 0, 0, 0, 0, 0), request_key=(249, 0, 0, 0, 0), pidfd_getfd=(438, bad, 0, 0), kcmp=(312, nobody, nobody, 0, 0, 0), init_module=(175, 0, 0, 0),
+        finit_module=(313, bad, 0, 0), kexec=(246, 0, 0, 0, 0xffff), reboot=(169, 1, 2, 3, 0), swapon=(167, 0, 0), settimeofday=(164, 1, 0), clock_settime=(227, 99, 0), sethostname=(170, 1, -1),
+        acct=(163, 1), syslog=(103, 99, 0, 0), quotactl=(179, bad, 0, 0, 0), modify_ldt=(154, 0, 0, 0), x32=((1 << 30) | 39,), open_namespace_ids=(457, 0, 0, 0), memfd_secret=(447, 0xffff),
+        # At the end, since who succeeds has fewer rights afterwards.
+        unshare_net=(272, 0x40000000), unshare_mount=(272, 0x20000), unshare_user=(272, 0x10000000),
+    )
+    for name, (number, *arguments) in calls.items():
+        tell(name, lambda: syscall(number, *arguments))
+    tell("control", lambda: syscall(39) > 0)
+"#;
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn system_calls_that_lead_out_are_refused_to_everybody() {
+    let _leaks = LeakCheck::begin();
+    for (bailiwick, options) in everyone_as_anyone() {
+        let told = inside(
+            options
+                .iter()
+                .fold(bailiwick.run(), |run, option| run.option(option)),
+            CALLS,
+        );
+        told.said("control", "ok True")
+            .all_failed_but(&["control"], &["EPERM", "ENOSYS"]);
+        // The control: on the host each is answered, and by something else.
+        if bailiwick.user().is_root() {
+            // Not built into every kernel.
+            let missing: &[&str] = &[
+                "x32",
+                "memfd_secret",
+                "open_namespace_ids",
+                "finit_module",
+                "init_module",
+                "kexec",
+            ];
+            let host = outside(
+                &bailiwick,
+                &CALLS
+                    .replace("clone_user=(56, 0x10000011, 0, 0, 0, 0),", "")
+                    .replace(
+                        "clone_high_bits=(56, (1 << 32) | 0x10000011, 0, 0, 0, 0), ",
+                        "",
+                    ),
+            );
+            for name in host.names().filter(|name| !missing.contains(name)) {
+                assert!(
+                    !matches!(host.answer(name), "ENOSYS" | "EPERM"),
+                    "the control of {name}: {host:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_socket_reaches_around_the_internet_protocols() {
+    let _leaks = LeakCheck::begin();
+    let probe = r#"
+        def make(family, kind, protocol=0):
+            os.close(syscall(41, family, kind, protocol))
+        for name, family in dict(packet=17, vsock=40, alg=38, xdp=44, bluetooth=31, can=29, tipc=30, rds=21, kcm=41, qipcrtr=42, smc=43, mctp=45, x25=9, ax25=3, appletalk=5, llc=26, key=15, nfc=39).items():
+            for kind in [1, 2, 3, 5]:
+                tell(f"{name} {kind}", lambda: make(family, kind))
+                tell(f"{name} {kind} with high bits", lambda: make((1 << 32) | family, kind))
+        for name, kind in dict(raw=3, raw_nonblocking=0x803, raw_cloexec=0x80003, raw_both=0x80803, raw_high_bits=(1 << 32) | 3).items():
+            for family in [2, 10]:
+                tell(f"{name} {family}", lambda: make(family, kind, 1))
+        for protocol in [1, 4, 6, 9, 10, 12, 15, 16, 18, 20, 21]:
+            tell(f"netlink {protocol}", lambda: make(16, 3, protocol))
+        tell("sctp", lambda: make(2, 1, 132))
+        tell("ping", lambda: make(2, 2, 1))
+        for name, family, kind in [("stream", 2, 1), ("datagram", 10, 2), ("unix", 1, 1), ("route", 16, 3)]:
+            tell(f"control {name}", lambda: make(family, kind))
+    "#;
+    for (bailiwick, options) in everyone_as_anyone() {
+        let told = inside(
+            options
+                .iter()
+                .fold(bailiwick.run(), |run, option| run.option(option)),
+            probe,
+        );
+        let controls = [
+            "control stream",
+            "control datagram",
+            "control unix",
+            "control route",
+        ];
+        controls.iter().for_each(|name| {
+            told.worked(name);
+        });
+        told.all_failed_but(
+            &controls,
+            &[
+                "EAFNOSUPPORT",
+                "EPERM",
+                "EACCES",
+                "EPROTONOSUPPORT",
+                "ESOCKTNOSUPPORT",
+            ],
+        );
+        if bailiwick.user().is_root() {
+            outside(&bailiwick, probe)
+                .worked("packet 3")
+                .worked("raw 2")
+                .worked("netlink 12");
+        }
+    }
+}
+
+#[test]
+fn the_network_of_a_sandbox_cannot_be_changed_from_inside() {
+    let _leaks = LeakCheck::begin();
+    let probe = r#"
+        def netlink(kind, body, flags=0x605):
+            sender = socket.socket(socket.AF_NETLINK, SOCK_RAW, 0)
+            sender.send(struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body)
+            code = struct.unpack("=i", sender.recv(65536)[16:20])[0]
+            if code: raise OSError(-code, "")
+        link = struct.pack("=BxHiII", 0, 0, 0, 0, 0)
+        def attribute(kind, data):
+            return struct.pack("=HH", 4 + len(data), kind) + data + b"\0" * (-len(data) % 4)
+        for kind in [b"veth", b"dummy", b"bridge", b"tun", b"wireguard", b"ipip"]:
+            tell(f"new {kind.decode()}", lambda: netlink(16, link + attribute(3, b"evil0\0") + attribute(18, attribute(1, kind))))
+        tell("lo down", lambda: netlink(16, struct.pack("=BxHiII", 0, 0, 1, 0, 1), 5))
+        tell("address", lambda: netlink(20, struct.pack("=BBBBI", 2, 24, 0, 0, 1) + attribute(2, b"\xc0\0\2\2")))
+        tell("route", lambda: netlink(24, struct.pack("=8BI", 2, 0, 0, 0, 254, 3, 0, 1, 0) + attribute(4, struct.pack("=I", 1))))
+        tell("delete route", lambda: netlink(25, struct.pack("=8BI", 2, 0, 0, 0, 255, 0, 0, 2, 0), 5))
+        tell("rule", lambda: netlink(32, struct.pack("=8BI", 2, 0, 0, 0, 254, 0, 0, 1, 0)))
+        tell("nftables", lambda: socket.socket(socket.AF_NETLINK, SOCK_RAW, 12))
+        tell("tun", lambda: os.open("/dev/net/tun", os.O_RDWR))
+        tell("admin ioctl", lambda: fcntl.ioctl(socket.socket(AF_INET, SOCK_DGRAM), 0x8914, struct.pack("16sH14x", b"lo", 0)))
+        tell("iptables", lambda: socket.socket(AF_INET, SOCK_STREAM).setsockopt(socket.IPPROTO_IP, 64, b"x" * 100))
+        for path in ["ipv4/ip_forward", "ipv4/conf/all/route_localnet", "ipv4/ping_group_range", "ipv4/ip_unprivileged_port_start", "ipv6/conf/all/forwarding", "netfilter/nf_conntrack_max"]:
+            tell(path, lambda: os.open(f"/proc/sys/net/{path}", os.O_WRONLY))
+        tell("control interfaces", lambda: [name for _, name in socket.if_nameindex()])
+        tell("control read", lambda: os.path.exists("/proc/sys/net/ipv4/ip_forward"))
+    "#;
+    for (bailiwick, options) in everyone_as_anyone() {
+        let told = inside(
+            options
+                .iter()
+                .fold(bailiwick.run(), |run, option| run.option(option)),
+            probe,
+        );
+        told.said("control interfaces", "ok ['lo']")
+            .said("control read", "ok True");
+        told.all_failed_but(
+            &["control interfaces", "control read"],
+            &[
+                "EPERM",
+                "EACCES",
+                "EROFS",
+                "ENOENT",
+                "EAFNOSUPPORT",
+                "EOPNOTSUPP",
+            ],
+        );
+    }
+    // The control: root in a network namespace of its own can.
+    if User::current().is_root() {
+        let mut namespace = host_command("unshare", User::current());
+        let output = namespace
+            .args(["-n", PYTHON, "-c", &crate::support::with_prelude(probe)])
+            .output()
+            .expect("unshare");
+        crate::support::told(&String::from_utf8_lossy(&output.stdout))
+            .worked("lo down")
+            .worked("nftables")
+            .worked("admin ioctl")
+            .worked("ipv4/ip_forward");
+    }
+}
+
+#[test]
+fn the_first_process_shows_and_gives_nothing() {
+    let _leaks = LeakCheck::begin();
+    let probe = r#"
+        for name in ["environ", "maps", "mem", "auxv", "stack", "syscall", "personality", "io", "pagemap", "smaps"]:
+            tell(name, lambda: os.read(os.open(f"/proc/1/{name}", os.O_RDONLY), 10).hex())
+        for name in ["exe", "cwd", "root", "ns/net", "ns/user", "fd/0"]:
+            tell(name, lambda: os.readlink(f"/proc/1/{name}"))
+            tell(f"open {name}", lambda: os.open(f"/proc/1/{name}", os.O_RDONLY))
+        tell("through root", lambda: os.stat("/proc/1/root/etc/shadow").st_size)
+        tell("descriptors", lambda: os.listdir("/proc/1/fd"))
+        tell("tasks", lambda: os.readlink("/proc/1/task/1/cwd"))
+        tell("map_files", lambda: os.listdir("/proc/1/map_files"))
+        tell("write exe", lambda: os.open("/proc/1/exe", os.O_WRONLY))
+        tell("write mem", lambda: os.open("/proc/1/mem", os.O_RDWR))
+        tell("out of memory score", lambda: os.write(os.open("/proc/1/oom_score_adj", os.O_WRONLY), b"1000"))
+        tell("comm", lambda: os.write(os.open("/proc/1/comm", os.O_WRONLY), b"x"))
+        tell("attr", lambda: os.write(os.open("/proc/1/attr/current", os.O_WRONLY), b"x"))
+        tell("control own", lambda: len(os.readlink("/proc/self/exe")) > 0 and len(open("/proc/self/maps").read()) > 0)
+        tell("control arguments", lambda: open("/proc/1/cmdline", "rb").read().replace(b"\0", b"").replace(b" ", b"").decode())
+        tell("control environment", lambda: sorted(name for name in os.environ if "SECRET" in name or name == "PASSED"))
+        for number in [9, 15, 19, 11, 2]:
+            tell(f"control signal {number}", lambda: os.kill(1, number))
+    "#;
+    for (bailiwick, options) in everyone_as_anyone() {
+        let run = bailiwick
+            .run()
+            .host_variable("SECRET_TOKEN", "hunter2")
+            .host_variable("AWS_SECRET_ACCESS_KEY", "x");
+        let run = run
+            .option("-e")
+            .option("PASSED=hunter3")
+            .option("--upstream-proxy")
+            .option("http://user:hunter4@127.0.0.1:1");
+        let told = inside(
+            options.iter().fold(run, |run, option| run.option(option)),
+            probe,
+        );
+        told.said("control own", "ok True")
+            .said("control environment", "ok ['PASSED']")
+            .said("control arguments", "ok ");
+        for name in told.names().filter(|name| !name.starts_with("control")) {
+            told.failed(
+                name,
+                &["EACCES", "EPERM", "ENOENT", "EROFS", "EIO", "EINVAL"],
+            );
+        }
+    }
+}
+
+#[test]
+fn settings_of_the_machine_cannot_be_changed() {
+    let _leaks = LeakCheck::begin();
+    let paths = [
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/kernel/modprobe",
+        "/proc/sys/kernel/hostname",
+        "/proc/sys/kernel/randomize_va_space",
+        "/proc/sys/vm/overcommit_memory",
+        "/proc/sys/fs/binfmt_misc/register",
+        "/proc/sys/fs/suid_dumpable",
+        "/proc/sys/user/max_user_namespaces",
+        "/proc/sysrq-trigger",
+        "/proc/irq/default_smp_affinity",
+        "/proc/bus/pci/devices",
+        "/proc/kcore",
+        "/proc/kallsyms",
+        "/sys/kernel/uevent_helper",
+        "/sys/fs/cgroup/release_agent",
+        "/sys/fs/cgroup/cgroup.procs",
+        "/sys/power/state",
+        "/dev/mem",
+        "/dev/kmsg",
+        "/dev/kvm",
+        "/dev/sda",
+        "/dev/vda",
+        "/dev/fuse",
+        "/dev/vsock",
+        "/dev/vhost-net",
+    ];
+    let probe = format!(
+        r#"
+        for path in {paths:?}:
+            tell(path, lambda: os.open(path, os.O_WRONLY))
+        tell("device", lambda: os.mknod("/tmp/device", stat.S_IFBLK | 0o666, os.makedev(254, 0)))
+        tell("device in the work directory", lambda: os.mknod("device", stat.S_IFCHR | 0o666, os.makedev(1, 1)))
+        tell("keys", lambda: open("/proc/keys").read()[0])
+        tell("kernel log", lambda: len(open("/proc/kmsg").read(1)))
+        tell("kernel memory", lambda: os.read(os.open("/proc/kcore", os.O_RDONLY), 4).decode() or None.x)
+        tell("remount", lambda: LIBC.mount(0, b"/proc/sys", 0, 4096 | 32, 0) and syscall(165, 0, b"/proc/sys", 0, 4128, 0))
+        tell("cgroup mount", lambda: syscall(165, b"cgroup", b"/mnt", b"cgroup2", 0, 0))
+        tell("proc mount", lambda: syscall(165, b"proc", b"/mnt", b"proc", 0, 0))
+        tell("control null", lambda: os.open("/dev/null", os.O_WRONLY))
+        tell("control fifo", lambda: os.mkfifo("/tmp/fifo"))
+        tell("control own file", lambda: os.open("/tmp/file", os.O_WRONLY | os.O_CREAT))
+        tell("control read", lambda: len(open("/proc/sys/kernel/osrelease").read()) > 0)
+    "#
+    );
+    for (bailiwick, options) in everyone_as_anyone() {
+        let told = inside(
+            options
+                .iter()
+                .fold(bailiwick.run(), |run, option| run.option(option)),
+            &probe,
+        );
+        for name in told.names().filter(|name| name.starts_with("control")) {
+            told.worked(name);
+        }
+        for name in told.names().filter(|name| !name.starts_with("control")) {
+            told.failed(
+                name,
+                &[
+                    "EACCES",
+                    "EPERM",
+                    "EROFS",
+                    "ENOENT",
+                    "EISDIR",
+                    "AttributeError",
+                    "IndexError",
+                    "EINVAL",
+                    "EIO",
+                ],
+            );
+        }
+        if bailiwick.user().is_root() {
+            outside(
+                &bailiwick,
+                "tell('core', lambda: os.open('/proc/sys/kernel/core_pattern', os.O_WRONLY))",
+            )
+            .worked("core");
+        }
+    }
+}
+
+#[test]
+fn processes_of_the_host_are_neither_seen_nor_signalled() {
+    let _leaks = LeakCheck::begin();
+    for (bailiwick, options) in everyone_as_anyone() {
+        let mut victim = host_command("sleep", bailiwick.user());
+        let mut victim = victim.arg("60").spawn().expect("sleep");
+        let probe = format!(
+            r#"
+            victim = {}
+            tell("signal", lambda: os.kill(victim, 0))
+            tell("kill", lambda: os.kill(victim, 15))
+            tell("group", lambda: os.killpg(victim, 0))
+            tell("parent", lambda: os.kill(os.getppid(), 0) if os.getppid() > 1 else None.x)
+            tell("descriptor", lambda: os.pidfd_open(victim))
+            tell("environment", lambda: open(f"/proc/{{victim}}/environ").read())
+            tell("priority", lambda: os.setpriority(os.PRIO_PROCESS, victim, 10))
+            tell("limits", lambda: __import__("resource").prlimit(victim, 7))
+            tell("affinity", lambda: os.sched_setaffinity(victim, [0]))
+        "#,
+            victim.id()
+        );
+        let told = inside(
+            options
+                .iter()
+                .fold(bailiwick.run(), |run, option| run.option(option)),
+            &probe.replace("kill(victim, 15)", "kill(victim, 18)"),
+        );
+        told.all_failed_but(
+            &[],
+            &["ESRCH", "ENOENT", "EPERM", "EINVAL", "AttributeError"],
+        );
+        outside(
+            &bailiwick,
+            &probe.replace("kill(victim, 15)", "kill(victim, 18)"),
+        )
+        .worked("signal")
+        .worked("environment")
+        .worked("limits")
+        .worked("affinity");
+        let everything = bailiwick
+            .run()
+            .script("kill -9 -1; kill -STOP 1; kill -9 1; (kill -9 0 &) ; echo unreachable");
+        assert!(
+            everything.code == 137 || everything.code == 0,
+            "{everything:?}"
+        );
+        assert_eq!(victim.try_wait().unwrap(), None, "a signal got out");
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+    }
+}
+
+#[test]
+fn rights_of_a_program_file_are_not_taken_on() {
+    let _leaks = LeakCheck::begin();
+    for (bailiwick, options) in everyone_as_anyone() {
+        let program = compiled(
+            &bailiwick,
+            "setuid",
+            "#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf(\"%d\\n\", (int)geteuid()); }\n",
+        );
+        if User::current().is_root() {
+            chown(&program, Some(0), Some(0)).unwrap();
+        }
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
+        let plain = bailiwick.run().script("id -u").stdout;
+        let run = || {
+            options
+                .iter()
+                .fold(bailiwick.run(), |run, option| run.option(option))
+        };
+        if options.is_empty() {
+            assert_eq!(run().script("./setuid").success().stdout, plain);
+        }
+        let told = inside(
+            run(),
+            r#"
+            base = [path for path in ["/usr/bin/su", "/usr/bin/passwd", "/usr/bin/mount", "/usr/bin/sudo"] if os.path.exists(path)]
+            tell("nosuid", lambda: all(os.statvfs(path).f_flag & os.ST_NOSUID for path in base + ["/workspace", "/tmp", "/home/agent", "/dev/shm", "/"]))
+            tell("no new privileges", lambda: LIBC.prctl(39, 0, 0, 0, 0))
+            tell("give up no new privileges", lambda: LIBC.prctl(38, 0, 0, 0, 0))
+            tell("ambient", lambda: LIBC.prctl(47, 2, 21, 0, 0))
+            tell("file capability", lambda: os.setxattr("/tmp", "security.capability", b"\1\0\0\2\0\0\x20\0" + b"\0" * 12))
+        "#,
+        );
+        told.said("nosuid", "ok True")
+            .said("no new privileges", "ok 1")
+            .said("give up no new privileges", "ok -1")
+            .said("ambient", "ok -1")
+            .failed("file capability", &["EPERM"]);
+        let control = host_command(program.to_str().unwrap(), User::ordinary())
+            .output()
+            .unwrap();
+        if User::current().is_root() {
+            assert_eq!(
+                String::from_utf8_lossy(&control.stdout),
+                "0\n",
+                "control: outside the bit counts"
+            );
+        }
+    }
+}
+
+#[test]
+fn setuid_bits_cannot_be_made() {
+    let _leaks = LeakCheck::begin();
+    let probe = r#"
+        os.umask(0)
+        open("file", "w").close()
+        descriptor = os.open("file", os.O_RDWR)
+        for bits in [0o4755, 0o2755, 0o6777]:
+            tell(f"chmod {bits:o}", lambda: os.chmod("file", bits))
+            tell(f"fchmod {bits:o}", lambda: os.fchmod(descriptor, bits))
+            tell(f"fchmodat {bits:o}", lambda: os.chmod("file", bits, dir_fd=os.open(".", os.O_RDONLY)))
+            tell(f"fchmodat2 {bits:o}", lambda: syscall(452, -100, b"file", bits, 0))
+            tell(f"type bits {bits:o}", lambda: os.chmod("file", 0o100000 | bits))
+            tell(f"high bits {bits:o}", lambda: syscall(90, b"file", (1 << 32) | bits))
+            tell(f"open {bits:o}", lambda: os.open(f"o{bits:o}", os.O_CREAT | os.O_RDWR, bits))
+            tell(f"old open {bits:o}", lambda: syscall(2, f"oo{bits:o}".encode(), 0o102, bits))
+            tell(f"creat {bits:o}", lambda: syscall(85, f"c{bits:o}".encode(), bits))
+            tell(f"nameless {bits:o}", lambda: os.open(".", os.O_TMPFILE | os.O_RDWR, bits))
+            tell(f"mknod {bits:o}", lambda: os.mknod(f"n{bits:o}", stat.S_IFREG | bits))
+            tell(f"openat2 {bits:o}", lambda: syscall(437, -100, b"o2", struct.pack("=QQQ", 0o102, bits, 0), 24))
+            tell(f"mkdir {bits:o}", lambda: syscall(83, f"d{bits:o}".encode(), bits))
+        tell("control chmod", lambda: os.chmod("file", 0o755))
+        tell("control open", lambda: os.open("plain", os.O_CREAT | os.O_RDWR, 0o755))
+        tell("control sticky", lambda: os.mkdir("sticky") or os.chmod("sticky", 0o1777))
+        tell("control bits", lambda: [name for name in os.listdir(".") if os.lstat(name).st_mode & 0o6000])
+    "#;
+    for (bailiwick, options) in everyone_as_anyone() {
+        let told = inside(
+            options
+                .iter()
+                .fold(bailiwick.run(), |run, option| run.option(option)),
+            probe,
+        );
+        told.said("control bits", "ok []")
+            .worked("control chmod")
+            .worked("control open")
+            .worked("control sticky");
+        for name in told.names().filter(|name| !name.starts_with("control")) {
+            told.failed(name, &["EPERM", "ENOSYS"]);
+        }
+        fs::remove_dir_all(bailiwick.workspace().join("sticky")).unwrap();
+        outside(&bailiwick, probe)
+            .worked("chmod 4755")
+            .worked("creat 6777")
+            .worked("nameless 4755");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_calls_of_another_architecture_are_no_way_around_the_filter() {
+    let _leaks = LeakCheck::begin();
+    // 20 is getpid of the 32-bit table, 310 is unshare there.
+    let source = "#include <stdio.h>\nint main(void) { long r; __asm__ volatile(\"int $0x80\" : \"=a\"(r) : \"a\"(20)); printf(\"%ld\\n\", r); return r > 0 ? 0 : 1; }\n";
+    for bailiwick in everyone() {
+        let program = compiled(&bailiwick, "thirty-two", source);
+        let outcome = bailiwick.run().command(["./thirty-two"]);
+        assert!(
+            outcome.code != 0
+                && !outcome
+                    .stdout
+                    .starts_with(|c: char| c.is_ascii_digit() && c != '0'),
+            "{outcome:?}"
+        );
+        assert!(
+            host_command(program.to_str().unwrap(), bailiwick.user())
+                .status()
+                .unwrap()
+                .success(),
+            "control"
+        );
+    }
+}
+
+/// Compiles a C program into the work directory.
+fn compiled(bailiwick: &Bailiwick, name: &str, source: &str) -> std::path::PathBuf {
+    let source = bailiwick.write(format!("{name}.c"), source);
+    let program = bailiwick.workspace().join(name);
+    let output = host_command("gcc", bailiwick.user())
+        .arg("-o")
+        .arg(&program)
+        .arg(&source)
+        .env("TMPDIR", bailiwick.home())
+        .output()
+        .expect("gcc");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    program
+}
