@@ -76,7 +76,25 @@ pub mod programs {
 #[macro_export]
 macro_rules! conformance_tests {
     ($harness:expr) => {
-        $crate::conformance_tests!(@ $harness;
+        $crate::conformance_cases!([$crate::conformance_tests] @ $harness;);
+    };
+    (@ $harness:expr; $($case:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                $crate::conformance::$case(&$harness).await;
+            }
+        )*
+    };
+}
+
+/// Calls the macro in brackets with the tokens after it and then the name of each case, a function of [`crate::conformance`]: for a
+/// backend whose tests cannot run in the threads of the usual test harness.
+#[macro_export]
+macro_rules! conformance_cases {
+    ([$($macro:tt)+] $($given:tt)*) => {
+        $($macro)+! {
+            $($given)*
             what_was_started_is_listed_until_it_is_stopped
             an_id_that_runs_cannot_be_used_again
             a_wrong_spec_starts_nothing
@@ -102,15 +120,7 @@ macro_rules! conformance_tests {
             directories_are_listed_by_name
             files_are_captured_whole_or_not_at_all
             sandboxes_do_not_see_each_others_files
-        );
-    };
-    (@ $harness:expr; $($case:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $case() {
-                $crate::conformance::$case(&$harness).await;
-            }
-        )*
+        }
     };
 }
 

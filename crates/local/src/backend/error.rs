@@ -49,7 +49,7 @@ pub(super) fn start(id: &SandboxId, error: StartError) -> Error {
             ..
         }) if error.kind() == io::ErrorKind::WouldBlock => Error::Exists(id.clone()),
         StartError::Launch(error) => launch(error),
-        StartError::State(_) | StartError::Watch(_) | StartError::Serve(_) => backend(error),
+        StartError::State(_) | StartError::Mounts(_) | StartError::Serve(_) => backend(error),
     }
 }
 

@@ -44,14 +44,14 @@ fn serve(channel: &Channel) -> io::Result<()> {
             drain(&children);
             programs.reap(channel)?;
         }
-        if programs.is_over() {
-            return Ok(());
-        }
         if !from_holder.is_empty() {
             match channel.receive::<Request>()? {
                 Some(message) => programs.answer(channel, message)?,
                 None => return Ok(()),
             }
+        }
+        if programs.is_over() {
+            return Ok(());
         }
     }
 }

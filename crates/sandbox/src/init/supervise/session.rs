@@ -48,7 +48,10 @@ mod tests {
     #[test]
     fn a_name_cannot_pretend_to_be_a_session() {
         assert_eq!(session(b"12 (sh) S 1 12 34 0 -1"), Some(34));
-        assert_eq!(session(b"12 (a) S 1 1 99 0) \xff) R 1 12 34 0 -1"), None);
+        assert_eq!(
+            session(b"12 (a) S 1 1 99 0) \xff) R 1 12 34 0 -1"),
+            Some(34)
+        );
         assert_eq!(session(b"12 (a) S 1 1 99 0) b) R 1 12 34 0 -1"), Some(34));
         assert_eq!(session(b"12 (\xff\n) R 1 12 34 0 -1"), Some(34));
         assert_eq!(session(b""), None);

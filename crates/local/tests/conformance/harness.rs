@@ -1,0 +1,114 @@
+//! The backend under test.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bailiwick_dial::{DialOptions, Dialer};
+use bailiwick_egress::Egress;
+use bailiwick_local::{LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts};
+use bailiwick_model::SandboxId;
+use bailiwick_policy::{EgressPolicy, OrganizationFloor, Policy, SessionGrants, effective};
+use bailiwick_runtime::conformance::Harness;
+use bailiwick_runtime::{Command, ExitStatus, Running, Runtime, SandboxSpec, Streams};
+use rustix::process::DumpableBehavior;
+use rustix::thread::{Gid, Uid};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+/// A user without a name, groups or subordinate ids.
+const ORDINARY: u32 = 12345;
+
+/// A runtime over a state directory of its own.
+pub(crate) struct Local {
+    runtime: Arc<LocalRuntime>,
+    state: TempDir,
+}
+
+impl Local {
+    pub(crate) fn new() -> Self {
+        let state = tempfile::tempdir().expect("a directory");
+        let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
+        let options = LocalOptions {
+            state: StateDirectory::open(state.path().to_owned()).expect("a state directory"),
+            egress: Arc::new(Egress::new(Arc::new(Dialer::new(DialOptions::new(facts))))),
+            surroundings: Surroundings::default(),
+            certificates: None,
+            now: || 0,
+        };
+        let runtime = Arc::new(LocalRuntime::new(options).expect("a runtime"));
+        Self { runtime, state }
+    }
+
+    /// A spec with a fresh id that starts in /tmp.
+    pub(crate) fn spec(&self) -> SandboxSpec<Arc<Policy>> {
+        let mut bits = [0; 8];
+        rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty()).expect("bits");
+        let id = SandboxId::from_random(u64::from_ne_bytes(bits));
+        let mut spec = SandboxSpec::new(id, self.policy());
+        spec.directory = "/tmp".into();
+        spec
+    }
+
+    pub(crate) async fn start(&self, spec: SandboxSpec<Arc<Policy>>) -> Running<Arc<Policy>> {
+        self.runtime.start(spec).await.expect("a sandbox starts")
+    }
+
+    /// Fails the test that leaves an entry of a sandbox.
+    pub(crate) fn expect_nothing_left(&self) {
+        let sandboxes = std::fs::read_dir(self.state.path().join("sandboxes"));
+        let left: Vec<_> = sandboxes.into_iter().flatten().flatten().collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+impl Harness for Local {
+    type Policy = Arc<Policy>;
+
+    fn runtime(&self) -> Arc<dyn Runtime<Policy = Arc<Policy>>> {
+        Arc::clone(&self.runtime) as Arc<dyn Runtime<Policy = Arc<Policy>>>
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        let policy = effective(None, Some(EgressPolicy::limited()));
+        let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
+        Arc::new(Policy::compile(policy, &floor, &grants))
+    }
+}
+
+/// Runs a shell script to its end; what it printed and complained, as text.
+pub(crate) async fn shell(running: &Running<Arc<Policy>>, script: &str) -> (ExitStatus, String) {
+    run(running, Command::new(["sh", "-c", script])).await
+}
+
+pub(crate) async fn run(running: &Running<Arc<Policy>>, command: Command) -> (ExitStatus, String) {
+    let execution = running.sandbox.exec(command).await.expect("it starts");
+    let mut printed = Vec::new();
+    match execution.streams {
+        Streams::Pipes {
+            mut stdout,
+            mut stderr,
+            ..
+        } => {
+            stdout.read_to_end(&mut printed).await.expect("its output");
+            stderr.read_to_end(&mut printed).await.expect("its errors");
+        }
+        Streams::Terminal { mut output, input } => {
+            output.read_to_end(&mut printed).await.expect("its screen");
+            drop(input);
+        }
+    }
+    let status = execution.control.wait().await.expect("a status");
+    (status, String::from_utf8_lossy(&printed).into_owned())
+}
+
+/// Gives up being root, for the whole process, which has one thread.
+pub(crate) fn become_ordinary_user() {
+    let (uid, gid) = (Uid::from_raw(ORDINARY), Gid::from_raw(ORDINARY));
+    rustix::thread::set_thread_groups(&[]).expect("no groups");
+    rustix::thread::set_thread_res_gid(gid, gid, gid).expect("another group");
+    rustix::thread::set_thread_res_uid(uid, uid, uid).expect("another user");
+    // As after the execve(2) of a login: else /proc/PID/uid_map of a child is not ours.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).expect("prctl");
+    rustix::process::chdir(Path::new("/")).expect("the root directory");
+}
