@@ -263,6 +263,10 @@ impl Sandbox for LocalSandbox {
         Box::pin(async {
             self.0.check_alive()?;
             self.0.policy.send_replace(policy);
+            // One turn for the task that cuts what is denied now, one for the connections that it cuts: on a current-thread
+            // runtime both are queued before this goes on.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
             Ok(())
         })
     }

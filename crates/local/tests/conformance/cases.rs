@@ -18,9 +18,9 @@ const ENOUGH: CaptureLimits = CaptureLimits {
     bytes: 1 << 20,
 };
 
-fn problem<T>(result: Result<T, Error>) -> Option<PathProblem> {
+fn problem<T>(result: &Result<T, Error>) -> Option<PathProblem> {
     match result {
-        Err(Error::Path { problem, .. }) => Some(problem),
+        Err(Error::Path { problem, .. }) => Some(*problem),
         Ok(_) | Err(_) => None,
     }
 }
@@ -166,11 +166,11 @@ pub(crate) async fn a_file_link_leads_nowhere_but_inside(local: &Local) {
     let hosts = read("/tmp/up/hosts".into()).await.expect("above the root");
     assert_ne!(hosts, std::fs::read("/etc/hosts").expect("the host's"));
     assert_eq!(
-        problem(read("/tmp/far".into()).await),
+        problem(&read("/tmp/far".into()).await),
         Some(PathProblem::NotFound)
     );
     assert_eq!(
-        problem(read(format!("/tmp/root{}", outside.display())).await),
+        problem(&read(format!("/tmp/root{}", outside.display())).await),
         Some(PathProblem::NotFound)
     );
     for link in [
@@ -181,7 +181,7 @@ pub(crate) async fn a_file_link_leads_nowhere_but_inside(local: &Local) {
         "1_root_etc_passwd",
         "1_fd",
     ] {
-        let refused = problem(read(format!("/tmp/{link}")).await);
+        let refused = problem(&read(format!("/tmp/{link}")).await);
         assert_eq!(refused, Some(PathProblem::PermissionDenied), "{link}");
     }
     running.sandbox.stop(GRACE).await.expect("it stops");
@@ -197,19 +197,19 @@ pub(crate) async fn what_is_no_file_is_not_opened(local: &Local) {
     for path in ["/tmp/fifo", "/tmp/link", "/dev/zero", "/dev/tty"] {
         let path = Path::new(path);
         let not_a_file = Some(PathProblem::NotAFile);
-        assert_eq!(problem(sandbox.read_file(path, 10).await), not_a_file);
+        assert_eq!(problem(&sandbox.read_file(path, 10).await), not_a_file);
         let written = sandbox.write_file(path, b"x".to_vec(), 0o644).await;
-        assert_eq!(problem(written), not_a_file, "{}", path.display());
+        assert_eq!(problem(&written), not_a_file, "{}", path.display());
     }
     let denied = Some(PathProblem::PermissionDenied);
     let closed = sandbox.list_files(Path::new("/tmp/closed"), 10).await;
-    assert_eq!(problem(closed), denied);
+    assert_eq!(problem(&closed), denied);
     let read_only = sandbox.write_file(Path::new("/usr/new"), Vec::new(), 0o644);
-    assert_eq!(problem(read_only.await), denied);
+    assert_eq!(problem(&read_only.await), denied);
     let huge = shell(&running, "truncate -s 1T /tmp/huge").await;
     assert_eq!(huge.0, ExitStatus::Exited(0));
     let too_large = sandbox.read_file(Path::new("/tmp/huge"), 1 << 20).await;
-    assert_eq!(problem(too_large), Some(PathProblem::TooLarge));
+    assert_eq!(problem(&too_large), Some(PathProblem::TooLarge));
     sandbox.stop(GRACE).await.expect("it stops");
 }
 

@@ -97,7 +97,12 @@ fn resolve(path: &[u8], missing: Missing) -> Result<Place, Errno> {
             }
             _ if is_last && name != b".." => return Ok(Place { directory, name }),
             FileType::Directory => directory = next,
-            _ => return Err(Errno::NOTDIR),
+            FileType::RegularFile
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => return Err(Errno::NOTDIR),
         }
     }
     let name = b".".to_vec();
@@ -142,7 +147,11 @@ impl Place {
         match kind(&look(&self.directory, &self.name)?)? {
             FileType::RegularFile | FileType::Directory => {}
             FileType::Symlink => return Err(Errno::LOOP),
-            _ => return Err(Errno::NXIO),
+            FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => return Err(Errno::NXIO),
         }
         let flags =
             OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
