@@ -64,9 +64,10 @@ const DEVICES: &[&str] = &[
     "/dev/urandom",
     "/dev/tty",
 ];
-/// Parts of /proc that tell of the host or change it; the first are covered, the second read-only.
-const PROC_COVERED: &[&str] = &["kcore", "keys", "timer_list", "scsi", "acpi"];
-const PROC_READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// Parts of /proc that tell of the host or change it; the first are covered, the second read-only. What else there is of the kind belongs to
+/// the host's root, whom no id inside is mapped to.
+const PROC_COVERED: &[&str] = &["kcore", "keys"];
+const PROC_READ_ONLY: &[&str] = &["sys", "sysrq-trigger"];
 
 impl Layout<'_> {
     /// The steps, in order. A work directory and toolchains come after them.
@@ -140,20 +141,41 @@ impl Layout<'_> {
         });
     }
 
+    /// Copies a small file; a link is mirrored as one.
+    fn copy(&self, steps: &mut Vec<MountStep>, name: &Path) {
+        let source = self.root().join(name);
+        match fs::symlink_metadata(&source) {
+            Ok(metadata) if metadata.is_file() => {
+                if let Ok(content) = fs::read(&source) {
+                    steps.push(MountStep::File {
+                        path: Path::new("/").join(name),
+                        mode: 0o644,
+                        content,
+                    });
+                }
+            }
+            Ok(_) => self.mirror(steps, name, self.writable),
+            Err(_) => {}
+        }
+    }
+
     fn etc(&self, steps: &mut Vec<MountStep>) {
         match self.base {
             Base::Host => {
                 for (how, name) in curated() {
                     let name = Path::new("etc").join(name);
                     match how {
-                        // Only who can write /var can use apt at all.
-                        "lines" if !self.writable => {}
-                        "lines" => copy_without_credentials(
-                            &self.root().join(&name),
-                            &Path::new("/").join(&name),
-                            steps,
-                        ),
-                        _ => self.mirror(steps, &name, self.writable),
+                        "bind" => self.mirror(steps, &name, self.writable),
+                        "copy" => self.copy(steps, &name),
+                        "root" if self.writable => self.mirror(steps, &name, true),
+                        "lines" if self.writable => {
+                            copy_without_credentials(
+                                &self.root().join(&name),
+                                &Path::new("/").join(&name),
+                                steps,
+                            );
+                        }
+                        _ => {}
                     }
                 }
             }

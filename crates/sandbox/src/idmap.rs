@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 
 use crate::plan::{IdMap, MapWriter};
-use crate::sys::{self, Cloned};
+use crate::sys;
 
 /// Why ids could not be mapped.
 #[derive(Debug, thiserror::Error)]
@@ -100,26 +100,12 @@ fn run_helper(program: &'static str, process: Pid, maps: &[IdMap]) -> Result<(),
 
 /// A user namespace with the given maps and no process in it, as an idmapped mount needs (mount_setattr(2)). Needs root.
 pub(crate) fn namespace(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd, IdMapError> {
-    // SAFETY: the launcher has one thread (it checks before it comes here).
-    match unsafe { sys::clone3(libc::CLONE_NEWUSER, None) }.map_err(IdMapError::Namespace)? {
-        Cloned::Child => loop {
-            // Waits to be killed; it is there for the namespace alone.
-            let _ = rustix::process::set_parent_process_death_signal(Some(
-                rustix::process::Signal::KILL,
-            ));
-            let _ = rustix::thread::nanosleep(&rustix::fs::Timespec {
-                tv_sec: 1,
-                tv_nsec: 0,
-            });
-        },
-        Cloned::Parent { child, pidfd } => {
-            let mapped =
-                write(child, MapWriter::Root, uids, gids).and_then(|()| user_namespace_of(child));
-            let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
-            let _ = rustix::process::waitpid(Some(child), WaitOptions::empty());
-            mapped
-        }
-    }
+    let member = sys::spawn_sleeper(libc::CLONE_NEWUSER).map_err(IdMapError::Namespace)?;
+    let mapped =
+        write(member, MapWriter::Root, uids, gids).and_then(|()| user_namespace_of(member));
+    let _ = rustix::process::kill_process(member, rustix::process::Signal::KILL);
+    let _ = rustix::process::waitpid(Some(member), WaitOptions::empty());
+    mapped
 }
 
 /// The user namespace of a process.

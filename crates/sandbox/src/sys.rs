@@ -62,6 +62,31 @@ pub(crate) unsafe fn clone3(
     }
 }
 
+/// Starts a process that does nothing but be in new namespaces, until it is killed. It shares this process's memory, so nothing is copied.
+pub(crate) fn spawn_sleeper(namespaces: libc::c_int) -> Result<Pid, Errno> {
+    extern "C" fn sleep_for_ever(_: *mut libc::c_void) -> libc::c_int {
+        loop {
+            // SAFETY: pause takes and touches nothing.
+            unsafe { libc::pause() };
+        }
+    }
+    /// Enough for one call of the C library, and a signal frame.
+    #[repr(align(16))]
+    struct Stack([u8; 16 * 1024]);
+    // Never freed: the process may be on it for a moment after it was killed. One a launch, as root, and untouched pages cost nothing.
+    let stack = Box::leak(Box::new(Stack([0; 16 * 1024])));
+    let top = (&raw mut stack.0)
+        .cast::<u8>()
+        .wrapping_add(size_of::<Stack>())
+        .cast();
+    let flags = namespaces | libc::CLONE_VM | libc::SIGCHLD;
+    // SAFETY: the stack is the sleeper's alone and outlives it; the function never returns and touches no memory but that stack.
+    match unsafe { libc::clone(sleep_for_ever, top, flags, std::ptr::null_mut()) } {
+        -1 => Err(last_errno()),
+        pid => Pid::from_raw(pid).ok_or(Errno::INVAL),
+    }
+}
+
 /// fork(2): `None` in the child.
 ///
 /// # Safety
