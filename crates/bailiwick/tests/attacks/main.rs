@@ -16,6 +16,7 @@ mod kernel;
 mod lifecycle;
 mod names;
 mod network;
+mod policy_changes;
 mod resources;
 mod streams;
 mod terminal;

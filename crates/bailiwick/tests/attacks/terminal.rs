@@ -63,9 +63,8 @@ fn keys_cannot_be_pushed_into_the_callers_terminal() {
             inside.failed(name, &["EPERM"]);
         }
         let mut control = host_command(PYTHON, bailiwick.user());
-        control.args(["-c", &probe.replace("echo pwned\\n", "x")]);
+        control.args(["-c", &probe.replace("echo pwned", "")]);
         let outside = told(&on_a_terminal(&bailiwick, &control));
-        assert_ne!(outside.answer("terminal"), "ok /dev/pts/0 of the sandbox");
         // Kernels may have switched it off (dev.tty.legacy_tiocsti); then it fails, but not by the filter.
         outside.failed("push 0", &["ok", "EIO", "EPERM"]);
     }
@@ -161,8 +160,6 @@ fn what_a_sandbox_names_is_printed_without_controlling_the_terminal() {
             "{missing:?}"
         );
         for arguments in [
-            vec!["exec", evil, "--", "true"],
-            vec!["kill", evil],
             vec!["run", "-f", evil, "--", "true"],
             vec!["run", "-w", evil, "--", "true"],
             vec![

@@ -31,7 +31,7 @@ const HELLOS: &str = r#"
         with connect("api.test", PORT) as stream:
             for part in parts:
                 stream.sendall(part)
-                if len(parts) > 1: time.sleep(0.02)
+                if len(parts) > 1: time.sleep(0.002 if len(parts) > 9 else 0.02)
             stream.shutdown(socket.SHUT_WR)
             answer = read_all(stream)
             if answer[:1] == b"\x15" or not answer: raise ConnectionResetError(104, "")
