@@ -130,6 +130,41 @@ fn the_host_may_replace_a_covered_file_without_uncovering_it() {
 }
 
 #[test]
+fn not_even_a_busy_loop_gets_through_while_the_host_replaces_a_file() {
+    let _leaks = LeakCheck::begin();
+    let probe = with_prelude(
+        r#"
+        os.fork()
+        tell("started", lambda: None)
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            try:
+                config = os.open(".git/config", os.O_WRONLY | os.O_APPEND)
+                os.write(config, b"[core]\n\tfsmonitor = evil\n")
+                os.close(config)
+            except OSError: pass
+        "#,
+    );
+    for bailiwick in everyone() {
+        for _ in 0..8 {
+            let _ = fs::remove_dir_all(bailiwick.workspace().join(".git"));
+            git(&bailiwick, &["init", "-q", "."]);
+            let mut child = bailiwick.run().start([PYTHON, "-c", &probe]);
+            child.wait_for("the probe", |line| {
+                line.starts_with("started").then_some(())
+            });
+            git(&bailiwick, &["config", "user.email", "me@example.test"]);
+            child.wait(PATIENCE);
+            let config = git(&bailiwick, &["config", "--list", "--local"]);
+            assert!(
+                !config.contains("evil"),
+                "git would run what was written inside"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_file_that_says_what_is_allowed_cannot_be_changed_from_inside() {
     let _leaks = LeakCheck::begin();
     let file = "name: test\nconfig:\n  type: cloud\n  networking:\n    type: limited\n";

@@ -88,6 +88,41 @@ fn processes_are_limited_without_being_asked() {
 }
 
 #[test]
+fn becoming_other_users_does_not_multiply_the_limit() {
+    let _leaks = LeakCheck::begin();
+    let probe = r#"
+        import threading
+        threading.stack_size(65536)
+        def spend(user):
+            read, write = os.pipe()
+            if os.fork() == 0:
+                try: os.setuid(user)
+                except OSError: pass
+                made = 0
+                try:
+                    while made < 3000:
+                        threading.Thread(target=time.sleep, args=[60], daemon=True).start()
+                        made += 1
+                except RuntimeError: pass
+                os.write(write, str(made).encode())
+                time.sleep(30)
+                os._exit(0)
+            return int(os.read(read, 10))
+        made = 0
+        for user in [5, 6, 7]:
+            try: made += spend(user)
+            except OSError: break
+        print(made, flush=True)
+        os._exit(0)
+    "#;
+    for bailiwick in everyone() {
+        let outcome = bomb(&bailiwick, &["--root"], probe).expect("a default is never refused");
+        let made: u32 = outcome.stdout.trim().parse().expect(&outcome.stdout);
+        assert!((2000..4200).contains(&made), "{made}");
+    }
+}
+
+#[test]
 fn memory_is_limited_to_the_sandbox() {
     let _leaks = LeakCheck::begin();
     let probe = |mebibytes: u32| {

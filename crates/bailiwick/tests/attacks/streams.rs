@@ -1,11 +1,13 @@
 //! Descriptors: the standard streams, and what a caller leaves open.
 
 use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
-use bailiwick_testkit::{Bailiwick, LeakCheck};
+use bailiwick_testkit::{Bailiwick, BannerServer, LeakCheck};
 
 use crate::support::{
     PYTHON, Told, everyone, everyone_as_anyone, host_command, told, with_prelude,
@@ -190,5 +192,57 @@ fn a_pipe_to_the_host_carries_bytes_and_no_descriptors() {
             .said("kind", "ok True")
             .said("send", "ENOTSOCK")
             .worked("control");
+    }
+}
+
+#[test]
+fn a_network_socket_as_a_stream_is_no_way_out() {
+    let _leaks = LeakCheck::begin();
+    let (given, forbidden) = (BannerServer::start(), BannerServer::start());
+    let probe = format!(
+        r#"
+        def again(kind):
+            stream = socket.socket(AF_INET, kind, fileno=os.dup(3))
+            LIBC.connect(3, b"\0" * 16, 16)
+            stream.settimeout(3)
+            stream.connect(("127.0.0.1", {port}))
+            return stream.recv(100).decode().strip()
+        tell("elsewhere", lambda: again(SOCK_STREAM))
+        tell("datagram", lambda: socket.socket(AF_INET, SOCK_DGRAM, fileno=os.dup(3)).sendto(b"x", ("127.0.0.1", {port})))
+        tell("accept", lambda: socket.socket(AF_INET, SOCK_STREAM, fileno=os.dup(3)).accept() and None)
+        "#,
+        port = forbidden.address().port()
+    );
+    let argv = with_stdin_at_3(&probe);
+    for (bailiwick, options) in everyone_as_anyone() {
+        let connected = TcpStream::connect(given.address()).unwrap();
+        let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let before = forbidden.connections();
+        for stream in [OwnedFd::from(connected), datagrams.into(), listener.into()] {
+            let run = options
+                .iter()
+                .fold(bailiwick.run(), |run, option| run.option(option));
+            let output = run
+                .prepared(&argv)
+                .stdin(Stdio::from(stream))
+                .output()
+                .expect("bailiwick");
+            // A socket may be refused, or stand behind a pipe.
+            for line in String::from_utf8_lossy(&output.stdout).lines() {
+                assert!(!line.contains("\tok"), "{line}");
+            }
+        }
+        assert_eq!(forbidden.connections(), before, "it connected elsewhere");
+        let connected = TcpStream::connect(given.address()).unwrap();
+        let mut control = host_command("sh", bailiwick.user());
+        let output = control
+            .args(&argv[1..])
+            .stdin(Stdio::from(OwnedFd::from(connected)))
+            .output()
+            .unwrap();
+        told(&String::from_utf8_lossy(&output.stdout))
+            .said("elsewhere", "ok SSH-2.0-bailiwick_test");
     }
 }
