@@ -56,6 +56,7 @@ impl Attach for RemoteProgram {
 /// The terminal or the signal handlers failed.
 pub(crate) async fn attend(
     mut program: impl Attach,
+    mut signals: Signals,
     master: Option<std::os::fd::OwnedFd>,
     streams: TerminalStreams,
     timeout: Option<Duration>,
@@ -63,7 +64,6 @@ pub(crate) async fn attend(
     let terminal = master
         .map(|master| Terminal::join(master, streams))
         .transpose()?;
-    let mut signals = Signals::listen()?;
     let mut deadline = timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
     let mut timed_out = false;
     let mut carried = false;
@@ -127,7 +127,7 @@ async fn carry(terminal: Option<&Terminal>) {
 }
 
 /// The signals that are handed on. From a terminal, those that keys send go to the whole foreground group, so inside too.
-struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     quit: Signal,
     hangup: Signal,
@@ -137,7 +137,8 @@ struct Signals {
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    /// Takes them from here on; until then they have their default action.
+    pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,

@@ -54,10 +54,10 @@ impl CommandLine {
     pub(crate) fn execute(self, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(arguments) => run::execute(*arguments, host),
-            Command::Ps(arguments) => ps::execute(arguments, host),
+            Command::Ps(arguments) => ps::execute(&arguments, host),
             Command::Exec(arguments) => exec::execute(arguments, host),
             Command::Kill(arguments) => kill::execute(arguments, host),
-            Command::Doctor(arguments) => doctor::execute(arguments, host),
+            Command::Doctor(arguments) => doctor::execute(&arguments, host),
             Command::Policy(command) => policy::execute(command, host),
             Command::Environment(command) => environment::execute(command, host),
             Command::Completions(arguments) => completions::execute(&arguments),

@@ -14,6 +14,8 @@
 
 use std::process::ExitCode;
 
+use bailiwick_local::PrepareError;
+
 use crate::bad_input::BadInput;
 
 /// How a run of `bailiwick` ends.
@@ -58,7 +60,10 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// The exit that an error stands for: whose fault it was.
     pub(crate) fn of_error(error: &anyhow::Error) -> Self {
-        if error.chain().any(<dyn std::error::Error>::is::<BadInput>) {
+        let is_input = |cause: &(dyn std::error::Error + 'static)| {
+            cause.is::<BadInput>() || cause.downcast_ref().is_some_and(PrepareError::is_bad_input)
+        };
+        if error.chain().any(is_input) {
             Self::BadInput
         } else {
             Self::Failed

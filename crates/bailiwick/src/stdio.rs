@@ -37,7 +37,7 @@ impl Streams {
             (stdout, "standard output"),
             (stderr, "standard error"),
         ] {
-            refuse_directory(stream, name)?;
+            refuse_door(stream, name)?;
         }
         let is_terminal = |stream: BorrowedFd<'_>| rustix::termios::isatty(stream);
         let terminal = TerminalStreams {
@@ -59,19 +59,48 @@ impl Streams {
     }
 }
 
-/// A descriptor of a directory is a door: everything of the host's file system can be named from there.
-fn refuse_directory(stream: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-    let is_directory = rustix::fs::fstat(stream)
-        .is_ok_and(|status| FileType::from_raw_mode(status.st_mode).is_dir());
-    let is_path =
-        rustix::fs::fcntl_getfl(stream).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::PATH));
-    if is_directory || is_path {
-        return Err(io::Error::new(
-            io::ErrorKind::IsADirectory,
-            format!("{name} is a directory, which would lead out of the sandbox"),
-        ));
+/// Passes what carries bytes and leads nowhere: pipes, files, harmless devices, and one end of a pair of unix sockets, which some programs
+/// use as a pipe.
+///
+/// A directory is a door to everything that can be named from there. A socket belongs to the network namespace of this host, wherever it is
+/// passed, and most kinds can be connected anew.
+fn refuse_door(stream: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let refused = |what: &str| {
+        let text = format!(
+            "{name} is {what}, which would lead out of the sandbox; give it a pipe or a file"
+        );
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    };
+    if rustix::fs::fcntl_getfl(stream).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::PATH)) {
+        return refused("a descriptor of a path");
     }
-    Ok(())
+    let status = rustix::fs::fstat(stream)?;
+    match FileType::from_raw_mode(status.st_mode) {
+        FileType::Fifo | FileType::RegularFile => Ok(()),
+        FileType::CharacterDevice
+            if is_harmless(status.st_rdev) || rustix::termios::isatty(stream) =>
+        {
+            Ok(())
+        }
+        FileType::Socket if is_connected_pair(stream) => Ok(()),
+        FileType::Socket => refused("a network socket"),
+        FileType::Directory => refused("a directory"),
+        FileType::CharacterDevice | FileType::BlockDevice => refused("a device"),
+        FileType::Symlink | FileType::Unknown => refused("neither a pipe nor a file"),
+    }
+}
+
+/// The memory devices: /dev/null, zero, full, random, urandom (Documentation/admin-guide/devices.txt).
+fn is_harmless(device: u64) -> bool {
+    rustix::fs::major(device) == 1 && matches!(rustix::fs::minor(device), 3 | 5 | 7 | 8 | 9)
+}
+
+/// A connected stream of AF_UNIX stays connected to its one peer for ever (unix(7)).
+fn is_connected_pair(socket: BorrowedFd<'_>) -> bool {
+    use rustix::net::{AddressFamily, SocketType, getpeername, sockopt};
+    sockopt::socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX)
+        && sockopt::socket_type(socket).is_ok_and(|kind| kind == SocketType::STREAM)
+        && getpeername(socket).is_ok()
 }
 
 /// Best effort: a pipe of somebody else's stays theirs, and works but for being opened again.

@@ -88,14 +88,16 @@ impl Layout<'_> {
         steps
     }
 
-    fn root(&self) -> &Path {
+    /// The base as a directory of this host.
+    pub(crate) fn root(&self) -> &Path {
         match self.base {
             Base::Host => Path::new("/"),
             Base::Directory(directory) => directory,
         }
     }
 
-    fn ownership(&self) -> Ownership {
+    /// As whose the base's files appear.
+    pub(crate) fn ownership(&self) -> Ownership {
         match self.identity.writer {
             MapWriter::Root => Ownership::Base,
             MapWriter::Caller | MapWriter::NewIdMap => Ownership::AsMapped,
@@ -183,7 +185,7 @@ impl Layout<'_> {
                 let kept = entries(&directory.join("etc"))
                     .filter(|name| !GENERATED.iter().any(|g| name.as_os_str() == *g));
                 kept.for_each(|name| {
-                    self.mirror(steps, &Path::new("etc").join(name), self.writable)
+                    self.mirror(steps, &Path::new("etc").join(name), self.writable);
                 });
             }
         }
@@ -283,7 +285,7 @@ fn private_directories(steps: &mut Vec<MountStep>) {
             path: path.into(),
             mode,
             owned,
-        })
+        });
     };
     directory("/tmp", 0o1777, false);
     directory("/var/tmp", 0o1777, false);

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork, Sockets};
@@ -14,11 +15,14 @@ use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::control;
+use crate::keeper::Uncovered;
 use crate::keeper::{self, Handle, Keeper};
 use crate::placeholder::Held;
 use crate::prepare::Prepared;
+use crate::restore::Snapshot;
 use crate::state::{Entry, Record, StateDirectory, StateError};
 use crate::uncovered::MountTable;
+use crate::workspace;
 
 /// What of a start is for people and for `ps`.
 #[derive(Debug, Clone)]
@@ -49,6 +53,9 @@ pub enum StartError {
 /// What must outlive the processes of a sandbox, in the order in which it goes.
 #[derive(Debug)]
 pub(crate) struct Guards {
+    /// What covered paths were before the start.
+    snapshots: Vec<Snapshot>,
+    id: SandboxId,
     _placeholders: Option<Held>,
     _entry: Entry,
     _uid_range: Option<File>,
@@ -63,7 +70,7 @@ pub struct Booted {
     guards: Guards,
     id: SandboxId,
     mounts: MountTable,
-    control: std::path::PathBuf,
+    control: PathBuf,
     defaults: keeper::Defaults,
 }
 
@@ -74,6 +81,29 @@ pub struct Running {
     _control: AbortOnDropHandle<()>,
     network: Attachment,
     id: SandboxId,
+}
+
+impl Guards {
+    /// Puts back what this host replaced, now that nothing inside can write any more.
+    pub(crate) fn restore(&self, uncovered: &mut Uncovered) {
+        for snapshot in &self.snapshots {
+            match snapshot.restore(&self.id) {
+                Ok(aside) => uncovered.moved_aside.extend(aside),
+                Err(error) => uncovered.not_restored.push(error.to_string()),
+            }
+        }
+    }
+}
+
+/// Of each covered path inside, what it is on this host.
+fn snapshots(work_directory: &Path, covered: &[PathBuf]) -> Vec<Snapshot> {
+    let on_host =
+        |path: &PathBuf| Some(work_directory.join(path.strip_prefix(workspace::INSIDE).ok()?));
+    covered
+        .iter()
+        .filter_map(on_host)
+        .filter_map(Snapshot::of)
+        .collect()
 }
 
 impl Prepared {
@@ -105,6 +135,12 @@ impl Prepared {
             .map(|placeholders| placeholders.hold(state))
             .transpose()?;
         let guards = Guards {
+            snapshots: self
+                .work_directory
+                .iter()
+                .flat_map(|directory| snapshots(directory, &self.covered))
+                .collect(),
+            id: record.id.clone(),
             _placeholders: placeholders,
             _entry: entry,
             _uid_range: self.uid_range,

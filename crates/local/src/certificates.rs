@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bailiwick_sandbox::plan::MountStep;
+
 /// Where distributions keep the bundle of trusted CA certificates, in the order in which OpenSSL and Go look for it.
 const BUNDLES: &[&str] = &[
     // Debian, Ubuntu, Alpine, Arch
@@ -38,7 +40,7 @@ pub(crate) struct Bundle {
     /// Where it is inside.
     path: PathBuf,
     /// What is in it, where it is not a file of the base.
-    pub(crate) content: Option<Vec<u8>>,
+    content: Option<Vec<u8>>,
 }
 
 /// The bundle of a base, with what `own` (SSL_CERT_FILE of the caller) and `added` (`--ca`, PEM) add to it.
@@ -80,6 +82,16 @@ impl Bundle {
     /// Where it is inside.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The step that makes it, where it is not a file of the base.
+    pub(crate) fn step(&self) -> Option<MountStep> {
+        let content = self.content.clone()?;
+        Some(MountStep::File {
+            path: self.path.clone(),
+            mode: 0o644,
+            content,
+        })
     }
 
     /// The variables that name it.

@@ -64,8 +64,19 @@ pub enum ProgramError {
 pub struct Ending {
     /// Processes that the kernel killed because the memory limit was reached.
     pub out_of_memory_kills: u64,
-    /// The sandbox was ended because this host replaced a file that was read-only inside, which uncovered it.
-    pub uncovered: Option<PathBuf>,
+    /// The sandbox was ended because this host replaced something that was read-only inside, which uncovered it.
+    pub uncovered: Option<Uncovered>,
+}
+
+/// What was uncovered, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uncovered {
+    /// Its path inside.
+    pub path: PathBuf,
+    /// Where on this host the new files are; what was there before is back in their places.
+    pub moved_aside: Vec<PathBuf>,
+    /// Why something could not be put back.
+    pub not_restored: Vec<String>,
 }
 
 type Started = Result<Program, ProgramError>;
@@ -418,11 +429,17 @@ impl Keeper {
         if let Ok(gone) = register(sandbox.pidfd(), Interest::READABLE) {
             let _ = gone.readable().await;
         }
-        let ending = Ending {
+        let mut ending = Ending {
             out_of_memory_kills: sandbox.out_of_memory_kills(),
-            uncovered,
+            uncovered: uncovered.map(|path| Uncovered {
+                path,
+                ..Uncovered::default()
+            }),
         };
         drop(sandbox);
+        if let Some(uncovered) = &mut ending.uncovered {
+            self.guards.restore(uncovered);
+        }
         drop(self.guards);
         ending
     }

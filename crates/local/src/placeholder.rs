@@ -46,6 +46,11 @@ impl Placeholders {
         }
     }
 
+    /// Whether a file will stand in for this.
+    pub(crate) fn makes_file(&self, item: &Protected) -> bool {
+        item.kind == Kind::File && self.made.contains(item)
+    }
+
     /// Makes them and holds them.
     pub(crate) fn hold(self, state: &StateDirectory) -> Result<Held, StateError> {
         let mut lock = state.lock_work(&self.lock_name(), FlockOperation::LockShared)?;

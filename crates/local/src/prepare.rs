@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use bailiwick_model::{EnvironmentName, SandboxId, limits};
 use bailiwick_sandbox::cgroup::{CgroupLimits, Controller, Hierarchies};
 use bailiwick_sandbox::network::NetworkPlan;
-use bailiwick_sandbox::plan::{MapWriter, Ownership, Plan, PrivateStorage, ProcessLimits, Profile};
+use bailiwick_sandbox::plan::{
+    Identity, MapWriter, MountStep, Plan, PrivateStorage, ProcessLimits, Profile,
+};
 
 use crate::base::{Base, Layout};
 use crate::certificates;
@@ -112,6 +114,16 @@ pub enum PrepareError {
     },
 }
 
+impl PrepareError {
+    /// Whether the request names something that cannot be used, and not this machine lacks something.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Workspace(_) | Self::Certificates { .. } | Self::Directory { .. } => true,
+            Self::Identity(_) | Self::State(_) | Self::NoController { .. } => false,
+        }
+    }
+}
+
 const CGROUP_HELP: &str = "Run as root, or in a delegated group: systemd-run --user --scope -p Delegate=yes -- bailiwick run ...";
 
 /// A plan, and the locks that it rests on.
@@ -153,165 +165,166 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
         sum.wrapping_mul(31).wrapping_add(byte.into())
     });
     let claimed = identity::claim(request.run_as, state, spread)?;
-    let identity = claimed.identity;
-    let idmapped = identity.writer == MapWriter::Root;
-    let writable = request.run_as == RunAs::Root;
-    let base = canonical_base(&request.base)?;
     let hostname = request
         .environment
         .as_ref()
         .map_or_else(|| "bailiwick".to_owned(), |name| hostname(name.as_str()));
-    let mut mounts = Layout {
-        base: &base,
-        identity: &identity,
-        hostname: &hostname,
-        writable,
-    }
-    .steps();
+    let mut tree = Tree::assemble(request, &claimed.identity, &hostname)?;
 
-    let ownership = if idmapped {
-        Ownership::Base
-    } else {
-        Ownership::AsMapped
-    };
-    let named = canonical_toolchains(&request.toolchains)?;
-    let home = request.surroundings.home.as_deref();
-    let toolchains = Toolchains::find(home.filter(|_| base == Base::Host), &named, ownership);
-    mounts.extend(toolchains.steps.iter().cloned());
-
-    let base_path = match &base {
-        Base::Host => Path::new("/"),
-        Base::Directory(directory) => directory,
-    };
-    let own_bundle = request.surroundings.ca_file.as_deref();
-    let bundle = certificates::bundle(base_path, own_bundle, request.certificates.as_deref())
-        .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
-    if let Some((path, content)) = bundle
-        .as_ref()
-        .and_then(|bundle| Some((bundle.path(), bundle.content.clone()?)))
-    {
-        mounts.push(bailiwick_sandbox::plan::MountStep::File {
-            path: path.to_owned(),
-            mode: 0o644,
-            content,
-        });
-    }
-
-    let homes = workspace::home_directories(home);
+    let homes = workspace::home_directories(request.surroundings.home.as_deref());
+    let idmapped = claimed.identity.writer == MapWriter::Root;
     let workspace = request
         .workspace
         .as_ref()
-        .map(|w| w.check(&homes, state.path(), idmapped))
+        .map(|workspace| workspace.check(&homes, state.path(), idmapped))
         .transpose()?;
-    let directory = if workspace.is_some() {
-        PathBuf::from(workspace::INSIDE)
-    } else {
-        home_inside(request.run_as).into()
+    let mut prepared = Prepared {
+        variables: variables(request, &tree.toolchains, tree.bundle.as_ref()),
+        directory: home_inside(request.run_as).into(),
+        work_directory: None,
+        notes: Vec::new(),
+        environment: request.environment.clone(),
+        placeholders: None,
+        covered: Vec::new(),
+        uid_range: claimed.range,
+        plan: plan(request, claimed.identity, hostname),
     };
-    mounts.extend(
-        workspace
-            .iter()
-            .flat_map(|workspace| workspace.steps.iter().cloned()),
-    );
+    if let Some(workspace) = workspace {
+        tree.mounts.extend(workspace.steps);
+        prepared.directory = workspace::INSIDE.into();
+        prepared.work_directory = Some(workspace.path);
+        prepared.placeholders = workspace.placeholders;
+        prepared.covered = workspace.covered;
+    }
+    prepared.plan.mounts = tree.mounts;
+    hold_limits(request, &mut prepared)?;
+    Ok(prepared)
+}
 
-    let (cgroup, process_limits, notes) =
-        hold_limits(&request.id, request.run_as, &request.limits)?;
-    let plan = Plan {
+/// The file system without the work directory.
+struct Tree {
+    mounts: Vec<MountStep>,
+    toolchains: Toolchains,
+    bundle: Option<certificates::Bundle>,
+}
+
+impl Tree {
+    fn assemble(
+        request: &Request,
+        identity: &Identity,
+        hostname: &str,
+    ) -> Result<Self, PrepareError> {
+        let base = canonical_base(&request.base)?;
+        let layout = Layout {
+            base: &base,
+            identity,
+            hostname,
+            writable: request.run_as == RunAs::Root,
+        };
+        let mut mounts = layout.steps();
+        let named = canonical_toolchains(&request.toolchains)?;
+        if !request
+            .workspace
+            .as_ref()
+            .is_some_and(|workspace| workspace.allow_sockets)
+        {
+            named
+                .iter()
+                .try_for_each(|directory| workspace::refuse_sockets(directory))?;
+        }
+        // Another base has its own programs; the caller's toolchains were built for this host's.
+        let home = request
+            .surroundings
+            .home
+            .as_deref()
+            .filter(|_| base == Base::Host);
+        let toolchains = Toolchains::find(home, &named, layout.ownership());
+        mounts.extend(toolchains.steps.iter().cloned());
+
+        let own = request.surroundings.ca_file.as_deref();
+        let bundle = certificates::bundle(layout.root(), own, request.certificates.as_deref())
+            .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
+        mounts.extend(bundle.as_ref().and_then(certificates::Bundle::step));
+        Ok(Self {
+            mounts,
+            toolchains,
+            bundle,
+        })
+    }
+}
+
+/// The plan without mounts and limits.
+fn plan(request: &Request, identity: Identity, hostname: String) -> Plan {
+    let (profile, writable_root) = match request.run_as {
+        RunAs::Agent => (Profile::Run, false),
+        RunAs::Root => (Profile::Build, true),
+    };
+    Plan {
         id: request.id.clone(),
         hostname,
         identity,
-        profile: match request.run_as {
-            RunAs::Agent => Profile::Run,
-            RunAs::Root => Profile::Build,
-        },
-        cgroup,
-        network: if Path::new("/proc/net/if_inet6").exists() {
-            NetworkPlan::standard()
-        } else {
-            NetworkPlan::without_ipv6()
-        },
+        profile,
+        cgroup: None,
+        network: NetworkPlan::for_this_kernel(),
         private: PrivateStorage {
             bytes: request.limits.disk_bytes,
             inodes: limits::PRIVATE_INODES,
-            writable_root: writable,
+            writable_root,
         },
-        mounts,
-        process_limits,
-    };
-    let covered = workspace
-        .as_ref()
-        .map(|workspace| workspace.covered.clone())
-        .unwrap_or_default();
-    let (work_directory, placeholders) = workspace.map(|w| (w.path, w.placeholders)).unzip();
-    Ok(Prepared {
-        variables: variables(request, &toolchains, bundle.as_ref()),
-        plan,
-        directory,
-        work_directory,
-        notes,
-        environment: request.environment.clone(),
-        placeholders: placeholders.flatten(),
-        covered,
-        uid_range: claimed.range,
-    })
+        mounts: Vec::new(),
+        process_limits: ProcessLimits {
+            open_files: limits::OPEN_FILES,
+            processes: None,
+            address_space: None,
+        },
+    }
 }
 
 /// What holds each limit. Without control groups an explicit limit is refused, and the default number of processes is an rlimit.
-fn hold_limits(
-    id: &SandboxId,
-    run_as: RunAs,
-    wanted: &Limits,
-) -> Result<
-    (
-        Option<bailiwick_sandbox::cgroup::CgroupPlan>,
-        ProcessLimits,
-        Vec<String>,
-    ),
-    PrepareError,
-> {
+fn hold_limits(request: &Request, prepared: &mut Prepared) -> Result<(), PrepareError> {
+    let wanted = &request.limits;
     let hierarchies = Hierarchies::detect();
     let explicit = [
         (wanted.memory_bytes.is_some(), "memory", Controller::Memory),
         (wanted.cpu_millis.is_some(), "processors", Controller::Cpu),
         (wanted.pids.is_some(), "processes", Controller::Pids),
     ];
-    if let Some((_, what, controller)) = explicit
+    let refused = explicit
         .iter()
-        .find(|(named, _, controller)| *named && !hierarchies.has(*controller))
-    {
+        .find(|(named, _, controller)| *named && !hierarchies.has(*controller));
+    if let Some((_, what, controller)) = refused {
         return Err(PrepareError::NoController {
             what,
             controller: controller.name(),
         });
     }
-    let mut process_limits = ProcessLimits {
-        open_files: limits::OPEN_FILES,
-        processes: None,
-        address_space: None,
-    };
-    let mut notes = Vec::new();
     // One user id cannot get around a limit that the kernel counts by user; root inside can become others.
-    let by_user = run_as == RunAs::Agent && !hierarchies.is_cheap(Controller::Pids);
+    let by_user = request.run_as == RunAs::Agent && !hierarchies.is_cheap(Controller::Pids);
     let default_pids =
         (!by_user && hierarchies.has(Controller::Pids)).then_some(limits::DEFAULT_PIDS);
-    if wanted.pids.or(default_pids).is_none() {
-        process_limits.processes = Some(limits::DEFAULT_PIDS.into());
+    let pids = wanted.pids.or(default_pids);
+    if pids.is_none() {
+        prepared.plan.process_limits.processes = Some(limits::DEFAULT_PIDS.into());
     }
     if !hierarchies.has(Controller::Memory) {
-        notes.push(format!("no control group can be used here: memory is not limited, processes are limited to {} by setrlimit", limits::DEFAULT_PIDS));
+        prepared.notes.push(format!(
+            "no control group can be used here: memory is not limited, processes are limited to {} by setrlimit",
+            limits::DEFAULT_PIDS
+        ));
     }
     let held = CgroupLimits {
         memory_bytes: wanted.memory_bytes,
         cpu_millis: wanted.cpu_millis,
-        pids: wanted.pids.or(default_pids),
+        pids,
     };
-    let plan = hierarchies
-        .plan(id, &held)
-        .map_err(|controller| PrepareError::NoController {
-            what: "resources",
-            controller: controller.name(),
-        })?;
-    Ok((plan, process_limits, notes))
+    prepared.plan.cgroup =
+        hierarchies
+            .plan(&request.id, &held)
+            .map_err(|controller| PrepareError::NoController {
+                what: "resources",
+                controller: controller.name(),
+            })?;
+    Ok(())
 }
 
 fn variables(

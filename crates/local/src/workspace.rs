@@ -156,7 +156,7 @@ fn refuse_wide(path: &Path, homes: &[PathBuf]) -> Result<(), WorkspaceError> {
 }
 
 /// Sockets can be connected to through a mount, even a read-only one.
-fn refuse_sockets(path: &Path) -> Result<(), WorkspaceError> {
+pub(crate) fn refuse_sockets(path: &Path) -> Result<(), WorkspaceError> {
     let mut waiting = vec![path.to_owned()];
     let mut seen = 0;
     while let Some(directory) = waiting.pop() {
@@ -236,17 +236,22 @@ fn protect(checked: &mut Checked) -> Result<(), WorkspaceError> {
             path: inside.join(".git"),
         });
     }
-    checked
-        .steps
-        .extend(list.iter().map(|item| MountStep::ReadOnly {
-            path: inside.join(&item.path),
-        }));
+    let placeholders = Placeholders::missing(&checked.path, &list);
+    checked.steps.extend(list.iter().map(|item| {
+        let path = inside.join(&item.path);
+        // A device, which `git add .` passes over: the placeholder itself would be committed. In .git nothing is added, and git reads there.
+        if placeholders.makes_file(item) && !item.path.starts_with(".git") {
+            MountStep::Mask { path }
+        } else {
+            MountStep::ReadOnly { path }
+        }
+    }));
     let existing = list
         .iter()
         .filter(|item| item.kind != Kind::Nothing || checked.path.join(&item.path).exists());
     let existing: Vec<_> = existing.map(|item| inside.join(&item.path)).collect();
     checked.covered.extend(existing);
-    checked.placeholders = Some(Placeholders::missing(&checked.path, &list));
+    checked.placeholders = Some(placeholders);
     Ok(())
 }
 
@@ -331,7 +336,7 @@ mod tests {
         assert!(
             !steps
                 .iter()
-                .any(|step| step.path().starts_with("/workspace/.git/"))
+                .any(|step| step.path().parent() == Some(Path::new("/workspace/.git")))
         );
     }
 }

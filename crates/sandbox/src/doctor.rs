@@ -41,100 +41,100 @@ pub struct Finding {
     pub remedy: String,
 }
 
+const NOTHING_STARTS: &str = "no sandbox starts";
+const NEWER_KERNEL: &str = "use a newer kernel";
+
 /// Looks for every feature. The process must have one thread.
 pub fn examine() -> Vec<Finding> {
-    let user_namespaces = probe(libc::CLONE_NEWUSER, || Ok(()));
-    let remedy = user_namespace_remedy();
-    let finding = |feature, need, since, missing, without, remedy: &str| Finding {
+    let mut findings = required();
+    findings.extend(helpful());
+    findings
+}
+
+fn finding(
+    (feature, since): (&'static str, &'static str),
+    need: Need,
+    missing: Option<String>,
+    without: &'static str,
+    remedy: &str,
+) -> Finding {
+    Finding {
         feature,
         need,
         since,
         missing,
         without,
         remedy: remedy.to_owned(),
-    };
+    }
+}
+
+fn required() -> Vec<Finding> {
     let mounts = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
-    let kernel = "use a newer kernel";
-    vec![
-        finding(
-            "user namespaces",
-            Need::Required,
-            "3.8",
-            user_namespaces,
-            "no sandbox starts",
-            &remedy,
+    let all = mounts | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+    let network_namespace = libc::CLONE_NEWUSER | libc::CLONE_NEWNET;
+    let user_namespaces = user_namespace_remedy();
+    let looked_for: [((&str, &str), Option<String>, &str); 7] = [
+        (
+            ("user namespaces", "3.8"),
+            probe(libc::CLONE_NEWUSER, || Ok(())),
+            &user_namespaces,
         ),
-        finding(
-            "mount, pid, ipc, uts and cgroup namespaces",
-            Need::Required,
-            "4.6",
-            probe(
-                mounts | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP,
-                || Ok(()),
-            ),
-            "no sandbox starts",
+        (
+            ("mount, pid, ipc, uts and cgroup namespaces", "4.6"),
+            probe(all, || Ok(())),
             "in a container: run it with --privileged, or allow these namespaces in its seccomp profile",
         ),
-        finding(
-            "mount_setattr and detached mounts",
-            Need::Required,
-            "5.12",
+        (
+            ("mount_setattr and detached mounts", "5.12"),
             probe(mounts, detached_mount),
-            "no sandbox starts",
-            kernel,
+            NEWER_KERNEL,
         ),
-        finding(
-            "a proc file system of its own",
-            Need::Required,
-            "5.8",
+        (
+            ("a proc file system of its own", "5.8"),
             probe(mounts, || mount_of("proc")),
-            "no sandbox starts",
             "the outer /proc is partly covered, as in containers: run the container with an unmasked /proc (docker: --security-opt systempaths=unconfined)",
         ),
-        finding(
-            "network namespaces with nftables",
-            Need::Required,
-            "5.2",
-            probe(libc::CLONE_NEWUSER | libc::CLONE_NEWNET, network),
-            "no sandbox starts",
+        (
+            ("network namespaces with nftables", "5.2"),
+            probe(network_namespace, network),
             "load or build the kernel modules nf_tables, nft_chain_nat, nft_redir, nft_reject_inet, nft_ct, nft_log and nfnetlink_log",
         ),
-        finding(
-            "seccomp filters",
-            Need::Required,
-            "4.14",
+        (
+            ("seccomp filters", "4.14"),
             seccomp(),
-            "no sandbox starts",
             "build the kernel with CONFIG_SECCOMP_FILTER",
         ),
-        finding(
-            "openat2 and close_range",
-            Need::Required,
-            "5.9",
+        (
+            ("openat2 and close_range", "5.9"),
             recent_calls(),
-            "no sandbox starts",
-            kernel,
+            NEWER_KERNEL,
         ),
+    ];
+    let required =
+        |(name, missing, remedy)| finding(name, Need::Required, missing, NOTHING_STARTS, remedy);
+    looked_for.into_iter().map(required).collect()
+}
+
+fn helpful() -> Vec<Finding> {
+    let mounts = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
+    vec![
         finding(
-            "Landlock",
+            ("Landlock", "5.13"),
             Need::Depth,
-            "5.13",
             landlock(),
             "the mounts alone hold the file system",
             "add landlock to the lsm= list of the kernel's command line",
         ),
         finding(
-            "overlayfs in a user namespace",
+            ("overlayfs in a user namespace", "5.11"),
             Need::Optional,
-            "5.11",
             probe(mounts, || context_of("overlay")),
             "--root, and images with packages",
             "load the kernel module overlay",
         ),
         finding(
-            "idmapped mounts",
+            ("idmapped mounts", "5.12 (overlay: 5.19)"),
             Need::Optional,
-            "5.12 (overlay: 5.19)",
             idmapped(),
             "running as root: files of the base belong to nobody inside",
             "run as root, with / on a file system that has them (ext4, xfs, btrfs, tmpfs)",
@@ -202,7 +202,7 @@ fn mount_of(kind: &str) -> Result<(), String> {
 }
 
 fn network() -> Result<(), String> {
-    network::set_up(&NetworkPlan::standard())
+    network::set_up(&NetworkPlan::for_this_kernel())
         .map(drop)
         .map_err(|error| error.to_string())
 }

@@ -98,6 +98,15 @@ impl NetworkPlan {
         }
     }
 
+    /// The one of the two that this kernel can hold.
+    pub fn for_this_kernel() -> Self {
+        if std::path::Path::new("/proc/net/if_inet6").exists() {
+            Self::standard()
+        } else {
+            Self::without_ipv6()
+        }
+    }
+
     /// The standard plan on a kernel without IPv6 (`ipv6.disable=1`), on which no socket of that family can be made.
     pub fn without_ipv6() -> Self {
         Self {

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     pub(crate) format: Format,
 }
 
-pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let findings = doctor::examine();
     match arguments.format {
         Format::Json => output::print_json(&findings)?,

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use bailiwick_local::Control;
 use bailiwick_model::SandboxId;
 
+use crate::attached::{self, Signals};
 use crate::bad_input::BadInput;
 use crate::host_environment::HostEnvironment;
+use crate::state;
 use crate::stdio::Streams;
 use crate::value::{self, Variable};
-use crate::{attached, state};
 
 /// Run one more command in a running sandbox.
 ///
@@ -50,11 +51,12 @@ pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::R
         .enable_time()
         .build()?;
     let exit = runtime.block_on(async {
+        let signals = Signals::listen()?;
         let passed: Vec<_> = streams.passed.iter().map(AsFd::as_fd).collect();
         match control.exec(&arguments.command, &variables, streams.terminal, &passed) {
             Ok(mut program) => {
                 let master = program.terminal.take();
-                attached::attend(program, master, streams.terminal, None).await
+                attached::attend(program, signals, master, streams.terminal, None).await
             }
             Err(error) => {
                 let name = arguments

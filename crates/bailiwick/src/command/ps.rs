@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     pub(crate) format: Format,
 }
 
-pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let running = state::open(host)?.running()?;
     match arguments.format {
         Format::Json => output::print_json(&running)?,

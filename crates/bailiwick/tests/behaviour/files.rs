@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::support::{everyone, in_workspace, root, run};
 
 /// How `run` ends when it takes a work directory for too dangerous.
-const REFUSED: i32 = 125;
+const REFUSED: i32 = 2;
 
 #[test]
 fn the_work_directory_is_the_current_one_and_is_written_as_the_caller() {

@@ -140,7 +140,7 @@ fn a_settings_file_that_is_a_link_is_refused() {
             .expect("a link");
         let outcome = bailiwick.run().command(["true"]);
         assert!(
-            outcome.code == 125 && outcome.stderr.contains("--writable-meta"),
+            outcome.code == 2 && outcome.stderr.contains("--writable-meta"),
             "{outcome:#?}"
         );
     }

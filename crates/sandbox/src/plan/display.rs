@@ -85,7 +85,7 @@ fn cgroups(f: &mut Formatter<'_>, plan: &Plan) -> fmt::Result {
     };
     writeln!(f, "\ncgroup:")?;
     for directory in &cgroup.directories {
-        writeln!(f, "  {}", directory.path.display())?;
+        writeln!(f, "  {}", shown(&directory.path))?;
         directory
             .limits
             .iter()
@@ -96,7 +96,7 @@ fn cgroups(f: &mut Formatter<'_>, plan: &Plan) -> fmt::Result {
 
 impl Display for MountStep {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let path = self.path().display();
+        let path = shown(self.path());
         match self {
             Self::Directory { mode, owned, .. } => {
                 write!(
@@ -112,7 +112,7 @@ impl Display for MountStep {
             Self::File { mode, content, .. } => {
                 write!(f, "file       {path} {mode:o}, {} bytes", content.len())
             }
-            Self::Symlink { target, .. } => write!(f, "symlink    {path} -> {}", target.display()),
+            Self::Symlink { target, .. } => write!(f, "symlink    {path} -> {}", shown(target)),
             Self::Private { .. } => write!(f, "private    {path}"),
             Self::Bind {
                 source,
@@ -127,16 +127,13 @@ impl Display for MountStep {
                 write!(
                     f,
                     "bind       {path} <- {} {access} nosuid nodev{ownership}",
-                    source.display()
+                    shown(source)
                 )
             }
             Self::Overlay {
                 lower, ownership, ..
             } => {
-                let lower: Vec<_> = lower
-                    .iter()
-                    .map(|layer| layer.display().to_string())
-                    .collect();
+                let lower: Vec<_> = lower.iter().map(|layer| shown(layer)).collect();
                 write!(
                     f,
                     "overlay    {path} <- {} nosuid nodev{ownership}",
@@ -162,4 +159,19 @@ impl Display for Ownership {
             }
         }
     }
+}
+
+/// A path for a terminal: a name in a work directory may have been chosen inside an earlier sandbox, escape sequences and all.
+fn shown(path: &std::path::Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| !c.is_control() && (c.is_ascii() || c.escape_debug().len() == 1);
+    text.chars()
+        .map(|c| {
+            if is_plain(c) {
+                c.to_string()
+            } else {
+                c.escape_unicode().to_string()
+            }
+        })
+        .collect()
 }

@@ -11,14 +11,14 @@ use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
 use bailiwick_local::{
     Base, Booted, Description, Ending, Limits, Prepared, ProgramError, Published, Request, RunAs,
-    Running, Surroundings, Workspace, host_facts,
+    Running, Surroundings, Uncovered, Workspace, host_facts,
 };
 use bailiwick_model::{Flow, SandboxId, limits};
 use bailiwick_wire::EnvironmentFile;
 use tokio::sync::{mpsc, watch};
 
 use super::request::RunRequest;
-use crate::attached::{self, OwnProgram};
+use crate::attached::{self, OwnProgram, Signals};
 use crate::exit::Exit;
 use crate::flow_log::FlowLog;
 use crate::host_environment::HostEnvironment;
@@ -37,15 +37,18 @@ const HOST_FACTS_REFRESH: Duration = Duration::from_secs(5);
 pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let state = state::open(host)?;
     state.clean_up()?;
+    // Before the plan, which makes a file in the work directory read-only inside only if it is there.
+    let flow_log = if request.dry_run {
+        None
+    } else {
+        let path = request.flows.as_deref();
+        path.map(|path| FlowLog::open(path, &request.work_directory))
+            .transpose()?
+    };
     let prepared = bailiwick_local::prepare(&sandbox_request(&request, host)?, &state)?;
     if request.dry_run {
         return Ok(output::print(&describe(&prepared, &request))?).map(|()| Exit::Done.into());
     }
-    let flow_log = request
-        .flows
-        .as_deref()
-        .map(|path| FlowLog::open(path, &request.work_directory))
-        .transpose()?;
     if !request.quiet {
         prepared
             .notes
@@ -163,6 +166,8 @@ async fn attend(
     flow_log: Option<FlowLog>,
     host: &HostEnvironment,
 ) -> anyhow::Result<Exit> {
+    // From here on a signal is the command's, also one that comes before it runs.
+    let signals = Signals::listen()?;
     let (facts, watched_facts) = watch::channel(Arc::new(host_facts(Vec::new())));
     tokio::spawn(refresh(facts));
     let dialer = Dialer::new(DialOptions {
@@ -178,6 +183,7 @@ async fn attend(
 
     let exit = start_and_attend(
         &running,
+        signals,
         request.command,
         &request.publish,
         streams,
@@ -199,21 +205,41 @@ async fn attend(
 fn told_of(ending: &Ending, exit: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     if ending.out_of_memory_kills > 0 {
         let count = ending.out_of_memory_kills;
+        let processes = if count == 1 { "process" } else { "processes" };
         output::print_to_stderr(&format!(
-            "bailiwick: the memory limit was reached; the kernel ended {count} processes\n"
+            "bailiwick: the memory limit was reached; the kernel ended {count} {processes}\n"
         ));
     }
-    if let Some(path) = &ending.uncovered {
-        anyhow::bail!(
-            "this host replaced {} (its path inside) while the sandbox ran, which made it writable there; the sandbox was ended. Look at the file before you use it",
-            output::printable(&path.to_string_lossy())
-        );
+    if let Some(uncovered) = &ending.uncovered {
+        anyhow::bail!(told_of_replaced(uncovered));
     }
     exit
 }
 
+fn told_of_replaced(uncovered: &Uncovered) -> String {
+    let path = output::printable(&uncovered.path.to_string_lossy()).into_owned();
+    let mut text = format!(
+        "this host replaced {path} (its path inside) while the sandbox ran, which made it writable there; the sandbox was ended"
+    );
+    for aside in &uncovered.moved_aside {
+        let aside = output::printable(&aside.to_string_lossy()).into_owned();
+        let _ = write!(
+            text,
+            ". What it was before is back in its place; the new one is {aside}: look at it before you use it"
+        );
+    }
+    for failure in &uncovered.not_restored {
+        let _ = write!(
+            text,
+            ". It could not be put back ({failure}): look at it before you use it"
+        );
+    }
+    text
+}
+
 async fn start_and_attend(
     running: &Running,
+    signals: Signals,
     command: Vec<OsString>,
     publish: &[u16],
     streams: Streams,
@@ -238,6 +264,7 @@ async fn start_and_attend(
             let master = program.terminal.take();
             attached::attend(
                 OwnProgram { handle, program },
+                signals,
                 master,
                 streams.terminal,
                 timeout,

@@ -1,0 +1,120 @@
+//! Puts back what this host replaced while it could be written to inside.
+//!
+//! Between the moment in which a cover is lost and the end of the sandbox lie some milliseconds, in which a program that waits for it can
+//! write into the new file. Nobody can tell its lines from this host's. So once the sandbox is gone, the file is as it was before the
+//! start, and the new one lies beside it, for a person to look at.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use bailiwick_model::SandboxId;
+
+/// The largest file that is kept; what the host runs or trusts is text that people write.
+const FILE_BYTES: u64 = 1024 * 1024;
+
+/// What one covered path was before the start.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    path: PathBuf,
+    was: Was,
+}
+
+#[derive(Debug, Clone)]
+enum Was {
+    File {
+        content: Vec<u8>,
+        inode: u64,
+        mode: u32,
+        owner: (u32, u32),
+    },
+    /// Directories stay covered as a whole; only another one in their place is uncovered.
+    Other { inode: u64 },
+}
+
+impl Snapshot {
+    /// Looks at a path of this host. `None` if there is nothing, or a file too large to be kept.
+    pub(crate) fn of(path: PathBuf) -> Option<Self> {
+        let metadata = fs::symlink_metadata(&path).ok()?;
+        let inode = metadata.ino();
+        let was = if metadata.is_file() {
+            if metadata.len() > FILE_BYTES {
+                return None;
+            }
+            let owner = (metadata.uid(), metadata.gid());
+            Was::File {
+                content: fs::read(&path).ok()?,
+                inode,
+                mode: metadata.mode(),
+                owner,
+            }
+        } else {
+            Was::Other { inode }
+        };
+        Some(Self { path, was })
+    }
+
+    /// Moves aside what is in the path's place now, if it is something else than before, and puts a file back.
+    ///
+    /// Returns where the new one is.
+    pub(crate) fn restore(&self, sandbox: &SandboxId) -> io::Result<Option<PathBuf>> {
+        let now = match fs::symlink_metadata(&self.path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (Was::File { inode, .. } | Was::Other { inode }) = self.was;
+        if now.ino() == inode {
+            return Ok(None);
+        }
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(format!(".replaced-{sandbox}"));
+        let aside = PathBuf::from(aside);
+        fs::rename(&self.path, &aside)?;
+        if let Was::File {
+            content,
+            mode,
+            owner,
+            ..
+        } = &self.was
+        {
+            put_back(&self.path, content, *mode, *owner)?;
+        }
+        Ok(Some(aside))
+    }
+}
+
+fn put_back(path: &Path, content: &[u8], mode: u32, (uid, gid): (u32, u32)) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    io::Write::write_all(&mut file, content)?;
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode & 0o777))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_is_put_back_and_the_new_one_kept_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config");
+        fs::write(&path, "before").unwrap();
+        let snapshot = Snapshot::of(path.clone()).unwrap();
+        let id: SandboxId = "box".parse().unwrap();
+        assert_eq!(snapshot.restore(&id).unwrap(), None);
+        fs::write(directory.path().join("new"), "after").unwrap();
+        fs::rename(directory.path().join("new"), &path).unwrap();
+        let aside = snapshot.restore(&id).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before");
+        assert_eq!(fs::read_to_string(aside).unwrap(), "after");
+    }
+}
