@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use bailiwick_testkit::LeakCheck;
 
-use crate::support::{everyone, everyone_as_anyone, inside, outside};
+use crate::support::{everyone, everyone_as_anyone, inside, outside, run_as};
 
 #[test]
 fn nothing_of_the_host_but_its_programs_is_there() {
@@ -31,12 +31,7 @@ fn nothing_of_the_host_but_its_programs_is_there() {
                 .unwrap()
                 .trim()
         );
-        let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
-            &probe,
-        );
+        let told = inside(run_as(&bailiwick, options), &probe);
         told.worked("control")
             .said("people", "ok ['agent']")
             .said("host name", "ok False")
@@ -69,12 +64,7 @@ fn programs_of_the_host_stay_as_they_are() {
     "#;
     let before = fs::metadata("/usr/bin/env").unwrap();
     for (bailiwick, options) in everyone_as_anyone() {
-        let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
-            probe,
-        );
+        let told = inside(run_as(&bailiwick, options), probe);
         for name in told
             .names()
             .filter(|name| name.starts_with("control /tmp") || name.starts_with("control /work"))
@@ -138,12 +128,7 @@ fn sockets_of_the_host_are_not_reached() {
         "#,
             path.display()
         );
-        let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
-            &probe,
-        );
+        let told = inside(run_as(&bailiwick, options), &probe);
         told.worked("control")
             .all_failed_but(&["control"], &["ENOENT", "ECONNREFUSED", "EACCES", "EPERM"]);
         outside(&bailiwick, &probe)
@@ -244,9 +229,7 @@ fn files_made_inside_belong_to_the_owner_of_the_work_directory() {
     let _leaks = LeakCheck::begin();
     use std::os::unix::fs::MetadataExt;
     for (bailiwick, options) in everyone_as_anyone() {
-        let run = options
-            .iter()
-            .fold(bailiwick.run(), |run, option| run.option(option));
+        let run = run_as(&bailiwick, options);
         let told = inside(
             run,
             r#"

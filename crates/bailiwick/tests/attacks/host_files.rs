@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bailiwick_testkit::{Bailiwick, Child, LeakCheck, eventually};
 
-use crate::support::{PYTHON, everyone, everyone_as_anyone, host_command, inside, with_prelude};
+use crate::support::{
+    PYTHON, everyone, everyone_as_anyone, host_command, inside, run_as, with_prelude,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What a write to a covered file, or the removal of its cover, ends with.
@@ -61,11 +63,7 @@ fn what_the_host_runs_cannot_be_changed_renamed_or_replaced() {
     for (bailiwick, options) in everyone_as_anyone() {
         git(&bailiwick, &["init", "-q", "."]);
         let before = git(&bailiwick, &["config", "--list", "--local"]);
-        let run = || {
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option))
-        };
+        let run = || run_as(&bailiwick, options);
         inside(run(), probe)
             .worked("ordinary")
             .worked("index")
@@ -172,9 +170,7 @@ fn the_file_that_says_what_is_allowed_cannot_be_changed_from_inside() {
         for path in ["environment.yaml", "config/deep/environment.yaml"] {
             bailiwick.write(path, file);
             bailiwick.write("config/other.yaml", "");
-            let run = options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option));
+            let run = run_as(&bailiwick, options);
             let told = inside(
                 run.option("-f").option(path),
                 &format!(
@@ -317,9 +313,7 @@ fn a_link_in_the_work_directory_leads_to_the_sandboxs_own_files() {
                 tell(name, lambda: len(open(name).read()))
             tell("ordinary", lambda: len(open("/etc/passwd").read()))
         "#;
-        let run = options
-            .iter()
-            .fold(bailiwick.run(), |run, option| run.option(option));
+        let run = run_as(&bailiwick, options);
         inside(run, probe)
             .worked("ordinary")
             .all_failed_but(&["ordinary"], &["ENOENT", "EACCES"]);

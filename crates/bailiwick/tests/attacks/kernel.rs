@@ -2,7 +2,9 @@
 
 use bailiwick_testkit::{LeakCheck, User};
 
-use crate::support::{PYTHON, everyone_as_anyone, host_command, inside, outside};
+use crate::support::{
+    PYTHON, everyone_as_anyone, host_command, inside, outside, run_as, with_options,
+};
 
 /// Calls with arguments that do nothing where the call exists: a bad address, a bad descriptor, no such process.
 const CALLS: &str = r#"
@@ -28,12 +30,7 @@ const CALLS: &str = r#"
 fn system_calls_that_lead_out_are_refused_to_everybody() {
     let _leaks = LeakCheck::begin();
     for (bailiwick, options) in everyone_as_anyone() {
-        let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
-            CALLS,
-        );
+        let told = inside(run_as(&bailiwick, options), CALLS);
         told.said("control", "ok True")
             .all_failed_but(&["control"], &["EPERM", "ENOSYS"]);
         // The control: on the host each is answered, and by something else.
@@ -87,12 +84,7 @@ fn no_socket_reaches_around_the_internet_protocols() {
             tell(f"control {name}", lambda: make(family, kind))
     "#;
     for (bailiwick, options) in everyone_as_anyone() {
-        let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
-            probe,
-        );
+        let told = inside(run_as(&bailiwick, options), probe);
         let controls = [
             "control stream",
             "control datagram",
@@ -150,12 +142,7 @@ fn the_network_of_a_sandbox_cannot_be_changed_from_inside() {
         tell("control read", lambda: os.path.exists("/proc/sys/net/ipv4/ip_forward"))
     "#;
     for (bailiwick, options) in everyone_as_anyone() {
-        let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
-            probe,
-        );
+        let told = inside(run_as(&bailiwick, options), probe);
         told.said("control interfaces", "ok ['lo']")
             .said("control read", "ok True");
         told.all_failed_but(
@@ -219,10 +206,7 @@ fn the_first_process_shows_and_gives_nothing() {
             .option("PASSED=hunter3")
             .option("--upstream-proxy")
             .option("http://user:hunter4@127.0.0.1:1");
-        let told = inside(
-            options.iter().fold(run, |run, option| run.option(option)),
-            probe,
-        );
+        let told = inside(with_options(run, options), probe);
         told.said("control own", "ok True")
             .said("control environment", "ok ['PASSED']")
             .said("control arguments", "ok ");
@@ -284,12 +268,7 @@ fn settings_of_the_machine_cannot_be_changed() {
     "#
     );
     for (bailiwick, options) in everyone_as_anyone() {
-        let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
-            &probe,
-        );
+        let told = inside(run_as(&bailiwick, options), &probe);
         for name in told.names().filter(|name| name.starts_with("control")) {
             told.worked(name);
         }
@@ -341,9 +320,7 @@ fn processes_of_the_host_are_neither_seen_nor_signalled() {
             victim.id()
         );
         let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
+            run_as(&bailiwick, options),
             &probe.replace("kill(victim, 15)", "kill(victim, 18)"),
         );
         told.all_failed_but(

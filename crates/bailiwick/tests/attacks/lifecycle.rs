@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bailiwick_testkit::{BannerServer, HttpServer, LeakCheck, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{PYTHON, everyone, everyone_as_anyone, host_command, inside, with_prelude};
+use crate::support::{
+    PYTHON, everyone, everyone_as_anyone, host_command, inside, run_as, with_prelude,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -69,9 +71,7 @@ fn a_sandbox_dies_with_its_holder_however_that_dies() {
                     time.sleep(0.02)
             "#
             ));
-            let run = options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option));
+            let run = run_as(&bailiwick, options);
             let child = run
                 .allowing(&["api.test"])
                 .resolve("api.test", server.address())
@@ -105,9 +105,7 @@ fn what_outlives_the_command_dies_with_it() {
     for (bailiwick, options) in everyone_as_anyone() {
         let begun = Instant::now();
         let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
+            run_as(&bailiwick, options),
             r#"
             if os.fork() == 0:
                 os.setsid()
@@ -167,9 +165,7 @@ fn the_state_and_the_control_socket_are_not_reached_from_inside() {
     for (bailiwick, options) in everyone_as_anyone() {
         let state = bailiwick.sandboxes();
         let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
+            run_as(&bailiwick, options),
             &format!(
                 r#"
             identity = os.environ["BAILIWICK_SANDBOX"]

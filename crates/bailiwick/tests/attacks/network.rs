@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use bailiwick_model::Reason;
 use bailiwick_testkit::{BannerServer, HttpServer, LeakCheck, UdpEcho};
 
-use crate::support::{REFUSED, everyone, everyone_as_anyone, host_address, inside, outside};
+use crate::support::{
+    REFUSED, everyone, everyone_as_anyone, host_address, inside, outside, run_as,
+};
 
 /// Every address of cloud metadata, in the spellings that get past careless checks.
 const METADATA: &[&str] = &[
@@ -105,11 +107,7 @@ fn services_of_the_host_are_not_reached_by_any_of_its_addresses() {
         format!("for address in {addresses:?}: tell(address, lambda: http(address, {port}))");
     for (bailiwick, options) in everyone_as_anyone() {
         let before = server.connections();
-        let run = || {
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option))
-        };
+        let run = || run_as(&bailiwick, options);
         inside(run(), &probe).all_failed_but(&[], REFUSED);
         let file = "name: test\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allowed_cidrs: ['10.0.0.0/8', '192.168.0.0/16', '192.0.2.0/24', '172.16.0.0/12']\n";
         inside(run().environment(file), &probe).all_failed_but(&[], REFUSED);
@@ -158,9 +156,7 @@ fn bailiwicks_own_listeners_take_only_what_was_redirected() {
     let (_leaks, server) = (LeakCheck::begin(), HttpServer::start());
     let port = server.address().port();
     for (bailiwick, options) in everyone_as_anyone() {
-        let run = options
-            .iter()
-            .fold(bailiwick.run(), |run, option| run.option(option));
+        let run = run_as(&bailiwick, options);
         let told = inside(
             run.allowing(&["api.test"])
                 .resolve("api.test", server.address()),
@@ -202,11 +198,7 @@ fn datagrams_go_nowhere_but_to_the_resolver() {
     let echo = UdpEcho::start_at(own);
     let port = echo.address().port();
     for (bailiwick, options) in everyone_as_anyone() {
-        let run = || {
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option))
-        };
+        let run = || run_as(&bailiwick, options);
         let probe = format!(
             r#"
             tell("host", lambda: datagram("{own}", {port}))

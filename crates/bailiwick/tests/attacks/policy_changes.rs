@@ -17,6 +17,8 @@ use bailiwick_policy::{
 use bailiwick_testkit::BannerServer;
 use tokio::sync::{mpsc, watch};
 
+use crate::support::connect;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn allowing(hosts: &[&str]) -> Arc<Policy> {
@@ -94,12 +96,6 @@ impl Relay {
             .expect("in time")
             .expect("a flow")
     }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    stream
 }
 
 /// True if the connection is cut, not only silent.

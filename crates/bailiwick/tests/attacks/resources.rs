@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use bailiwick_testkit::{Bailiwick, LeakCheck, Outcome};
 
-use crate::support::{PYTHON, everyone, inside, with_prelude};
+use crate::support::{PYTHON, everyone, inside, run_as, with_prelude};
 
 /// Runs a bomb with limits. Where nothing can hold a limit, asking for it must be refused.
 fn bomb(bailiwick: &Bailiwick, options: &[&str], probe: &str) -> Option<Outcome> {
-    let run = options
-        .iter()
-        .fold(bailiwick.run(), |run, option| run.option(option));
+    let run = run_as(bailiwick, options);
     let outcome =
         run.patience(Duration::from_secs(60))
             .command([PYTHON, "-c", &with_prelude(probe)]);

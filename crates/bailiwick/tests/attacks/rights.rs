@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use bailiwick_testkit::{Bailiwick, LeakCheck, User};
 
-use crate::support::{everyone, everyone_as_anyone, host_command, inside, outside};
+use crate::support::{everyone, everyone_as_anyone, host_command, inside, outside, run_as};
 
 #[test]
 fn rights_of_a_program_file_are_not_taken_on() {
@@ -21,11 +21,7 @@ fn rights_of_a_program_file_are_not_taken_on() {
         }
         fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
         let plain = bailiwick.run().script("id -u").stdout;
-        let run = || {
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option))
-        };
+        let run = || run_as(&bailiwick, options);
         if options.is_empty() {
             assert_eq!(run().script("./setuid").success().stdout, plain);
         }
@@ -85,12 +81,7 @@ fn setuid_bits_cannot_be_made() {
         tell("control bits", lambda: [name for name in os.listdir(".") if os.lstat(name).st_mode & 0o6000])
     "#;
     for (bailiwick, options) in everyone_as_anyone() {
-        let told = inside(
-            options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option)),
-            probe,
-        );
+        let told = inside(run_as(&bailiwick, options), probe);
         told.said("control bits", "ok []")
             .worked("control chmod")
             .worked("control open")

@@ -1,7 +1,7 @@
 //! Descriptors: the standard streams, and what a caller leaves open.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use bailiwick_testkit::{Bailiwick, BannerServer, LeakCheck};
 
 use crate::support::{
-    PYTHON, Told, everyone, everyone_as_anyone, host_command, told, with_prelude,
+    PYTHON, Told, connect, everyone, everyone_as_anyone, host_command, run_as, told, with_prelude,
 };
 
 /// What to do with descriptor 0; the interpreter itself does not take a directory there.
@@ -26,9 +26,7 @@ fn with_stdin_at_3(probe: &str) -> Vec<String> {
 }
 
 fn run_with(bailiwick: &Bailiwick, options: &[&str], stdin: File, argv: &[String]) -> Option<Told> {
-    let run = options
-        .iter()
-        .fold(bailiwick.run(), |run, option| run.option(option));
+    let run = run_as(bailiwick, options);
     let output = run
         .prepared(argv)
         .stdin(Stdio::from(stdin))
@@ -215,15 +213,13 @@ fn a_network_socket_as_a_stream_is_no_way_out() {
     );
     let argv = with_stdin_at_3(&probe);
     for (bailiwick, options) in everyone_as_anyone() {
-        let connected = TcpStream::connect(given.address()).unwrap();
+        let connected = connect(given.address());
         let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _waiting = connect(listener.local_addr().unwrap());
         let before = forbidden.connections();
         for stream in [OwnedFd::from(connected), datagrams.into(), listener.into()] {
-            let run = options
-                .iter()
-                .fold(bailiwick.run(), |run, option| run.option(option));
+            let run = run_as(&bailiwick, options);
             let output = run
                 .prepared(&argv)
                 .stdin(Stdio::from(stream))
@@ -235,7 +231,7 @@ fn a_network_socket_as_a_stream_is_no_way_out() {
             }
         }
         assert_eq!(forbidden.connections(), before, "it connected elsewhere");
-        let connected = TcpStream::connect(given.address()).unwrap();
+        let connected = connect(given.address());
         let mut control = host_command("sh", bailiwick.user());
         let output = control
             .args(&argv[1..])

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -31,6 +31,16 @@ pub(crate) fn everyone_as_anyone() -> impl Iterator<Item = (Bailiwick, &'static 
             .into_iter()
             .map(|one| (one, &["--root"] as &[&str])),
     )
+}
+
+/// `bailiwick run` as the agent or as root inside, as [`everyone_as_anyone`] has it.
+pub(crate) fn run_as<'a>(bailiwick: &'a Bailiwick, options: &[&str]) -> Run<'a> {
+    with_options(bailiwick.run(), options)
+}
+
+/// The same run with more options.
+pub(crate) fn with_options<'a>(run: Run<'a>, options: &[&str]) -> Run<'a> {
+    options.iter().fold(run, Run::option)
 }
 
 /// What a probe told: the answer to each of its questions.
@@ -218,4 +228,15 @@ pub(crate) fn host_address() -> Option<IpAddr> {
         .ok()?;
     let address = socket.local_addr().ok()?.ip();
     (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+/// A connection of the test's own to a server of the test's own.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test is not the product, and stays on loopback"
+    )]
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
 }

@@ -4,7 +4,9 @@ use std::process::Command;
 
 use bailiwick_testkit::{Bailiwick, LeakCheck};
 
-use crate::support::{PYTHON, everyone, everyone_as_anyone, host_command, told, with_prelude};
+use crate::support::{
+    PYTHON, everyone, everyone_as_anyone, host_command, run_as, told, with_prelude,
+};
 
 /// Runs a command on a terminal of its own and returns what that showed, with line ends as in a file.
 fn on_a_terminal(bailiwick: &Bailiwick, command: &Command) -> String {
@@ -44,9 +46,7 @@ fn keys_cannot_be_pushed_into_the_callers_terminal() {
     "#,
     );
     for (bailiwick, options) in everyone_as_anyone() {
-        let run = options
-            .iter()
-            .fold(bailiwick.run(), |run, option| run.option(option));
+        let run = run_as(&bailiwick, options);
         let shown = on_a_terminal(
             &bailiwick,
             &run.option("--quiet").prepared([PYTHON, "-c", &probe]),
