@@ -53,8 +53,12 @@ fn what_the_host_runs_cannot_be_changed_renamed_or_replaced() {
         tell("symlink", lambda: os.symlink("/workspace/ordinary", ".git/hooks/post-commit"))
         tell("worktree", lambda: os.mkdir(".git/worktrees/x"))
         tell("module", lambda: os.mkdir(".git/modules/x"))
-        tell("envrc", lambda: append(".envrc"))
-        tell("tools", lambda: append(".mcp.json"))
+        def keep(path):
+            # What stands in for a file may swallow what is written.
+            append(path)
+            return open(path).read()[0]
+        tell("envrc", lambda: keep(".envrc"))
+        tell("tools", lambda: keep(".mcp.json"))
         tell("editor", lambda: append(".vscode/tasks.json"))
         tell("agent", lambda: append(".claude/settings.json"))
         tell("through the descriptor", lambda: append(f"/proc/self/fd/{os.open('.git/config', os.O_RDONLY)}"))
@@ -67,7 +71,7 @@ fn what_the_host_runs_cannot_be_changed_renamed_or_replaced() {
         inside(run(), probe)
             .worked("ordinary")
             .worked("index")
-            .all_failed_but(&["ordinary", "index"], COVERED);
+            .all_failed_but(&["ordinary", "index"], &[COVERED, &["IndexError"]].concat());
         assert_eq!(git(&bailiwick, &["config", "--list", "--local"]), before);
         for placeholder in [".envrc", ".mcp.json", ".vscode", ".claude"] {
             assert!(

@@ -170,7 +170,6 @@ fn what_a_sandbox_names_is_printed_without_controlling_the_terminal() {
                 "--",
                 "true",
             ],
-            vec!["policy", "check", evil],
         ] {
             let outcome = bailiwick.execute(&arguments);
             assert!(
