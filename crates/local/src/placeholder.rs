@@ -46,9 +46,12 @@ impl Placeholders {
         }
     }
 
-    /// Whether a file will stand in for this.
-    pub(crate) fn makes_file(&self, item: &Protected) -> bool {
-        item.kind == Kind::File && self.made.contains(item)
+    /// Patterns that match them and nothing else.
+    pub(crate) fn git_excludes(&self) -> String {
+        self.made
+            .iter()
+            .map(|item| format!("/{}\n", item.path.display()))
+            .collect()
     }
 
     /// Makes them and holds them.

@@ -351,6 +351,20 @@ fn variables(
     ] {
         all.push((name.into(), value.into()));
     }
+    let protects = request
+        .workspace
+        .as_ref()
+        .is_some_and(|workspace| !workspace.writable_meta);
+    if protects {
+        // git-config(1): settings from the environment, over those of files.
+        for (name, value) in [
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "core.excludesFile"),
+            ("GIT_CONFIG_VALUE_0", workspace::GIT_EXCLUDES),
+        ] {
+            all.push((name.into(), value.into()));
+        }
+    }
     if let Some(name) = &request.environment {
         all.push(("BAILIWICK_ENVIRONMENT".into(), name.as_str().into()));
     }

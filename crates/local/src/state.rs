@@ -113,17 +113,21 @@ impl StateDirectory {
     ///
     /// See [`StateError`].
     pub fn enter(&self, record: &Record) -> Result<Entry, StateError> {
-        let directory = self.0.join("sandboxes").join(record.id.as_str());
-        make_directory(&directory)?;
+        let sandboxes = self.0.join("sandboxes");
+        // Made under a name that nobody takes for an entry, so that one is seen whole and locked or not at all.
+        let draft = sandboxes.join(format!(".{}", record.id));
+        make_directory(&draft)?;
         let lock = lock_file(
-            &directory.join("lock"),
+            &draft.join("lock"),
             FlockOperation::NonBlockingLockExclusive,
         )?
-        .ok_or_else(|| io_error("lock", &directory)(io::ErrorKind::WouldBlock.into()))?;
+        .ok_or_else(|| io_error("lock", &draft)(io::ErrorKind::WouldBlock.into()))?;
         // Written before anything that it names is made: what a crash leaves behind is always on record.
-        let file = directory.join("record.json");
+        let file = draft.join("record.json");
         let text = serde_json::to_vec(record).map_err(|e| io_error("write", &file)(e.into()))?;
         fs::write(&file, text).map_err(io_error("write", &file))?;
+        let directory = sandboxes.join(record.id.as_str());
+        fs::rename(&draft, &directory).map_err(io_error("enter", &directory))?;
         Ok(Entry {
             directory,
             _lock: lock,
@@ -173,7 +177,7 @@ impl StateDirectory {
     /// See [`StateError`].
     pub fn clean_up(&self) -> Result<(), StateError> {
         for (directory, record) in self.entries()? {
-            let Some(_lock) = lock_file(
+            let Some(_lock) = lock_existing(
                 &directory.join("lock"),
                 FlockOperation::NonBlockingLockExclusive,
             )?
@@ -186,7 +190,11 @@ impl StateDirectory {
             if let Some(placeholders) = &record.placeholders {
                 placeholders.remove_unless_used(self)?;
             }
-            fs::remove_dir_all(&directory).map_err(io_error("remove", &directory))?;
+            match fs::remove_dir_all(&directory) {
+                // Another clean-up was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other.map_err(io_error("remove", &directory))?,
+            }
         }
         Ok(())
     }
@@ -242,13 +250,20 @@ impl Drop for Entry {
 }
 
 fn is_held(directory: &Path) -> bool {
-    matches!(
-        lock_file(
-            &directory.join("lock"),
-            FlockOperation::NonBlockingLockShared
-        ),
-        Ok(None)
-    )
+    let lock = directory.join("lock");
+    match OpenOptions::new().read(true).open(&lock) {
+        Ok(file) => rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
+        Err(_) => false,
+    }
+}
+
+/// Locks a file that may be gone by now: `None` then, and if somebody else holds it.
+fn lock_existing(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateError> {
+    match OpenOptions::new().read(true).open(path) {
+        Ok(file) => Ok(rustix::fs::flock(&file, operation).is_ok().then_some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("open", path)(error)),
+    }
 }
 
 /// Opens and locks a file; `None` if somebody else holds it.

@@ -12,6 +12,9 @@ use crate::protected::{self, Kind};
 /// Where it is mounted inside.
 pub(crate) const INSIDE: &str = "/workspace";
 
+/// What git inside is told to ignore besides what the repository says (gitignore(5)): placeholders, so that `git add .` does not add them.
+pub(crate) const GIT_EXCLUDES: &str = "/etc/bailiwick/git-excludes";
+
 /// How many entries are looked at when a work directory is searched for sockets.
 const SOCKET_SEARCH_ENTRIES: usize = 50_000;
 
@@ -237,15 +240,16 @@ fn protect(checked: &mut Checked) -> Result<(), WorkspaceError> {
         });
     }
     let placeholders = Placeholders::missing(&checked.path, &list);
-    checked.steps.extend(list.iter().map(|item| {
-        let path = inside.join(&item.path);
-        // A device, which `git add .` passes over: the placeholder itself would be committed. In .git nothing is added, and git reads there.
-        if placeholders.makes_file(item) && !item.path.starts_with(".git") {
-            MountStep::Mask { path }
-        } else {
-            MountStep::ReadOnly { path }
-        }
-    }));
+    checked
+        .steps
+        .extend(list.iter().map(|item| MountStep::ReadOnly {
+            path: inside.join(&item.path),
+        }));
+    checked.steps.push(MountStep::File {
+        path: GIT_EXCLUDES.into(),
+        mode: 0o644,
+        content: placeholders.git_excludes().into_bytes(),
+    });
     let existing = list
         .iter()
         .filter(|item| item.kind != Kind::Nothing || checked.path.join(&item.path).exists());

