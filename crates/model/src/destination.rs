@@ -49,7 +49,10 @@ impl HostName {
         if text.is_empty() {
             return Err(InvalidHostName::Empty);
         }
-        if let Some(c) = text.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_' | '.')) {
+        if let Some(c) = text
+            .chars()
+            .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_' | '.'))
+        {
             return Err(InvalidHostName::Character(c));
         }
         if text.len() > Self::MAX_BYTES {
@@ -78,7 +81,9 @@ impl HostName {
 
 /// `0x7f`, which the WHATWG URL parser (and inet_aton) reads as a number.
 fn is_hexadecimal_number(label: &str) -> bool {
-    label.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+    label
+        .strip_prefix("0x")
+        .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 impl TryFrom<String> for HostName {
@@ -158,17 +163,29 @@ pub struct Destination {
 impl Destination {
     /// A TCP connection to a name.
     pub fn tcp_name(name: HostName, port: u16) -> Self {
-        Self { host: Host::Name(name), port, protocol: Protocol::Tcp }
+        Self {
+            host: Host::Name(name),
+            port,
+            protocol: Protocol::Tcp,
+        }
     }
 
     /// A TCP connection to an address literal.
     pub fn tcp_address(address: IpAddr, port: u16) -> Self {
-        Self { host: Host::Address(address), port, protocol: Protocol::Tcp }
+        Self {
+            host: Host::Address(address),
+            port,
+            protocol: Protocol::Tcp,
+        }
     }
 
     /// A DNS question for a name.
     pub fn dns(name: HostName) -> Self {
-        Self { host: Host::Name(name), port: 0, protocol: Protocol::Dns }
+        Self {
+            host: Host::Name(name),
+            port: 0,
+            protocol: Protocol::Dns,
+        }
     }
 }
 
@@ -189,12 +206,29 @@ mod tests {
 
     #[test]
     fn only_the_normal_form_is_a_host_name() {
-        for good in ["example.com", "a", "_dmarc.example.com", "xn--bcher-kva.example", "1.2.3.4.example"] {
+        for good in [
+            "example.com",
+            "a",
+            "_dmarc.example.com",
+            "xn--bcher-kva.example",
+            "1.2.3.4.example",
+        ] {
             assert_eq!(HostName::from_normalised(good).unwrap().as_str(), good);
         }
-        for bad in
-            ["", ".", "a..b", "a.", ".a", "Example.com", "evil\0.com", "a b", "1.2.3.4", "example.0x7f", "[::1]", "bücher.example"]
-        {
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "a.",
+            ".a",
+            "Example.com",
+            "evil\0.com",
+            "a b",
+            "1.2.3.4",
+            "example.0x7f",
+            "[::1]",
+            "bücher.example",
+        ] {
             assert!(HostName::from_normalised(bad).is_err(), "{bad:?} was taken");
         }
         assert!(HostName::from_normalised(&format!("{}.com", "a".repeat(64))).is_err());
@@ -204,8 +238,14 @@ mod tests {
     #[test]
     fn a_destination_prints_as_people_type_it() {
         let name = HostName::from_normalised("example.com").unwrap();
-        assert_eq!(Destination::tcp_name(name.clone(), 443).to_string(), "example.com:443");
+        assert_eq!(
+            Destination::tcp_name(name.clone(), 443).to_string(),
+            "example.com:443"
+        );
         assert_eq!(Destination::dns(name).to_string(), "example.com");
-        assert_eq!(Destination::tcp_address("::1".parse().unwrap(), 1).to_string(), "[::1]:1");
+        assert_eq!(
+            Destination::tcp_address("::1".parse().unwrap(), 1).to_string(),
+            "[::1]:1"
+        );
     }
 }

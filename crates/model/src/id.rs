@@ -86,7 +86,9 @@ impl SandboxId {
     /// An id made from random bits; 13 characters, base 32.
     pub fn from_random(bits: u64) -> Self {
         const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let text = (0..13).map(|digit| char::from(ALPHABET[(bits >> (digit * 5)) as usize & 31])).collect();
+        let text = (0..13)
+            .map(|digit| char::from(ALPHABET[(bits >> (digit * 5)) as usize & 31]))
+            .collect();
         Self(text)
     }
 
@@ -106,7 +108,10 @@ impl FromStr for SandboxId {
         if text.len() > Self::MAX_CHARS {
             return Err(InvalidId::TooLong(Self::MAX_CHARS));
         }
-        match text.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
+        match text
+            .chars()
+            .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'))
+        {
             Some(c) => Err(InvalidId::Character(c)),
             None if text.starts_with('-') => Err(InvalidId::Character('-')),
             None => Ok(Self(text.to_owned())),
@@ -142,8 +147,14 @@ mod tests {
     fn an_environment_name_is_trimmed_and_bounded() {
         assert_eq!("  dev ".parse::<EnvironmentName>().unwrap().as_str(), "dev");
         assert_eq!("   ".parse::<EnvironmentName>(), Err(InvalidId::Empty));
-        assert_eq!("a\u{1b}]0;".parse::<EnvironmentName>(), Err(InvalidId::Character('\u{1b}')));
-        assert_eq!("é".repeat(257).parse::<EnvironmentName>(), Err(InvalidId::TooLong(256)));
+        assert_eq!(
+            "a\u{1b}]0;".parse::<EnvironmentName>(),
+            Err(InvalidId::Character('\u{1b}'))
+        );
+        assert_eq!(
+            "é".repeat(257).parse::<EnvironmentName>(),
+            Err(InvalidId::TooLong(256))
+        );
     }
 
     #[test]
