@@ -55,7 +55,6 @@ pub enum StartError {
 pub(crate) struct Guards {
     /// What covered paths were before the start.
     snapshots: Vec<Snapshot>,
-    id: SandboxId,
     _placeholders: Option<Held>,
     _entry: Entry,
     _uid_range: Option<File>,
@@ -87,7 +86,7 @@ impl Guards {
     /// Puts back what this host replaced, now that nothing inside can write any more.
     pub(crate) fn restore(&self, uncovered: &mut Uncovered) {
         for snapshot in &self.snapshots {
-            match snapshot.restore(&self.id) {
+            match snapshot.restore() {
                 Ok(aside) => uncovered.moved_aside.extend(aside),
                 Err(error) => uncovered.not_restored.push(error.to_string()),
             }
@@ -140,7 +139,6 @@ impl Prepared {
                 .iter()
                 .flat_map(|directory| snapshots(directory, &self.covered))
                 .collect(),
-            id: record.id.clone(),
             _placeholders: placeholders,
             _entry: entry,
             _uid_range: self.uid_range,

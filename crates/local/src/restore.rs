@@ -8,8 +8,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use bailiwick_model::SandboxId;
+use rustix::fs::{CWD, RenameFlags};
 
 /// The largest file that is kept; what the host runs or trusts is text that people write.
 const FILE_BYTES: u64 = 1024 * 1024;
@@ -25,19 +26,20 @@ pub(crate) struct Snapshot {
 enum Was {
     File {
         content: Vec<u8>,
-        inode: u64,
         mode: u32,
         owner: (u32, u32),
     },
-    /// Directories stay covered as a whole; only another one in their place is uncovered.
-    Other { inode: u64 },
+    /// Directories stay covered as a whole; only another one in their place is uncovered. Inode numbers are used again, birth times are not.
+    Other {
+        inode: u64,
+        born: Option<SystemTime>,
+    },
 }
 
 impl Snapshot {
     /// Looks at a path of this host. `None` if there is nothing, or a file too large to be kept.
     pub(crate) fn of(path: PathBuf) -> Option<Self> {
         let metadata = fs::symlink_metadata(&path).ok()?;
-        let inode = metadata.ino();
         let was = if metadata.is_file() {
             if metadata.len() > FILE_BYTES {
                 return None;
@@ -45,43 +47,64 @@ impl Snapshot {
             let owner = (metadata.uid(), metadata.gid());
             Was::File {
                 content: fs::read(&path).ok()?,
-                inode,
                 mode: metadata.mode(),
                 owner,
             }
         } else {
-            Was::Other { inode }
+            Was::Other {
+                inode: metadata.ino(),
+                born: metadata.created().ok(),
+            }
         };
         Some(Self { path, was })
     }
 
-    /// Moves aside what is in the path's place now, if it is something else than before, and puts a file back.
+    /// Puts a file back as it was, also if it is gone, and moves aside what is in its or a directory's place now. Nothing inside may run any more.
     ///
     /// Returns where the new one is.
-    pub(crate) fn restore(&self, sandbox: &SandboxId) -> io::Result<Option<PathBuf>> {
+    pub(crate) fn restore(&self) -> io::Result<Option<PathBuf>> {
         let now = match fs::symlink_metadata(&self.path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(metadata) => Some(metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let (Was::File { inode, .. } | Was::Other { inode }) = self.was;
-        if now.ino() == inode {
-            return Ok(None);
-        }
-        let mut aside = self.path.clone().into_os_string();
-        aside.push(format!(".replaced-{sandbox}"));
-        let aside = PathBuf::from(aside);
-        fs::rename(&self.path, &aside)?;
+        let aside = match &now {
+            Some(now) if self.is_as_it_was(now) => return Ok(None),
+            Some(_) => Some(self.move_aside()?),
+            None => None,
+        };
         if let Was::File {
             content,
             mode,
             owner,
-            ..
         } = &self.was
         {
             put_back(&self.path, content, *mode, *owner)?;
         }
-        Ok(Some(aside))
+        Ok(aside)
+    }
+
+    /// A file is what it says, whatever its inode: what was written inside and has the same content does no harm.
+    fn is_as_it_was(&self, now: &fs::Metadata) -> bool {
+        match &self.was {
+            Was::File { content, mode, .. } => {
+                now.is_file()
+                    && now.mode() == *mode
+                    && now.len() <= FILE_BYTES
+                    && fs::read(&self.path).is_ok_and(|read| read == *content)
+            }
+            Was::Other { inode, born } => now.ino() == *inode && now.created().ok() == *born,
+        }
+    }
+
+    /// To a name that nobody can have taken before, since it was not known before.
+    fn move_aside(&self) -> io::Result<PathBuf> {
+        let mut bits = [0; 8];
+        rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())?;
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(format!(".replaced-{:016x}", u64::from_ne_bytes(bits)));
+        rustix::fs::renameat_with(CWD, &self.path, CWD, &aside, RenameFlags::NOREPLACE)?;
+        Ok(aside.into())
     }
 }
 
@@ -109,12 +132,18 @@ mod tests {
         let path = directory.path().join("config");
         fs::write(&path, "before").unwrap();
         let snapshot = Snapshot::of(path.clone()).unwrap();
-        let id: SandboxId = "box".parse().unwrap();
-        assert_eq!(snapshot.restore(&id).unwrap(), None);
+        assert_eq!(snapshot.restore().unwrap(), None);
         fs::write(directory.path().join("new"), "after").unwrap();
         fs::rename(directory.path().join("new"), &path).unwrap();
-        let aside = snapshot.restore(&id).unwrap().unwrap();
+        let aside = snapshot.restore().unwrap().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
         assert_eq!(fs::read_to_string(aside).unwrap(), "after");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(snapshot.restore().unwrap(), None);
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "before",
+            "what was removed is back too"
+        );
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! A namespace holds `lo` and nothing else, so nothing that a process inside does can lead out. Both default routes are
 //! `local`: every address there is belongs, for this namespace, to the machine itself. A packet to any address thus goes
-//! from the output hook over `lo` to the input hook, and [the rules](ruleset) do the rest: TCP and DNS are redirected to
+//! from the output hook over `lo` to the input hook, and the rules (`ruleset`) do the rest: TCP and DNS are redirected to
 //! listeners that were opened here and are served by Bailiwick outside; every other datagram is refused at once and logged.
 //! Loopback itself is left alone, and is not even tracked.
 //!
-//! [`NetworkPlan`] is the plain value, [`set_up`] applies it; both come from the same [`Ruleset`](ruleset::Ruleset), so what
+//! [`NetworkPlan`] is the plain value, `set_up` applies it; both come from the same `Ruleset`, so what
 //! `--dry-run` prints is what the kernel gets.
 //!
 //! Decisions:
 //!
-//! * **Own netlink encoder** ([`netlink`], [`nftables`]): half a dozen message types, one send for the links and
+//! * **Own netlink encoder** (`netlink`, `nftables`): half a dozen message types, one send for the links and
 //!   routes, one for the rules. A generated crate for the whole of netlink would be the slowest unit of the build, and much more
 //!   code to audit in the one process that holds privileges.
 //! * **Two UDP sockets for DNS, no IP_PKTINFO.** `redirect` rewrites the destination of what is sent from here to

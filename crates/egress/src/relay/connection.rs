@@ -85,11 +85,8 @@ async fn relay(
         )
         .await;
     }
-    let guard = match &destination.host {
-        Host::Name(name) => Some(ClientGuard::new(name.clone(), destination.port)),
-        Host::Address(_) => None,
-    };
     let bytes = Bytes::default();
+    let guard = guard(&destination);
     let mut transfer = Transfer::new(client, server, guard, &bytes, &sandbox.pipes);
     let end = tokio::select! {
         biased;
@@ -122,6 +119,14 @@ async fn relay(
     flow.bytes_out = bytes.out.load(Ordering::Relaxed);
     flow.bytes_in = bytes.back.load(Ordering::Relaxed);
     tokio::join!(last_words, sandbox.record(flow));
+}
+
+/// What a client says must agree with a name; an address says nothing to agree with.
+fn guard(destination: &Destination) -> Option<ClientGuard> {
+    match &destination.host {
+        Host::Name(name) => Some(ClientGuard::new(name.clone(), destination.port)),
+        Host::Address(_) => None,
+    }
 }
 
 /// Enters the connection in the table, then looks whether the policy changed since it was decided on. In this order no

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rustix::io::Errno;
 
-/// Why [`set_up`](super::set_up) failed.
+/// Why `set_up` failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// A netlink socket could not be opened or spoken to.

@@ -86,11 +86,16 @@ fn allowed(row: &Row, to: &str, in_tests: bool, table: &Table) -> bool {
 
 /// Reads the rows of the one table whose head is `level | crate | ... | may use`.
 fn parse(markdown: &str) -> Table {
-    let rows = markdown.lines().filter_map(cells);
-    let rows = rows
-        .skip_while(|cells| cells.first() != Some(&"level") || cells.last() != Some(&"may use"));
+    let is_head =
+        |cells: Vec<&str>| cells.first() == Some(&"level") && cells.last() == Some(&"may use");
+    let mut rows = markdown
+        .lines()
+        .map(cells)
+        .skip_while(|row| !row.clone().is_some_and(is_head));
+    // The table ends with the first line that is no row; another may follow.
+    let rows = rows.by_ref().skip(1).map_while(|row| row);
     let mut table = Table::new();
-    for cells in rows.skip(1) {
+    for cells in rows {
         let [level, crates, .., uses] = cells[..] else {
             continue;
         };

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     /// In which form to answer.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// What is to be reached: NAME, ADDRESS, NAME:PORT, ADDRESS:PORT, \[ADDRESS\]:PORT or a URL.
+    /// What is to be reached: NAME, ADDRESS, NAME:PORT, ADDRESS:PORT (IPv6 in brackets) or a URL.
     #[arg(value_name = "DEST", required = true, value_parser = parse_destination)]
     destinations: Vec<Destination>,
 }
