@@ -44,7 +44,6 @@ pub(super) fn check(deny_toml: &str) -> Result<Vec<Finding>> {
         "--target=all",
         "--edges=all",
         "--prefix=none",
-        "--no-dedupe",
     ];
     let tree = Program::new("cargo")
         .args(options)
@@ -52,7 +51,8 @@ pub(super) fn check(deny_toml: &str) -> Result<Vec<Finding>> {
         .read()?;
     let crates: BTreeSet<_> = tree
         .lines()
-        .filter_map(|line| line.split_once('|'))
+        // A crate that was shown before is marked, and its own dependencies are left out.
+        .filter_map(|line| line.trim_end_matches(" (*)").split_once('|'))
         .collect();
     Ok(crates
         .into_iter()
