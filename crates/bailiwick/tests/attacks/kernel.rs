@@ -219,39 +219,41 @@ fn the_first_process_shows_and_gives_nothing() {
     }
 }
 
+/// What changes the machine when it is written to.
+const SETTINGS: &[&str] = &[
+    "/proc/sys/kernel/core_pattern",
+    "/proc/sys/kernel/modprobe",
+    "/proc/sys/kernel/hostname",
+    "/proc/sys/kernel/randomize_va_space",
+    "/proc/sys/vm/overcommit_memory",
+    "/proc/sys/fs/binfmt_misc/register",
+    "/proc/sys/fs/suid_dumpable",
+    "/proc/sys/user/max_user_namespaces",
+    "/proc/sysrq-trigger",
+    "/proc/irq/default_smp_affinity",
+    "/proc/bus/pci/devices",
+    "/proc/kcore",
+    "/proc/kallsyms",
+    "/sys/kernel/uevent_helper",
+    "/sys/fs/cgroup/release_agent",
+    "/sys/fs/cgroup/cgroup.procs",
+    "/sys/power/state",
+    "/dev/mem",
+    "/dev/kmsg",
+    "/dev/kvm",
+    "/dev/sda",
+    "/dev/vda",
+    "/dev/fuse",
+    "/dev/vsock",
+    "/dev/vhost-net",
+];
+
 #[test]
 fn settings_of_the_machine_cannot_be_changed() {
     let _leaks = LeakCheck::begin();
-    let paths = [
-        "/proc/sys/kernel/core_pattern",
-        "/proc/sys/kernel/modprobe",
-        "/proc/sys/kernel/hostname",
-        "/proc/sys/kernel/randomize_va_space",
-        "/proc/sys/vm/overcommit_memory",
-        "/proc/sys/fs/binfmt_misc/register",
-        "/proc/sys/fs/suid_dumpable",
-        "/proc/sys/user/max_user_namespaces",
-        "/proc/sysrq-trigger",
-        "/proc/irq/default_smp_affinity",
-        "/proc/bus/pci/devices",
-        "/proc/kcore",
-        "/proc/kallsyms",
-        "/sys/kernel/uevent_helper",
-        "/sys/fs/cgroup/release_agent",
-        "/sys/fs/cgroup/cgroup.procs",
-        "/sys/power/state",
-        "/dev/mem",
-        "/dev/kmsg",
-        "/dev/kvm",
-        "/dev/sda",
-        "/dev/vda",
-        "/dev/fuse",
-        "/dev/vsock",
-        "/dev/vhost-net",
-    ];
     let probe = format!(
         r#"
-        for path in {paths:?}:
+        for path in {SETTINGS:?}:
             tell(path, lambda: os.open(path, os.O_WRONLY))
         tell("device", lambda: os.mknod("/tmp/device", stat.S_IFBLK | 0o666, os.makedev(254, 0)))
         tell("device in the work directory", lambda: os.mknod("device", stat.S_IFCHR | 0o666, os.makedev(1, 1)))

@@ -191,16 +191,10 @@ fn bailiwicks_own_listeners_take_only_what_was_redirected() {
     assert_eq!(server.requests().len(), 2 * everyone().len());
 }
 
-#[test]
-fn datagrams_go_nowhere_but_to_the_resolver() {
-    let leaks = LeakCheck::begin();
-    let own: IpAddr = host_address().unwrap_or_else(|| "127.0.0.1".parse().unwrap());
-    let echo = UdpEcho::start_at(own);
-    let port = echo.address().port();
-    for (bailiwick, options) in everyone_as_anyone() {
-        let run = || run_as(&bailiwick, options);
-        let probe = format!(
-            r#"
+/// Sends datagrams to a server of the host, to well-known services, and on its own loopback.
+fn datagrams(own: IpAddr, port: u16) -> String {
+    format!(
+        r#"
             tell("host", lambda: datagram("{own}", {port}))
             tell("quic", lambda: datagram("192.0.2.77", 443))
             tell("ntp", lambda: datagram("192.0.2.77", 123))
@@ -225,7 +219,18 @@ fn datagrams_go_nowhere_but_to_the_resolver() {
                     return len(server.recv(10))
             tell("loopback", loopback)
         "#
-        );
+    )
+}
+
+#[test]
+fn datagrams_go_nowhere_but_to_the_resolver() {
+    let leaks = LeakCheck::begin();
+    let own: IpAddr = host_address().unwrap_or_else(|| "127.0.0.1".parse().unwrap());
+    let echo = UdpEcho::start_at(own);
+    let port = echo.address().port();
+    for (bailiwick, options) in everyone_as_anyone() {
+        let run = || run_as(&bailiwick, options);
+        let probe = datagrams(own, port);
         let everything = (options.is_empty()).then(|| inside(run(), &probe));
         for told in everything
             .into_iter()
