@@ -238,75 +238,81 @@ fn normalised(bailiwick: &Bailiwick, plan: &str) -> String {
         &format!(" {} outside", bailiwick.user().gid),
         " CALLER outside",
     );
-    let of_the_distribution = |line: &&str| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        words.get(1).is_some_and(|path| {
-            let generated = [
-                "passwd",
-                "group",
-                "hosts",
-                "hostname",
-                "resolv.conf",
-                "nsswitch.conf",
-            ];
-            let curated = path
-                .strip_prefix("/etc/")
-                .is_some_and(|name| !generated.contains(&name));
-            let of_the_kernel = path.starts_with("/proc/") && *path != "/proc/sys";
-            curated
-                || of_the_kernel
-                || matches!(*path, "/lib32" | "/libx32" | "/lib64")
-                || path.starts_with("/var/lib/")
-        })
-    };
-    let number = |line: &str| {
-        let words = line.split(' ').map(|word| {
-            if word.len() > 7 && word.bytes().all(|b| b.is_ascii_digit()) {
-                "UID"
-            } else {
-                word
-            }
-        });
-        words.collect::<Vec<_>>().join(" ")
-    };
-    let mut lines = Vec::new();
-    // Which control groups there are, and the bundle of certificates, differ too.
-    let about_cgroups = |line: &&str| {
-        line.starts_with("cgroup")
-            || line.trim_start().starts_with("/sys/fs/cgroup")
-            || line.starts_with("    ") && line.contains(".max")
-    };
-    let varies = |line: &&str| {
-        line.contains("BAILIWICK_SANDBOX=")
-            || line.starts_with("note: ")
-            || line.starts_with("limits of a process")
-    };
-    for line in plan
+    let lines = plan
         .lines()
-        .filter(|line| !of_the_distribution(line) && !about_cgroups(line) && !varies(line))
-    {
-        let line = number(line);
-        let line = line
-            .split(" instructions")
-            .next()
-            .unwrap_or(&line)
-            .to_owned();
-        let line = match line.split_once("sandbox ") {
-            Some(("", rest)) => format!(
-                "sandbox ID {}",
-                rest.split_once(' ').map_or("", |(_, rest)| rest)
-            ),
-            _ if line.contains("seccomp ") => {
-                line.split("seccomp ").next().unwrap_or_default().to_owned() + "seccomp"
-            }
-            _ if line.contains(", ") && line.trim_start().starts_with("file ") => {
-                line.split(", ").next().unwrap_or_default().to_owned()
-            }
-            _ => line,
-        };
-        lines.push(line);
+        .filter(|line| !of_the_distribution(line) && !about_cgroups(line) && !varies(line));
+    lines.map(normalised_line).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a line of the plan is about a file that only some distributions or kernels have.
+fn of_the_distribution(line: &str) -> bool {
+    const GENERATED: [&str; 6] = [
+        "passwd",
+        "group",
+        "hosts",
+        "hostname",
+        "resolv.conf",
+        "nsswitch.conf",
+    ];
+    line.split_whitespace().nth(1).is_some_and(|path| {
+        let curated = path
+            .strip_prefix("/etc/")
+            .is_some_and(|name| !GENERATED.contains(&name));
+        let of_the_kernel = path.starts_with("/proc/") && path != "/proc/sys";
+        curated
+            || of_the_kernel
+            || matches!(path, "/lib32" | "/libx32" | "/lib64")
+            || path.starts_with("/var/lib/")
+    })
+}
+
+/// Which control groups there are differs too.
+fn about_cgroups(line: &str) -> bool {
+    line.starts_with("cgroup")
+        || line.trim_start().starts_with("/sys/fs/cgroup")
+        || line.starts_with("    ") && line.contains(".max")
+}
+
+/// Ids, notes about this machine, and the limits it came with.
+fn varies(line: &str) -> bool {
+    line.contains("BAILIWICK_SANDBOX=")
+        || line.starts_with("note: ")
+        || line.starts_with("limits of a process")
+}
+
+/// A line without ids, numbers of instructions, and what follows a file's name.
+fn normalised_line(line: &str) -> String {
+    let line = without_long_numbers(line);
+    let line = line
+        .split(" instructions")
+        .next()
+        .unwrap_or(&line)
+        .to_owned();
+    match line.split_once("sandbox ") {
+        Some(("", rest)) => format!(
+            "sandbox ID {}",
+            rest.split_once(' ').map_or("", |(_, rest)| rest)
+        ),
+        _ if line.contains("seccomp ") => {
+            line.split("seccomp ").next().unwrap_or_default().to_owned() + "seccomp"
+        }
+        _ if line.contains(", ") && line.trim_start().starts_with("file ") => {
+            line.split(", ").next().unwrap_or_default().to_owned()
+        }
+        _ => line,
     }
-    lines.join("\n")
+}
+
+/// A number of eight digits or more is an id that was given to this run.
+fn without_long_numbers(line: &str) -> String {
+    let words = line.split(' ').map(|word| {
+        if word.len() > 7 && word.bytes().all(|b| b.is_ascii_digit()) {
+            "UID"
+        } else {
+            word
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A port that is free now.

@@ -338,14 +338,61 @@ fn blocked(
     assert!(!allowed, "{attempt}: {:#?}", outcome.flows);
 }
 
+/// What runs on the other host: staging's database lies in 10.20.0.0/16, production beside it.
+struct OtherHost {
+    postgres: Postgres,
+    _database: ConnectProxy,
+    /// On the database's address, at another port.
+    beside: BannerServer,
+    production: [BannerServer; 2],
+    udp: UdpEcho,
+}
+
+impl OtherHost {
+    fn start() -> Self {
+        let at = |address: &str| {
+            BannerServer::start_at(address.parse().expect("an address"), "came through\r\n")
+        };
+        let postgres = Postgres::start();
+        Self {
+            _database: ConnectProxy::forward(
+                "10.20.0.5:5432".parse().expect("an address"),
+                postgres.address(),
+            ),
+            beside: at("10.20.0.5"),
+            production: ["10.99.0.5", "fd99::5"].map(at),
+            udp: UdpEcho::start_at("10.99.0.5".parse().expect("an address")),
+            postgres,
+        }
+    }
+
+    /// The words that send a datagram to production.
+    fn send(&self) -> String {
+        let address = self.udp.address();
+        format!("echo x >/dev/udp/{}/{}", address.ip(), address.port())
+    }
+}
+
+/// Reads one line from `at`, in a sandbox.
+fn ask(bailiwick: &Bailiwick, environment: &str, at: SocketAddr) -> Outcome {
+    let (address, port) = (at.ip(), at.port());
+    bailiwick.run().environment(environment).command([
+        "timeout",
+        "10",
+        "bash",
+        "-c",
+        &format!("head -1 </dev/tcp/{address}/{port}"),
+    ])
+}
+
 #[test]
 fn an_address_of_another_host_is_reached_only_by_a_cidr_rule_and_never_by_udp() {
-    // Staging's database lies in 10.20.0.0/16, production beside it; both are on a host of the test's own.
     let with_production = changed(
         PAYMENTS_DEV,
         "allowed_cidrs: [\"10.20.0.0/16:5432\"]",
         "allowed_cidrs: [\"10.20.0.0/16:5432\", \"10.99.0.5/32\", \"fd99::5/128\"]",
     );
+    // Both are on a host of the test's own.
     let Some(hosts) = TwoHosts::make(&[
         ("10.20.0.1/24", "10.20.0.5/24"),
         ("10.99.0.1/24", "10.99.0.5/24"),
@@ -353,95 +400,68 @@ fn an_address_of_another_host_is_reached_only_by_a_cidr_rule_and_never_by_udp() 
     ]) else {
         return;
     };
-    let (postgres, database, beside, production, udp) = hosts.on_the_other(|| {
-        let at = |address: &str| {
-            BannerServer::start_at(address.parse().expect("an address"), "came through\r\n")
-        };
-        let postgres = Postgres::start();
-        let database = ConnectProxy::forward(
-            "10.20.0.5:5432".parse().expect("an address"),
-            postgres.address(),
-        );
-        let udp = UdpEcho::start_at("10.99.0.5".parse().expect("an address"));
-        (
-            postgres,
-            database,
-            at("10.20.0.5"),
-            ["10.99.0.5", "fd99::5"].map(at),
-            udp,
-        )
-    });
-    let ask = |bailiwick: &Bailiwick, environment: &str, at: SocketAddr| {
-        let (address, port) = (at.ip(), at.port());
-        bailiwick.run().environment(environment).command([
-            "timeout",
-            "10",
-            "bash",
-            "-c",
-            &format!("head -1 </dev/tcp/{address}/{port}"),
-        ])
-    };
+    let other = hosts.on_the_other(OtherHost::start);
     hosts.on_the_first(|| {
         let (_leaks, all) = everyone();
         for bailiwick in &all {
-            let query = format!(
-                "{} --no-psqlrc -h 10.20.0.5 -U postgres -Atc 'select 6 * 7'",
-                postgres.psql().display()
-            );
-            let answer = bailiwick
-                .run()
-                .environment(PAYMENTS_DEV)
-                .script(&query)
-                .success();
-            assert_eq!(answer.stdout.trim(), "42");
-            let refused = ask(bailiwick, PAYMENTS_DEV, beside.address());
-            assert_eq!(
-                (refused.stdout.as_str(), beside.connections()),
-                ("", 0),
-                "the rule is for one port"
-            );
-
-            for server in &production {
-                let (at, before) = (server.address(), server.connections());
-                let refused = ask(bailiwick, PAYMENTS_DEV, at);
-                assert_eq!(
-                    (refused.stdout.as_str(), server.connections()),
-                    ("", before)
-                );
-                was_denied(
-                    &refused,
-                    &at.to_string(),
-                    Reason::PrivateAddress,
-                    "allowed_cidrs",
-                );
-                assert_eq!(
-                    ask(bailiwick, &with_production, at).success().stdout.trim(),
-                    THROUGH
-                );
-                assert_eq!(server.connections(), before + 1);
-            }
-
-            let send = format!(
-                "echo x >/dev/udp/{}/{}",
-                udp.address().ip(),
-                udp.address().port()
-            );
+            only_the_port_of_the_database_is_reached(bailiwick, &other);
+            production_is_reached_only_where_it_is_named(bailiwick, &other, &with_production);
             for environment in [PAYMENTS_DEV, &with_production] {
                 bailiwick
                     .run()
                     .environment(environment)
-                    .command(["bash", "-c", &send]);
+                    .command(["bash", "-c", &other.send()]);
             }
-            assert_eq!(udp.datagrams(), 0);
+            assert_eq!(other.udp.datagrams(), 0);
         }
-        on_host(&format!(
-            "bash -c 'echo x >/dev/udp/{}/{}'",
-            udp.address().ip(),
-            udp.address().port()
-        ));
+        on_host(&format!("bash -c '{}'", other.send()));
         eventually("the control's datagram", Duration::from_secs(5), || {
-            (udp.datagrams() == 1).then_some(())
+            (other.udp.datagrams() == 1).then_some(())
         });
     });
-    drop(database);
+}
+
+fn only_the_port_of_the_database_is_reached(bailiwick: &Bailiwick, other: &OtherHost) {
+    let query = format!(
+        "{} --no-psqlrc -h 10.20.0.5 -U postgres -Atc 'select 6 * 7'",
+        other.postgres.psql().display()
+    );
+    let answer = bailiwick
+        .run()
+        .environment(PAYMENTS_DEV)
+        .script(&query)
+        .success();
+    assert_eq!(answer.stdout.trim(), "42");
+    let refused = ask(bailiwick, PAYMENTS_DEV, other.beside.address());
+    assert_eq!(
+        (refused.stdout.as_str(), other.beside.connections()),
+        ("", 0),
+        "the rule is for one port"
+    );
+}
+
+fn production_is_reached_only_where_it_is_named(
+    bailiwick: &Bailiwick,
+    other: &OtherHost,
+    with_production: &str,
+) {
+    for server in &other.production {
+        let (at, before) = (server.address(), server.connections());
+        let refused = ask(bailiwick, PAYMENTS_DEV, at);
+        assert_eq!(
+            (refused.stdout.as_str(), server.connections()),
+            ("", before)
+        );
+        was_denied(
+            &refused,
+            &at.to_string(),
+            Reason::PrivateAddress,
+            "allowed_cidrs",
+        );
+        assert_eq!(
+            ask(bailiwick, with_production, at).success().stdout.trim(),
+            THROUGH
+        );
+        assert_eq!(server.connections(), before + 1);
+    }
 }
