@@ -50,11 +50,12 @@ impl MountTable {
         let Self { mut file, built } = self;
         let polled = register(OwnedFd::from(file.try_clone()?), Interest::PRIORITY)?;
         loop {
+            // What changed since the file was opened is told at once.
+            polled.ready(Interest::PRIORITY).await?.clear_ready();
             let present = read(&mut file)?;
             if let Some((_, path)) = built.iter().find(|(id, _)| !present.contains_key(id)) {
                 return Ok(path.clone());
             }
-            polled.ready(Interest::PRIORITY).await?.clear_ready();
         }
     }
 }

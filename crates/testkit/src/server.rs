@@ -34,6 +34,7 @@ impl TcpService {
         address: SocketAddr,
         serve: impl Fn(TcpStream) + Send + Sync + 'static,
     ) -> Self {
+        raise_descriptor_limit();
         let listener = TcpListener::bind(address)
             .unwrap_or_else(|e| panic!("cannot listen on {address}: {e}"));
         let address = listener.local_addr().expect("it is bound");
@@ -86,4 +87,15 @@ impl Drop for TcpService {
             let _ = thread.join();
         }
     }
+}
+
+/// A server may have to hold more connections than the soft limit of a login shell; the hard limit is not touched.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, limit).expect("the soft limit can be raised to the hard one");
 }

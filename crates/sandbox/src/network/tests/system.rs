@@ -354,6 +354,8 @@ fn the_printed_rules_are_what_nft_lists() {
         )]
         let listed = std::process::Command::new("nft")
             .args(["list", "ruleset"])
+            // Where it is installed, which is not on every user's PATH.
+            .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
             .output()
             .expect("nft is installed");
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
