@@ -7,9 +7,10 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, ResolveFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::protected::{self, Kind, Protected};
@@ -82,20 +83,58 @@ impl Placeholders {
 
     fn make(&self) -> Result<(), StateError> {
         for item in &self.made {
-            let path = self.work_directory.join(&item.path);
-            let made = match item.kind {
-                Kind::Nothing => Ok(()),
-                Kind::Directory => fs::create_dir(&path),
-                Kind::File => File::create_new(&path)
-                    .and_then(|mut file| file.write_all(item.content.as_bytes())),
-            };
-            match made {
+            match self.make_one(item) {
                 // Another sandbox's, since the list was made.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                other => other.map_err(|error| self.failed("make", &path, error))?,
+                other => other.map_err(|error| {
+                    self.failed("make", &self.work_directory.join(&item.path), error)
+                })?,
             }
         }
         Ok(())
+    }
+
+    fn make_one(&self, item: &Protected) -> io::Result<()> {
+        let (parent, name) = self.place(item)?;
+        match item.kind {
+            Kind::Nothing => Ok(()),
+            Kind::Directory => Ok(rustix::fs::mkdirat(
+                &parent,
+                name,
+                Mode::from_raw_mode(0o755),
+            )?),
+            Kind::File => {
+                let flags = OFlags::CREATE
+                    | OFlags::EXCL
+                    | OFlags::WRONLY
+                    | OFlags::NOFOLLOW
+                    | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644))?;
+                File::from(file).write_all(item.content.as_bytes())
+            }
+        }
+    }
+
+    /// The directory that an item lies in, opened through no symbolic link, and its name there. A sandbox that has a directory above as its work
+    /// directory can put links in the way at any moment.
+    fn place<'a>(&self, item: &'a Protected) -> io::Result<(OwnedFd, &'a Path)> {
+        let parent = self
+            .work_directory
+            .join(item.path.parent().unwrap_or(Path::new("")));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = rustix::fs::openat2(
+            CWD,
+            &parent,
+            flags,
+            Mode::empty(),
+            ResolveFlags::NO_SYMLINKS,
+        )?;
+        let name = item
+            .path
+            .file_name()
+            .map(Path::new)
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        Ok((parent, name))
     }
 
     /// Removes what is still as it was made, unless a sandbox with this work directory runs.
@@ -119,17 +158,26 @@ impl Placeholders {
 
     /// Only what is as it was made: somebody on the host may have put something there meanwhile.
     fn remove(&self, item: &Protected) {
-        let path = self.work_directory.join(&item.path);
-        let _ = match item.kind {
-            Kind::Nothing => Ok(()),
-            Kind::Directory => fs::remove_dir(&path),
-            Kind::File
-                if fs::read(&path).is_ok_and(|content| content == item.content.as_bytes()) =>
-            {
-                fs::remove_file(&path)
+        // What cannot be found or removed stays: it is empty.
+        let _ = self.remove_one(item);
+    }
+
+    fn remove_one(&self, item: &Protected) -> io::Result<()> {
+        let (parent, name) = self.place(item)?;
+        match item.kind {
+            Kind::Nothing => {}
+            Kind::Directory => rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?,
+            Kind::File => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let mut content = Vec::new();
+                let file = rustix::fs::openat(&parent, name, flags, Mode::empty())?;
+                File::from(file).take(16).read_to_end(&mut content)?;
+                if content == item.content.as_bytes() {
+                    rustix::fs::unlinkat(&parent, name, AtFlags::empty())?;
+                }
             }
-            Kind::File => Ok(()),
-        };
+        }
+        Ok(())
     }
 
     fn failed(&self, action: &'static str, path: &Path, error: io::Error) -> StateError {

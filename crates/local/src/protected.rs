@@ -55,48 +55,53 @@ pub(crate) fn list() -> Vec<Protected> {
         .collect()
 }
 
-/// Everything that [`for_work_directory`] may name, of any directory.
-pub(crate) fn every_possible() -> Vec<Protected> {
-    let stand_in = |path: &str, kind| Protected {
+/// The directories of version control that entries of the list lie in.
+const REPOSITORIES: [&str; 3] = [".git", ".hg", ".jj"];
+
+fn stand_in(path: &str, kind: Kind) -> Protected {
+    Protected {
         path: path.into(),
         kind,
         content: String::new(),
-    };
-    [
-        stand_in(".git", Kind::Directory),
-        stand_in("HEAD", Kind::File),
-    ]
-    .into_iter()
-    .chain(list())
-    .collect()
+    }
+}
+
+/// An empty directory is another sandbox's placeholder, or as good as one.
+fn is_repository(path: &Path) -> bool {
+    let is_directory = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    is_directory && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Everything that [`for_work_directory`] may name, of any directory.
+pub(crate) fn every_possible() -> Vec<Protected> {
+    let repositories = REPOSITORIES
+        .iter()
+        .map(|name| stand_in(name, Kind::Directory));
+    repositories.chain(list()).collect()
 }
 
 /// The list for one work directory. Without a repository there must not come to be one: `.git` itself is on it then.
 pub(crate) fn for_work_directory(work_directory: &Path) -> Vec<Protected> {
-    let git = work_directory.join(".git");
-    if fs::symlink_metadata(&git).is_ok_and(|metadata| metadata.is_dir()) {
-        return list();
+    let mut items = list();
+    for name in REPOSITORIES {
+        let repository = work_directory.join(name);
+        if is_repository(&repository) {
+            continue;
+        }
+        items.retain(|item| !item.path.starts_with(name));
+        // A `.git` that is a file names the repository of a worktree or submodule, which lies elsewhere.
+        let kind = if repository.is_file() {
+            Kind::File
+        } else {
+            Kind::Directory
+        };
+        items.push(stand_in(name, kind));
     }
-    let outside_git = list()
-        .into_iter()
-        .filter(|item| !item.path.starts_with(".git"));
-    // A `.git` that is a file names the repository of a worktree or submodule, which lies elsewhere.
-    let kind = if git.is_file() {
-        Kind::File
-    } else {
-        Kind::Directory
-    };
-    let stand_in = |path: &str, kind| Protected {
-        path: path.into(),
-        kind,
-        content: String::new(),
-    };
-    // With a HEAD, `objects` and `refs` the directory itself would be a (bare) repository, `config` and all.
-    let head = (!git.is_file()).then(|| stand_in("HEAD", Kind::File));
-    std::iter::once(stand_in(".git", kind))
-        .chain(head)
-        .chain(outside_git)
-        .collect()
+    items.retain(|item| {
+        let path = work_directory.join(&item.path);
+        path.parent().is_some_and(Path::is_dir) && (item.kind != Kind::Nothing || path.exists())
+    });
+    items
 }
 
 #[cfg(test)]

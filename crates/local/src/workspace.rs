@@ -1,5 +1,6 @@
 //! The work directory: what is refused as one, and how it is mounted.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bailiwick_sandbox::plan::{Access, MountStep, Ownership};
 
 use crate::placeholder::Placeholders;
-use crate::protected::{self, Kind};
+use crate::protected;
 
 /// Where it is mounted inside.
 pub(crate) const INSIDE: &str = "/workspace";
@@ -231,14 +232,16 @@ fn protect(checked: &mut Checked) -> Result<(), WorkspaceError> {
     }
     // A mount point cannot be renamed, but the directory above it can: so that one becomes a mount point too.
     let inside = Path::new(INSIDE);
-    if list
+    let above: BTreeSet<&Path> = list
         .iter()
-        .any(|item| item.path.parent() == Some(Path::new(".git")))
-    {
-        checked.steps.push(MountStep::Private {
-            path: inside.join(".git"),
-        });
-    }
+        .flat_map(|item| item.path.ancestors().skip(1))
+        .filter(|above| !above.as_os_str().is_empty())
+        .collect();
+    checked
+        .steps
+        .extend(above.into_iter().map(|above| MountStep::Private {
+            path: inside.join(above),
+        }));
     let placeholders = Placeholders::missing(&checked.path, &list);
     checked
         .steps
@@ -250,11 +253,9 @@ fn protect(checked: &mut Checked) -> Result<(), WorkspaceError> {
         mode: 0o644,
         content: placeholders.git_excludes().into_bytes(),
     });
-    let existing = list
-        .iter()
-        .filter(|item| item.kind != Kind::Nothing || checked.path.join(&item.path).exists());
-    let existing: Vec<_> = existing.map(|item| inside.join(&item.path)).collect();
-    checked.covered.extend(existing);
+    checked
+        .covered
+        .extend(list.iter().map(|item| inside.join(&item.path)));
     checked.placeholders = Some(placeholders);
     Ok(())
 }

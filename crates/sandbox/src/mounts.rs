@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
+use rustix::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
@@ -124,7 +124,15 @@ fn open_tree(
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_RECURSIVE
         | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-    let tree = rustix::mount::open_tree(CWD, source, flags).map_err(failed("open_tree"))?;
+    let tree = if attributes & (RDONLY | NOEXEC) == 0 {
+        // What can be written to inside is exactly the directory that was checked: a sandbox that has one above it as its work directory
+        // could put a link in the way.
+        let resolved = open_without_links(source).map_err(failed("openat2"))?;
+        rustix::mount::open_tree(&resolved, "", flags | OpenTreeFlags::AT_EMPTY_PATH)
+    } else {
+        rustix::mount::open_tree(CWD, source, flags)
+    }
+    .map_err(failed("open_tree"))?;
     let namespace = match (ownership, namespaces) {
         (Ownership::AsMapped, _) | (_, None) => None,
         (Ownership::Base, Some(namespaces)) => Some(namespaces.base),
@@ -133,6 +141,11 @@ fn open_tree(
     sys::mount_set_attributes(tree.as_fd(), true, attributes, namespace)
         .map_err(failed("mount_setattr"))?;
     Ok(tree)
+}
+
+fn open_without_links(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
 }
 
 /// Applies the steps and makes the result the root of the calling process, which sees nothing else afterwards.

@@ -262,6 +262,36 @@ fn a_work_directory_cannot_be_made_a_repository_of_the_attackers() {
 }
 
 #[test]
+fn a_damaged_repository_does_not_make_its_directory_another_one() {
+    let _leaks = LeakCheck::begin();
+    for bailiwick in everyone() {
+        let git = |arguments: &[&str]| {
+            let mut git = host_command("git", bailiwick.user());
+            git.args(arguments)
+                .current_dir(bailiwick.workspace())
+                .env("HOME", bailiwick.home());
+            git.output().expect("git")
+        };
+        git(&["init", "-q"]);
+        let marker = bailiwick.home().join("marker");
+        let damage = r#"tell("damage", lambda: plant(".git/HEAD", "garbage"))"#;
+        let told = inside(
+            bailiwick.run(),
+            &format!("{}\n        {damage}", planted(&marker)),
+        );
+        told.said("damage", "ok").failed("HEAD", COVERED);
+        git(&["status", "-s"]);
+        let ran = marker.exists();
+        // The control: with a HEAD of the user's own, git does fall back to the directory itself.
+        let head = r#"tell("HEAD", lambda: open("HEAD", "w").write("ref: refs/heads/main\n"))"#;
+        crate::support::outside(&bailiwick, head);
+        git(&["status", "-s"]);
+        assert!(marker.exists(), "control: git runs what is configured");
+        assert!(!ran, "git on the host ran a program of the sandbox's");
+    }
+}
+
+#[test]
 fn links_that_a_run_left_behind_lead_the_next_one_nowhere() {
     let _leaks = LeakCheck::begin();
     for bailiwick in everyone() {
