@@ -5,23 +5,22 @@
     reason = "cargo speaks to a build script through its environment"
 )]
 
+#[path = "build/search_tree.rs"]
+mod search_tree;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use seccompiler::TargetArch;
 use serde_json::{Value, json};
 
-/// List, the constant it becomes, what a listed call gets, and what every other call gets.
-fn lists() -> [(&'static str, &'static str, Value, Value); 3] {
+/// List, what a listed call gets, and what every other call gets; the first list that does not allow a call decides.
+fn lists() -> [(&'static str, Value, Value); 3] {
+    let error = |number: i32| json!({"errno": number});
     [
-        ("allow", "ALLOW", json!("allow"), json!({"errno": 38})),
-        ("eperm", "EPERM", json!({"errno": 1}), json!("allow")),
-        (
-            "eafnosupport",
-            "EAFNOSUPPORT",
-            json!({"errno": 97}),
-            json!("allow"),
-        ),
+        ("eperm", error(libc::EPERM), json!("allow")),
+        ("eafnosupport", error(libc::EAFNOSUPPORT), json!("allow")),
+        ("allow", json!("allow"), error(libc::ENOSYS)),
     ]
 }
 
@@ -29,32 +28,27 @@ fn main() {
     let architecture = std::env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
     let target = TargetArch::try_from(architecture.as_str())
         .expect("seccomp is supported on this architecture");
-    let mut source = String::new();
-    for (list, constant, listed, other) in lists() {
+    let filters = lists().map(|(list, listed, other)| {
         let path = Path::new("data/seccomp").join(list).with_extension("txt");
         println!("cargo::rerun-if-changed={}", path.display());
         let text = std::fs::read_to_string(&path).expect("the list is part of the crate");
         let filter = json!({list: {"match_action": listed, "mismatch_action": other, "filter": rules(&text, &architecture)}});
         let mut programs = seccompiler::compile_from_json(filter.to_string().as_bytes(), target)
             .expect("a valid filter");
-        let program = programs
+        programs
             .remove(list)
-            .expect("the one filter of the document");
+            .expect("the one filter of the document")
+    });
+    let mut source = "static FILTER: &[libc::sock_filter] = &[\n".to_owned();
+    for i in search_tree::in_front_of(&filters) {
         writeln!(
             source,
-            "pub(super) static {constant}: &[libc::sock_filter] = &["
+            "    libc::sock_filter {{ code: {}, jt: {}, jf: {}, k: {} }},",
+            i.code, i.jt, i.jf, i.k
         )
         .expect("writing to a string");
-        for i in program {
-            writeln!(
-                source,
-                "    libc::sock_filter {{ code: {}, jt: {}, jf: {}, k: {} }},",
-                i.code, i.jt, i.jf, i.k
-            )
-            .expect("writing to a string");
-        }
-        source.push_str("];\n");
     }
+    source.push_str("];\n");
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
     std::fs::write(out.join("seccomp.rs"), source).expect("the output directory is writable");
 }

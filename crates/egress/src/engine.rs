@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bailiwick_dial::Dialer;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 
 use crate::names::NameLimit;
-use crate::relay::{self, Pipes};
+use crate::relay::{self, Pipes, SecondThread};
 use crate::sandbox::{Counters, Sandbox, SandboxNetwork};
 use crate::sockets::{OriginalDestination, Sockets};
 use crate::{denied_udp, dns};
@@ -22,6 +22,7 @@ use crate::{denied_udp, dns};
 pub struct Egress {
     dialer: Arc<Dialer>,
     pipes: Arc<Pipes>,
+    second_thread: Arc<SecondThread>,
 }
 
 impl Egress {
@@ -30,6 +31,17 @@ impl Egress {
         Self {
             dialer,
             pipes: Arc::new(Pipes::default()),
+            second_thread: Arc::new(SecondThread::Never),
+        }
+    }
+
+    /// Starts a second thread when a sandbox has many connections. For a process whose runtime has one thread, and which launches no
+    /// further sandbox: a launch needs that it has no other.
+    #[must_use]
+    pub fn with_second_thread(self) -> Self {
+        Self {
+            second_thread: Arc::new(SecondThread::WhenNeeded(OnceLock::new())),
+            ..self
         }
     }
 
@@ -45,7 +57,7 @@ impl Egress {
         let dns_udp_v6 = sockets.dns_udp_v6.map(datagrams).transpose()?;
         // tokio has no type for netlink sockets; it only has to say when something can be read.
         let denied_udp = datagrams(sockets.denied_udp)?;
-        let attachment = self.attachment(network, OriginalDestination::Conntrack);
+        let attachment = self.attachment(network, OriginalDestination::Local);
         let sandbox = &attachment.sandbox;
         sandbox.tasks.spawn(relay::accept(sandbox.clone(), relay));
         sandbox
@@ -60,7 +72,7 @@ impl Egress {
         Ok(attachment)
     }
 
-    /// Serves one listening socket as if every connection to it had been redirected from `destination`. For benchmarks and
+    /// Serves one listening socket as if every connection to it had been made to `destination`. For benchmarks and
     /// tests on plain loopback; the policy decides all the same.
     ///
     /// # Errors
@@ -87,6 +99,7 @@ impl Egress {
             original,
             self.dialer.clone(),
             self.pipes.clone(),
+            self.second_thread.clone(),
         ));
         sandbox.tasks.spawn(relay::enforce_policy(sandbox.clone()));
         Attachment { sandbox }

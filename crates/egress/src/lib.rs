@@ -1,6 +1,6 @@
 //! The network side of a sandbox: its resolver, the relay of its connections, and the record of both.
 //!
-//! A sandbox's network namespace leads nowhere. Its init redirects TCP and DNS to sockets that it opened inside and passed
+//! A sandbox's network namespace leads nowhere. Its init leads TCP and DNS to sockets that it opened inside and passed
 //! out; this crate serves them from outside. A name is answered with a synthetic address; a connection to that address
 //! says which *name* was meant, for any protocol; `dial` resolves and checks it when the connection is made.
 //!

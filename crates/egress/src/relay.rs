@@ -6,8 +6,10 @@ mod lane;
 mod live;
 mod pipes;
 mod refusal;
+mod second_thread;
 mod transfer;
 
 pub(crate) use accept::{accept, enforce_policy};
 pub(crate) use live::Live;
 pub(crate) use pipes::Pipes;
+pub(crate) use second_thread::SecondThread;

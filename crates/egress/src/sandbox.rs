@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::{Begun, begin};
 use crate::names::{NameLimit, Names};
-use crate::relay::{Live, Pipes};
+use crate::relay::{Live, Pipes, SecondThread};
 use crate::repeats::Repeats;
 use crate::sockets::OriginalDestination;
 
@@ -81,6 +81,7 @@ pub(crate) struct Sandbox {
     pub(crate) original: OriginalDestination,
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) pipes: Arc<Pipes>,
+    pub(crate) second_thread: Arc<SecondThread>,
     pub(crate) live: Live,
     pub(crate) closed: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -97,6 +98,7 @@ impl Sandbox {
         original: OriginalDestination,
         dialer: Arc<Dialer>,
         pipes: Arc<Pipes>,
+        second_thread: Arc<SecondThread>,
     ) -> Self {
         let names = Names::new(network.limits.names, network.limits.new_names_per_minute);
         Self {
@@ -104,6 +106,7 @@ impl Sandbox {
             original,
             dialer,
             pipes,
+            second_thread,
             live: Live::default(),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -79,12 +79,12 @@ impl LocalRuntime {
             started_at: (self.options.now)(),
         };
         let started = |error| error::start(&spec.id, error);
-        let booted = prepared
+        let launching = prepared
             .launch(&self.options.state, description)
             .map_err(started)?;
         let (policy, in_force) = watch::channel(Arc::clone(&spec.network.policy));
         let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
-        let running = booted
+        let running = launching
             .serve(&self.options.egress, in_force, flows)
             .map_err(started)?;
         let (running, published) = publish(running, &spec.network.published_ports).await?;

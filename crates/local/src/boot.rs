@@ -9,7 +9,7 @@ use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork, Socket
 use bailiwick_model::{EnvironmentName, Flow, SandboxId};
 use bailiwick_policy::Policy;
 use bailiwick_sandbox::network::NetworkSockets;
-use bailiwick_sandbox::{LaunchError, Sandbox};
+use bailiwick_sandbox::{Building, LaunchError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -60,15 +60,15 @@ pub(crate) struct Guards {
     _uid_range: Option<File>,
 }
 
-/// A sandbox that is built, in which nothing runs and whose network nobody serves yet.
+/// A sandbox that builds itself. Dropping it ends that.
 #[derive(Debug)]
-pub struct Booted {
-    sandbox: Sandbox,
-    network: NetworkSockets,
+pub struct Launching {
+    building: Building,
+    init: u32,
     environment: Option<EnvironmentName>,
     guards: Guards,
     id: SandboxId,
-    mounts: MountTable,
+    covered: Vec<PathBuf>,
     control: PathBuf,
     defaults: keeper::Defaults,
 }
@@ -106,7 +106,7 @@ fn snapshots(work_directory: &Path, covered: &[PathBuf]) -> Vec<Snapshot> {
 }
 
 impl Prepared {
-    /// Launches. The process must have one thread.
+    /// Launches: what is left after this the sandbox does by itself. The process must have one thread.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Prepared {
         self,
         state: &StateDirectory,
         description: Description,
-    ) -> Result<Booted, StartError> {
+    ) -> Result<Launching, StartError> {
         let record = Record {
             id: self.plan.id.clone(),
             environment: self.environment.clone(),
@@ -129,6 +129,7 @@ impl Prepared {
         };
         let entry = state.enter(&record)?;
         let control = entry.control_socket();
+        let begun = bailiwick_sandbox::begin(&self.plan)?;
         let placeholders = self
             .placeholders
             .map(|placeholders| placeholders.hold(state))
@@ -143,16 +144,14 @@ impl Prepared {
             _entry: entry,
             _uid_range: self.uid_range,
         };
-        let launched = bailiwick_sandbox::launch(&self.plan)?;
-        let init = launched.sandbox.pid().as_raw_nonzero().get().unsigned_abs();
-        let mounts = MountTable::of(init, &self.covered).map_err(StartError::Mounts)?;
-        Ok(Booted {
-            sandbox: launched.sandbox,
-            network: launched.network,
+        let init = begun.pid().as_raw_nonzero().get().unsigned_abs();
+        Ok(Launching {
+            building: begun.provide()?,
+            init,
             environment: self.environment,
             guards,
             id: record.id,
-            mounts,
+            covered: self.covered,
             control,
             defaults: keeper::Defaults {
                 variables: self.variables,
@@ -162,12 +161,13 @@ impl Prepared {
     }
 }
 
-impl Booted {
-    /// Serves the sandbox's network under `policy`, and its control socket. Must be called inside a tokio runtime.
+impl Launching {
+    /// Serves the sandbox's network under `policy`, and its control socket, and waits until it is built. Must be called inside a tokio
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// A socket cannot be registered; the sandbox is ended then.
+    /// See [`StartError`]; the sandbox is ended then.
     pub fn serve(
         self,
         egress: &Egress,
@@ -180,7 +180,7 @@ impl Booted {
             dns_udp_v4,
             denied_udp,
             dns_udp_v6,
-        } = self.network;
+        } = self.building.network()?;
         let sockets = Sockets {
             tcp: relay,
             dns_tcp,
@@ -196,10 +196,13 @@ impl Booted {
             flows,
         };
         let network = egress.attach(network, sockets).map_err(StartError::Serve)?;
-        let (handle, keeper) = Keeper::new(self.sandbox, self.guards, self.mounts, self.defaults)
-            .map_err(StartError::Serve)?;
+        let (handle, asks) = Handle::new(self.defaults);
         let control = control::serve(&self.control, handle.clone()).map_err(StartError::Serve)?;
         let control = AbortOnDropHandle::new(control);
+
+        let sandbox = self.building.finish()?;
+        let mounts = MountTable::of(self.init, &self.covered).map_err(StartError::Mounts)?;
+        let keeper = Keeper::new(sandbox, asks, self.guards, mounts).map_err(StartError::Serve)?;
         Ok(Running {
             handle,
             keeper: tokio::spawn(keeper.run()),

@@ -1,6 +1,7 @@
 //! Who runs inside, and which ids of the host that takes.
 
 use std::fs::{self, File};
+use std::io;
 use std::ops::Range;
 
 use bailiwick_sandbox::plan::{IdMap, Identity, MapWriter};
@@ -31,6 +32,9 @@ pub enum IdentityError {
     /// Every range is taken.
     #[error("every range of host ids is in use by another sandbox")]
     NoRange,
+    /// A range cannot be locked.
+    #[error("cannot lock a range of host ids: {0}")]
+    Lock(io::Error),
     /// The state directory, in which ranges are taken.
     #[error(transparent)]
     State(#[from] StateError),
@@ -115,6 +119,7 @@ fn claim_range(state: &StateDirectory, spread: u64) -> Result<(u32, File), Ident
         .flat_map(|file| subordinate_ranges(file))
         .map(|(_, r)| r)
         .collect();
+    let ranges = state.id_ranges()?;
     let first = (spread % u64::from(count)) as u32;
     for number in (0..count).map(|offset| (first + offset) % count) {
         let start = HOST_IDS.start + number * IDS;
@@ -124,8 +129,8 @@ fn claim_range(state: &StateDirectory, spread: u64) -> Result<(u32, File), Ident
         {
             continue;
         }
-        if let Some(lock) = state.lock_uids(number)? {
-            return Ok((start, lock));
+        if bailiwick_sandbox::lock_byte(&ranges, number.into()).map_err(IdentityError::Lock)? {
+            return Ok((start, ranges));
         }
     }
     Err(IdentityError::NoRange)

@@ -94,6 +94,10 @@ pub(crate) enum FileError {
     Gone,
 }
 
+/// What is asked of a keeper.
+#[derive(Debug)]
+pub(crate) struct Asks(mpsc::Receiver<Ask>);
+
 #[derive(Debug)]
 enum Ask {
     Start {
@@ -128,6 +132,16 @@ enum Ask {
 }
 
 impl Handle {
+    /// A way to a keeper, and the end of it that the keeper has.
+    pub(crate) fn new(defaults: Defaults) -> (Self, Asks) {
+        let (sender, asks) = mpsc::channel(WAITING);
+        let handle = Self {
+            asks: sender,
+            defaults: defaults.into(),
+        };
+        (handle, Asks(asks))
+    }
+
     /// Starts a program. `streams` are the standard streams that are not the terminal, in order.
     ///
     /// # Errors
@@ -273,14 +287,13 @@ impl Keeper {
     /// Must be called inside a tokio runtime.
     pub(crate) fn new(
         sandbox: Sandbox,
+        asks: Asks,
         guards: Guards,
         mounts: MountTable,
-        defaults: Defaults,
-    ) -> io::Result<(Handle, Self)> {
-        let (sender, asks) = mpsc::channel(WAITING);
-        let keeper = Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
             sandbox: register(sandbox, Interest::READABLE)?,
-            asks,
+            asks: asks.0,
             next_number: 0,
             starting: HashMap::new(),
             running: HashMap::new(),
@@ -288,39 +301,34 @@ impl Keeper {
             files: HashMap::new(),
             guards,
             mounts: Some(mounts),
-        };
-        Ok((
-            Handle {
-                asks: sender,
-                defaults: defaults.into(),
-            },
-            keeper,
-        ))
+        })
     }
 
     /// Until it is told to stop, every handle is gone, or the init is.
     pub(crate) async fn run(mut self) -> Ending {
+        let uncovered = self.attend().await;
+        self.end(uncovered).await
+    }
+
+    /// Says what was uncovered, if that is why it ends. The mount table is closed then: open, it would keep the mounts, and
+    /// each removal of what they cover would have to take one of them away.
+    async fn attend(&mut self) -> Option<PathBuf> {
         let replaced = uncovered_by_host(self.mounts.take());
         tokio::pin!(replaced);
-        let mut uncovered = None;
         loop {
             tokio::select! {
                 ask = self.asks.recv() => match ask {
-                    Some(Ask::Stop) | None => break,
-                    Some(ask) => if self.pass_on(ask).is_err() { break },
+                    Some(Ask::Stop) | None => return None,
+                    Some(ask) => if self.pass_on(ask).is_err() { return None },
                 },
-                path = &mut replaced => {
-                    uncovered = Some(path);
-                    break;
-                }
+                path = &mut replaced => return Some(path),
                 ready = self.sandbox.readable() => {
-                    let Ok(mut ready) = ready else { break };
+                    let Ok(mut ready) = ready else { return None };
                     ready.clear_ready();
-                    if !self.take_events() { break }
+                    if !self.take_events() { return None }
                 }
             }
         }
-        self.end(uncovered).await
     }
 
     fn pass_on(&mut self, ask: Ask) -> io::Result<()> {

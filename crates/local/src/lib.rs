@@ -1,6 +1,6 @@
 //! The backend of one machine: `sandbox` and `egress` joined.
 //!
-//! [`prepare`] turns a request into a plan, [`Prepared::launch`] makes it so, [`Booted::serve`] serves its network. What this crate must never do: start a
+//! [`prepare`] turns a request into a plan, [`Prepared::launch`] makes it so, [`Launching::serve`] serves its network. What this crate must never do: start a
 //! sandbox whose network nobody serves under a policy, or mount anything of the host that is not on a list.
 
 mod backend;
@@ -23,7 +23,7 @@ mod workspace;
 
 pub use backend::{LocalOptions, LocalRuntime};
 pub use base::Base;
-pub use boot::{Booted, Description, Running, StartError};
+pub use boot::{Description, Launching, Running, StartError};
 pub use control::{Control, RemoteProgram};
 pub use host_facts::host_facts;
 pub use identity::{IdentityError, RunAs, privileged};

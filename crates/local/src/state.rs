@@ -4,7 +4,7 @@
 //! STATE/sandboxes/ID/record.json   what the sandbox is and what it made outside itself
 //!                    lock          held (flock) as long as the holder lives
 //!                    control.sock  for `exec`, `kill`
-//! STATE/uids/N                     held as long as a sandbox uses the N-th range of host ids
+//! STATE/id-ranges                  its N-th byte is locked as long as a sandbox uses the N-th range of host ids
 //! STATE/work/HASH                  held, shared, by every sandbox that has the work directory
 //! ```
 
@@ -199,14 +199,9 @@ impl StateDirectory {
         Ok(())
     }
 
-    /// Takes the lock of a numbered range of host ids; `None` if another sandbox has it.
-    pub(crate) fn lock_uids(&self, number: u32) -> Result<Option<File>, StateError> {
-        let directory = self.0.join("uids");
-        make_directory(&directory)?;
-        lock_file(
-            &directory.join(number.to_string()),
-            FlockOperation::NonBlockingLockExclusive,
-        )
+    /// The file whose bytes stand for ranges of host ids; see [`bailiwick_sandbox::lock_byte`].
+    pub(crate) fn id_ranges(&self) -> Result<File, StateError> {
+        open_for_locks(&self.0.join("id-ranges"))
     }
 
     /// Takes a lock on a work directory's entry; `None` if it cannot be had now.
@@ -268,18 +263,22 @@ fn lock_existing(path: &Path, operation: FlockOperation) -> Result<Option<File>,
 
 /// Opens and locks a file; `None` if somebody else holds it.
 fn lock_file(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io_error("open", path))?;
+    let file = open_for_locks(path)?;
     match rustix::fs::flock(&file, operation) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(errno) => Err(io_error("lock", path)(errno.into())),
     }
+}
+
+fn open_for_locks(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io_error("open", path))
 }
 
 fn make_directory(path: &Path) -> Result<(), StateError> {

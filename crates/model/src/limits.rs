@@ -42,6 +42,8 @@ pub const SUMMARY_LINES: usize = 20;
 
 /// Connections that one sandbox may have open at once.
 pub const CONNECTIONS: usize = 1024;
+/// With so many of one sandbox open, a holder with one thread takes a second one to relay.
+pub const CONNECTIONS_OF_ONE_THREAD: usize = 8;
 /// Names that one sandbox may resolve in its life; each has a synthetic address of its own.
 pub const NAMES: usize = 4096;
 /// New names that one sandbox may resolve in a minute.

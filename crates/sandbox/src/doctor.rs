@@ -97,7 +97,7 @@ fn required() -> Vec<Finding> {
         (
             ("network namespaces with nftables", "5.2"),
             probe(network_namespace, network),
-            "load or build the kernel modules nf_tables, nft_chain_nat, nft_redir, nft_reject_inet, nft_ct, nft_log and nfnetlink_log",
+            "load or build the kernel modules nf_tables, nft_chain_nat, nft_tproxy, nft_redir, nft_reject_inet, nft_ct, nft_log and nfnetlink_log",
         ),
         (
             ("seccomp filters", "4.14"),
@@ -250,7 +250,7 @@ fn idmapped() -> Option<String> {
         outside: 0x7000_0000,
         count: 1,
     }];
-    let namespace = match crate::idmap::namespace(&map, &map) {
+    let namespace = match crate::idmap::Namespace::new(&map, &map) {
         Ok(namespace) => namespace,
         Err(error) => return Some(error.to_string()),
     };

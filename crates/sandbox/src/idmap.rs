@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
@@ -98,14 +98,50 @@ fn run_helper(program: &'static str, process: Pid, maps: &[IdMap]) -> Result<(),
     }
 }
 
-/// A user namespace with the given maps and no process in it, as an idmapped mount needs (mount_setattr(2)). Needs root.
-pub(crate) fn namespace(uids: &[IdMap], gids: &[IdMap]) -> Result<OwnedFd, IdMapError> {
-    let member = sys::spawn_sleeper(libc::CLONE_NEWUSER).map_err(IdMapError::Namespace)?;
-    let mapped =
-        write(member, MapWriter::Root, uids, gids).and_then(|()| user_namespace_of(member));
-    let _ = rustix::process::kill_process(member, rustix::process::Signal::KILL);
-    let _ = rustix::process::waitpid(Some(member), WaitOptions::empty());
-    mapped
+/// A user namespace with the given maps, as an idmapped mount needs (mount_setattr(2)).
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    namespace: OwnedFd,
+    /// Its only member is told to end at once, but waited for only in the end: that takes longer than all the rest.
+    _member: Member,
+}
+
+#[derive(Debug)]
+struct Member(Pid);
+
+impl Namespace {
+    /// Makes one. Needs root.
+    pub(crate) fn new(uids: &[IdMap], gids: &[IdMap]) -> Result<Self, IdMapError> {
+        let member =
+            Member(sys::spawn_sleeper(libc::CLONE_NEWUSER).map_err(IdMapError::Namespace)?);
+        write(member.0, MapWriter::Root, uids, gids)?;
+        let namespace = user_namespace_of(member.0)?;
+        member.kill();
+        Ok(Self {
+            namespace,
+            _member: member,
+        })
+    }
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+}
+
+impl Member {
+    fn kill(&self) {
+        // Not waited for yet, so the id is still its own.
+        let _ = rustix::process::kill_process(self.0, rustix::process::Signal::KILL);
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = rustix::process::waitpid(Some(self.0), WaitOptions::empty());
+    }
 }
 
 /// The user namespace of a process.

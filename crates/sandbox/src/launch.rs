@@ -68,12 +68,43 @@ pub enum LaunchError {
     Channel(#[from] std::io::Error),
 }
 
-/// Launches a sandbox.
+/// A sandbox whose first process runs. It builds its network, then waits for the host's part.
+#[derive(Debug)]
+pub struct Begun<'plan> {
+    plan: &'plan Plan,
+    // Dropping it closes the channel and so ends the init.
+    sandbox: Sandbox,
+    child: Pid,
+}
+
+/// A sandbox that has all it needs from the host, and builds the rest by itself.
+#[derive(Debug)]
+pub struct Building {
+    sandbox: Sandbox,
+    /// Reaped at the end, when it has long ended.
+    _owner: Option<idmap::Namespace>,
+}
+
+/// Launches a sandbox: all steps, one after the other.
 ///
 /// # Errors
 ///
 /// See [`LaunchError`]; what was begun is undone.
 pub fn launch(plan: &Plan) -> Result<Launched, LaunchError> {
+    let building = begin(plan)?.provide()?;
+    let network = building.network()?;
+    Ok(Launched {
+        sandbox: building.finish()?,
+        network,
+    })
+}
+
+/// Makes the namespaces and their first process, which works beside this one from here on.
+///
+/// # Errors
+///
+/// See [`LaunchError`]; what was begun is undone.
+pub fn begin(plan: &Plan) -> Result<Begun<'_>, LaunchError> {
     let threads = sys::thread_count()?;
     if threads != 1 {
         return Err(LaunchError::Threads(threads));
@@ -93,49 +124,87 @@ pub fn launch(plan: &Plan) -> Result<Launched, LaunchError> {
         }
         Cloned::Parent { child, pidfd } => {
             drop(theirs);
-            // From here on an early return drops the sandbox, which closes the channel and so ends the init.
             let sandbox = Sandbox::new(child, pidfd, ours, cgroup);
-            let network = bring_up(plan, &sandbox, child)?;
-            Ok(Launched { sandbox, network })
+            Ok(Begun {
+                plan,
+                sandbox,
+                child,
+            })
         }
     }
 }
 
-/// The launcher's part while the init builds: maps and mounts out, sockets and the good news in.
-fn bring_up(plan: &Plan, sandbox: &Sandbox, child: Pid) -> Result<NetworkSockets, LaunchError> {
-    idmap::write(
-        child,
-        plan.identity.writer,
-        &plan.identity.uid_map,
-        &plan.identity.gid_map,
-    )?;
-    if let Some(cgroup) = sandbox.cgroup() {
-        cgroup.attach(child)?;
+impl Begun<'_> {
+    /// The init's id, as the host sees it.
+    pub fn pid(&self) -> Pid {
+        self.child
     }
-    let sources = match plan.identity.writer {
-        MapWriter::Root => Some(open_sources(plan, child)?),
-        MapWriter::Caller | MapWriter::NewIdMap => None,
-    };
-    let descriptors: Vec<BorrowedFd<'_>> = sources
-        .iter()
-        .flat_map(|sources| sources.0.iter().map(AsFd::as_fd))
-        .collect();
-    sandbox.channel().send(
-        &Request::Proceed {
-            sources_attached: sources.is_some(),
-        },
-        &descriptors,
-    )?;
 
-    let network = match expect(sandbox.channel())? {
-        (Report::Network, descriptors) => {
-            NetworkSockets::from_descriptors(descriptors).ok_or(LaunchError::Silent)?
+    /// Hands over ids and the trees of the host. From here on, everything that the plan's mounts name must be there.
+    ///
+    /// # Errors
+    ///
+    /// See [`LaunchError`]; what was begun is undone.
+    pub fn provide(self) -> Result<Building, LaunchError> {
+        let Self {
+            plan,
+            sandbox,
+            child,
+        } = self;
+        let identity = &plan.identity;
+        idmap::write(child, identity.writer, &identity.uid_map, &identity.gid_map)?;
+        if let Some(cgroup) = sandbox.cgroup() {
+            cgroup.attach(child)?;
         }
-        _ => return Err(LaunchError::Silent),
-    };
-    match expect(sandbox.channel())? {
-        (Report::Ready, _) => Ok(network),
-        _ => Err(LaunchError::Silent),
+        let (sources, owner) = match identity.writer {
+            MapWriter::Root => {
+                let (sources, owner) = open_sources(plan, child)?;
+                (Some(sources), owner)
+            }
+            MapWriter::Caller | MapWriter::NewIdMap => (None, None),
+        };
+        let descriptors: Vec<BorrowedFd<'_>> = sources
+            .iter()
+            .flat_map(|sources| sources.0.iter().map(AsFd::as_fd))
+            .collect();
+        sandbox.channel().send(
+            &Request::Proceed {
+                sources_attached: sources.is_some(),
+            },
+            &descriptors,
+        )?;
+        Ok(Building {
+            sandbox,
+            _owner: owner,
+        })
+    }
+}
+
+impl Building {
+    /// Waits for the sockets of the network namespace, the first part that is done; once.
+    ///
+    /// # Errors
+    ///
+    /// See [`LaunchError`].
+    pub fn network(&self) -> Result<NetworkSockets, LaunchError> {
+        match expect(self.sandbox.channel())? {
+            (Report::Network, descriptors) => {
+                NetworkSockets::from_descriptors(descriptors).ok_or(LaunchError::Silent)
+            }
+            _ => Err(LaunchError::Silent),
+        }
+    }
+
+    /// Waits until the sandbox is built and confined. [`Building::network`] comes first.
+    ///
+    /// # Errors
+    ///
+    /// See [`LaunchError`]; what was begun is undone.
+    pub fn finish(self) -> Result<Sandbox, LaunchError> {
+        match expect(self.sandbox.channel())? {
+            (Report::Ready, _) => Ok(self.sandbox),
+            _ => Err(LaunchError::Silent),
+        }
     }
 }
 
@@ -149,16 +218,20 @@ fn expect(channel: &Channel) -> Result<(Report, Vec<OwnedFd>), LaunchError> {
 }
 
 /// Opens the host's trees with the launcher's rights, idmapped as the plan has it.
-fn open_sources(plan: &Plan, child: Pid) -> Result<Sources, LaunchError> {
+fn open_sources(
+    plan: &Plan,
+    child: Pid,
+) -> Result<(Sources, Option<idmap::Namespace>), LaunchError> {
     let base = idmap::user_namespace_of(child)?;
     let owner = owner_maps(plan)
-        .map(|(uids, gids)| idmap::namespace(&[uids], &[gids]))
+        .map(|(uids, gids)| idmap::Namespace::new(&[uids], &[gids]))
         .transpose()?;
     let namespaces = IdmapNamespaces {
         base: base.as_fd(),
         owner: owner.as_ref().map(AsFd::as_fd),
     };
-    Ok(Sources::open(&plan.mounts, Some(&namespaces))?)
+    let sources = Sources::open(&plan.mounts, Some(&namespaces))?;
+    Ok((sources, owner))
 }
 
 /// The maps that show the one owner on disk as the user inside; `None` if no step asks for it.

@@ -22,10 +22,11 @@ pub mod seccomp;
 mod sys;
 
 pub use idmap::IdMapError;
-pub use launch::{LaunchError, Launched, launch};
+pub use launch::{Begun, Building, LaunchError, Launched, begin, launch};
 pub use mounts::MountError;
 pub use plan::Plan;
 pub use protocol::{
     Audience, ExitStatus, FileAction, LaunchFailure, LaunchStep, TerminalSize, TerminalStreams,
 };
 pub use running::{Event, Sandbox};
+pub use sys::lock_byte;

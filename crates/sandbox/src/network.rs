@@ -2,9 +2,9 @@
 //!
 //! A namespace holds `lo` and nothing else, so nothing that a process inside does can lead out. Both default routes are
 //! `local`: every address there is belongs, for this namespace, to the machine itself. A packet to any address thus goes
-//! from the output hook over `lo` to the input hook, and the rules (`ruleset`) do the rest: TCP and DNS are redirected to
-//! listeners that were opened here and are served by Bailiwick outside; every other datagram is refused at once and logged.
-//! Loopback itself is left alone, and is not even tracked.
+//! from the output hook over `lo` to the input hook, and the rules (`ruleset`) do the rest: TCP is steered and DNS redirected to
+//! sockets that were opened here and are served by Bailiwick outside; every other datagram is refused at once and logged.
+//! Loopback itself is left alone.
 //!
 //! [`NetworkPlan`] is the plain value, `set_up` applies it; both come from the same `Ruleset`, so what
 //! `--dry-run` prints is what the kernel gets.
@@ -14,14 +14,14 @@
 //! * **Own netlink encoder** (`netlink`, `nftables`): half a dozen message types, one send for the links and
 //!   routes, one for the rules. A generated crate for the whole of netlink would be the slowest unit of the build, and much more
 //!   code to audit in the one process that holds privileges.
+//! * **TCP is steered to transparent listeners** (Documentation/networking/tproxy.rst), not redirected: nothing is rewritten and nothing tracked, so that a
+//!   connection costs no conntrack entry, its packets no look-up there, and its local address is where it was going. Only its first packet meets the rule.
 //! * **Two UDP sockets for DNS, no IP_PKTINFO.** `redirect` rewrites the destination of what is sent from here to
 //!   127.0.0.1 or ::1. A socket that is bound to exactly that address answers from it by construction, and conntrack
 //!   knows the answer. (From a wildcard socket the kernel would choose another source.)
 //! * **UDP is refused at input, not at output**: there the sender reads ECONNREFUSED, as from any host without a server; at
 //!   output it would be EPERM.
-//! * **What is not redirected is not tracked**, so that traffic over loopback costs no conntrack entry; DNS over UDP is
-//!   limited in rate, since each question is a flow of its own for 30 s. What remains are redirected TCP connections: the relay limits them
-//!   while they are open, and the kernel's own `nf_conntrack_max` holds per namespace for those that are over.
+//! * **Only DNS over UDP is tracked**, and limited in rate, since each question is a flow of its own for 30 s.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
@@ -42,7 +42,7 @@ pub use error::{LoopbackStep, NetworkError, NftablesStep, SocketRole};
 /// What a network namespace will hold. `Display` prints the rules as `nft list ruleset` does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkPlan {
-    /// Where redirected TCP connections arrive.
+    /// Where steered TCP connections arrive.
     pub relay_port: u16,
     /// Where redirected DNS arrives, over UDP and TCP.
     pub dns_port: u16,
@@ -59,7 +59,7 @@ pub struct NetworkPlan {
     pub log_rate: Rate,
     /// DNS questions over UDP that are let through in a second. More are dropped (the sender reads EPERM).
     pub dns_rate: Rate,
-    /// Redirected connections that may wait for the relay to accept them. The host's `net.core.somaxconn` may lower it.
+    /// Steered connections that may wait for the relay to accept them. The host's `net.core.somaxconn` may lower it.
     pub backlog: u16,
 }
 
@@ -125,11 +125,11 @@ impl std::fmt::Display for NetworkPlan {
 /// Sockets that were opened inside the namespace and stay in it, wherever they are passed. All are non-blocking and close-on-exec.
 #[derive(Debug)]
 pub struct NetworkSockets {
-    /// Listens for redirected TCP, on IPv6 and IPv4 (peers look like `::ffff:a.b.c.d`); on IPv4 alone where there is no IPv6.
+    /// Listens for steered TCP, on IPv6 and IPv4 (addresses look like `::ffff:a.b.c.d`); on IPv4 alone where there is no IPv6.
     ///
-    /// `SO_ORIGINAL_DST` (IPv4 peers, level SOL_IP) or `IP6T_SO_ORIGINAL_DST` (SOL_IPV6) tells where a connection was going.
+    /// It is transparent: the local address of a connection (getsockname(2)) is where it was going.
     pub relay: OwnedFd,
-    /// Listens for redirected DNS over TCP, as `relay` does.
+    /// Listens for steered DNS over TCP, as `relay` does.
     pub dns_tcp: OwnedFd,
     /// 127.0.0.1: DNS over UDP and IPv4. Answers with a plain sendto(2).
     pub dns_udp_v4: OwnedFd,

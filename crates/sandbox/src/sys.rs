@@ -87,6 +87,34 @@ pub(crate) fn spawn_sleeper(namespaces: libc::c_int) -> Result<Pid, Errno> {
     }
 }
 
+/// Locks one byte of a file, which need not be that long, for as long as this open file lives; says whether it could be had.
+///
+/// The lock is one of the open file description (fcntl(2), F_OFD_SETLK): another one of the same process does not get it either.
+///
+/// # Errors
+///
+/// Whatever the kernel says, other than that somebody has it: ENOLCK where a file system has no locks.
+pub fn lock_byte(file: impl AsFd, byte: u64) -> io::Result<bool> {
+    let start = byte
+        .try_into()
+        .map_err(|_| io::Error::from(Errno::OVERFLOW))?;
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start,
+        l_len: 1,
+        l_pid: 0,
+    };
+    // SAFETY: the descriptor is open, and the struct lives through the call, which only reads it.
+    match unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
+        0 => Ok(true),
+        _ => match last_errno() {
+            Errno::AGAIN | Errno::ACCESS => Ok(false),
+            errno => Err(errno.into()),
+        },
+    }
+}
+
 /// fork(2): `None` in the child.
 ///
 /// # Safety

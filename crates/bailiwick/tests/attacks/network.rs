@@ -152,7 +152,7 @@ fn a_host_port_opens_one_name_and_one_port() {
 }
 
 #[test]
-fn bailiwicks_own_listeners_take_only_what_was_redirected() {
+fn bailiwicks_own_listeners_take_only_what_was_sent_elsewhere() {
     let (_leaks, server) = (LeakCheck::begin(), HttpServer::start());
     let port = server.address().port();
     for (bailiwick, options) in everyone_as_anyone() {

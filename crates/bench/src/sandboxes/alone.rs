@@ -1,4 +1,4 @@
-//! Bailiwick's relay alone, on plain loopback: what is left of its cost without namespaces and redirection.
+//! Bailiwick's relay alone, on plain loopback: what is left of its cost without namespaces and nftables.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bailiwick_local::{Booted, Description, Running, StateDirectory, prepare};
+use bailiwick_local::{Description, Launching, Running, StateDirectory, prepare};
 use bailiwick_policy::Policy;
 use bailiwick_sandbox::TerminalStreams;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -54,13 +54,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     raise_descriptors()?;
     let state = StateDirectory::open(args.state.clone())?;
     // Before there is a second thread.
-    let booted = (0..args.count)
+    let launching = (0..args.count)
         .map(|number| boot(number, args, &state))
         .collect::<Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let mut held = runtime.block_on(serve(booted, args))?;
+    let mut held = runtime.block_on(serve(launching, args))?;
     worker::say(&0)?;
     worker::obey(|order| held.cut(order))?;
     // Dropping the sandboxes ends them; their tasks need the runtime until then.
@@ -76,7 +76,7 @@ fn raise_descriptors() -> Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-fn boot(number: u32, args: &Args, state: &StateDirectory) -> Result<Booted> {
+fn boot(number: u32, args: &Args, state: &StateDirectory) -> Result<Launching> {
     let description = Description {
         command: "bench".to_owned(),
         started_at: 0,
@@ -87,7 +87,7 @@ fn boot(number: u32, args: &Args, state: &StateDirectory) -> Result<Booted> {
         .with_context(|| format!("sandbox {number}"))
 }
 
-async fn serve(booted: Vec<Booted>, args: &Args) -> Result<Held> {
+async fn serve(launching: Vec<Launching>, args: &Args) -> Result<Held> {
     let services: Services = args.services.into();
     let (egress, flows) = (egress(services)?, flows());
     let (said, say) = std::io::pipe()?;
@@ -101,10 +101,10 @@ async fn serve(booted: Vec<Booted>, args: &Args) -> Result<Held> {
     };
     let argv: Vec<_> = argv.into_iter().map(OsString::from).collect();
     let (mut running, mut policies) = (Vec::new(), Vec::new());
-    for booted in booted {
+    for launching in launching {
         let (change, in_force) = watch::channel(policy(&[NAMES.echo])?);
         policies.push(change);
-        let sandbox = booted.serve(&egress, in_force, flows.clone())?;
+        let sandbox = launching.serve(&egress, in_force, flows.clone())?;
         let command = sandbox.handle().command(argv.clone(), &[]);
         let streams = vec![nowhere()?, OwnedFd::from(say.try_clone()?), nowhere()?];
         sandbox

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
 use super::connection::serve;
+use super::live::Slot;
 use super::refusal::reset;
 use crate::sandbox::Sandbox;
 
@@ -32,7 +33,7 @@ pub(crate) async fn accept(sandbox: Arc<Sandbox>, listener: TcpListener) {
                 pause = FIRST_PAUSE;
                 sandbox.connections.fetch_add(1, Ordering::Relaxed);
                 match sandbox.live.admit(sandbox.network.limits.connections) {
-                    Some(slot) => drop(sandbox.tasks.spawn(serve(sandbox.clone(), client, slot))),
+                    Some(slot) => begin(&sandbox, client, slot),
                     None => too_many(&sandbox, client).await,
                 }
             }
@@ -43,6 +44,24 @@ pub(crate) async fn accept(sandbox: Arc<Sandbox>, listener: TcpListener) {
             }
         }
     }
+}
+
+fn begin(sandbox: &Arc<Sandbox>, client: TcpStream, slot: Slot) {
+    let Some(second) = sandbox.second_thread.next(sandbox.live.count()) else {
+        sandbox.tasks.spawn(serve(sandbox.clone(), client, slot));
+        return;
+    };
+    // Out of this thread's epoll, and into the other's; what fails closes the connection.
+    let Ok(client) = client.into_std() else {
+        return;
+    };
+    let sandbox_there = sandbox.clone();
+    let there = async move {
+        if let Ok(client) = TcpStream::from_std(client) {
+            serve(sandbox_there, client, slot).await;
+        }
+    };
+    sandbox.tasks.spawn_on(there, second);
 }
 
 /// The connection was gone before it was accepted (accept(2)): it is off the queue, and the next one may be fine.

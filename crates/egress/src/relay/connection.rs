@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bailiwick_dial::{DialError, Dialed};
-use bailiwick_model::{
-    Decision, Destination, Flow, FlowNote, Host, Protocol, Reason, Verdict, limits,
-};
+use bailiwick_model::{Decision, Destination, Flow, FlowNote, Host, Protocol, Reason, limits};
 use bailiwick_policy::Policy;
 use tokio::net::TcpStream;
 
@@ -23,13 +21,10 @@ pub(crate) async fn serve(sandbox: Arc<Sandbox>, client: TcpStream, mut slot: Sl
     let begun = begin();
     // Fails only on a connection that is already gone, which the first read will say.
     let _ = rustix::net::sockopt::set_tcp_nodelay(&client, true);
-    let destination = match sandbox.original.of(&client) {
-        Ok(original) => sandbox.destination(original, Protocol::Tcp),
-        Err(not_redirected) => {
-            refusal::reset(client);
-            return record_stray(&sandbox, not_redirected.local).await;
-        }
+    let Ok(original) = sandbox.original.of(&client) else {
+        return refusal::reset(client);
     };
+    let destination = sandbox.destination(original, Protocol::Tcp);
     let policy = sandbox.policy();
     let dialed = tokio::select! {
         biased;
@@ -225,17 +220,6 @@ async fn record_cut(sandbox: &Sandbox, begun: Begun, destination: Destination, c
         .await;
 }
 
-/// Somebody connected to the listening socket itself. The policy knows what that is: an address of the host.
-async fn record_stray(sandbox: &Sandbox, local: Option<std::net::SocketAddr>) {
-    let Some(local) = local else { return };
-    let destination = sandbox.destination(local, Protocol::Tcp);
-    let decision = sandbox.policy().explain(&destination, &sandbox.host());
-    let decision = match decision.verdict {
-        Verdict::Deny => decision,
-        Verdict::Allow => sandbox.denial(&destination, Reason::InvalidDestination),
-    };
-    sandbox.record_denial(destination, decision).await;
-}
 #[cfg(test)]
 mod tests {
     use super::*;

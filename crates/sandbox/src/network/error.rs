@@ -98,6 +98,8 @@ pub enum NftablesStep {
     Untrack,
     /// A rule that redirects.
     Redirect,
+    /// A rule that hands a connection to a transparent listener.
+    Steer,
     /// A rule that drops above a rate.
     Limit,
     /// A rule that logs.
@@ -120,6 +122,7 @@ impl NftablesStep {
             Self::Accept => "CONFIG_NFT_CT and CONFIG_NF_CONNTRACK (modules nft_ct, nf_conntrack)",
             Self::Untrack => "CONFIG_NFT_CT (module nft_ct)",
             Self::Redirect => "CONFIG_NFT_REDIR (module nft_redir)",
+            Self::Steer => "CONFIG_NFT_TPROXY (module nft_tproxy)",
             Self::Limit => "CONFIG_NFT_LIMIT (module nft_limit)",
             Self::Log => {
                 "CONFIG_NFT_LOG, CONFIG_NFT_LIMIT and CONFIG_NETFILTER_NETLINK_LOG (modules nft_log, nft_limit, nfnetlink_log)"
@@ -138,8 +141,9 @@ impl fmt::Display for NftablesStep {
             Self::FilterChain => "filter chain",
             Self::NatChain => "nat chain",
             Self::Accept => "rule that accepts",
-            Self::Untrack => "rule that leaves loopback untracked",
+            Self::Untrack => "rule that leaves flows untracked",
             Self::Redirect => "rule that redirects",
+            Self::Steer => "rule that steers to a transparent listener",
             Self::Limit => "rule that limits",
             Self::Log => "rule that logs",
             Self::Reject => "rule that refuses",
@@ -151,9 +155,9 @@ impl fmt::Display for NftablesStep {
 /// The sockets of [`NetworkSockets`](super::NetworkSockets).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketRole {
-    /// Where redirected TCP arrives.
+    /// Where steered TCP arrives.
     Relay,
-    /// Where redirected DNS over TCP arrives.
+    /// Where steered DNS over TCP arrives.
     DnsTcp,
     /// Where redirected DNS over UDP and IPv4 arrives.
     DnsUdpV4,

@@ -6,7 +6,8 @@ use rustix::net::netlink;
 
 use super::netlink::{Batch, Netlink, Refusal};
 use super::ruleset::{
-    Action, Chain, ChainKind, Condition, Hook, Policy, Rejection, Rule, Ruleset, TABLE, Transport,
+    Action, Chain, ChainKind, Condition, Hook, Mark, Policy, Rejection, Rule, Ruleset, TABLE,
+    Transport,
 };
 use super::{NetworkError, NftablesStep, Rate};
 
@@ -31,6 +32,7 @@ mod attribute {
     pub(super) const VERDICT_CODE: u16 = 1;
     pub(super) const META_DREG: u16 = 1;
     pub(super) const META_KEY: u16 = 2;
+    pub(super) const META_SREG: u16 = 3;
     pub(super) const CT_DREG: u16 = 1;
     pub(super) const CT_KEY: u16 = 2;
     pub(super) const PAYLOAD_DREG: u16 = 1;
@@ -48,6 +50,8 @@ mod attribute {
     pub(super) const IMMEDIATE_DREG: u16 = 1;
     pub(super) const IMMEDIATE_DATA: u16 = 2;
     pub(super) const REDIR_REG_PROTO_MIN: u16 = 1;
+    pub(super) const TPROXY_FAMILY: u16 = 1;
+    pub(super) const TPROXY_REG_PORT: u16 = 3;
     pub(super) const LIMIT_RATE: u16 = 1;
     pub(super) const LIMIT_UNIT: u16 = 2;
     pub(super) const LIMIT_BURST: u16 = 3;
@@ -61,6 +65,12 @@ mod attribute {
 
 /// IPS_DST_NAT of linux/netfilter/nf_conntrack_common.h: the destination of this flow was rewritten.
 const DESTINATION_REWRITTEN: u32 = 1 << 5;
+/// Offset and bits of the TCP flags (RFC 9293 section 3.1).
+const TCP_FLAGS: i32 = 13;
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
 /// The register that every expression here works with.
 const REGISTER: libc::c_int = libc::NFT_REG_1;
 
@@ -128,9 +138,10 @@ fn step_of(rule: &Rule) -> NftablesStep {
     rule.then
         .iter()
         .fold(NftablesStep::Accept, |step, action| match action {
-            Action::Accept | Action::Drop => step,
+            Action::Accept | Action::Drop | Action::SetMark(_) => step,
             Action::Untrack => NftablesStep::Untrack,
             Action::RedirectTo(_) => NftablesStep::Redirect,
+            Action::SteerTo(_) => NftablesStep::Steer,
             Action::Within(_) | Action::Above(_) => NftablesStep::Limit,
             Action::Log { .. } => NftablesStep::Log,
             Action::Reject(_) => NftablesStep::Reject,
@@ -169,6 +180,7 @@ fn encode_chain(batch: &mut Batch, chain: &Chain) {
             hook,
             attribute::HOOK_HOOKNUM,
             match chain.hook {
+                Hook::Prerouting => libc::NF_INET_PRE_ROUTING,
                 Hook::Input => libc::NF_INET_LOCAL_IN,
                 Hook::Output => libc::NF_INET_LOCAL_OUT,
             },
@@ -249,6 +261,11 @@ fn encode_condition(batch: &mut Batch, condition: Condition) {
                 &port.to_be_bytes(),
             );
         }
+        Condition::Opened => is_opened(batch),
+        Condition::Marked(mark) => {
+            meta(batch, libc::NFT_META_MARK);
+            compare(batch, libc::NFT_CMP_EQ, &mark.value().to_ne_bytes());
+        }
         Condition::Redirected => is_redirected(batch),
     }
 }
@@ -267,37 +284,56 @@ fn is_redirected(batch: &mut Batch) {
         number(ct, attribute::CT_DREG, REGISTER);
         number(ct, attribute::CT_KEY, libc::NFT_CT_STATUS);
     });
-    expression(batch, "bitwise", |bitwise| {
-        number(bitwise, attribute::BITWISE_SREG, REGISTER);
-        number(bitwise, attribute::BITWISE_DREG, REGISTER);
-        number(bitwise, attribute::BITWISE_LEN, 4);
-        let mask = DESTINATION_REWRITTEN.to_ne_bytes();
-        bitwise.nest(attribute::BITWISE_MASK, |data| {
-            data.attribute(attribute::DATA_VALUE, &mask);
-        });
-        bitwise.nest(attribute::BITWISE_XOR, |data| {
-            data.attribute(attribute::DATA_VALUE, &[0; 4]);
-        });
-    });
+    mask(batch, &DESTINATION_REWRITTEN.to_ne_bytes());
     compare(batch, libc::NFT_CMP_NEQ, &[0; 4]);
 }
 
+/// `flags & (FIN | SYN | RST | ACK) != SYN`.
+fn is_opened(batch: &mut Batch) {
+    is_transport(batch, Transport::Tcp);
+    payload(batch, libc::NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS, 1);
+    mask(batch, &[FIN | SYN | RST | ACK]);
+    compare(batch, libc::NFT_CMP_NEQ, &[SYN]);
+}
+
 fn meta_equals(batch: &mut Batch, key: libc::c_int, value: u8) {
+    meta(batch, key);
+    compare(batch, libc::NFT_CMP_EQ, &[value]);
+}
+
+fn meta(batch: &mut Batch, key: libc::c_int) {
     expression(batch, "meta", |meta| {
         number(meta, attribute::META_DREG, REGISTER);
         number(meta, attribute::META_KEY, key);
     });
-    compare(batch, libc::NFT_CMP_EQ, &[value]);
 }
 
 fn payload_equals(batch: &mut Batch, base: libc::c_int, offset: i32, value: &[u8]) {
+    payload(batch, base, offset, value.len());
+    compare(batch, libc::NFT_CMP_EQ, value);
+}
+
+fn payload(batch: &mut Batch, base: libc::c_int, offset: i32, length: usize) {
     expression(batch, "payload", |payload| {
         number(payload, attribute::PAYLOAD_DREG, REGISTER);
         number(payload, attribute::PAYLOAD_BASE, base);
         number(payload, attribute::PAYLOAD_OFFSET, offset);
-        number(payload, attribute::PAYLOAD_LEN, value.len() as i32);
+        number(payload, attribute::PAYLOAD_LEN, length as i32);
     });
-    compare(batch, libc::NFT_CMP_EQ, value);
+}
+
+fn mask(batch: &mut Batch, bits: &[u8]) {
+    expression(batch, "bitwise", |bitwise| {
+        number(bitwise, attribute::BITWISE_SREG, REGISTER);
+        number(bitwise, attribute::BITWISE_DREG, REGISTER);
+        number(bitwise, attribute::BITWISE_LEN, bits.len() as i32);
+        bitwise.nest(attribute::BITWISE_MASK, |data| {
+            data.attribute(attribute::DATA_VALUE, bits);
+        });
+        bitwise.nest(attribute::BITWISE_XOR, |data| {
+            data.attribute(attribute::DATA_VALUE, &vec![0; bits.len()]);
+        });
+    });
 }
 
 fn compare(batch: &mut Batch, operator: libc::c_int, value: &[u8]) {
@@ -316,6 +352,8 @@ fn encode_action(batch: &mut Batch, action: Action) {
         Action::Drop => verdict(batch, libc::NF_DROP),
         Action::Untrack => expression(batch, "notrack", |_| {}),
         Action::RedirectTo(port) => redirect(batch, port),
+        Action::SteerTo(port) => steer(batch, port),
+        Action::SetMark(mark) => set_mark(batch, mark),
         Action::Within(rate) => limit(batch, rate, 0),
         Action::Above(rate) => limit(batch, rate, libc::NFT_LIMIT_F_INV),
         Action::Log { group, bytes } => expression(batch, "log", |log| {
@@ -338,14 +376,35 @@ fn verdict(batch: &mut Batch, code: libc::c_int) {
 }
 
 fn redirect(batch: &mut Batch, port: u16) {
+    immediate(batch, &port.to_be_bytes());
+    expression(batch, "redir", |redir| {
+        number(redir, attribute::REDIR_REG_PROTO_MIN, REGISTER);
+    });
+}
+
+/// Both families: without an address the kernel asks for the listener at the device's own.
+fn steer(batch: &mut Batch, port: u16) {
+    immediate(batch, &port.to_be_bytes());
+    expression(batch, "tproxy", |tproxy| {
+        number(tproxy, attribute::TPROXY_FAMILY, libc::NFPROTO_UNSPEC);
+        number(tproxy, attribute::TPROXY_REG_PORT, REGISTER);
+    });
+}
+
+fn set_mark(batch: &mut Batch, mark: Mark) {
+    immediate(batch, &mark.value().to_ne_bytes());
+    expression(batch, "meta", |meta| {
+        number(meta, attribute::META_KEY, libc::NFT_META_MARK);
+        number(meta, attribute::META_SREG, REGISTER);
+    });
+}
+
+fn immediate(batch: &mut Batch, value: &[u8]) {
     expression(batch, "immediate", |immediate| {
         number(immediate, attribute::IMMEDIATE_DREG, REGISTER);
         immediate.nest(attribute::IMMEDIATE_DATA, |data| {
-            data.attribute(attribute::DATA_VALUE, &port.to_be_bytes());
+            data.attribute(attribute::DATA_VALUE, value);
         });
-    });
-    expression(batch, "redir", |redir| {
-        number(redir, attribute::REDIR_REG_PROTO_MIN, REGISTER);
     });
 }
 

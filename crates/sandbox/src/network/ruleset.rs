@@ -8,6 +8,17 @@ use super::{NetworkPlan, Rate};
 /// The one table.
 pub(super) const TABLE: &str = "bailiwick";
 
+/// Where a packet is going, as the output hook saw it: its mark. Setting one takes CAP_NET_ADMIN (socket(7), SO_MARK), which no
+/// program inside has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Mark {
+    /// To loopback.
+    Own = 1,
+    /// To anywhere else, with the first packet of a TCP connection.
+    Steered = 2,
+}
+
 /// The chains of the table.
 #[derive(Debug)]
 pub(super) struct Ruleset {
@@ -33,6 +44,7 @@ pub(super) enum ChainKind {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Hook {
+    Prerouting,
     Input,
     Output,
 }
@@ -42,6 +54,8 @@ pub(super) enum Hook {
 pub(super) enum Priority {
     /// -300, before conntrack.
     Raw,
+    /// -150.
+    Mangle,
     /// -100.
     DestinationNat,
     /// 0.
@@ -70,6 +84,9 @@ pub(super) enum Condition {
     Transport(Transport),
     SourcePort(Transport, u16),
     DestinationPort(Transport, u16),
+    /// A TCP packet that opens no connection, as SYN alone does (RFC 9293 section 3.5).
+    Opened,
+    Marked(Mark),
     /// The flow was redirected by this table; nothing else in the namespace does NAT.
     Redirected,
 }
@@ -86,7 +103,11 @@ pub(super) enum Action {
     Drop,
     /// The rules after this one still apply.
     Untrack,
+    /// Conntrack rewrites the destination of the flow to loopback and this port.
     RedirectTo(u16),
+    /// The packet is for the transparent listener at this port, and keeps its destination.
+    SteerTo(u16),
+    SetMark(Mark),
     /// The rest of the rule applies as long as the rate is kept.
     Within(Rate),
     /// The rest of the rule applies to what is above the rate.
@@ -109,37 +130,44 @@ impl Ruleset {
     /// The rules of `plan`.
     pub(super) fn of(plan: &NetworkPlan) -> Self {
         Self {
-            chains: vec![outbound(plan), redirected(plan), inbound(plan)],
+            chains: vec![
+                outbound(plan),
+                redirected(plan),
+                steered(plan),
+                inbound(plan),
+            ],
         }
     }
 }
 
-/// Only what will be redirected, and the answers to it, is tracked; datagrams that will be refused are told.
+/// Every packet of the namespace begins here, and is marked by where it goes.
 ///
-/// They are told here and not where they are refused, because the kernel discards multicast on its way.
+/// Only DNS over UDP, and the answers to it, is tracked. Datagrams that will be refused are told here and not where they are refused,
+/// because the kernel discards multicast on its way.
 fn outbound(plan: &NetworkPlan) -> Chain {
     use Transport::{Tcp, Udp};
     let mut rules = vec![
-        rule(
-            [Condition::SourcePort(Tcp, plan.relay_port)],
-            [Action::Accept],
-        ),
-        rule(
-            [Condition::SourcePort(Tcp, plan.dns_port)],
-            [Action::Accept],
-        ),
+        rule([Condition::Opened], [Action::Untrack, Action::Accept]),
         rule(
             [Condition::SourcePort(Udp, plan.dns_port)],
             [Action::Accept],
         ),
     ];
-    rules.extend(to_self(plan).map(|to| rule([to], [Action::Untrack, Action::Accept])));
+    let own = [Action::SetMark(Mark::Own), Action::Untrack, Action::Accept];
+    rules.extend(to_self(plan).map(|to| rule([to], own)));
     let log = Action::Log {
         group: plan.log_group,
         bytes: plan.log_bytes,
     };
     rules.extend([
-        rule([Condition::Transport(Tcp)], [Action::Accept]),
+        rule(
+            [Condition::Transport(Tcp)],
+            [
+                Action::SetMark(Mark::Steered),
+                Action::Untrack,
+                Action::Accept,
+            ],
+        ),
         rule(
             [Condition::DestinationPort(Udp, 53)],
             [Action::Above(plan.dns_rate), Action::Drop],
@@ -161,50 +189,65 @@ fn outbound(plan: &NetworkPlan) -> Chain {
     }
 }
 
-/// The first packet of each tracked flow comes by here, so none that is for loopback.
+/// The first packet of each tracked flow comes by here: those of DNS over UDP.
 fn redirected(plan: &NetworkPlan) -> Chain {
-    use Transport::{Tcp, Udp};
-    let rules = vec![
-        rule(
-            [Condition::DestinationPort(Tcp, 53)],
-            [Action::RedirectTo(plan.dns_port)],
-        ),
-        rule(
-            [Condition::DestinationPort(Udp, 53)],
-            [Action::RedirectTo(plan.dns_port)],
-        ),
-        rule(
-            [Condition::Transport(Tcp)],
-            [Action::RedirectTo(plan.relay_port)],
-        ),
-    ];
     Chain {
         name: "redirected",
         kind: ChainKind::Nat,
         hook: Hook::Output,
         priority: Priority::DestinationNat,
         policy: Policy::Accept,
-        rules,
+        rules: vec![rule(
+            [Condition::DestinationPort(Transport::Udp, 53)],
+            [Action::RedirectTo(plan.dns_port)],
+        )],
     }
 }
 
-/// Every packet of the namespace arrives here: redirected ones, those for loopback, and what must be refused.
+/// Connections to anywhere but here are opened with a listener of Bailiwick. Later packets find the socket by themselves.
+fn steered(plan: &NetworkPlan) -> Chain {
+    let opening = Condition::Marked(Mark::Steered);
+    let dns = Condition::DestinationPort(Transport::Tcp, 53);
+    Chain {
+        name: "steered",
+        kind: ChainKind::Filter,
+        hook: Hook::Prerouting,
+        priority: Priority::Mangle,
+        policy: Policy::Accept,
+        rules: vec![
+            rule(
+                [opening, dns],
+                [Action::SteerTo(plan.dns_port), Action::Accept],
+            ),
+            rule(
+                [opening, Condition::Transport(Transport::Tcp)],
+                [Action::SteerTo(plan.relay_port)],
+            ),
+        ],
+    }
+}
+
+/// Every packet of the namespace arrives here: steered and redirected ones, those for loopback, and what must be refused.
 fn inbound(plan: &NetworkPlan) -> Chain {
     use Transport::{Tcp, Udp};
-    let mut rules = vec![rule([Condition::Redirected], [Action::Accept])];
-    // The listeners are for redirected flows alone: a connection to them has no original destination.
+    let mut rules = vec![
+        rule([Condition::Opened], [Action::Accept]),
+        rule([Condition::Marked(Mark::Steered)], [Action::Accept]),
+        rule([Condition::Redirected], [Action::Accept]),
+    ];
+    // The listeners are for what was sent elsewhere; a connection to their own ports was not.
     for port in [plan.relay_port, plan.dns_port] {
         rules.push(rule(
             [Condition::DestinationPort(Tcp, port)],
             [Action::Reject(Rejection::TcpReset)],
         ));
     }
-    rules.push(rule(
-        [Condition::DestinationPort(Udp, plan.dns_port)],
-        [Action::Reject(Rejection::PortUnreachable)],
-    ));
-    rules.extend(to_self(plan).map(|to| rule([to], [Action::Accept])));
     rules.extend([
+        rule(
+            [Condition::DestinationPort(Udp, plan.dns_port)],
+            [Action::Reject(Rejection::PortUnreachable)],
+        ),
+        rule([Condition::Marked(Mark::Own)], [Action::Accept]),
         rule(
             [Condition::Transport(Udp)],
             [Action::Reject(Rejection::PortUnreachable)],
@@ -307,6 +350,7 @@ impl ChainKind {
 impl fmt::Display for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Prerouting => "prerouting",
             Self::Input => "input",
             Self::Output => "output",
         })
@@ -318,6 +362,7 @@ impl Priority {
     pub(super) fn value(self) -> i32 {
         match self {
             Self::Raw => -300,
+            Self::Mangle => -150,
             Self::DestinationNat => -100,
             Self::Filter => 0,
         }
@@ -328,6 +373,7 @@ impl fmt::Display for Priority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Raw => f.write_str("raw"),
+            Self::Mangle => f.write_str("mangle"),
             // nft has no name for it at the output hook.
             Self::DestinationNat => self.value().fmt(f),
             Self::Filter => f.write_str("filter"),
@@ -341,6 +387,19 @@ impl fmt::Display for Policy {
             Self::Accept => "accept",
             Self::Drop => "drop",
         })
+    }
+}
+
+impl Mark {
+    /// The number behind the name.
+    pub(super) fn value(self) -> u32 {
+        self as u32
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:08x}", self.value())
     }
 }
 
@@ -362,6 +421,8 @@ impl fmt::Display for Condition {
             Self::Transport(transport) => write!(f, "meta l4proto {transport}"),
             Self::SourcePort(transport, port) => write!(f, "{transport} sport {port}"),
             Self::DestinationPort(transport, port) => write!(f, "{transport} dport {port}"),
+            Self::Opened => f.write_str("tcp flags != syn / fin,syn,rst,ack"),
+            Self::Marked(mark) => write!(f, "meta mark {mark}"),
             Self::Redirected => f.write_str("ct status dnat"),
         }
     }
@@ -374,6 +435,8 @@ impl fmt::Display for Action {
             Self::Drop => f.write_str("drop"),
             Self::Untrack => f.write_str("notrack"),
             Self::RedirectTo(port) => write!(f, "redirect to :{port}"),
+            Self::SteerTo(port) => write!(f, "tproxy to :{port}"),
+            Self::SetMark(mark) => write!(f, "meta mark set {mark}"),
             Self::Within(Rate { per_second, burst }) => {
                 write!(f, "limit rate {per_second}/second burst {burst} packets")
             }

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, listen, netlink, socket_with, sockopt,
 };
+use socket2::SockRef;
 
 use super::netlink::{Batch, Netlink};
 use super::{NetworkError, NetworkPlan, NetworkSockets, SocketRole};
@@ -42,6 +43,10 @@ fn listener(plan: &NetworkPlan, port: u16) -> Result<OwnedFd, Errno> {
         // The default comes from the sysctl bindv6only.
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
+    // For connections to any address (ip(7), IP_TRANSPARENT); the kernel has one flag for both families.
+    SockRef::from(&socket)
+        .set_ip_transparent_v4(true)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     bind(&socket, &SocketAddr::new(any, port))?;
     listen(&socket, plan.backlog.into())?;
     Ok(socket)

@@ -10,8 +10,8 @@ use anyhow::Context;
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
 use bailiwick_local::{
-    Base, Booted, Description, Ending, Limits, Prepared, ProgramError, Published, Request, RunAs,
-    Running, Surroundings, Uncovered, Workspace, host_facts,
+    Base, Description, Ending, Launching, Limits, Prepared, ProgramError, Published, Request,
+    RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
 };
 use bailiwick_model::{Flow, SandboxId, limits};
 use bailiwick_wire::EnvironmentFile;
@@ -58,7 +58,7 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
     let owner = prepared.owner_of_pipes();
     let streams = Streams::of_this_process(owner)?;
     // One thread until here: the launch copies this process.
-    let booted = prepared.launch(
+    let launching = prepared.launch(
         &state,
         Description {
             command: command_line(&request.command),
@@ -70,7 +70,7 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
         .enable_io()
         .enable_time()
         .build()?;
-    let exit = runtime.block_on(attend(request, booted, streams, flow_log, host))?;
+    let exit = runtime.block_on(attend(request, launching, streams, flow_log, host))?;
     Ok(exit.into())
 }
 
@@ -161,7 +161,7 @@ fn describe(prepared: &Prepared, request: &RunRequest) -> String {
 
 async fn attend(
     request: RunRequest,
-    booted: Booted,
+    launching: Launching,
     streams: Streams,
     flow_log: Option<FlowLog>,
     host: &HostEnvironment,
@@ -178,7 +178,8 @@ async fn attend(
     });
     let (_policy, policy) = watch::channel(Arc::new(request.environment.compile()));
     let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
-    let running = booted.serve(&Egress::new(Arc::new(dialer)), policy, flows)?;
+    let egress = Egress::new(Arc::new(dialer)).with_second_thread();
+    let running = launching.serve(&egress, policy, flows)?;
     let collected = tokio::spawn(collect(received, flow_log));
 
     let exit = start_and_attend(

@@ -290,7 +290,7 @@ fn ping_sockets_are_closed() {
 }
 
 #[test]
-fn loopback_and_refused_datagrams_take_no_conntrack_entry() {
+fn only_dns_over_udp_takes_a_conntrack_entry() {
     inside(&NetworkPlan::standard(), |_, _sockets| {
         let tracked = || -> u32 {
             std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count")
@@ -302,10 +302,10 @@ fn loopback_and_refused_datagrams_take_no_conntrack_entry() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _loopback = TcpStream::connect_timeout(&listener.local_addr().unwrap(), SOON).unwrap();
         let _ = udp_client("1.1.1.1:0".parse().unwrap()).send_to(b"x", "1.1.1.1:443");
+        let _steered = TcpStream::connect_timeout(&"1.1.1.1:443".parse().unwrap(), SOON).unwrap();
         assert_eq!(tracked(), 0);
-        let _redirected =
-            TcpStream::connect_timeout(&"1.1.1.1:443".parse().unwrap(), SOON).unwrap();
-        assert_eq!(tracked(), 1, "control: a redirected connection is tracked");
+        let _ = udp_client("1.1.1.1:0".parse().unwrap()).send_to(b"x", "1.1.1.1:53");
+        assert_eq!(tracked(), 1, "control: a question is tracked");
     });
 }
 
@@ -445,34 +445,8 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
         .any(|window| window == needle)
 }
 
-/// SO_ORIGINAL_DST of a connection that the relay accepted.
+/// Where a connection that the relay accepted was going: its local address, since the listener is transparent.
 fn original_destination(stream: &TcpStream) -> Option<SocketAddr> {
-    let mapped = match stream.peer_addr().ok()?.ip() {
-        IpAddr::V4(_) => true,
-        IpAddr::V6(address) => address.to_ipv4_mapped().is_some(),
-    };
-    let level = if mapped { libc::SOL_IP } else { libc::SOL_IPV6 };
-    let mut address = [0u8; 28];
-    let mut length = address.len() as libc::socklen_t;
-    let place = (&raw mut address).cast();
-    // SAFETY: the buffer holds the larger of the two address types, and its length is passed.
-    let result = unsafe {
-        libc::getsockopt(
-            stream.as_raw_fd(),
-            level,
-            libc::SO_ORIGINAL_DST,
-            place,
-            &raw mut length,
-        )
-    };
-    if result != 0 {
-        return None;
-    }
-    let port = u16::from_be_bytes([address[2], address[3]]);
-    let ip = if mapped {
-        IpAddr::from(<[u8; 4]>::try_from(&address[4..8]).ok()?)
-    } else {
-        IpAddr::from(<[u8; 16]>::try_from(&address[8..24]).ok()?)
-    };
-    Some(SocketAddr::new(ip, port))
+    let local = stream.local_addr().ok()?;
+    Some(SocketAddr::new(local.ip().to_canonical(), local.port()))
 }
