@@ -1,17 +1,16 @@
 //! The engine of one process, and the sandboxes attached to it.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bailiwick_dial::Dialer;
-use bailiwick_model::HostName;
+use bailiwick_model::Host;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 
-use crate::names::NameLimit;
 use crate::relay::{self, Pipes, SecondThread};
 use crate::sandbox::{Counters, Sandbox, SandboxNetwork};
 use crate::sockets::{OriginalDestination, Sockets};
@@ -57,7 +56,7 @@ impl Egress {
         let dns_udp_v6 = sockets.dns_udp_v6.map(datagrams).transpose()?;
         // tokio has no type for netlink sockets; it only has to say when something can be read.
         let denied_udp = datagrams(sockets.denied_udp)?;
-        let attachment = self.attachment(network, OriginalDestination::Local);
+        let attachment = Attachment::of(self.sandbox(network));
         let sandbox = &attachment.sandbox;
         sandbox.tasks.spawn(relay::accept(sandbox.clone(), relay));
         sandbox
@@ -72,37 +71,38 @@ impl Egress {
         Ok(attachment)
     }
 
-    /// Serves one listening socket as if every connection to it had been made to `destination`. For benchmarks and
-    /// tests on plain loopback; the policy decides all the same.
+    /// Serves one listening socket as if every connection to it had been made to `host`. For benchmarks and tests on plain
+    /// loopback; the policy decides all the same.
     ///
     /// # Errors
     ///
-    /// As [`Self::attach`].
+    /// As [`Self::attach`], and if the sandbox may have no names.
     pub fn attach_relay(
         &self,
         network: SandboxNetwork,
         socket: OwnedFd,
-        destination: SocketAddr,
+        (host, port): (&Host, u16),
     ) -> io::Result<Attachment> {
         let relay = listener(socket)?;
-        let attachment = self.attachment(network, OriginalDestination::Fixed(destination));
-        attachment
-            .sandbox
-            .tasks
-            .spawn(relay::accept(attachment.sandbox.clone(), relay));
+        let mut sandbox = self.sandbox(network);
+        let address = match host {
+            Host::Name(name) => sandbox.address_of(name).map_err(io::Error::other)?.into(),
+            Host::Address(address) => *address,
+        };
+        sandbox.original = OriginalDestination::Fixed(SocketAddr::new(address, port));
+        let attachment = Attachment::of(sandbox);
+        let sandbox = &attachment.sandbox;
+        sandbox.tasks.spawn(relay::accept(sandbox.clone(), relay));
         Ok(attachment)
     }
 
-    fn attachment(&self, network: SandboxNetwork, original: OriginalDestination) -> Attachment {
-        let sandbox = Arc::new(Sandbox::new(
+    fn sandbox(&self, network: SandboxNetwork) -> Sandbox {
+        Sandbox::new(
             network,
-            original,
             self.dialer.clone(),
             self.pipes.clone(),
             self.second_thread.clone(),
-        ));
-        sandbox.tasks.spawn(relay::enforce_policy(sandbox.clone()));
-        Attachment { sandbox }
+        )
     }
 }
 
@@ -114,6 +114,12 @@ pub struct Attachment {
 }
 
 impl Attachment {
+    fn of(sandbox: Sandbox) -> Self {
+        let sandbox = Arc::new(sandbox);
+        sandbox.tasks.spawn(relay::enforce_policy(sandbox.clone()));
+        Self { sandbox }
+    }
+
     /// Ends everything, and waits until the last flows are handed over; at most until `deadline` has passed.
     ///
     /// Says whether all of them were. The flows' receiver must be read meanwhile.
@@ -125,15 +131,6 @@ impl Attachment {
     /// What the sandbox did so far.
     pub fn counters(&self) -> Counters {
         self.sandbox.counters()
-    }
-
-    /// The synthetic address of `name`, as the sandbox's resolver would answer it; the policy is not asked.
-    ///
-    /// # Errors
-    ///
-    /// If the sandbox has used up its names.
-    pub fn address_of(&self, name: &HostName) -> Result<Ipv4Addr, NameLimit> {
-        self.sandbox.address_of(name)
     }
 
     fn end(&self) {

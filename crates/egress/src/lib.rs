@@ -25,9 +25,8 @@ mod sandbox;
 mod sockets;
 
 pub use engine::{Attachment, Egress};
-pub use names::NameLimit;
 pub use sandbox::{Counters, SandboxLimits, SandboxNetwork};
-pub use sockets::{OriginalDestination, Sockets};
+pub use sockets::Sockets;
 
 /// The parsers of what a sandbox sends, for the fuzz targets. Not a public interface.
 #[doc(hidden)]

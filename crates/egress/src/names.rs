@@ -19,7 +19,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Too many names, or too fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NameLimit {
+pub(crate) enum NameLimit {
     /// As many names as a sandbox may resolve in its life.
     #[error("this sandbox has resolved {0} names, which is all it may")]
     Count(usize),

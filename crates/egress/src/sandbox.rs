@@ -95,7 +95,6 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub(crate) fn new(
         network: SandboxNetwork,
-        original: OriginalDestination,
         dialer: Arc<Dialer>,
         pipes: Arc<Pipes>,
         second_thread: Arc<SecondThread>,
@@ -103,7 +102,7 @@ impl Sandbox {
         let names = Names::new(network.limits.names, network.limits.new_names_per_minute);
         Self {
             network,
-            original,
+            original: OriginalDestination::default(),
             dialer,
             pipes,
             second_thread,

@@ -25,7 +25,7 @@ pub struct Sockets {
 
 /// Where a connection that arrived at a listening socket was meant to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OriginalDestination {
+pub(crate) enum OriginalDestination {
     /// To the local address of the connection: the listener is transparent, and nothing rewrote it.
     #[default]
     Local,

@@ -3,13 +3,13 @@
 //! One `bailiwick run` has one policy, so these are about the parts that it is made of.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork};
-use bailiwick_model::{Flow, FlowNote, PolicySource, Reason};
+use bailiwick_model::{Flow, FlowNote, Host, PolicySource, Reason};
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Pins, Policy, SessionGrants,
     normalise_host,
@@ -58,7 +58,7 @@ impl Relay {
             .build()
             .expect("a runtime");
         let _inside = runtime.enter();
-        let (host, facts) = watch::channel(Arc::new(HostFacts::unknown()));
+        let (host_facts, facts) = watch::channel(Arc::new(HostFacts::unknown()));
         let pin = format!("server.test={server}").parse().expect("a pin");
         let options = DialOptions {
             pins: Pins::from_iter([pin]),
@@ -74,18 +74,15 @@ impl Relay {
             limits: SandboxLimits::default(),
             flows: sender,
         };
-        let original = SocketAddr::new(Ipv4Addr::new(198, 18, 1, 1).into(), server.port());
+        let host = Host::Name(normalise_host("server.test").expect("a name"));
         let attachment = Egress::new(Arc::new(Dialer::new(options)))
-            .attach_relay(network, listener.into(), original)
+            .attach_relay(network, listener.into(), (&host, server.port()))
             .expect("a relay");
-        attachment
-            .address_of(&normalise_host("server.test").expect("a name"))
-            .expect("the first address");
         Self {
             policy,
             flows,
             runtime,
-            _host: host,
+            _host: host_facts,
             _attachment: attachment,
         }
     }

@@ -2,17 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork};
-use bailiwick_model::{HostName, SandboxId};
+use bailiwick_model::{Host, HostName, SandboxId};
 use tokio::sync::watch;
 
 use super::{egress, flows, policy};
 use crate::protocol::{NAMES, ServiceArgs, Services};
 use crate::worker;
-
-/// The first synthetic address of every sandbox, which stands for the first name that is asked for in it.
-const FIRST_SYNTHETIC: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 1);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -57,12 +54,7 @@ fn attach(egress: &Egress, name: &str, port: u16) -> Result<(SocketAddr, Attachm
         limits: SandboxLimits::default(),
         flows: flows(),
     };
-    let attachment =
-        egress.attach_relay(network, listener.into(), (FIRST_SYNTHETIC, port).into())?;
-    let synthetic = attachment.address_of(&HostName::from_normalised(name)?)?;
-    ensure!(
-        synthetic == FIRST_SYNTHETIC,
-        "the first name has the address {synthetic}"
-    );
+    let host = Host::Name(HostName::from_normalised(name)?);
+    let attachment = egress.attach_relay(network, listener.into(), (&host, port))?;
     Ok((address, attachment))
 }

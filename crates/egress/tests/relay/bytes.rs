@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bailiwick_egress::SandboxLimits;
 use bailiwick_model::{FlowNote, Reason, Verdict};
 
-use crate::world::{FIRST_NAME, NAME, World, allowing, echo, read_all, read_exact, server};
+use crate::world::{NAME, World, allowing, echo, name, read_all, read_exact, server};
 
 /// Bytes that differ everywhere.
 fn pattern(length: usize, seed: u32) -> Vec<u8> {
@@ -123,8 +123,7 @@ fn a_silent_connection_ends_and_says_why() {
         idle_timeout: Duration::from_millis(200),
         ..SandboxLimits::default()
     };
-    let original = (FIRST_NAME, echo.port()).into();
-    let mut world = World::new(echo, allowing(&[NAME]), limits, original);
+    let mut world = World::new(echo, allowing(&[NAME]), limits, (name(), echo.port()));
     let mut client = world.connect();
     for _ in 0..6 {
         thread::sleep(Duration::from_millis(60));

@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bailiwick_egress::SandboxLimits;
-use bailiwick_model::{FlowNote, Reason, Verdict};
+use bailiwick_model::{FlowNote, Host, Reason, Verdict};
 
-use crate::world::{FIRST_NAME, NAME, World, allowing, connect, echo, read_all, read_exact};
+use crate::world::{NAME, World, allowing, connect, echo, name, read_all, read_exact};
 
-fn to(original: &str, hosts: &[&str]) -> World {
+fn to(destination: &str, hosts: &[&str]) -> World {
+    let destination: SocketAddr = destination.parse().unwrap();
+    let host = Host::Address(destination.ip().to_canonical());
     World::new(
         echo(),
         allowing(hosts),
         SandboxLimits::default(),
-        original.parse().unwrap(),
+        (host, destination.port()),
     )
 }
 
@@ -86,7 +88,7 @@ fn a_port_that_the_rule_does_not_name_is_denied() {
         echo(),
         allowing(&["server.test:443"]),
         SandboxLimits::default(),
-        SocketAddr::new(FIRST_NAME.into(), 8443),
+        (name(), 8443),
     );
     drop(world.connect());
     assert_eq!(world.flow().reason, Reason::NoRule);
@@ -157,12 +159,7 @@ fn connections_beyond_the_limit_are_reset_and_make_one_flow() {
         connections: 3,
         ..SandboxLimits::default()
     };
-    let mut world = World::new(
-        echo,
-        allowing(&[NAME]),
-        limits,
-        (FIRST_NAME, echo.port()).into(),
-    );
+    let mut world = World::new(echo, allowing(&[NAME]), limits, (name(), echo.port()));
     let mut open: Vec<_> = (0..3).map(|_| world.connect()).collect();
     for client in &mut open {
         client.write_all(b"PING\r\n").unwrap();

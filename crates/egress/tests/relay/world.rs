@@ -1,30 +1,33 @@
 //! One sandbox whose only socket is on loopback, a server that its policy may name, and the flows.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork};
-use bailiwick_model::{EnvironmentName, Flow, PolicySource};
+use bailiwick_model::{EnvironmentName, Flow, Host, PolicySource};
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Pins, Policy, SessionGrants,
     normalise_host,
 };
 use tokio::sync::{mpsc, watch};
 
-/// The first synthetic address of every sandbox.
-pub(crate) const FIRST_NAME: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 1);
 /// The name that stands for the test's server.
 pub(crate) const NAME: &str = "server.test";
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// `server.test`, as a destination.
+pub(crate) fn name() -> Host {
+    Host::Name(normalise_host(NAME).expect("a name"))
+}
+
 /// A relay, and everything that decides for it.
 pub(crate) struct World {
     pub(crate) relay: SocketAddr,
-    original: SocketAddr,
+    port: u16,
     pub(crate) policy: watch::Sender<Arc<Policy>>,
     pub(crate) flows: mpsc::Receiver<Flow>,
     pub(crate) attachment: Option<Attachment>,
@@ -64,7 +67,7 @@ impl World {
             server,
             allowing(&[NAME]),
             SandboxLimits::default(),
-            SocketAddr::new(FIRST_NAME.into(), server.port()),
+            (name(), server.port()),
         )
     }
 
@@ -72,7 +75,7 @@ impl World {
         server: SocketAddr,
         policy: Arc<Policy>,
         limits: SandboxLimits,
-        original: SocketAddr,
+        (host, port): (Host, u16),
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -80,7 +83,7 @@ impl World {
             .build()
             .expect("a runtime");
         let _inside = runtime.enter();
-        let (host, facts) = watch::channel(Arc::new(HostFacts::unknown()));
+        let (host_facts, facts) = watch::channel(Arc::new(HostFacts::unknown()));
         let pin = format!("{NAME}={}:{}", server.ip(), server.port())
             .parse()
             .expect("a pin");
@@ -101,18 +104,16 @@ impl World {
         let relay = listener.local_addr().expect("its address");
         let egress = Egress::new(Arc::new(Dialer::new(options)));
         let attachment = egress
-            .attach_relay(network, listener.into(), original)
+            .attach_relay(network, listener.into(), (&host, port))
             .expect("a relay");
-        let name = normalise_host(NAME).expect("a name");
-        assert_eq!(attachment.address_of(&name), Ok(FIRST_NAME));
         Self {
             relay,
-            original,
+            port,
             policy,
             flows,
             attachment: Some(attachment),
             runtime,
-            _host: host,
+            _host: host_facts,
         }
     }
 
@@ -123,7 +124,7 @@ impl World {
 
     /// The port that connections are meant for.
     pub(crate) fn port(&self) -> u16 {
-        self.original.port()
+        self.port
     }
 
     /// The next flow.
