@@ -1,0 +1,11 @@
+//! Images: what an environment declares, installed once, and found again by what it is made of.
+//!
+//! A layer is what one package manager wrote in a sandbox of its own; its key says what it was made of. `store::Store` keeps layers on disk;
+//! nothing half-made is ever seen in it.
+//!
+//! What this crate must never do: run a package manager other than through the runtime port; let what an environment says become an option of a
+//! program; give one organization the layer of another.
+
+pub mod key;
+pub mod store;
+

@@ -1,0 +1,1 @@
+//! The layers of one installation, on disk.
