@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
-use bailiwick_local::{Base, Limits, Request, RunAs, Surroundings, Workspace, host_facts};
+use bailiwick_local::{Base, Layers, Limits, Request, RunAs, Surroundings, Workspace, host_facts};
 use bailiwick_model::{Flow, PolicySource, SandboxId};
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, HostPattern, OrganizationFloor, Pin, Pins, Policy, SessionGrants,
@@ -34,6 +34,7 @@ fn request(number: u32, work: Option<PathBuf>) -> Request {
             read_only: Vec::new(),
         }),
         base: Base::Host,
+        layers: Layers::default(),
         toolchains: Vec::new(),
         run_as: RunAs::Agent,
         variables: Vec::new(),

@@ -6,6 +6,7 @@
 //!
 //! A sandbox ends with the process that started it, so there is nothing to adopt.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bailiwick_egress::Egress;
@@ -41,6 +42,10 @@ pub struct LocalOptions {
     pub state: StateDirectory,
     /// What serves the networks of its sandboxes.
     pub egress: Arc<Egress>,
+    /// Where layers are: `DIGITS/tree` for the layer `sha256:DIGITS`.
+    pub layers: PathBuf,
+    /// What [`crate::snapshot`] made of this host, which layers and drafts on its userland need.
+    pub snapshot: Option<PathBuf>,
     /// What of the caller's surroundings matters: toolchains of the home directory, trusted certificates, TERM.
     pub surroundings: Surroundings,
     /// Certificates to trust inside besides the host's, PEM.

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use bailiwick_sandbox::network::NetworkPlan;
 use bailiwick_sandbox::plan::{Access, Identity, MapWriter, MountStep, Ownership};
 
+use crate::certificates::Bundle;
+use crate::layers::{self, Layers};
+
 /// Which root the programs come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
@@ -15,6 +18,16 @@ pub enum Base {
     Directory(PathBuf),
 }
 
+impl Base {
+    /// The base as a directory of this host.
+    pub(crate) fn root(&self) -> &Path {
+        match self {
+            Self::Host => Path::new("/"),
+            Self::Directory(directory) => directory,
+        }
+    }
+}
+
 /// What decides how the root is laid out.
 pub(crate) struct Layout<'a> {
     pub(crate) base: &'a Base,
@@ -22,7 +35,14 @@ pub(crate) struct Layout<'a> {
     pub(crate) hostname: &'a str,
     /// The base's programs can be written to, in the sandbox alone.
     pub(crate) writable: bool,
+    /// What lies over the base.
+    pub(crate) layers: &'a Layers,
+    /// What TLS trusts.
+    pub(crate) bundle: Option<&'a Bundle>,
 }
+
+/// Where the parts of /etc that are written for every sandbox stand while an overlay is made of them and the layers.
+const MADE: &str = "/.layers/made";
 
 /// Top-level directories of a root file system that hold programs.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -77,6 +97,7 @@ impl Layout<'_> {
         self.etc(&mut steps);
         self.package_database(&mut steps);
         private_directories(&mut steps);
+        self.other_parts(&mut steps);
         devices(&mut steps);
         steps.push(MountStep::Proc);
         steps.extend(PROC_COVERED.iter().map(|name| MountStep::Mask {
@@ -88,12 +109,23 @@ impl Layout<'_> {
         steps
     }
 
-    /// The base as a directory of this host.
-    pub(crate) fn root(&self) -> &Path {
-        match self.base {
-            Base::Host => Path::new("/"),
-            Base::Directory(directory) => directory,
+    /// What of the base is not its programs and not made for every sandbox.
+    pub(crate) fn besides_programs(&self) -> Vec<MountStep> {
+        let mut steps = Vec::new();
+        self.curated(&mut steps);
+        for name in ["passwd", "group"] {
+            steps.push(MountStep::File {
+                path: Path::new("/etc").join(name),
+                mode: 0o644,
+                content: system_accounts(&self.topmost(&format!("etc/{name}"))).into_bytes(),
+            });
         }
+        self.package_database(&mut steps);
+        steps
+    }
+
+    fn root(&self) -> &Path {
+        self.base.root()
     }
 
     /// As whose the base's files appear.
@@ -112,7 +144,43 @@ impl Layout<'_> {
                 .collect(),
         };
         for name in names {
-            self.mirror(steps, &name, self.writable);
+            let part = name.to_string_lossy();
+            let source = self.root().join(&name);
+            let is_directory = fs::symlink_metadata(&source).is_ok_and(|m| m.is_dir());
+            if is_directory && part == "usr" && self.layers.cover(&part) {
+                steps.push(self.layers.overlay(&part, source, None, self.ownership()));
+            } else {
+                self.mirror(steps, &name, self.writable);
+            }
+        }
+    }
+
+    /// Where the parts of the base come from that are not its programs.
+    fn snapshot(&self) -> &Path {
+        self.layers.snapshot.as_deref().unwrap_or(self.root())
+    }
+
+    /// The file of the topmost layer that has it, else of the base.
+    fn topmost(&self, name: &str) -> String {
+        let trees = self.layers.trees.iter().rev().map(PathBuf::as_path);
+        trees
+            .chain([self.snapshot(), self.root()])
+            .find_map(|tree| fs::read_to_string(tree.join(name)).ok())
+            .unwrap_or_default()
+    }
+
+    fn layered_etc(&self) -> bool {
+        self.layers.cover("etc")
+    }
+
+    /// The parts that layers have besides programs and settings.
+    fn other_parts(&self, steps: &mut Vec<MountStep>) {
+        let parts = layers::PARTS
+            .iter()
+            .filter(|part| !["usr", "etc"].contains(part));
+        for part in parts.filter(|part| self.layers.cover(part)) {
+            let base = self.snapshot().join(part);
+            steps.push(self.layers.overlay(part, base, None, self.ownership()));
         }
     }
 
@@ -130,6 +198,8 @@ impl Layout<'_> {
         } else if metadata.is_dir() && writable {
             MountStep::Overlay {
                 lower: vec![source],
+                made: None,
+                draft: None,
                 path,
                 ownership: self.ownership(),
             }
@@ -162,25 +232,17 @@ impl Layout<'_> {
     }
 
     fn etc(&self, steps: &mut Vec<MountStep>) {
+        if self.layered_etc() {
+            let mut made = Vec::new();
+            self.generated(&mut made);
+            steps.extend(made.into_iter().map(below_made));
+            let base = self.snapshot().join("etc");
+            let made = Some(PathBuf::from(MADE));
+            steps.push(self.layers.overlay("etc", base, made, self.ownership()));
+            return;
+        }
         match self.base {
-            Base::Host => {
-                for (how, name) in curated() {
-                    let name = Path::new("etc").join(name);
-                    match how {
-                        "bind" => self.mirror(steps, &name, self.writable),
-                        "copy" => self.copy(steps, &name),
-                        "root" if self.writable => self.mirror(steps, &name, true),
-                        "lines" if self.writable => {
-                            copy_without_credentials(
-                                &self.root().join(&name),
-                                &Path::new("/").join(&name),
-                                steps,
-                            );
-                        }
-                        _ => {}
-                    }
-                }
-            }
+            Base::Host => self.curated(steps),
             Base::Directory(directory) => {
                 let kept = entries(&directory.join("etc"))
                     .filter(|name| !GENERATED.iter().any(|g| name.as_os_str() == *g));
@@ -192,6 +254,25 @@ impl Layout<'_> {
         self.generated(steps);
     }
 
+    fn curated(&self, steps: &mut Vec<MountStep>) {
+        for (how, name) in curated() {
+            let name = Path::new("etc").join(name);
+            match how {
+                "bind" => self.mirror(steps, &name, self.writable),
+                "copy" => self.copy(steps, &name),
+                "root" if self.writable => self.mirror(steps, &name, true),
+                "lines" if self.writable => {
+                    copy_without_credentials(
+                        &self.root().join(&name),
+                        &Path::new("/").join(&name),
+                        steps,
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn generated(&self, steps: &mut Vec<MountStep>) {
         let mut file = |name: &str, content: String| {
             steps.push(MountStep::File {
@@ -200,11 +281,7 @@ impl Layout<'_> {
                 content: content.into_bytes(),
             });
         };
-        let accounts = |name: &str| {
-            system_accounts(
-                &fs::read_to_string(self.root().join("etc").join(name)).unwrap_or_default(),
-            )
-        };
+        let accounts = |name: &str| system_accounts(&self.topmost(&format!("etc/{name}")));
         file(
             "passwd",
             format!(
@@ -252,10 +329,14 @@ impl Layout<'_> {
             path: "/etc/mtab".into(),
             target: "/proc/self/mounts".into(),
         });
+        steps.extend(self.bundle.and_then(Bundle::step));
     }
 
     /// The package database says what is installed; what else apt keeps in /var begins empty.
     fn package_database(&self, steps: &mut Vec<MountStep>) {
+        if self.layers.cover("var/lib") {
+            return;
+        }
         for name in [
             "var/lib/dpkg",
             "var/lib/rpm",
@@ -276,6 +357,38 @@ impl Layout<'_> {
                 owned: false,
             });
         }
+    }
+}
+
+/// The same step, for a file of /etc that an overlay will show there.
+fn below_made(step: MountStep) -> MountStep {
+    let moved = |path: PathBuf| match path.strip_prefix("/etc") {
+        Ok(name) => Path::new(MADE).join(name),
+        Err(_) => path,
+    };
+    match step {
+        MountStep::File {
+            path,
+            mode,
+            content,
+        } => MountStep::File {
+            path: moved(path),
+            mode,
+            content,
+        },
+        MountStep::Symlink { path, target } => MountStep::Symlink {
+            path: moved(path),
+            target,
+        },
+        other @ (MountStep::Directory { .. }
+        | MountStep::Private { .. }
+        | MountStep::Bind { .. }
+        | MountStep::Overlay { .. }
+        | MountStep::Device { .. }
+        | MountStep::Proc
+        | MountStep::DevPts
+        | MountStep::ReadOnly { .. }
+        | MountStep::Mask { .. }) => other,
     }
 }
 

@@ -14,6 +14,7 @@ use bailiwick_sandbox::plan::{
 use crate::base::{Base, Layout};
 use crate::certificates;
 use crate::identity::{self, IdentityError, RunAs};
+use crate::layers::Layers;
 use crate::placeholder::Placeholders;
 use crate::state::{StateDirectory, StateError};
 use crate::toolchain::Toolchains;
@@ -39,6 +40,8 @@ pub struct Request {
     pub run_as: RunAs,
     /// Variables for programs, over those that every sandbox has.
     pub variables: Vec<(OsString, OsString)>,
+    /// What lies over the base.
+    pub layers: Layers,
     /// Certificates to trust besides the host's, PEM.
     pub certificates: Option<String>,
     /// What the sandbox may use up.
@@ -215,11 +218,24 @@ impl Tree {
         hostname: &str,
     ) -> Result<Self, PrepareError> {
         let base = canonical_base(&request.base)?;
+        let own = request.surroundings.ca_file.as_deref();
+        let bundle = certificates::bundle(base.root(), own, request.certificates.as_deref())
+            .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
+        let layers = &request.layers;
+        layers
+            .make_draft(base.root())
+            .map_err(|error| PrepareError::Directory {
+                what: "the draft of a layer",
+                path: layers.draft.clone().unwrap_or_default(),
+                error,
+            })?;
         let layout = Layout {
             base: &base,
             identity,
             hostname,
             writable: request.run_as == RunAs::Root,
+            layers,
+            bundle: bundle.as_ref(),
         };
         let mut mounts = layout.steps();
         let named = canonical_toolchains(&request.toolchains)?;
@@ -240,11 +256,6 @@ impl Tree {
             .filter(|_| base == Base::Host);
         let toolchains = Toolchains::find(home, &named, layout.ownership());
         mounts.extend(toolchains.steps.iter().cloned());
-
-        let own = request.surroundings.ca_file.as_deref();
-        let bundle = certificates::bundle(layout.root(), own, request.certificates.as_deref())
-            .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
-        mounts.extend(bundle.as_ref().and_then(certificates::Bundle::step));
         Ok(Self {
             mounts,
             toolchains,

@@ -20,6 +20,9 @@ pub struct SandboxSpec<P> {
     pub environment: Option<EnvironmentName>,
     /// Its file system.
     pub image: Image,
+    /// A directory of the machine with two empty directories, `tree` and `work`: what root inside writes to the image is kept in `tree`, which
+    /// is then a layer. Without one it vanishes.
+    pub draft: Option<PathBuf>,
     /// What is mounted besides, in order; a later one may lie inside an earlier one.
     pub mounts: Vec<Mount>,
     /// Where commands start, as a path inside.
@@ -88,6 +91,13 @@ impl std::str::FromStr for LayerDigest {
         } else {
             Err(InvalidLayerDigest)
         }
+    }
+}
+
+impl LayerDigest {
+    /// The 64 digits, without the algorithm: safe as the name of a file.
+    pub fn digits(&self) -> &str {
+        self.0.strip_prefix("sha256:").unwrap_or(&self.0)
     }
 }
 
@@ -188,6 +198,7 @@ impl<P> SandboxSpec<P> {
                 base: Base::Host,
                 layers: Vec::new(),
             },
+            draft: None,
             mounts: Vec::new(),
             directory: PathBuf::from("/workspace"),
             identity: Identity::Agent,

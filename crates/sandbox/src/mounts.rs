@@ -79,15 +79,16 @@ impl Sources {
                     )?);
                 }
                 MountStep::Overlay {
-                    lower, ownership, ..
+                    lower,
+                    draft,
+                    ownership,
+                    ..
                 } => {
-                    for layer in lower {
-                        opened.push(open_tree(
-                            layer,
-                            RDONLY | NOSUID | NODEV,
-                            *ownership,
-                            namespaces,
-                        )?);
+                    let read_only = lower.iter().map(|layer| (layer, RDONLY));
+                    let written = draft.iter().map(|draft| (&draft.directory, 0));
+                    for (tree, access) in read_only.chain(written) {
+                        let attributes = access | NOSUID | NODEV;
+                        opened.push(open_tree(tree, attributes, *ownership, namespaces)?);
                     }
                 }
                 MountStep::Device { path } => {
@@ -231,12 +232,18 @@ impl<'a> Root<'a> {
             }
             MountStep::Private { .. } => self.cover_with_itself(path, 0),
             MountStep::Bind { .. } => self.mount(&source()?, path),
-            MountStep::Overlay { lower, .. } => {
+            MountStep::Overlay {
+                lower, made, draft, ..
+            } => {
                 let layers = lower
                     .iter()
                     .map(|_| source())
                     .collect::<Result<Vec<_>, _>>()?;
-                self.mount_overlay(path, &layers)
+                let draft = match draft {
+                    Some(draft) => Some((draft, source()?)),
+                    None => None,
+                };
+                self.mount_overlay(path, made.as_deref(), &layers, draft.as_ref())
             }
             MountStep::Device { .. } => self.mount(&source()?, path),
             MountStep::Proc => {

@@ -14,7 +14,7 @@ mod identity;
 mod mount;
 
 pub use identity::{IdMap, Identity, MapWriter};
-pub use mount::{Access, MountStep, Ownership};
+pub use mount::{Access, Draft, MountStep, Ownership};
 
 /// Everything that the launch applies, in the order in which it applies it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

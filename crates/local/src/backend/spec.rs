@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use bailiwick_policy::Policy;
 use bailiwick_runtime::{
-    Access, Base, Error, Identity, Image, Mount, MountSource, PathProblem, Profile, SandboxSpec,
+    Access, Base, Error, Identity, Image, LayerDigest, Mount, MountSource, PathProblem, Profile,
+    SandboxSpec,
 };
 use bailiwick_sandbox::plan::{self, MountStep, Ownership};
 
 use super::{LocalOptions, error};
 use crate::identity::{self, RunAs};
+use crate::layers::Layers;
 use crate::prepare::{self, Limits, Prepared, Request};
 use crate::workspace::{self, Workspace};
 
@@ -33,6 +35,7 @@ pub(super) fn prepare(
         environment: spec.environment.clone(),
         workspace: mounts.workspace,
         base: base(&spec.image)?,
+        layers: layers(spec, options)?,
         toolchains: Vec::new(),
         run_as: run_as(spec.identity, spec.profile)?,
         variables: variables(spec),
@@ -141,10 +144,27 @@ fn private_workspace() -> [MountStep; 2] {
     [directory, MountStep::Private { path }]
 }
 
+fn layers(spec: &SandboxSpec<Arc<Policy>>, options: &LocalOptions) -> Result<Layers, Error> {
+    let Image { base, layers } = &spec.image;
+    let tree = |layer: &LayerDigest| {
+        let tree = options.layers.join(layer.digits()).join("tree");
+        if tree.is_dir() {
+            Ok(tree)
+        } else {
+            Err(error::refused("a layer", format!("build {layer} first")))
+        }
+    };
+    Ok(Layers {
+        snapshot: match base {
+            Base::Host => options.snapshot.clone(),
+            Base::Directory(_) | Base::Layer(_) => None,
+        },
+        trees: layers.iter().map(tree).collect::<Result<_, _>>()?,
+        draft: spec.draft.clone(),
+    })
+}
+
 fn base(image: &Image) -> Result<crate::Base, Error> {
-    if !image.layers.is_empty() {
-        return Err(no_layers());
-    }
     match &image.base {
         Base::Host => Ok(crate::Base::Host),
         Base::Directory(path) => Ok(crate::Base::Directory(path.clone())),

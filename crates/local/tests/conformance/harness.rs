@@ -1,6 +1,6 @@
 //! The backend under test.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_dial::{DialOptions, Dialer};
@@ -16,12 +16,14 @@ use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
+const LAYERS: &str = "layers";
+const SNAPSHOT: &str = "snapshot";
 /// A user without a name, groups or subordinate ids.
 const ORDINARY: u32 = 12345;
 
 /// A runtime over a state directory of its own.
 pub(crate) struct Local {
-    runtime: Arc<LocalRuntime>,
+    pub(crate) runtime: Arc<LocalRuntime>,
     state: TempDir,
 }
 
@@ -32,6 +34,8 @@ impl Local {
         let options = LocalOptions {
             state: StateDirectory::open(state.path().to_owned()).expect("a state directory"),
             egress: Arc::new(Egress::new(Arc::new(Dialer::new(DialOptions::new(facts))))),
+            layers: state.path().join(LAYERS),
+            snapshot: Some(state.path().join(SNAPSHOT)),
             surroundings: Surroundings::default(),
             certificates: None,
             now: || 0,
@@ -52,6 +56,16 @@ impl Local {
 
     pub(crate) async fn start(&self, spec: SandboxSpec<Arc<Policy>>) -> Running<Arc<Policy>> {
         self.runtime.start(spec).await.expect("a sandbox starts")
+    }
+
+    /// Where layers are; there is a snapshot of the host from now on.
+    pub(crate) fn layers(&self) -> PathBuf {
+        let snapshot = self.state.path().join(SNAPSHOT);
+        if !snapshot.exists() {
+            std::fs::create_dir(&snapshot).expect("a directory");
+            bailiwick_local::snapshot(&snapshot).expect("a snapshot");
+        }
+        self.state.path().join(LAYERS)
     }
 
     /// Fails the test that leaves an entry of a sandbox.

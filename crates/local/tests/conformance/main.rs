@@ -6,6 +6,7 @@
 
 mod cases;
 mod harness;
+mod layers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -43,6 +44,11 @@ const OWN: &[(&str, Case)] = table!(cases;
     a_second_thread_is_refused
 );
 
+const LAYERS: &[(&str, Case)] = table!(layers;
+    what_is_written_with_a_draft_is_a_layer
+    a_layer_that_is_not_there_is_refused
+);
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
@@ -67,7 +73,7 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> impl Iterator<Item = &'static (&'static str, Case)> {
-    PORT.iter().chain(OWN)
+    PORT.iter().chain(OWN).chain(LAYERS)
 }
 
 fn names() -> Vec<String> {

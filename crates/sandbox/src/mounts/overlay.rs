@@ -4,39 +4,61 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::{MountError, NODEV, NOSUID, Root, STAGE, error, name, new_filesystem};
+use crate::plan::Draft;
 
 /// Where layers stand while an overlay is made of them: inside the new root, since overlayfs takes paths.
 const WORKSHOP: &str = "/.layers";
 
 impl Root<'_> {
-    /// Mounts the layers, topmost first, at `path`, with a private upper layer if the root is writable.
-    pub(super) fn mount_overlay(&self, path: &Path, layers: &[OwnedFd]) -> Result<(), MountError> {
+    /// Mounts the layers, topmost first, at `path`, `made` over them: with the draft as upper layer, else with a private one if the root is writable.
+    pub(super) fn mount_overlay(
+        &self,
+        path: &Path,
+        made: Option<&Path>,
+        layers: &[OwnedFd],
+        draft: Option<&(&Draft, OwnedFd)>,
+    ) -> Result<(), MountError> {
         let place = Path::new(WORKSHOP).join(
             path.to_string_lossy()
                 .trim_start_matches('/')
                 .replace('/', "-"),
         );
-        let mut lower = Vec::new();
+        let mut mounted = Vec::new();
+        let mut lower: Vec<String> = made.map(staged).into_iter().collect();
         for (number, layer) in layers.iter().enumerate() {
             let directory = place.join(format!("lower-{number}"));
             self.mount(layer, &directory)?;
             lower.push(staged(&directory));
+            mounted.push(directory);
         }
         let mut options = vec![("lowerdir", Some(lower.join(":"))), ("userxattr", None)];
-        if self.storage.writable_root {
-            let (upper, work) = (place.join("upper"), place.join("work"));
-            self.make_directory(&upper, 0o755, false)?;
-            self.make_directory(&work, 0o755, false)?;
+        let upper = match draft {
+            Some((draft, tree)) => {
+                let directory = place.join("draft");
+                self.mount(tree, &directory)?;
+                let layer = (directory.join(&draft.upper), directory.join(&draft.work));
+                mounted.push(directory);
+                Some(layer)
+            }
+            None if self.storage.writable_root => {
+                let (upper, work) = (place.join("upper"), place.join("work"));
+                self.make_directory(&upper, 0o755, false)?;
+                self.make_directory(&work, 0o755, false)?;
+                Some((upper, work))
+            }
+            None => None,
+        };
+        if let Some((upper, work)) = &upper {
             options.extend([
-                ("upperdir", Some(staged(&upper))),
-                ("workdir", Some(staged(&work))),
+                ("upperdir", Some(staged(upper))),
+                ("workdir", Some(staged(work))),
             ]);
         }
         let overlay = new_filesystem("overlay", &options, NOSUID | NODEV)?;
         self.mount(&overlay, path)?;
         // The overlay holds its layers itself; nobody inside needs a way to them.
-        for number in 0..layers.len() {
-            let directory = PathBuf::from(staged(&place.join(format!("lower-{number}"))));
+        for directory in mounted {
+            let directory = PathBuf::from(staged(&directory));
             rustix::mount::unmount(&directory, rustix::mount::UnmountFlags::DETACH)
                 .map_err(|errno| error("umount", name(&directory), errno))?;
         }

@@ -131,13 +131,22 @@ impl Display for MountStep {
                 )
             }
             Self::Overlay {
-                lower, ownership, ..
+                lower,
+                made,
+                draft,
+                ownership,
+                ..
             } => {
-                let lower: Vec<_> = lower.iter().map(|layer| shown(layer)).collect();
+                let upper = draft.iter().map(|draft| draft.directory.join(&draft.upper));
+                let layers: Vec<_> = upper
+                    .chain(made.iter().cloned())
+                    .chain(lower.iter().cloned())
+                    .map(|layer| shown(&layer))
+                    .collect();
                 write!(
                     f,
                     "overlay    {path} <- {} nosuid nodev{ownership}",
-                    lower.join(" over ")
+                    layers.join(" over ")
                 )
             }
             Self::Device { .. } => write!(f, "device     {path}"),

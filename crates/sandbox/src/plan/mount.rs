@@ -31,6 +31,17 @@ pub enum Ownership {
     },
 }
 
+/// A directory of the host in which the upper layers of overlays are kept, each at the path of its overlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// The directory.
+    pub directory: PathBuf,
+    /// The upper layer, relative to the directory.
+    pub upper: PathBuf,
+    /// An empty directory for the kernel's own use, relative to the directory.
+    pub work: PathBuf,
+}
+
 /// One step of building the root. Paths of the sandbox are absolute; nothing of the sandbox is followed as a symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
@@ -76,10 +87,14 @@ pub enum MountStep {
         /// As whose its files appear.
         ownership: Ownership,
     },
-    /// A tree of the host that can be written to without the host noticing: an overlay whose upper layer is private.
+    /// Trees of the host, one over the other: an overlay. If the root is writable it can be written to without the lower layers noticing.
     Overlay {
         /// The lower layers, topmost first.
         lower: Vec<PathBuf>,
+        /// A directory that steps before this one made, which lies over the lower layers.
+        made: Option<PathBuf>,
+        /// Where on the host what is written is kept; else it vanishes.
+        draft: Option<Draft>,
         /// Where.
         path: PathBuf,
         /// As whose the files of the lower layers appear.

@@ -10,8 +10,8 @@ use anyhow::Context;
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
 use bailiwick_local::{
-    Base, Description, Ending, Launching, Limits, Prepared, ProgramError, Published, Request,
-    RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
+    Base, Description, Ending, Launching, Layers, Limits, Prepared, ProgramError, Published,
+    Request, RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
 };
 use bailiwick_model::{Flow, SandboxId, limits};
 use bailiwick_wire::EnvironmentFile;
@@ -92,6 +92,7 @@ fn sandbox_request(request: &RunRequest, host: &HostEnvironment) -> anyhow::Resu
                 .cloned()
                 .collect(),
         }),
+        layers: Layers::default(),
         base: request.base.clone().map_or(Base::Host, Base::Directory),
         toolchains: request.toolchains.clone(),
         run_as: if request.root {
