@@ -3,15 +3,20 @@
 //! This crate does no I/O, reads no clock and holds no rule: what a destination *may* do is decided in `policy`, and how
 //! a name is normalised is decided there too. Everything here is data that other crates agree on.
 //!
-//! Entry points: [`Destination`], [`Decision`], [`Flow`], [`SandboxId`].
+//! Entry points: [`Destination`], [`Decision`], [`Flow`], [`Packages`], [`SandboxId`].
 
 mod decision;
 mod destination;
 mod flow;
 mod id;
 pub mod limits;
+mod packages;
 
 pub use decision::{Decision, PolicySource, Reason, Verdict};
 pub use destination::{Destination, Host, HostName, InvalidHostName, Protocol};
 pub use flow::{Flow, FlowNote};
 pub use id::{EnvironmentName, InvalidId, SandboxId};
+pub use packages::{
+    PackageManager, PackageSpec, PackageSpecProblem, Packages, PackagesProblem,
+    UnknownPackageManager,
+};

@@ -25,10 +25,10 @@ pub const METADATA_PAIRS: usize = 16;
 pub const METADATA_KEY_CHARS: usize = 64;
 /// Characters of a value in `metadata`.
 pub const METADATA_VALUE_CHARS: usize = 512;
-/// Packages of one package manager in one environment.
-pub const PACKAGES_PER_MANAGER: usize = 500;
+/// Packages in one environment, of all package managers together.
+pub const PACKAGES: usize = 200;
 /// Bytes of one package specification, such as `pytest==8.3.4`.
-pub const PACKAGE_BYTES: usize = 512;
+pub const PACKAGE_BYTES: usize = 256;
 
 /// The largest file of `--ca`.
 pub const CA_FILE_BYTES: usize = 4 * 1024 * 1024;
@@ -95,3 +95,15 @@ pub const DEFAULT_PIDS: u32 = 4096;
 pub const OPEN_FILES: u64 = 65_536;
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
+
+/// What a layer of packages says about itself, some hundred bytes for each package in it.
+pub const LAYER_RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// How long to wait for a layer that is there and locked, by a build that has just ended or a removal that has just begun.
+pub const LAYER_LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the build of one layer may take.
+pub const BUILD_TIME: Duration = Duration::from_secs(30 * 60);
+/// Bytes of a line of a build's output that are shown; the log has all of it.
+pub const BUILD_LINE_BYTES: usize = 4096;
+/// Bytes of what a build says that it installed.
+pub const BUILD_REPORT_BYTES: u64 = 16 * 1024 * 1024;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bailiwick_model::Packages;
 use bailiwick_policy::{CidrRule, EgressPolicy, HostPattern, Mode, Preset};
 use serde::{Serialize, Serializer};
 
 use crate::environment_file::EnvironmentFile;
-use crate::packages::Packages;
 
 impl EnvironmentFile {
     /// The canonical YAML text; parsing it gives the same value, without the warnings.

@@ -2,7 +2,9 @@
 //!
 //! A draft says nothing about meaning. `validate` turns it into values, whatever it was read from.
 
-use crate::problem::Problem;
+use bailiwick_model::PackageManager;
+
+use crate::problem::{PackagePlace, Problem};
 use crate::shape::{Fields, Reader};
 use crate::tree::{Located, Node};
 
@@ -74,12 +76,15 @@ pub(crate) struct NetworkingDraft {
 #[derive(Debug)]
 pub(crate) struct PackagesDraft {
     pub(crate) kind: Field<String>,
-    pub(crate) apt: Field<Texts>,
-    pub(crate) cargo: Field<Texts>,
-    pub(crate) gem: Field<Texts>,
-    pub(crate) go: Field<Texts>,
-    pub(crate) npm: Field<Texts>,
-    pub(crate) pip: Field<Texts>,
+    /// One for each manager, in their order.
+    pub(crate) lists: Vec<(PackageManager, Field<Vec<PackageDraft>>)>,
+}
+
+/// An entry of a list of packages.
+#[derive(Debug)]
+pub(crate) struct PackageDraft {
+    pub(crate) place: PackagePlace,
+    pub(crate) text: Located<String>,
 }
 
 impl EnvironmentDraft {
@@ -141,12 +146,15 @@ impl PackagesDraft {
     fn read(reader: &mut Reader<'_>, _: &'static str, node: Node) -> Option<Self> {
         reader.map(node, "`config.packages`", |reader, fields| Self {
             kind: reader.field(fields, "type", Reader::text),
-            apt: reader.field(fields, "apt", Reader::texts),
-            cargo: reader.field(fields, "cargo", Reader::texts),
-            gem: reader.field(fields, "gem", Reader::texts),
-            go: reader.field(fields, "go", Reader::texts),
-            npm: reader.field(fields, "npm", Reader::texts),
-            pip: reader.field(fields, "pip", Reader::texts),
+            lists: PackageManager::ALL
+                .iter()
+                .map(|manager| {
+                    let list = reader.field(fields, manager.name(), |reader, _, node| {
+                        reader.packages(*manager, node)
+                    });
+                    (*manager, list)
+                })
+                .collect(),
         })
     }
 }

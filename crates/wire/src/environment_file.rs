@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_model::EnvironmentName;
+use bailiwick_model::{EnvironmentName, Packages};
 use bailiwick_policy::EgressPolicy;
 
 use crate::draft::EnvironmentDraft;
-use crate::packages::Packages;
 use crate::problem::Problem;
 use crate::report::{EnvironmentFileErrors, EnvironmentFileWarnings};
 use crate::tree;

@@ -23,6 +23,5 @@ mod tree;
 mod validate;
 
 pub use environment_file::{EnvironmentFile, parse_environment};
-pub use packages::Packages;
-pub use problem::{Cause, Form, Problem};
+pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};

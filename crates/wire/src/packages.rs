@@ -1,103 +1,80 @@
-//! The packages that an environment declares.
+//! `config.packages`: from a draft to packages, each checked against the grammar of its manager.
 
-use bailiwick_model::limits::{PACKAGE_BYTES, PACKAGES_PER_MANAGER};
-use serde::Serialize;
+use std::collections::HashMap;
 
-use crate::draft::{Field, PackagesDraft, Texts};
+use bailiwick_model::limits::PACKAGES;
+use bailiwick_model::{PackageSpec, Packages, PackagesProblem};
+
+use crate::draft::{Field, PackageDraft, PackagesDraft};
 use crate::problem::{Cause, Problem};
+use crate::tree::{Located, Span};
 use crate::validate::only;
 
-/// The packages of one environment, by manager, in the order in which managers run (Managed Agents: alphabetical).
-///
-/// Each is a name with an optional version in the manager's own syntax: never empty, never an option (no leading `-`),
-/// without white space, at most [`PACKAGE_BYTES`] bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Packages {
-    /// Debian packages: `graphviz`.
-    pub apt: Vec<String>,
-    /// Crates: `hyperfine@1.18.0`.
-    pub cargo: Vec<String>,
-    /// Gems: `rails:7.1.0`.
-    pub gem: Vec<String>,
-    /// Go modules: `golang.org/x/tools/cmd/goimports@latest`.
-    pub go: Vec<String>,
-    /// Node packages: `express@4.18.0`.
-    pub npm: Vec<String>,
-    /// Python packages: `sqlalchemy==2.0.30`.
-    pub pip: Vec<String>,
-}
+impl PackagesDraft {
+    /// Whether it names a package, be it a valid one or not.
+    pub(crate) fn names_any(&self) -> bool {
+        self.entries().next().is_some()
+    }
 
-impl Packages {
-    /// Whether nothing is declared.
-    pub fn is_empty(&self) -> bool {
-        let Self {
-            apt,
-            cargo,
-            gem,
-            go,
-            npm,
-            pip,
-        } = self;
-        [apt, cargo, gem, go, npm, pip]
-            .into_iter()
-            .all(Vec::is_empty)
+    fn entries(&self) -> impl Iterator<Item = &PackageDraft> {
+        self.lists.iter().flat_map(|(_, list)| match list {
+            Field::Set(list) => list.value.as_slice(),
+            Field::Absent | Field::Null | Field::Refused => &[],
+        })
     }
 }
 
-pub(crate) fn validate(draft: PackagesDraft, problems: &mut Vec<Problem>) -> Packages {
-    if let Some(kind) = draft.kind.set() {
-        only(&kind, "type of packages", &["packages"], problems);
+pub(crate) fn validate(draft: Located<PackagesDraft>, problems: &mut Vec<Problem>) -> Packages {
+    let Located { value: draft, span } = draft;
+    if let Field::Set(kind) = &draft.kind {
+        only(kind, "type of packages", &["packages"], problems);
     }
-    Packages {
-        apt: list(draft.apt, problems),
-        cargo: list(draft.cargo, problems),
-        gem: list(draft.gem, problems),
-        go: list(draft.go, problems),
-        npm: list(draft.npm, problems),
-        pip: list(draft.pip, problems),
+    let mut packages = Packages::default();
+    let count = draft.entries().count();
+    if count > PACKAGES {
+        problems.push(Problem::new(Cause::TooManyPackages(count), span));
+        return packages;
     }
-}
-
-fn list(field: Field<Texts>, problems: &mut Vec<Problem>) -> Vec<String> {
-    let Some(list) = field.set() else {
-        return Vec::new();
-    };
-    let count = list.value.len();
-    if count > PACKAGES_PER_MANAGER {
-        let cause = Cause::TooMany {
-            what: "packages of one manager",
-            count,
-            limit: PACKAGES_PER_MANAGER,
-        };
-        problems.push(Problem::new(cause, list.span));
-        return Vec::new();
-    }
-    let mut packages = Vec::with_capacity(count);
-    for package in list.value {
-        match refusal(&package.value) {
-            Some(cause) => problems.push(Problem::new(cause, package.span)),
-            None if packages.contains(&package.value) => {
-                problems.push(Problem::new(
-                    Cause::DuplicateRule(package.value),
-                    package.span,
-                ));
-            }
-            None => packages.push(package.value),
-        }
+    let mut first_places = HashMap::new();
+    for entry in draft.entries() {
+        add(&mut packages, entry, &mut first_places, problems);
     }
     packages
 }
 
-fn refusal(package: &str) -> Option<Cause> {
-    if package.is_empty() {
-        Some(Cause::EmptyPackage)
-    } else if package.len() > PACKAGE_BYTES {
-        Some(Cause::LongPackage(package.len()))
-    } else if package.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        Some(Cause::PackageCharacter(package.to_owned()))
-    } else if package.starts_with('-') {
-        Some(Cause::PackageOption(package.to_owned()))
-    } else {
-        None
+/// Puts one entry to the packages, and its place to those of the specs that are there.
+fn add(
+    packages: &mut Packages,
+    entry: &PackageDraft,
+    first_places: &mut HashMap<PackageSpec, Span>,
+    problems: &mut Vec<Problem>,
+) {
+    let (place, text) = (entry.place, entry.text.value.clone());
+    let refused = |cause| Problem::new(cause, entry.text.span.clone());
+    let spec = match PackageSpec::parse(place.manager, &text) {
+        Ok(spec) => spec,
+        Err(problem) => {
+            problems.push(refused(Cause::Package {
+                place,
+                text,
+                problem,
+            }));
+            return;
+        }
+    };
+    match packages.add(spec.clone()) {
+        Ok(()) => {
+            first_places.insert(spec, entry.text.span.clone());
+        }
+        Err(PackagesProblem::Duplicate(spec)) => {
+            let problem = refused(Cause::DuplicatePackage { place, text });
+            problems.push(match first_places.get(&spec) {
+                Some(first) => problem.with_first(first.clone()),
+                None => problem,
+            });
+        }
+        Err(PackagesProblem::TooMany) => {
+            problems.push(refused(Cause::TooManyPackages(PACKAGES + 1)));
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use bailiwick_model::InvalidId;
 use bailiwick_model::limits;
+use bailiwick_model::{InvalidId, PackageManager, PackageSpecProblem};
 use bailiwick_policy::{CidrRuleError, HostPatternError, HostPatternWarning};
 use miette::{Diagnostic, LabeledSpan, Severity};
 
@@ -165,6 +165,21 @@ impl fmt::Display for Form {
     }
 }
 
+/// An entry of a list of packages, as a path of fields: `config.packages.pip[2]`, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackagePlace {
+    /// Whose list it is.
+    pub manager: PackageManager,
+    /// The position in the list.
+    pub index: usize,
+}
+
+impl fmt::Display for PackagePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "config.packages.{}[{}]", self.manager, self.index)
+    }
+}
+
 /// Why a file, or a part of it, is refused; the last ones are warnings.
 ///
 /// Texts that come from the file are printed with `{:?}`, which escapes what a terminal would obey.
@@ -260,14 +275,16 @@ pub enum Cause {
     NeedsLimited(&'static str),
     #[error("a limited environment that declares packages must allow package managers")]
     PackagesNeedManagers,
-    #[error("a package cannot be empty")]
-    EmptyPackage,
-    #[error("the package {0:?} begins with `-`, so that the package manager would read an option")]
-    PackageOption(String),
-    #[error("the package {0:?} holds white space or a control character")]
-    PackageCharacter(String),
-    #[error("a package has at most {limit} bytes, this one has {0}", limit = limits::PACKAGE_BYTES)]
-    LongPackage(usize),
+    #[error("`{place}`{shown} {problem}", shown = shown_package(.problem, .text))]
+    Package {
+        place: PackagePlace,
+        text: String,
+        problem: PackageSpecProblem,
+    },
+    #[error("`{place}`: {text:?} is listed twice")]
+    DuplicatePackage { place: PackagePlace, text: String },
+    #[error("`config.packages` has {0} packages, more than {limit} of all managers together", limit = limits::PACKAGES)]
+    TooManyPackages(usize),
 
     #[error("{0:?} is allowed and denied; the denial wins")]
     AllowedAndDenied(String),
@@ -279,13 +296,17 @@ impl Cause {
     /// A stable name, for scripts.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::TooLarge(_) | Self::TooDeep | Self::TooManyNodes | Self::TooMany { .. } => {
-                "too_much"
-            }
+            Self::TooLarge(_)
+            | Self::TooDeep
+            | Self::TooManyNodes
+            | Self::TooMany { .. }
+            | Self::TooManyPackages(_) => "too_much",
             Self::NothingThere => "empty",
             Self::Syntax(_) | Self::SeveralDocuments | Self::KeyNotText => "syntax",
             Self::Alias(_) | Self::Anchor(_) | Self::Tag | Self::MergeKey => "yaml_feature",
-            Self::DuplicateKey(_) | Self::DuplicateRule(_) => "duplicate",
+            Self::DuplicateKey(_) | Self::DuplicateRule(_) | Self::DuplicatePackage { .. } => {
+                "duplicate"
+            }
             Self::UnknownField { .. } | Self::ServerField(_) => "unknown_field",
             Self::MissingField { .. } => "missing_field",
             Self::WrongForm { .. } => "wrong_type",
@@ -300,10 +321,7 @@ impl Cause {
             Self::Cidr(_) => "invalid_cidr",
             Self::NeedsLimited(_) => "needs_limited",
             Self::PackagesNeedManagers => "packages_need_managers",
-            Self::EmptyPackage
-            | Self::PackageOption(_)
-            | Self::PackageCharacter(_)
-            | Self::LongPackage(_) => "invalid_package",
+            Self::Package { .. } => "invalid_package",
             Self::AllowedAndDenied(_) => "allowed_and_denied",
             Self::HostWarning(_) => "shared_suffix",
         }
@@ -311,5 +329,17 @@ impl Cause {
 
     fn is_warning(&self) -> bool {
         matches!(self, Self::AllowedAndDenied(_) | Self::HostWarning(_))
+    }
+}
+
+/// The text in front of what is wrong with it, where it helps.
+fn shown_package(problem: &PackageSpecProblem, text: &str) -> String {
+    if matches!(
+        problem,
+        PackageSpecProblem::Empty | PackageSpecProblem::TooLong(_)
+    ) {
+        String::new()
+    } else {
+        format!(": {text:?}")
     }
 }

@@ -1,7 +1,9 @@
 //! From tree nodes to fields of the right form; what does not fit becomes a problem and reading goes on.
 
-use crate::draft::{Field, Texts};
-use crate::problem::{Cause, Form, Problem};
+use bailiwick_model::PackageManager;
+
+use crate::draft::{Field, PackageDraft, Texts};
+use crate::problem::{Cause, Form, PackagePlace, Problem};
 use crate::tree::{Located, Node, Value};
 
 /// What a server adds to an environment that it returns; people paste these.
@@ -100,7 +102,7 @@ impl<'p> Reader<'p> {
 
     /// A list of texts. An entry that is none is reported and left out.
     pub(crate) fn texts(&mut self, name: &'static str, node: Node) -> Option<Texts> {
-        self.list(name, node, |reader, item| {
+        self.list(name, node, |reader, _, item| {
             let Value::Text(text) = item.value else {
                 return reader.wrong_form(format!("an entry of `{name}`"), Form::Text, &item);
             };
@@ -111,9 +113,28 @@ impl<'p> Reader<'p> {
         })
     }
 
+    /// The packages of one manager. An entry that is no text is reported and left out.
+    pub(crate) fn packages(
+        &mut self,
+        manager: PackageManager,
+        node: Node,
+    ) -> Option<Vec<PackageDraft>> {
+        self.list(manager.name(), node, |reader, index, item| {
+            let place = PackagePlace { manager, index };
+            let Value::Text(text) = item.value else {
+                return reader.wrong_form(format!("`{place}`"), Form::Text, &item);
+            };
+            let text = Located {
+                value: text,
+                span: item.span,
+            };
+            Some(PackageDraft { place, text })
+        })
+    }
+
     /// A list of port numbers. An entry that is none is reported and left out.
     pub(crate) fn ports(&mut self, name: &'static str, node: Node) -> Option<Vec<Located<u16>>> {
-        self.list(name, node, |reader, item| {
+        self.list(name, node, |reader, _, item| {
             let port = if let Value::Number(digits) = &item.value {
                 digits.parse().ok()
             } else {
@@ -152,7 +173,7 @@ impl<'p> Reader<'p> {
         &mut self,
         name: &'static str,
         node: Node,
-        mut item: impl FnMut(&mut Self, Node) -> Option<T>,
+        mut item: impl FnMut(&mut Self, usize, Node) -> Option<T>,
     ) -> Option<Vec<T>> {
         let Value::List(items) = node.value else {
             return self.wrong_form(format!("`{name}`"), Form::List, &node);
@@ -160,7 +181,8 @@ impl<'p> Reader<'p> {
         Some(
             items
                 .into_iter()
-                .filter_map(|node| item(self, node))
+                .enumerate()
+                .filter_map(|(index, node)| item(self, index, node))
                 .collect(),
         )
     }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_model::{EnvironmentName, limits};
+use bailiwick_model::{EnvironmentName, Packages, limits};
 use bailiwick_policy::EgressPolicy;
 
 use crate::draft::{ConfigDraft, EnvironmentDraft, Field};
 use crate::environment_file::EnvironmentFile;
-use crate::packages::Packages;
 use crate::problem::{Cause, Problem};
 use crate::shape::closest;
 use crate::tree::{Located, Span};
@@ -134,12 +133,13 @@ fn configuration(
         .is_none_or(|networking| networking::packages_may_be_fetched(&networking.value));
     let packages = match config.packages.set() {
         Some(draft) => {
-            let span = draft.span.clone();
-            let packages = packages::validate(draft.value, problems);
-            if !may_fetch && !packages.is_empty() {
-                problems.push(Problem::new(Cause::PackagesNeedManagers, span));
+            if !may_fetch && draft.value.names_any() {
+                problems.push(Problem::new(
+                    Cause::PackagesNeedManagers,
+                    draft.span.clone(),
+                ));
             }
-            packages
+            packages::validate(draft, problems)
         }
         None => Packages::default(),
     };

@@ -1,5 +1,6 @@
 //! The crate at its door: a text in, a value or a rendered report out. What is taken is here.
 
+use bailiwick_model::{PackageManager, PackageSpec};
 use bailiwick_policy::{EgressPolicy, Mode};
 use bailiwick_wire::{EnvironmentFile, parse_environment};
 use insta::assert_snapshot;
@@ -68,7 +69,11 @@ fn the_seed_example_is_taken_as_yaml_and_as_json() {
     assert!(
         policy.allow_package_managers && policy.allow_mcp_servers && policy.allow_credential_hosts
     );
-    assert_eq!(yaml.packages.npm, ["typescript", "tsx"]);
+    let npm = yaml.packages.of(PackageManager::Npm).iter();
+    assert_eq!(
+        npm.map(PackageSpec::as_str).collect::<Vec<_>>(),
+        ["typescript", "tsx"]
+    );
 }
 
 #[test]

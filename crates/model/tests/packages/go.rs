@@ -1,0 +1,86 @@
+//! Programs of Go modules.
+
+use super::Go;
+
+#[test]
+fn go_packages_are_paths_with_a_version_a_branch_or_a_commit() {
+    taken!(Go, "
+        golang.org/x/tools/cmd/goimports@latest
+        golang.org/x/tools/gopls
+        golang.org/x/vuln/cmd/govulncheck@v1.1.3
+        github.com/golangci/golangci-lint/cmd/golangci-lint@v1.62.2
+        github.com/BurntSushi/toml/v2@v2.0.0-20200101000000-abcdefabcdef
+        github.com/BurntSushi/toml/cmd/tomlv@v1.4.0
+        github.com/go-delve/delve/cmd/dlv@master
+        github.com/mikefarah/yq/v4@v4
+        github.com/mikefarah/yq/v4@v4.44
+        gopkg.in/yaml.v3@v3.0.1
+        gopkg.in/src-d/go-git.v4@v4.13.1
+        k8s.io/kubectl/cmd/kubectl@v0.31.3
+        sigs.k8s.io/kind@v0.25.0
+        sigs.k8s.io/controller-tools/cmd/controller-gen@v0.16.5
+        google.golang.org/protobuf/cmd/protoc-gen-go@v1.35.2
+        google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1
+        github.com/docker/docker@v27.3.1+incompatible
+        github.com/x/y@abcdefa
+        github.com/x/y@0123456789abcdef0123456789abcdef01234567
+        github.com/x/y@release-1.2_x
+        honnef.co/go/tools/cmd/staticcheck@2024.1.1
+        mvdan.cc/gofumpt@v0.7.0
+        git.sr.ht/~emersion/soju@v0.8.2
+        rsc.io/2fa@latest
+        xn--bcher-kva.example/tool
+        github.com/x/c++filt
+        github.com/uber-go/mock_gen/cmd/mockgen@v0.0.0-20240101000000-0123456789ab
+        go.uber.org/mock/mockgen@upgrade
+    ", @"");
+}
+
+#[test]
+fn go_packages_are_no_options_patterns_or_folders() {
+    refused!(Go, "
+        -modfile=/etc/passwd
+        -toolexec=/bin/sh
+        --
+        .
+        ./...
+        ./cmd/tool
+        ../tool
+        /go/src/tool
+        ~/tool
+        github.com/x/...
+        github.com/x/y/...@latest
+        github.com/x/../y
+        github.com/x/./y
+        github.com//y
+        github.com/x/
+        github.com/x/y.
+        github.com/x/.git
+        github.com/-x/y
+        all
+        std
+        cmd
+        fmt
+        net/http
+        localhost/x
+        GitHub.com/x/y
+        -github.com/x/y
+        github.com:22/x/y
+        git@github.com:x/y
+        https://github.com/x/y
+        github.com/x/y@
+        github.com/x/y@-v1
+        github.com/x/y@latest@v1
+        github.com/x/y@release/1.2
+        github.com/x/y@>=v1.2
+        github.com/x/y@v1..v2
+        github.com/x/y@latest;id
+        github.com/x/y latest
+        github.com/x/y@$(id)
+        github.com/x/y?go-get=1
+        github.com/x/y#readme
+        github.com/x/y*
+        github.com/x/y%2f
+        @latest
+    ", @"");
+}
