@@ -47,8 +47,8 @@ pub enum PackageSpecProblem {
     /// White space.
     #[error("holds white space; write one package an entry, and its version without spaces")]
     WhiteSpace,
-    /// A quote, `$`, `;`, `|` and the like.
-    #[error("holds {0:?}, which means something to a shell and nothing in a package")]
+    /// A quote, `$`, `;`, `|` and the like, also where a manager would take it (`^1||^2` of npm).
+    #[error("holds {0:?}, one of a shell's characters, of which a spec has none")]
     ShellCharacter(char),
     /// Two dots in a row: a folder above, a Go pattern, a git range.
     #[error("holds `..`, which is no part of a name or a version")]

@@ -183,13 +183,15 @@ proptest! {
         description in proptest::option::of("[ -~\n\täöü✓]{0,40}"),
         hosts in proptest::collection::btree_set("(\\*\\.)?(true|null|no|[a-z0-9_-]{1,6})\\.[a-z]{2,5}\\.example(:[1-9][0-9]{0,3})?", 0..5),
         metadata in proptest::collection::btree_map("[ -~]{1,10}", "[ -~\n]{0,10}|true|null|1.10|~", 0..4),
+        packages in proptest::collection::btree_set("[a-z]{2,5}(==[0-9]\\.[0-9]{1,2}(\\.\\*)?)?|null|[a-z]\\[yes\\]>=1,!=2", 0..4),
         flags in any::<(bool, bool)>(),
     ) {
         let text = serde_json::json!({
             "name": name, "description": description, "metadata": metadata,
             "config": {"type": "cloud", "networking": {
                 "type": "limited", "allowed_hosts": hosts, "allow_mcp_servers": flags.0, "allow_credential_hosts": flags.1,
-            }},
+                "allow_package_managers": true,
+            }, "packages": {"pip": packages}},
         }).to_string();
         if let Ok(file) = parse_environment("a.yaml", &text) {
             prop_assert_eq!(parse_environment("b.yaml", &file.to_yaml().unwrap()).map_err(|errors| render(&errors)), Ok(file));

@@ -199,13 +199,72 @@ fn packages_of_a_limited_environment_need_package_managers() {
 #[test]
 fn a_package_cannot_be_an_option() {
     check!("name: x\nconfig: {type: cloud, packages: {pip: [-e, \"--index-url=https://evil.example\", \"a --pre\", \"a\\n-e b\", \"\", a, a], apt: [\"-oDpkg::Options\"]}}\n", @r#"
-    2:40 invalid_package: the package "-e" begins with `-`, so that the package manager would read an option | write a package with the manager's own version syntax, such as "pytest==8.3.4"
-    2:44 invalid_package: the package "--index-url=https://evil.example" begins with `-`, so that the package manager would read an option | write a package with the manager's own version syntax, such as "pytest==8.3.4"
-    2:80 invalid_package: the package "a --pre" holds white space or a control character | write it without spaces, such as "pytest>=8,<9"; one package per entry
-    2:91 invalid_package: the package "a\n-e b" holds white space or a control character | write it without spaces, such as "pytest>=8,<9"; one package per entry
-    2:102 invalid_package: a package cannot be empty | remove it
-    2:109 duplicate: "a" is listed twice | keep one of the two
-    2:119 invalid_package: the package "-oDpkg::Options" begins with `-`, so that the package manager would read an option | write a package with the manager's own version syntax, such as "pytest==8.3.4"
+    2:40 invalid_package: `config.packages.pip[0]`: "-e" begins with `-`, so that pip would read an option; options are not set here | write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
+    2:44 invalid_package: `config.packages.pip[1]`: "--index-url=https://evil.example" begins with `-`, so that pip would read an option; options are not set here | write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
+    2:80 invalid_package: `config.packages.pip[2]`: "a --pre" holds white space; write one package an entry, and its version without spaces | write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
+    2:91 invalid_package: `config.packages.pip[3]`: "a\n-e b" holds the control character '\n'; one package is one entry | write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
+    2:102 invalid_package: `config.packages.pip[4]` is empty | write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
+    2:109 duplicate: `config.packages.pip[6]`: "a" is listed twice | keep one of the two
+    2:119 invalid_package: `config.packages.apt[0]`: "-oDpkg::Options" begins with `-`, so that apt would read an option; options are not set here | write NAME, NAME=VERSION, NAME:ARCHITECTURE or NAME/SUITE, such as "graphviz" or "python3-pip=23.0.1+dfsg-1"
+    "#);
+}
+
+#[test]
+fn a_package_is_written_as_its_own_manager_wants_it() {
+    check!("name: x\nconfig: {type: cloud, packages: {apt: [jq-], cargo: [ripgrep@14], gem: [\"rails@7\"], go: [fmt], npm: [\"express@github:evil/express\"], pip: [\"pytest @ https://evil.example/x.whl\"]}}\n", @r#"
+    2:40 invalid_package: `config.packages.apt[0]`: "jq-" ends in `-`, which tells apt to remove the package | write NAME, NAME=VERSION, NAME:ARCHITECTURE or NAME/SUITE, such as "graphviz" or "python3-pip=23.0.1+dfsg-1"
+    2:54 invalid_package: `config.packages.cargo[0]`: "ripgrep@14" has the version "14"; cargo wants all three numbers, or an operator: `^14` | write NAME, NAME@VERSION or NAME@REQUIREMENT, such as "hyperfine@1.18.0" or "hyperfine@^1.18"
+    2:73 invalid_package: `config.packages.gem[0]`: "rails@7" has the name "rails@7"; a gem has letters, digits, `-`, `_` and `.`, the first a letter or digit, and one letter at least | write NAME, NAME:VERSION or NAME:REQUIREMENT, such as "rails:7.1.0" or "rails:~>7.1"
+    2:90 invalid_package: `config.packages.go[0]`: "fmt" begins with "fmt", which is no host; a Go path begins with one in lower case, such as `github.com/` | write PATH or PATH@VERSION, such as "golang.org/x/tools/cmd/goimports@latest"
+    2:102 invalid_package: `config.packages.npm[0]`: "express@github:evil/express" names a source with "github:"; npm packages come from its registries, where they have names and versions | write NAME, NAME@VERSION, NAME@RANGE or NAME@TAG, such as "express@4.18.0", "@types/node@^20" or "npm@latest"
+    2:140 invalid_package: `config.packages.pip[0]`: "pytest @ https://evil.example/x.whl" holds a URL; pip packages come from its registries, where they have names and versions | write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
+    "#);
+    let text = r#"{"name": "x", "config": {"type": "cloud", "packages": {"apt": ["g++"], "cargo": ["ripgrep@^14"], "gem": ["rails:7.1.0"],
+        "go": ["golang.org/x/tools/cmd/goimports@latest"], "npm": ["@types/node@^20"], "pip": ["Flask[async]>=2,<3"]}}}"#;
+    let packages = parse(text).packages;
+    let specs = packages.iter().flat_map(|(_, list)| list);
+    assert_eq!(
+        specs.map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        "g++ ripgrep@^14 rails:7.1.0 golang.org/x/tools/cmd/goimports@latest @types/node@^20 Flask[async]>=2,<3"
+    );
+}
+
+#[test]
+fn the_place_of_a_package_counts_the_entries_that_are_no_texts() {
+    check!("name: x\nconfig: {type: cloud, packages: {pip: [1.0, pytest, [a], --pre], npm: pytest, brew: [jq]}}\n", @r#"
+    2:40 wrong_type: `config.packages.pip[0]` must be a text, this is a number | put it in quotes
+    2:53 wrong_type: `config.packages.pip[2]` must be a text, this is a list | write a text
+    2:58 invalid_package: `config.packages.pip[3]`: "--pre" begins with `-`, so that pip would read an option; options are not set here | write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
+    2:71 wrong_type: `npm` must be a list, this is a text | write a list, even for one entry: [entry]
+    2:79 unknown_field: `config.packages` has no field "brew" | known are `type`, `apt`, `cargo`, `gem`, `go`, `npm`, `pip`
+    "#);
+}
+
+#[test]
+fn packages_are_counted_over_all_managers() {
+    let lists = |apt: usize, pip: usize| {
+        let list = |count: usize| {
+            (0..count)
+                .map(|n| format!("package{n}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        format!(
+            "name: x\nconfig: {{type: cloud, packages: {{apt: [{}], pip: [{}]}}}}\n",
+            list(apt),
+            list(pip)
+        )
+    };
+    assert_eq!(parse(&lists(100, 100)).packages.len(), 200);
+    check!(&lists(100, 101), @"2:33 too_much: `config.packages` has 201 packages, more than 200 of all managers together | keep at most 200; what a package depends on needs no entry");
+    check!(&format!("name: x\nconfig: {{type: cloud, packages: {{apt: [{}]}}}}\n", "a".repeat(257)), @r#"2:40 invalid_package: `config.packages.apt[0]` has 257 bytes, more than 256: a package is a name and a version | write NAME, NAME=VERSION, NAME:ARCHITECTURE or NAME/SUITE, such as "graphviz" or "python3-pip=23.0.1+dfsg-1""#);
+}
+
+#[test]
+fn a_refused_package_needs_package_managers_too() {
+    check!(&format!("{}  packages: {{pip: [--pre]}}\n", networking("type: limited")), @r#"
+    5:13 packages_need_managers: a limited environment that declares packages must allow package managers | add `allow_package_managers: true` to `config.networking`: listing the registries' hosts is not enough
+    5:20 invalid_package: `config.packages.pip[0]`: "--pre" begins with `-`, so that pip would read an option; options are not set here | write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
     "#);
 }
 

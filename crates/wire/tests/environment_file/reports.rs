@@ -150,7 +150,8 @@ metadata:
 
     Error: invalid_package
 
-      × the package "--index-url=https://evil.example" begins with `-`, so that the package manager would read an option
+      × `config.packages.pip[0]`: "--index-url=https://evil.example" begins with `-`, so that pip would read an option;
+      │ options are not set here
         ╭─[environment.yaml:13:11]
      12 │   packages:
      13 │     pip: ["--index-url=https://evil.example"]
@@ -158,7 +159,7 @@ metadata:
         ·                            ╰── here
      14 │ metadata:
         ╰────
-      help: write a package with the manager's own version syntax, such as "pytest==8.3.4"
+      help: write NAME, NAME==VERSION or NAME with specifiers, such as "pytest==8.3.4" or "Flask[async]>=2,<3"
 
     Error: reserved_metadata
 
