@@ -107,3 +107,6 @@ pub const BUILD_TIME: Duration = Duration::from_secs(30 * 60);
 pub const BUILD_LINE_BYTES: usize = 4096;
 /// Bytes of what a build says that it installed.
 pub const BUILD_REPORT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// After this long a directory of the state without a lock is not one that is being made.
+pub const STATE_REMAINS: Duration = Duration::from_secs(60);

@@ -5,8 +5,8 @@ use super::spec::Parts;
 use crate::PackageManager;
 
 pub(super) fn parts(text: &str) -> Result<Parts<'_>, Problem> {
-    // Tasks, globs and regular expressions of apt-get(8); a `.` makes one too where no package has the name, which the
-    // command line of apt has to switch off.
+    // Tasks, globs and regular expressions of apt-get(8). A `.` makes one too where no package has the name: names have
+    // dots, so that is for whoever calls apt-get to switch off (`APT::Cmd::Pattern-Only`).
     if let Some(c) = text.chars().find(|c| matches!(c, '*' | '^' | '[' | ']')) {
         return Err(Problem::Pattern(c));
     }
@@ -26,6 +26,9 @@ pub(super) fn parts(text: &str) -> Result<Parts<'_>, Problem> {
         Some((name, architecture)) => (name, Some(architecture)),
         None => (package, None),
     };
+    if name.ends_with('-') {
+        return Err(Problem::Removal);
+    }
     if !is_name(name) {
         return Err(Problem::Name {
             manager: PackageManager::Apt,

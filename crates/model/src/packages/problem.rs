@@ -78,8 +78,8 @@ pub enum PackageSpecProblem {
     /// A name that apt reads as a task, a pattern or a regular expression.
     #[error("holds {0:?}, so that apt would read a pattern; name each package")]
     Pattern(char),
-    /// A trailing `-`, with which apt removes a package.
-    #[error("ends in `-`, which tells apt to remove the package")]
+    /// A trailing `-` of the text or the name, with which apt removes a package.
+    #[error("has a `-` at its end, which tells apt to remove the package")]
     Removal,
     /// What stands behind apt's `:` is no architecture.
     #[error("has the architecture {0:?}; one is written like `amd64`, `any` or `native`")]

@@ -74,6 +74,8 @@ fn apt_packages_are_no_options_files_patterns_or_requests_to_remove() {
         jq-
         g++-
         jq:amd64-
+        jq-:amd64
+        jq-=1.6
         jq=1.6-
         jq/stable-
         lib*
@@ -117,11 +119,13 @@ fn apt_packages_are_no_options_files_patterns_or_requests_to_remove() {
     -oDpkg::Options::=--force-all: begins with `-`, so that apt would read an option; options are not set here
     --allow-downgrades: begins with `-`, so that apt would read an option; options are not set here
     -t=unstable: begins with `-`, so that apt would read an option; options are not set here
-    jq-: ends in `-`, which tells apt to remove the package
-    g++-: ends in `-`, which tells apt to remove the package
-    jq:amd64-: ends in `-`, which tells apt to remove the package
-    jq=1.6-: ends in `-`, which tells apt to remove the package
-    jq/stable-: ends in `-`, which tells apt to remove the package
+    jq-: has a `-` at its end, which tells apt to remove the package
+    g++-: has a `-` at its end, which tells apt to remove the package
+    jq:amd64-: has a `-` at its end, which tells apt to remove the package
+    jq-:amd64: has a `-` at its end, which tells apt to remove the package
+    jq-=1.6: has a `-` at its end, which tells apt to remove the package
+    jq=1.6-: has a `-` at its end, which tells apt to remove the package
+    jq/stable-: has a `-` at its end, which tells apt to remove the package
     lib*: holds '*', so that apt would read a pattern; name each package
     python3-?: holds '?', one of a shell's characters, of which a spec has none
     kde-desktop^: holds '^', so that apt would read a pattern; name each package

@@ -212,7 +212,7 @@ fn a_package_cannot_be_an_option() {
 #[test]
 fn a_package_is_written_as_its_own_manager_wants_it() {
     check!("name: x\nconfig: {type: cloud, packages: {apt: [jq-], cargo: [ripgrep@14], gem: [\"rails@7\"], go: [fmt], npm: [\"express@github:evil/express\"], pip: [\"pytest @ https://evil.example/x.whl\"]}}\n", @r#"
-    2:40 invalid_package: `config.packages.apt[0]`: "jq-" ends in `-`, which tells apt to remove the package | write NAME, NAME=VERSION, NAME:ARCHITECTURE or NAME/SUITE, such as "graphviz" or "python3-pip=23.0.1+dfsg-1"
+    2:40 invalid_package: `config.packages.apt[0]`: "jq-" has a `-` at its end, which tells apt to remove the package | write NAME, NAME=VERSION, NAME:ARCHITECTURE or NAME/SUITE, such as "graphviz" or "python3-pip=23.0.1+dfsg-1"
     2:54 invalid_package: `config.packages.cargo[0]`: "ripgrep@14" has the version "14"; cargo wants all three numbers, or an operator: `^14` | write NAME, NAME@VERSION or NAME@REQUIREMENT, such as "hyperfine@1.18.0" or "hyperfine@^1.18"
     2:73 invalid_package: `config.packages.gem[0]`: "rails@7" has the name "rails@7"; a gem has letters, digits, `-`, `_` and `.`, the first a letter or digit, and one letter at least | write NAME, NAME:VERSION or NAME:REQUIREMENT, such as "rails:7.1.0" or "rails:~>7.1"
     2:90 invalid_package: `config.packages.go[0]`: "fmt" begins with "fmt", which is no host; a Go path begins with one in lower case, such as `github.com/` | write PATH or PATH@VERSION, such as "golang.org/x/tools/cmd/goimports@latest"
