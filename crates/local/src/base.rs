@@ -258,7 +258,9 @@ impl Layout<'_> {
         for (how, name) in curated() {
             let name = Path::new("etc").join(name);
             match how {
-                "bind" => self.mirror(steps, &name, self.writable),
+                // A file that is a mount cannot be replaced, as package managers do.
+                "bind" if self.writable => self.copy(steps, &name),
+                "bind" => self.mirror(steps, &name, false),
                 "copy" => self.copy(steps, &name),
                 "root" if self.writable => self.mirror(steps, &name, true),
                 "lines" if self.writable => {
@@ -358,6 +360,20 @@ impl Layout<'_> {
             });
         }
     }
+}
+
+/// Moves files of /etc that come after its overlay in front of it, where they become a part of it.
+pub(crate) fn settle(steps: &mut Vec<MountStep>) {
+    let is_overlay = |step: &MountStep| matches!(step, MountStep::Overlay { path, made: Some(_), .. } if path == Path::new("/etc"));
+    let Some(overlay) = steps.iter().position(is_overlay) else {
+        return;
+    };
+    let is_file_of_etc = |step: &mut MountStep| matches!(step, MountStep::File { path, .. } if path.starts_with("/etc"));
+    let late: Vec<_> = steps
+        .extract_if(overlay + 1.., is_file_of_etc)
+        .map(below_made)
+        .collect();
+    steps.splice(overlay..overlay, late);
 }
 
 /// The same step, for a file of /etc that an overlay will show there.

@@ -11,7 +11,7 @@ use bailiwick_sandbox::plan::{
     Identity, MapWriter, MountStep, Plan, PrivateStorage, ProcessLimits, Profile,
 };
 
-use crate::base::{Base, Layout};
+use crate::base::{self, Base, Layout};
 use crate::certificates;
 use crate::identity::{self, IdentityError, RunAs};
 use crate::layers::Layers;
@@ -22,6 +22,9 @@ use crate::workspace::{self, Workspace, WorkspaceError};
 
 /// The fixed part of PATH inside.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where what an image adds to the base puts its programs.
+const LOCAL: &[&str] = &["/usr/local/sbin", "/usr/local/bin"];
 
 /// What a caller wants.
 #[derive(Debug, Clone)]
@@ -199,6 +202,7 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
         prepared.placeholders = workspace.placeholders;
         prepared.covered = workspace.covered;
     }
+    base::settle(&mut tree.mounts);
     prepared.plan.mounts = tree.mounts;
     hold_limits(request, &mut prepared)?;
     Ok(prepared)
@@ -349,7 +353,15 @@ fn variables(
         RunAs::Root => "root",
     };
     let own = [format!("{home}/.local/bin"), format!("{home}/.cargo/bin")].map(PathBuf::from);
-    let path = std::env::join_paths(own.iter().chain(&toolchains.path)).unwrap_or_default();
+    // What an image was built with comes before what the caller's home happens to have.
+    let layered = !request.layers.trees.is_empty();
+    let of_image = LOCAL.iter().filter(|_| layered).map(PathBuf::from);
+    let path = std::env::join_paths(
+        own.into_iter()
+            .chain(of_image)
+            .chain(toolchains.path.iter().cloned()),
+    )
+    .unwrap_or_default();
     let mut all: Vec<(OsString, OsString)> = vec![(
         "PATH".into(),
         [path, PATH.into()].join(std::ffi::OsStr::new(":")),
@@ -361,6 +373,10 @@ fn variables(
         ("SHELL", "/bin/bash"),
     ] {
         all.push((name.into(), value.into()));
+    }
+    if layered {
+        // Programs in the work directory find what was installed for all (Node.js, "Loading from the global folders").
+        all.push(("NODE_PATH".into(), "/usr/local/lib/node_modules".into()));
     }
     let protects = request
         .workspace

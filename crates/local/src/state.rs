@@ -10,10 +10,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use bailiwick_model::{EnvironmentName, SandboxId};
+use bailiwick_model::{EnvironmentName, SandboxId, limits};
 use bailiwick_sandbox::cgroup::{self, CgroupPlan};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
@@ -115,7 +116,8 @@ impl StateDirectory {
     pub fn enter(&self, record: &Record) -> Result<Entry, StateError> {
         let sandboxes = self.0.join("sandboxes");
         // Made under a name that nobody takes for an entry, so that one is seen whole and locked or not at all.
-        let draft = sandboxes.join(format!(".{}", record.id));
+        // Its maker stands in the name, for the moment before there is a lock.
+        let draft = sandboxes.join(format!(".{}.{}", record.id, record.holder));
         make_directory(&draft)?;
         let lock = lock_file(
             &draft.join("lock"),
@@ -176,6 +178,7 @@ impl StateDirectory {
     ///
     /// See [`StateError`].
     pub fn clean_up(&self) -> Result<(), StateError> {
+        self.remove_remains()?;
         for (directory, record) in self.entries()? {
             let Some(_lock) = lock_existing(
                 &directory.join("lock"),
@@ -199,6 +202,28 @@ impl StateDirectory {
         Ok(())
     }
 
+    /// Removes directories that are no entries: a start or a removal that died on its way. An entry loses its lock last, and a draft has one
+    /// a moment after it was made.
+    fn remove_remains(&self) -> Result<(), StateError> {
+        let sandboxes = self.0.join("sandboxes");
+        for directory in directories(&sandboxes)? {
+            let is_draft = directory
+                .file_name()
+                .is_some_and(|name| name.as_bytes().starts_with(b"."));
+            let lock = directory.join("lock");
+            let is_dead = match lock_existing(&lock, FlockOperation::NonBlockingLockExclusive)? {
+                Some(_lock) => is_draft,
+                None if lock.exists() => false,
+                None => !is_draft || is_orphaned(&directory) || is_old(&directory),
+            };
+            if is_dead {
+                // Another clean-up may be faster.
+                let _ = fs::remove_dir_all(&directory);
+            }
+        }
+        Ok(())
+    }
+
     /// The file whose bytes stand for ranges of host ids; see [`bailiwick_sandbox::lock_byte`].
     pub(crate) fn id_ranges(&self) -> Result<File, StateError> {
         open_for_locks(&self.0.join("id-ranges"))
@@ -216,18 +241,35 @@ impl StateDirectory {
     }
 
     fn entries(&self) -> Result<Vec<(PathBuf, Record)>, StateError> {
-        let directory = self.0.join("sandboxes");
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(io_error("read", &directory))?,
-        };
-        let record = |entry: fs::DirEntry| {
-            let directory = entry.path();
+        let record = |directory: PathBuf| {
             let text = fs::read(directory.join("record.json")).ok()?;
             Some((directory, serde_json::from_slice(&text).ok()?))
         };
-        Ok(entries.filter_map(Result::ok).filter_map(record).collect())
+        let directories = directories(&self.0.join("sandboxes"))?;
+        Ok(directories.into_iter().filter_map(record).collect())
     }
+}
+
+fn directories(path: &Path) -> Result<Vec<PathBuf>, StateError> {
+    match fs::read_dir(path) {
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(io_error("read", path)(error)),
+    }
+}
+
+/// A draft whose maker, the process in its name, is gone.
+fn is_orphaned(draft: &Path) -> bool {
+    let maker = draft.extension().and_then(|pid| pid.to_str());
+    maker.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
+}
+
+/// Older than the moment between the making of a directory and of its lock could be.
+fn is_old(directory: &Path) -> bool {
+    let age = fs::metadata(directory)
+        .and_then(|metadata| metadata.modified())
+        .map(|time| time.elapsed().unwrap_or_default());
+    age.is_ok_and(|age| age > limits::STATE_REMAINS)
 }
 
 impl Entry {
@@ -239,7 +281,10 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by the next start's clean-up.
+        // The lock last: what has none is taken for dead. What cannot be removed now is removed by the next start's clean-up.
+        for name in ["control.sock", "record.json"] {
+            let _ = fs::remove_file(self.directory.join(name));
+        }
         let _ = fs::remove_dir_all(&self.directory);
     }
 }

@@ -150,3 +150,48 @@ pub(crate) fn user_namespace_of(process: Pid) -> Result<OwnedFd, IdMapError> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(IdMapError::Namespace)
 }
+
+#[cfg(all(test, feature = "system-tests"))]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// The parent of a process, which is 1 or another reaper once its own is gone.
+    fn is_there(process: Pid) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    #[test]
+    fn the_member_of_a_namespace_does_not_outlive_the_one_who_made_it() {
+        let (mut told, mut tell) = std::io::pipe().unwrap();
+        // SAFETY: the child calls nothing that could wait for a lock of another thread but the allocator, as glibc allows after fork.
+        match unsafe { sys::fork() }.unwrap() {
+            None => {
+                let member = sys::spawn_sleeper(0).unwrap();
+                let number = member.as_raw_nonzero().get();
+                io::Write::write_all(&mut tell, &number.to_ne_bytes()).unwrap();
+                loop {
+                    std::thread::park();
+                }
+            }
+            Some(maker) => {
+                let mut number = [0; 4];
+                io::Read::read_exact(&mut told, &mut number).unwrap();
+                let member = Pid::from_raw(i32::from_ne_bytes(number)).unwrap();
+                assert!(is_there(member), "control");
+                rustix::process::kill_process(maker, rustix::process::Signal::KILL).unwrap();
+                rustix::process::waitpid(Some(maker), WaitOptions::empty()).unwrap();
+                let begun = Instant::now();
+                while is_there(member) {
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(5),
+                        "it is still there"
+                    );
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+    }
+}

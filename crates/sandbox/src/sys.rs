@@ -62,13 +62,26 @@ pub(crate) unsafe fn clone3(
     }
 }
 
-/// Starts a process that does nothing but be in new namespaces, until it is killed. It shares this process's memory, so nothing is copied.
+/// Starts a process that does nothing but be in new namespaces, until it is killed or this one ends. It shares this process's memory, so
+/// nothing is copied; it has none of its descriptors, so that it holds no lock and no socket that outlives this process.
 pub(crate) fn spawn_sleeper(namespaces: libc::c_int) -> Result<Pid, Errno> {
-    extern "C" fn sleep_for_ever(_: *mut libc::c_void) -> libc::c_int {
-        loop {
-            // SAFETY: pause takes and touches nothing.
-            unsafe { libc::pause() };
+    extern "C" fn sleep_for_ever(parent: *mut libc::c_void) -> libc::c_int {
+        let call = |number, first: usize, second: usize| {
+            // SAFETY: none of the calls below takes a pointer that is not null, and none fails: errno is the parent's.
+            unsafe { libc::syscall(number, first, second, 0usize, 0usize, 0usize) }
+        };
+        call(libc::SYS_close_range, 0, u32::MAX as usize);
+        call(
+            libc::SYS_prctl,
+            libc::PR_SET_PDEATHSIG as usize,
+            libc::SIGKILL as usize,
+        );
+        // It may have ended before it could be asked to say so.
+        while call(libc::SYS_getppid, 0, 0) == parent.addr() as libc::c_long {
+            call(libc::SYS_ppoll, 0, 0);
         }
+        call(libc::SYS_exit, 0, 0);
+        0
     }
     /// Enough for one call of the C library, and a signal frame.
     #[repr(align(16))]
@@ -80,8 +93,9 @@ pub(crate) fn spawn_sleeper(namespaces: libc::c_int) -> Result<Pid, Errno> {
         .wrapping_add(size_of::<Stack>())
         .cast();
     let flags = namespaces | libc::CLONE_VM | libc::SIGCHLD;
+    let parent = std::ptr::without_provenance_mut(std::process::id() as usize);
     // SAFETY: the stack is the sleeper's alone and outlives it; the function never returns and touches no memory but that stack.
-    match unsafe { libc::clone(sleep_for_ever, top, flags, std::ptr::null_mut()) } {
+    match unsafe { libc::clone(sleep_for_ever, top, flags, parent) } {
         -1 => Err(last_errno()),
         pid => Pid::from_raw(pid).ok_or(Errno::INVAL),
     }

@@ -100,6 +100,43 @@ fn a_sandbox_dies_with_its_holder_however_that_dies() {
 }
 
 #[test]
+fn a_start_that_is_killed_at_any_moment_leaves_nothing() {
+    let mut leaks = LeakCheck::begin();
+    for bailiwick in everyone() {
+        leaks.watch_directory(&bailiwick.sandboxes());
+        for number in 0..60 {
+            let child = bailiwick.run().start(["sleep", "77777"]);
+            let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+            std::thread::sleep(Duration::from_micros(300) * number);
+            kill_process(pid, Signal::KILL).unwrap();
+            drop(child);
+        }
+        let is_left = || {
+            let workspace = bailiwick.workspace().display().to_string();
+            processes_that_name(&workspace)
+        };
+        eventually("the end of all of them", PATIENCE, || {
+            is_left().is_empty().then_some(())
+        });
+        inside(bailiwick.run(), "tell('control', lambda: None)").worked("control");
+        let left: Vec<_> = fs::read_dir(bailiwick.workspace()).unwrap().collect();
+        assert!(left.is_empty(), "in the work directory: {left:?}");
+    }
+}
+
+/// The ids of processes whose command line has this text.
+fn processes_that_name(text: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|process| {
+            fs::read(process.path().join("cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(text))
+        })
+        .map(|process| process.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
 fn what_outlives_the_command_dies_with_it() {
     let _leaks = LeakCheck::begin();
     for (bailiwick, options) in everyone_as_anyone() {

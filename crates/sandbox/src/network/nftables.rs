@@ -224,24 +224,8 @@ fn encode_condition(batch: &mut Batch, condition: Condition) {
             // The first byte of the destination is the prefix of eight bits.
             payload_equals(batch, libc::NFT_PAYLOAD_NETWORK_HEADER, 16, &[127]);
         }
-        Condition::To(IpAddr::V4(address)) => {
-            meta_equals(batch, libc::NFT_META_NFPROTO, libc::NFPROTO_IPV4 as u8);
-            payload_equals(
-                batch,
-                libc::NFT_PAYLOAD_NETWORK_HEADER,
-                16,
-                &address.octets(),
-            );
-        }
-        Condition::To(IpAddr::V6(address)) => {
-            meta_equals(batch, libc::NFT_META_NFPROTO, libc::NFPROTO_IPV6 as u8);
-            payload_equals(
-                batch,
-                libc::NFT_PAYLOAD_NETWORK_HEADER,
-                24,
-                &address.octets(),
-            );
-        }
+        Condition::To(address) => address_equals(batch, address, [16, 24]),
+        Condition::From(address) => address_equals(batch, address, [12, 8]),
         Condition::Transport(transport) => is_transport(batch, transport),
         Condition::SourcePort(transport, port) => {
             is_transport(batch, transport);
@@ -268,6 +252,16 @@ fn encode_condition(batch: &mut Batch, condition: Condition) {
         }
         Condition::Redirected => is_redirected(batch),
     }
+}
+
+/// The address at one of these offsets in the header of its family (RFC 791 section 3.1, RFC 8200 section 3).
+fn address_equals(batch: &mut Batch, address: IpAddr, [v4, v6]: [i32; 2]) {
+    let (family, offset, octets) = match address {
+        IpAddr::V4(address) => (libc::NFPROTO_IPV4, v4, address.octets().to_vec()),
+        IpAddr::V6(address) => (libc::NFPROTO_IPV6, v6, address.octets().to_vec()),
+    };
+    meta_equals(batch, libc::NFT_META_NFPROTO, family as u8);
+    payload_equals(batch, libc::NFT_PAYLOAD_NETWORK_HEADER, offset, &octets);
 }
 
 fn is_transport(batch: &mut Batch, transport: Transport) {

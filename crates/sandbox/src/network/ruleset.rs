@@ -1,7 +1,7 @@
 //! The rules as a value: printed as text here, sent to the kernel by [`super::nftables`].
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{NetworkPlan, Rate};
 
@@ -81,6 +81,8 @@ pub(super) enum Condition {
     ToLoopbackV4,
     /// Exactly this address.
     To(IpAddr),
+    /// Exactly this source.
+    From(IpAddr),
     Transport(Transport),
     SourcePort(Transport, u16),
     DestinationPort(Transport, u16),
@@ -146,13 +148,21 @@ impl Ruleset {
 /// because the kernel discards multicast on its way.
 fn outbound(plan: &NetworkPlan) -> Chain {
     use Transport::{Tcp, Udp};
-    let mut rules = vec![
-        rule([Condition::Opened], [Action::Untrack, Action::Accept]),
-        rule(
-            [Condition::SourcePort(Udp, plan.dns_port)],
-            [Action::Accept],
-        ),
+    let mut rules = vec![rule([Condition::Opened], [Action::Untrack, Action::Accept])];
+    // Answers of the resolver, which alone can have these addresses with this port: it has them.
+    let resolver = [
+        Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        plan.address_v6.map(|_| IpAddr::V6(Ipv6Addr::LOCALHOST)),
     ];
+    rules.extend(resolver.into_iter().flatten().map(|address| {
+        rule(
+            [
+                Condition::From(address),
+                Condition::SourcePort(Udp, plan.dns_port),
+            ],
+            [Action::Accept],
+        )
+    }));
     let own = [Action::SetMark(Mark::Own), Action::Untrack, Action::Accept];
     rules.extend(to_self(plan).map(|to| rule([to], own)));
     let log = Action::Log {
@@ -418,6 +428,8 @@ impl fmt::Display for Condition {
             Self::ToLoopbackV4 => f.write_str("ip daddr 127.0.0.0/8"),
             Self::To(IpAddr::V4(address)) => write!(f, "ip daddr {address}"),
             Self::To(IpAddr::V6(address)) => write!(f, "ip6 daddr {address}"),
+            Self::From(IpAddr::V4(address)) => write!(f, "ip saddr {address}"),
+            Self::From(IpAddr::V6(address)) => write!(f, "ip6 saddr {address}"),
             Self::Transport(transport) => write!(f, "meta l4proto {transport}"),
             Self::SourcePort(transport, port) => write!(f, "{transport} sport {port}"),
             Self::DestinationPort(transport, port) => write!(f, "{transport} dport {port}"),

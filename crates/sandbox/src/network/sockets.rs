@@ -16,7 +16,7 @@ use super::{NetworkError, NetworkPlan, NetworkSockets, SocketRole};
 /// Attributes of NFULNL_MSG_CONFIG have no more than these three here (linux/netfilter/nfnetlink_log.h).
 const COPY_PACKET: u8 = libc::NFULNL_COPY_PACKET as u8;
 
-/// Opens them all. None sets SO_REUSEADDR or SO_REUSEPORT, so that no program inside can bind beside them.
+/// Opens them all. None is bound with SO_REUSEADDR or SO_REUSEPORT, so that no program inside can bind beside them.
 pub(super) fn open(plan: &NetworkPlan) -> Result<NetworkSockets, NetworkError> {
     let failed = |socket| move |errno| NetworkError::Socket { socket, errno };
     let udp = |address| datagram(SocketAddr::new(address, plan.dns_port));
@@ -49,6 +49,9 @@ fn listener(plan: &NetworkPlan, port: u16) -> Result<OwnedFd, Errno> {
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     bind(&socket, &SocketAddr::new(any, port))?;
     listen(&socket, plan.backlog.into())?;
+    // Not before: nobody can bind beside a socket that listens (socket(7)). A connection to a port elsewhere is a socket with that port here;
+    // with this it does not stand in the way of a server inside.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
     Ok(socket)
 }
 

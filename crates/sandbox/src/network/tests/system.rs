@@ -210,6 +210,30 @@ fn nobody_can_bind_beside_the_listeners() {
 }
 
 #[test]
+fn the_resolvers_port_elsewhere_is_a_port_like_any_other() {
+    inside(&NetworkPlan::standard(), |plan, sockets| {
+        for source in ["127.9.9.9", "8.8.8.8"] {
+            let client = UdpSocket::bind((source, plan.dns_port)).unwrap();
+            client.send_to(b"x", "10.1.2.3:8001").unwrap();
+            assert!(told(&sockets.denied_udp).is_some(), "{source}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_elsewhere_leaves_its_port_to_servers_inside() {
+    inside(&NetworkPlan::standard(), |_, sockets| {
+        let relay = TcpListener::from(sockets.relay);
+        let to: SocketAddr = "93.184.216.34:8080".parse().unwrap();
+        let open = TcpStream::connect_timeout(&to, SOON).unwrap();
+        let served = accept(&relay);
+        TcpListener::bind("0.0.0.0:8080").expect("while it is open");
+        drop((served, open));
+        TcpListener::bind("0.0.0.0:8080").expect("after it was closed here first");
+    });
+}
+
+#[test]
 fn loopback_works_as_on_any_machine() {
     inside(&NetworkPlan::standard(), |plan, sockets| {
         let own = [
