@@ -9,3 +9,7 @@
 pub mod key;
 pub mod store;
 
+pub use key::{Below, LayerInputs};
+pub use store::{
+    Begin, Draft, GcLimits, GcReport, Held, Layer, LayerRecord, ResolvedPackage, Store, StoreError,
+};
