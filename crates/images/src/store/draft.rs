@@ -101,7 +101,8 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`], also if something does still move directories in it, [`StoreError::RecordTooLarge`]; the draft is abandoned then.
+    /// [`StoreError::Io`], also if something does still move directories in it, [`StoreError::RecordTooLarge`]; the draft is abandoned then, unless only
+    /// the last step failed, after which the layer is there and might not survive a power cut.
     pub fn commit(
         mut self,
         resolved: Vec<ResolvedPackage>,

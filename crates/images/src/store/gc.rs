@@ -65,34 +65,34 @@ impl Store {
             if last_used > oldest && !over_budget {
                 break;
             }
-            match self.remove_unless(&key, |other| candidates.contains_key(other)) {
-                Ok(()) => {}
-                Err(StoreError::InUse { key } | StoreError::StoodOn { key, .. }) => {
-                    report.in_use.push(key);
-                    continue;
-                }
-                Err(error) => {
-                    report.failed.push(error);
-                    continue;
-                }
-            }
-            let Some(gone) = candidates.remove(&key) else {
-                continue;
-            };
-            report.kept_bytes -= gone.bytes;
-            report.freed_bytes += gone.bytes;
-            report.removed.push(key);
-            if let Below::Layer(below) = gone.below
-                && let Some(c) = candidates.get_mut(&below)
+            if self.try_remove(&key, &candidates, &mut report)
+                && let Some(gone) = candidates.remove(&key)
             {
-                c.above -= 1;
-                if c.above == 0 {
-                    tops.insert((c.last_used, below));
-                }
+                report.kept_bytes -= gone.bytes;
+                report.freed_bytes += gone.bytes;
+                report.removed.push(key);
+                tops.extend(uncover(&gone, &mut candidates));
             }
         }
         self.sweep_logs(oldest, &mut report.failed)?;
         Ok(report)
+    }
+
+    /// Whether it could be removed; if not, the report says why.
+    fn try_remove(
+        &self,
+        key: &LayerDigest,
+        known: &HashMap<LayerDigest, Candidate>,
+        report: &mut GcReport,
+    ) -> bool {
+        match self.remove_unless(key, |other| known.contains_key(other)) {
+            Ok(()) => return true,
+            Err(StoreError::InUse { key } | StoreError::StoodOn { key, .. }) => {
+                report.in_use.push(key);
+            }
+            Err(error) => report.failed.push(error),
+        }
+        false
     }
 
     fn candidates(&self) -> Result<HashMap<LayerDigest, Candidate>, StoreError> {
@@ -128,4 +128,17 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// What lay below a layer that is gone, and when that was last used, if nothing stands on it any more.
+fn uncover(
+    gone: &Candidate,
+    candidates: &mut HashMap<LayerDigest, Candidate>,
+) -> Option<(i64, LayerDigest)> {
+    let Below::Layer(key) = &gone.below else {
+        return None;
+    };
+    let below = candidates.get_mut(key)?;
+    below.above -= 1;
+    (below.above == 0).then(|| (below.last_used, key.clone()))
 }

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bailiwick_runtime::LayerDigest;
 
 use super::lock::{self, Kind};
-use super::{Store, StoreError, digits, entries, io_error, key_of, random_name, sync_directory};
+use super::{
+    Store, StoreError, digits, entries, io_error, key_of, random_name, remove_tree, sync_directory,
+    unlink,
+};
 
 /// Behind the name of a layer that is being removed.
 const REMOVED: &str = "-removed";
@@ -31,7 +34,7 @@ impl Name {
 
 impl Store {
     /// A fresh name in `building` for a build of this key.
-    pub(super) fn building_name(&self, key: &LayerDigest) -> io::Result<std::path::PathBuf> {
+    pub(super) fn building_name(&self, key: &LayerDigest) -> io::Result<PathBuf> {
         let name = format!("{}-{}", digits(key), random_name()?);
         Ok(self.path.join("building").join(name))
     }
@@ -42,7 +45,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] if the directory cannot be read or a lock not be tried.
+    /// [`StoreError::Io`] if the directory cannot be read.
     pub(super) fn sweep_building(
         &self,
         of: Option<&LayerDigest>,
@@ -52,23 +55,29 @@ impl Store {
             let Some(name) = Name::parse(&text) else {
                 continue;
             };
-            let _lock = match of {
-                Some(key) if *key == name.key => None,
-                Some(_) => continue,
-                // Shared is enough to know that no build lives and none begins, and is not in the way of those who use the layer.
-                None => match lock::take(&self.lock_path(&name.key), Kind::Shared)? {
-                    Some(lock) => Some(lock),
-                    None => continue,
-                },
+            let outcome = match of {
+                Some(key) if *key == name.key => self.sweep_one(&name, &path),
+                Some(_) => Ok(()),
+                None => self.sweep_one_unless_alive(&name, &path),
             };
-            if !name.is_removal {
-                self.keep_log(&name.key, &path);
-            }
-            if let Err(error) = super::remove_tree(&path) {
-                failed.push(io_error("remove", &path)(error));
-            }
+            failed.extend(outcome.err());
         }
         Ok(())
+    }
+
+    fn sweep_one_unless_alive(&self, name: &Name, path: &Path) -> Result<(), StoreError> {
+        // Shared is enough to know that no build lives and none begins, and is not in the way of those who use the layer.
+        match lock::take(&self.lock_path(&name.key), Kind::Shared)? {
+            Some(_lock) => self.sweep_one(name, path),
+            None => Ok(()),
+        }
+    }
+
+    fn sweep_one(&self, name: &Name, path: &Path) -> Result<(), StoreError> {
+        if !name.is_removal {
+            self.keep_log(&name.key, path);
+        }
+        remove_tree(path).map_err(io_error("remove", path))
     }
 
     /// Keeps the log of a build that failed, as far as it is there.
@@ -95,7 +104,7 @@ impl Store {
         }
         // Before anything in it goes: after a power cut it is a whole layer, or none.
         sync_directory(&self.path.join("layers"))?;
-        super::remove_tree(gone).map_err(io_error("remove", gone))
+        remove_tree(gone).map_err(io_error("remove", gone))
     }
 
     /// Removes what is in `layers` by the name of a key and is no layer, and locks of keys that have none.
@@ -103,10 +112,7 @@ impl Store {
         for part in ["layers", "keys"] {
             for (name, _) in entries(&self.path.join(part))? {
                 let Some(key) = key_of(&name) else { continue };
-                match self.sweep_layer(&key) {
-                    Ok(()) => {}
-                    Err(error) => failed.push(error),
-                }
+                failed.extend(self.sweep_layer(&key).err());
             }
         }
         Ok(())
@@ -125,6 +131,6 @@ impl Store {
             return Ok(());
         }
         self.discard(key)?;
-        super::unlink(&path)
+        unlink(&path)
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Child;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bailiwick_images::{Begin, ResolvedPackage, Store, StoreError};
 
@@ -113,6 +113,26 @@ pub(crate) fn a_build_killed_at_any_moment_never_leaves_a_wrong_or_half_layer() 
     wait_for(&mut child, "built");
     child.wait().expect("an end");
     verify(&place.store.find(&key).unwrap().expect("it was built"));
+}
+
+pub(crate) fn a_layer_whose_removal_is_killed_is_whole_or_gone() {
+    let place = Place::new();
+    let key = inputs("a").key();
+    for round in 0..30 {
+        let mut child = start("build", place.store.path(), &["a"]);
+        wait_for(&mut child, if place.has(&key) { "ready" } else { "built" });
+        child.wait().expect("an end");
+        let mut child = start("remove", place.store.path(), &["a"]);
+        wait_for(&mut child, "open");
+        std::thread::sleep(Duration::from_micros(200 * round));
+        child.kill().expect("it has not been waited for");
+        child.wait().expect("an end");
+        if let Some(layer) = place.store.find(&key).unwrap() {
+            verify(&layer);
+        }
+        place.open_again();
+        assert!(place.names("building").is_empty(), "round {round}");
+    }
 }
 
 pub(crate) fn a_build_that_lives_is_not_swept() {

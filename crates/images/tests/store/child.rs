@@ -25,6 +25,7 @@ pub(crate) fn run(arguments: &[&str]) {
         "churn" => churn(store, argument),
         "hold" => hold(store, argument),
         "open" => drop(Store::open(*store).expect("a store")),
+        "remove" => remove(store, argument),
         "remove-tree" => bailiwick_images::store::remove_tree(Path::new(argument)).expect("gone"),
         other => panic!("no such role: {other}"),
     }
@@ -88,6 +89,12 @@ fn hold(store: &str, name: &str) {
     say("held");
     wait();
     drop(held);
+}
+
+fn remove(store: &str, name: &str) {
+    let store = Store::open(store).expect("a store");
+    say("open");
+    store.remove(&inputs(name).key()).expect("it goes");
 }
 
 /// Until whoever started this closes its end.

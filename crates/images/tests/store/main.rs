@@ -46,6 +46,7 @@ const CASES: &[Case] = cases!(
     trees::a_file_with_two_names_is_counted_once
     trees::a_removal_that_is_killed_is_finished_by_the_next
     trees::two_may_remove_one_tree
+    building::a_layer_whose_removal_is_killed_is_whole_or_gone
     cleaning::a_layer_that_is_held_stays
     cleaning::a_layer_held_by_another_process_stays_until_that_dies
     cleaning::what_is_not_there_cannot_be_held
@@ -60,6 +61,7 @@ const CASES: &[Case] = cases!(
 /// Cases that only root can run.
 const AS_ROOT: &[Case] = cases!(
     trees::a_removal_does_not_cross_a_mount
+    trees::what_belongs_to_another_id_is_told_and_left
     building::a_store_of_somebody_else_is_refused
 );
 

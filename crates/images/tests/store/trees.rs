@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bailiwick_images::store::remove_tree;
+use bailiwick_images::{GcLimits, StoreError};
 use rustix::fs::{Mode, OFlags};
 
 use crate::harness::{Place, inputs, start};
@@ -210,7 +212,7 @@ pub(crate) fn a_removal_that_is_killed_is_finished_by_the_next() {
             }
         }
         let mut child = start("open", place.store.path(), &["-"]);
-        std::thread::sleep(std::time::Duration::from_micros(1_000 * round));
+        std::thread::sleep(Duration::from_micros(1_000 * round));
         child.kill().expect("it has not been waited for");
         child.wait().expect("an end");
         interrupted += u32::from(dead.exists());
@@ -270,4 +272,65 @@ pub(crate) fn a_removal_does_not_cross_a_mount() {
     assert!(!tree.join("a/file").exists());
     remove_tree(&tree).unwrap();
     assert!(!tree.exists());
+}
+
+/// An ordinary user with subordinate ids makes such trees, and needs a user namespace to remove them.
+pub(crate) fn what_belongs_to_another_id_is_told_and_left() {
+    let place = Place::new();
+    let draft = place.draft(inputs("a"));
+    let foreign = draft.tree().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("file"), "text").unwrap();
+    fs::write(draft.tree().join("own"), "text").unwrap();
+    fs::set_permissions(&foreign, fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::chown(&foreign, Some(54321), Some(54321)).unwrap();
+    let parts =
+        ["", "layers", "building", "logs", "keys"].map(|part| place.store.path().join(part));
+    let own = [draft.directory().to_owned(), draft.tree(), draft.work()];
+    let lock = place
+        .store
+        .path()
+        .join("keys")
+        .join(&place.names("keys")[0]);
+    for path in parts
+        .iter()
+        .chain(&own)
+        .chain([&lock, &place.directory.path().to_owned()])
+    {
+        std::os::unix::fs::chown(path, Some(12345), None).unwrap();
+    }
+    with_effective_user(12345, || {
+        let layer = draft.commit(Vec::new(), 0, 0).unwrap();
+        assert_eq!((layer.record.files, layer.record.unread), (1, 1));
+        let refused = place.store.remove(&layer.key);
+        assert!(
+            matches!(
+                refused,
+                Err(StoreError::Io {
+                    action: "remove",
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
+        assert!(!place.has(&layer.key));
+        // It is in nobody's way, and whoever cleans up is told.
+        let store = place.open_again();
+        assert_eq!(place.names("building").len(), 1);
+        let limits = GcLimits {
+            unused_for: Duration::MAX,
+            budget_bytes: None,
+        };
+        assert_eq!(store.gc(limits, 0).unwrap().failed.len(), 1);
+        drop(place.draft(inputs("a")).commit(Vec::new(), 0, 0).unwrap());
+    });
+    // The control: whoever may, removes it.
+    remove_tree(&parts[2]).unwrap();
+}
+
+fn with_effective_user(uid: u32, act: impl FnOnce()) {
+    let [root, user] = [0, uid].map(rustix::thread::Uid::from_raw);
+    rustix::thread::set_thread_res_uid(root, user, root).unwrap();
+    act();
+    rustix::thread::set_thread_res_uid(root, root, root).unwrap();
 }
