@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod environment;
 pub(crate) mod exec;
+pub(crate) mod image;
 pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod ps;
@@ -46,6 +47,8 @@ enum Command {
     Policy(policy::Command),
     #[command(subcommand)]
     Environment(environment::Command),
+    #[command(subcommand)]
+    Image(image::Command),
     Completions(completions::Arguments),
 }
 
@@ -60,6 +63,7 @@ impl CommandLine {
             Command::Doctor(arguments) => doctor::execute(&arguments, host),
             Command::Policy(command) => policy::execute(command, host),
             Command::Environment(command) => environment::execute(command, host),
+            Command::Image(command) => image::execute(command, host),
             Command::Completions(arguments) => completions::execute(&arguments),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use bailiwick_model::EnvironmentName;
 use bailiwick_model::limits::ENVIRONMENT_FILE_BYTES;
+use bailiwick_model::{EnvironmentName, Packages};
 use bailiwick_policy::{EffectivePolicy, OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_wire::{EnvironmentFile, parse_environment};
 
@@ -18,6 +18,8 @@ pub(crate) struct Environment {
     pub(crate) name: Option<EnvironmentName>,
     /// The policy that is in force and where it came from.
     pub(crate) effective: EffectivePolicy,
+    /// What is to be installed in every sandbox made from it.
+    pub(crate) packages: Packages,
 }
 
 impl Environment {
@@ -41,6 +43,7 @@ pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Enviro
         return Ok(Environment {
             name: None,
             effective: effective(None, None),
+            packages: Packages::default(),
         });
     };
     let file = load_file(path, host)?;
@@ -48,6 +51,7 @@ pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Enviro
     Ok(Environment {
         name: Some(file.name),
         effective: effective(own, None),
+        packages: file.packages,
     })
 }
 

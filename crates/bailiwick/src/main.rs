@@ -8,6 +8,7 @@ mod environment_source;
 mod exit;
 mod flow_log;
 mod host_environment;
+mod images;
 mod output;
 mod state;
 mod stdio;

@@ -6,9 +6,14 @@
 //! What this crate must never do: run a package manager other than through the runtime port; let what an environment says become an option of a
 //! program; give one organization the layer of another.
 
+mod base;
+mod build;
 pub mod key;
+mod recipe;
 pub mod store;
 
+pub use base::{HostBase, host_base};
+pub use build::{BuildError, Builder, Progress};
 pub use key::{Below, LayerInputs};
 pub use store::{
     Begin, Draft, GcLimits, GcReport, Held, Layer, LayerRecord, ResolvedPackage, Store, StoreError,

@@ -39,6 +39,6 @@ pub use pins::{Pin, PinError, Pins};
 pub use policy::{HOST_SERVICE, Policy};
 pub use ports::{Ports, PortsError};
 pub use preset::{Preset, UnknownPreset};
-pub use registry::{PackageManager, UnknownPackageManager, session_registries};
+pub use registry::{registries, session_registries};
 pub use rule::{Matcher, Origin, Rule, Ruling};
 pub use suggest::{Suggestion, Unopenable, Unopened, suggest};

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_member_of_a_namespace_does_not_outlive_the_one_who_made_it() {
-        let (mut told, mut tell) = std::io::pipe().unwrap();
+        let (mut told, mut tell) = io::pipe().unwrap();
         // SAFETY: the child calls nothing that could wait for a lock of another thread but the allocator, as glibc allows after fork.
         match unsafe { sys::fork() }.unwrap() {
             None => {

@@ -173,11 +173,8 @@ fn apt_updates_as_root_inside_where_package_managers_are_allowed_and_not_elsewhe
 #[test]
 fn a_preset_alone_opens_the_registries_too() {
     let (_leaks, all) = everyone();
-    let (head, _packages) = PAYMENTS_DEV
-        .split_once("  packages:")
-        .expect("the example declares packages");
     let by_preset = changed(
-        head,
+        PAYMENTS_DEV,
         "allow_package_managers: true",
         "allow_package_managers: false",
     );

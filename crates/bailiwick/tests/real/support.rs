@@ -6,10 +6,12 @@ use std::time::Duration;
 use bailiwick_model::{Reason, Verdict};
 use bailiwick_testkit::{Bailiwick, LeakCheck, Outcome, User};
 
-/// The example of a Node.js project.
-pub(crate) const NODE_TEST: &str = include_str!("../../../../examples/node-test.yaml");
-/// The example of a payments team.
-pub(crate) const PAYMENTS_DEV: &str = include_str!("../../../../examples/payments-dev.yaml");
+/// The example of a Node.js project; its packages are what `images` is about.
+pub(crate) const NODE_TEST: &str =
+    without_packages(include_str!("../../../../examples/node-test.yaml"));
+/// The example of a payments team, also without its packages.
+pub(crate) const PAYMENTS_DEV: &str =
+    without_packages(include_str!("../../../../examples/payments-dev.yaml"));
 
 /// A program that is refused gives up by itself in this time, if it is told not to try again.
 pub(crate) const REFUSED_WITHIN: Duration = Duration::from_secs(20);
@@ -26,6 +28,18 @@ pub(crate) fn everyone() -> (LeakCheck, Vec<Bailiwick>) {
     (leaks, all)
 }
 
+/// The text up to its packages, which come last.
+const fn without_packages(text: &str) -> &str {
+    let mut end = 0;
+    while !matches!(
+        text.as_bytes().split_at(end).1,
+        [b'p', b'a', b'c', b'k', b'a', b'g', b'e', b's', b':', ..]
+    ) {
+        end += 1;
+    }
+    text.split_at(end - 2).0
+}
+
 /// The text with one part replaced, which must be there.
 #[track_caller]
 pub(crate) fn changed(text: &str, from: &str, to: &str) -> String {
@@ -33,13 +47,10 @@ pub(crate) fn changed(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
-/// The example of a Node.js project, without the registries. Packages cannot be declared then.
+/// The example of a Node.js project, without the registries.
 pub(crate) fn without_registries() -> String {
-    let (head, _packages) = NODE_TEST
-        .split_once("  packages:")
-        .expect("the example declares packages");
     changed(
-        head,
+        NODE_TEST,
         "allow_package_managers: true",
         "allow_package_managers: false",
     )

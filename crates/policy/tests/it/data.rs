@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use bailiwick_policy::{HostPattern, ListEntry, PackageManager, Preset, session_registries};
+use bailiwick_model::PackageManager;
+use bailiwick_policy::{HostPattern, ListEntry, Preset, registries, session_registries};
 
 fn names(entries: &[ListEntry]) -> Vec<String> {
     entries
@@ -16,7 +17,7 @@ fn every_entry_has_a_comment_and_stands_once() {
     let presets = Preset::ALL.iter().map(|preset| preset.entries());
     let registries = PackageManager::ALL
         .iter()
-        .map(|manager| manager.registries());
+        .map(|manager| registries(*manager));
     for list in presets.chain(registries).chain([session_registries()]) {
         let distinct: HashSet<&HostPattern> = list.iter().map(|entry| &entry.pattern).collect();
         assert_eq!(distinct.len(), list.len());
@@ -70,7 +71,7 @@ fn a_session_gets_the_published_list_and_every_manager() {
         );
     }
     for manager in PackageManager::ALL {
-        for name in names(manager.registries()) {
+        for name in names(registries(*manager)) {
             assert!(session.contains(&name), "{name} of {manager} is missing");
         }
     }

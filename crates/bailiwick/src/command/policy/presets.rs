@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use bailiwick_policy::{ListEntry, PackageManager, Preset, session_registries};
+use bailiwick_model::PackageManager;
+use bailiwick_policy::{ListEntry, Preset, registries, session_registries};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -96,7 +97,7 @@ impl List {
     fn entries(self) -> &'static [ListEntry] {
         match self {
             Self::Preset(preset) => preset.entries(),
-            Self::Registries(manager) => manager.registries(),
+            Self::Registries(manager) => registries(manager),
             Self::Session => session_registries(),
         }
     }

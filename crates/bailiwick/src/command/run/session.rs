@@ -10,8 +10,8 @@ use anyhow::Context;
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
 use bailiwick_local::{
-    Base, Description, Ending, Launching, Layers, Limits, Prepared, ProgramError, Published,
-    Request, RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
+    Base, Description, Ending, Launching, Limits, Prepared, ProgramError, Published, Request,
+    RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
 };
 use bailiwick_model::{Flow, SandboxId, limits};
 use bailiwick_wire::EnvironmentFile;
@@ -22,6 +22,7 @@ use crate::attached::{self, OwnProgram, Signals};
 use crate::exit::Exit;
 use crate::flow_log::FlowLog;
 use crate::host_environment::HostEnvironment;
+use crate::images::{Image, Images};
 use crate::output::{self, Colour};
 use crate::stdio::Streams;
 use crate::summary::Summary;
@@ -45,7 +46,9 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
         path.map(|path| FlowLog::open(path, &request.work_directory))
             .transpose()?
     };
-    let prepared = bailiwick_local::prepare(&sandbox_request(&request, host)?, &state)?;
+    let image = image(&request, host)?;
+    let prepared =
+        bailiwick_local::prepare(&sandbox_request(&request, image.as_ref(), host)?, &state)?;
     if request.dry_run {
         return Ok(output::print(&describe(&prepared, &request))?).map(|()| Exit::Done.into());
     }
@@ -74,7 +77,30 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
     Ok(exit.into())
 }
 
-fn sandbox_request(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Request> {
+/// The image of the environment's packages, which stays for as long as the run; what is missing of it is built now.
+fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
+    let packages = &request.environment.packages;
+    if packages.is_empty() {
+        return Ok(None);
+    }
+    if request.base.is_some() {
+        anyhow::bail!(
+            "packages are installed over this host's own programs: leave out --base, or `packages` in the environment"
+        );
+    }
+    let images = Images::open(host)?;
+    match images.find(packages)? {
+        Some(image) => Ok(Some(image)),
+        None if request.dry_run => Ok(None),
+        None => images.build(packages, request.quiet).map(Some),
+    }
+}
+
+fn sandbox_request(
+    request: &RunRequest,
+    image: Option<&Image>,
+    host: &HostEnvironment,
+) -> anyhow::Result<Request> {
     let mut bits = [0; 8];
     rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())
         .context("cannot get random bytes")?;
@@ -92,7 +118,7 @@ fn sandbox_request(request: &RunRequest, host: &HostEnvironment) -> anyhow::Resu
                 .cloned()
                 .collect(),
         }),
-        layers: Layers::default(),
+        layers: image.map(Image::layers).unwrap_or_default(),
         base: request.base.clone().map_or(Base::Host, Base::Directory),
         toolchains: request.toolchains.clone(),
         run_as: if request.root {

@@ -1,0 +1,46 @@
+//! `bailiwick image build`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::environment_source;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::images::Images;
+use crate::output::{self, Format};
+
+/// Build what is missing of an environment's image.
+///
+/// Each package manager runs in a sandbox of its own that reaches its registries and nothing else, and sees neither the work directory nor
+/// any credential.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick image build -f environment.yaml
+  bailiwick image build -f environment.yaml --format json")]
+pub(crate) struct Arguments {
+    /// The environment file.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: PathBuf,
+    /// Tell nothing while it goes on.
+    #[arg(short, long)]
+    quiet: bool,
+    /// In which form to answer.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let environment = environment_source::load(Some(&arguments.file), host)?;
+    let images = Images::open(host)?;
+    let image = images.build(&environment.packages, arguments.quiet)?;
+    let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
+    match arguments.format {
+        Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,
+        Format::Text if keys.is_empty() => {
+            output::print("the environment declares no packages: its image is the base\n")?;
+        }
+        Format::Text => output::print(&(keys.join("\n") + "\n"))?,
+    }
+    Ok(Exit::Done.into())
+}

@@ -1,0 +1,44 @@
+//! `bailiwick image refresh`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bailiwick_images::StoreError;
+
+use crate::environment_source;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::images::Images;
+use crate::output;
+
+/// Build an environment's image anew, so that what is not pinned is resolved again.
+///
+/// Sandboxes that run keep what they have: while one uses the image, nothing is refreshed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick image refresh -f environment.yaml")]
+pub(crate) struct Arguments {
+    /// The environment file.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: PathBuf,
+    /// Tell nothing while it goes on.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let environment = environment_source::load(Some(&arguments.file), host)?;
+    let images = Images::open(host)?;
+    // The topmost first: the others are stood on.
+    for key in images.keys(&environment.packages).iter().rev() {
+        match images.store().remove(key) {
+            Err(StoreError::Missing { .. }) => {}
+            other => other?,
+        }
+    }
+    let image = images.build(&environment.packages, arguments.quiet)?;
+    let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
+    output::print(&(keys.join("\n") + "\n"))?;
+    Ok(Exit::Done.into())
+}

@@ -1,0 +1,61 @@
+//! `bailiwick image show`.
+
+use std::process::ExitCode;
+
+use bailiwick_images::{Below, Layer};
+
+use super::size;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::output::{self, Format, printable};
+use crate::{images, state};
+
+/// Show a layer: what it was made of, and every package that was resolved.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick image show 3f9a0c
+  bailiwick image show 3f9a0c --format json")]
+pub(crate) struct Arguments {
+    /// The key of the layer, or its first digits.
+    #[arg(value_name = "KEY")]
+    key: String,
+    /// In which form to answer.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let store = images::store(&state::open(host)?)?;
+    let layer = super::layer(&store, &arguments.key)?;
+    match arguments.format {
+        Format::Json => output::print_json(&layer.record)?,
+        Format::Text => output::print(&text(&layer))?,
+    }
+    Ok(Exit::Done.into())
+}
+
+fn text(layer: &Layer) -> String {
+    let record = &layer.record;
+    let below = match &record.inputs.below {
+        Below::Base(base) => base.clone(),
+        Below::Layer(key) => key.to_string(),
+    };
+    let mut text = format!(
+        "layer     {}\nmanager   {}\ndeclared  {}\non        {}\nsize      {} in {} files\n\n",
+        layer.key,
+        record.inputs.manager,
+        record.inputs.specs.join(" "),
+        below,
+        size(record.bytes),
+        record.files,
+    );
+    for package in &record.resolved {
+        let hash = package.hash.as_deref().unwrap_or("");
+        text += format!("{}  {}  {hash}", package.name, package.version).trim_end();
+        text.push('\n');
+    }
+    text.lines()
+        .map(|line| format!("{}\n", printable(line)))
+        .collect()
+}

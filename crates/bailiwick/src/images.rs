@@ -1,0 +1,244 @@
+//! The images of this machine: where they are kept, and how what is missing of one is built.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
+use bailiwick_egress::Egress;
+use bailiwick_images::{Builder, Held, HostBase, Layer, Progress, Store, host_base};
+use bailiwick_local::{
+    Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts, privileged,
+    snapshot,
+};
+use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
+use bailiwick_runtime::LayerDigest;
+use tokio::sync::watch;
+
+use crate::bad_input::BadInput;
+use crate::host_environment::HostEnvironment;
+use crate::output::{self, printable};
+use crate::{clock, state};
+
+/// Whose layers those of a machine without a server are.
+const ORGANIZATION: &str = "local";
+
+/// The images of this machine.
+pub(crate) struct Images {
+    builder: Builder,
+    base: HostBase,
+}
+
+/// An image that stays as long as this lives.
+pub(crate) struct Image {
+    pub(crate) keys: Vec<LayerDigest>,
+    layers: Layers,
+    _held: Held,
+}
+
+impl Image {
+    /// What a sandbox gets of it.
+    pub(crate) fn layers(&self) -> Layers {
+        self.layers.clone()
+    }
+}
+
+/// Opens the store of images below the state directory.
+pub(crate) fn store(state: &StateDirectory) -> anyhow::Result<Store> {
+    Ok(Store::open(state.path().join("images"))?)
+}
+
+impl Images {
+    pub(crate) fn open(host: &HostEnvironment) -> anyhow::Result<Self> {
+        let state = state::open(host)?;
+        let store = store(&state)?;
+        let base = host_base(&store.path().join("bases"), snapshot)
+            .context("cannot take what images need of this host's settings")?;
+        let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
+        let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
+        let dialer = Dialer::new(DialOptions {
+            proxy,
+            ..DialOptions::new(facts)
+        });
+        let runtime = LocalRuntime::new(LocalOptions {
+            state,
+            egress: Arc::new(Egress::new(Arc::new(dialer))),
+            layers: store.path().join("layers"),
+            snapshot: Some(base.snapshot.clone()),
+            surroundings: Surroundings {
+                home: host.home.clone(),
+                ca_file: host.ca_file.clone(),
+                terminal: Vec::new(),
+            },
+            certificates: None,
+            now: clock::now_seconds,
+        })?;
+        let builder = Builder {
+            runtime: Arc::new(runtime),
+            store,
+            organization: ORGANIZATION.to_owned(),
+            base: base.digest.clone(),
+            architecture: std::env::consts::ARCH.to_owned(),
+            now: clock::now_seconds,
+            sandbox_id: fresh_id,
+        };
+        Ok(Self { builder, base })
+    }
+
+    /// The layers of an image by their keys, whether they are there or not.
+    pub(crate) fn keys(&self, packages: &Packages) -> Vec<LayerDigest> {
+        self.builder.keys(packages)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.builder.store
+    }
+
+    /// The image of these packages, if all of it is there.
+    pub(crate) fn find(&self, packages: &Packages) -> anyhow::Result<Option<Image>> {
+        let found = self.builder.find(packages)?;
+        Ok(found.map(|(keys, held)| self.image(keys, held)))
+    }
+
+    /// The image of these packages; what is missing of it is built, which is told on standard error unless `quiet`.
+    pub(crate) fn build(&self, packages: &Packages, quiet: bool) -> anyhow::Result<Image> {
+        if !privileged() && !packages.of(PackageManager::Apt).is_empty() {
+            bail!(
+                "Debian packages can be installed over this host's programs by root only, to whom these belong: run this as root, or install {} on this host and declare the rest",
+                names(packages, PackageManager::Apt)
+            );
+        }
+        // One thread, also afterwards: a launch needs that.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let mut teller = Teller::new(quiet);
+        let built = runtime.block_on(
+            self.builder
+                .build(packages, &mut |progress| teller.tell(progress)),
+        );
+        teller.clear();
+        let (keys, held) = built?;
+        Ok(self.image(keys, held))
+    }
+
+    fn image(&self, keys: Vec<LayerDigest>, held: Held) -> Image {
+        let layers = self.builder.store.path().join("layers");
+        let tree = |key: &LayerDigest| layers.join(key.digits()).join("tree");
+        let trees: Vec<PathBuf> = keys.iter().map(tree).collect();
+        Image {
+            layers: Layers {
+                snapshot: Some(self.base.snapshot.clone()),
+                trees,
+                draft: None,
+            },
+            keys,
+            _held: held,
+        }
+    }
+}
+
+fn names(packages: &Packages, manager: PackageManager) -> String {
+    let names: Vec<_> = packages
+        .of(manager)
+        .iter()
+        .map(PackageSpec::as_str)
+        .collect();
+    names.join(", ")
+}
+
+fn fresh_id() -> SandboxId {
+    let mut bits = [0; 8];
+    // Blocks only before the kernel's generator is ready, at boot (getrandom(2)).
+    let _ = rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty());
+    SandboxId::from_random(u64::from_ne_bytes(bits))
+}
+
+/// Tells a person how a build goes: a line that changes on a terminal, else a line per layer.
+struct Teller {
+    quiet: bool,
+    terminal: bool,
+    current: String,
+}
+
+impl Teller {
+    fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            terminal: io::stderr().is_terminal(),
+            current: String::new(),
+        }
+    }
+
+    fn tell(&mut self, progress: Progress<'_>) {
+        if self.quiet {
+            return;
+        }
+        match progress {
+            Progress::Begun { manager, specs } => {
+                let specs: Vec<_> = specs.iter().map(PackageSpec::as_str).collect();
+                self.current = format!("{manager}: installing {}", specs.join(" "));
+                self.say(&self.current.clone(), true);
+            }
+            Progress::Waiting(manager) => {
+                self.say(
+                    &format!("{manager}: waiting for another build of the same layer"),
+                    true,
+                );
+            }
+            Progress::Line(line) if self.terminal => {
+                self.say(&format!("{} | {}", self.current, line.trim()), true);
+            }
+            Progress::Line(_) => {}
+            Progress::Retrying(pause) => {
+                let seconds = pause.as_secs();
+                self.say(
+                    &format!("the network failed; trying again in {seconds} s"),
+                    false,
+                );
+            }
+            Progress::Done { manager, layer } => self.done(manager, layer),
+        }
+    }
+
+    fn done(&mut self, manager: PackageManager, layer: &Layer) {
+        if !std::mem::take(&mut self.current).is_empty() {
+            let record = &layer.record;
+            self.say(
+                &format!(
+                    "{manager}: {} packages, {} MiB, {} s",
+                    record.resolved.len(),
+                    record.bytes >> 20,
+                    record.seconds
+                ),
+                false,
+            );
+        }
+    }
+
+    /// A line that passes is overwritten by the next one where that is possible.
+    fn say(&self, text: &str, passes: bool) {
+        let text = printable(text);
+        if self.terminal {
+            let short: String = text.chars().take(self.columns()).collect();
+            let end = if passes { "" } else { "\n" };
+            output::print_to_stderr(&format!("\r\x1b[K{short}{end}"));
+        } else {
+            output::print_to_stderr(&format!("bailiwick: {text}\n"));
+        }
+    }
+
+    fn columns(&self) -> usize {
+        rustix::termios::tcgetwinsize(io::stderr())
+            .map_or(80, |size| usize::from(size.ws_col).max(20))
+            - 1
+    }
+
+    fn clear(&self) {
+        if self.terminal && !self.quiet {
+            output::print_to_stderr("\r\x1b[K");
+        }
+    }
+}

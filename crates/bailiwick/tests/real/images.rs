@@ -1,0 +1,106 @@
+//! Packages that an environment declares, from the real registries: there by their plain names, built once, and not built at all if
+//! they cannot be had.
+
+use std::time::Duration;
+
+use bailiwick_testkit::{Bailiwick, Outcome};
+
+use crate::support::everyone;
+
+/// Downloads over a slow line.
+const PATIENCE: Duration = Duration::from_secs(200);
+
+fn environment(packages: &str) -> String {
+    format!(
+        "name: images\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {packages}\n"
+    )
+}
+
+/// Runs a script in an environment with these packages.
+fn run(bailiwick: &Bailiwick, packages: &str, script: &str) -> Outcome {
+    bailiwick
+        .run()
+        .environment(&environment(packages))
+        .patience(PATIENCE)
+        .script(script)
+}
+
+#[test]
+fn programs_and_libraries_of_npm_and_pip_are_there_by_their_names() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let packages = "{npm: [tsx@4.19.2], pip: ['pytest==8.3.4']}";
+        let script = "set -e
+            pytest --version; python -c 'import pytest; print(\"library\", pytest.__version__)'
+            echo 'const x: number = 41; console.log(\"typescript\", x + 1)' > t.ts; tsx t.ts
+            node -e 'console.log(\"resolved\", require.resolve(\"tsx/package.json\"))'; id -un";
+        for already_built in [false, true] {
+            let outcome = run(bailiwick, packages, script).success();
+            for expected in [
+                "pytest 8.3.4",
+                "library 8.3.4",
+                "typescript 42",
+                "resolved /usr/local/lib/node_modules/tsx/package.json",
+                "agent",
+            ] {
+                assert!(
+                    outcome.stdout.contains(expected),
+                    "{expected}: {outcome:#?}"
+                );
+            }
+            if already_built {
+                assert!(!outcome.stderr.contains("installing"), "{outcome:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn debian_packages_are_installed_over_the_hosts_programs_for_root_alone() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let outcome = run(
+            bailiwick,
+            "{apt: [hello]}",
+            "/usr/bin/hello; dpkg-query --show hello; grep -c agent /etc/passwd; touch /usr/bin/x 2>/dev/null || echo read-only",
+        );
+        if bailiwick.user().is_root() {
+            let outcome = outcome.success();
+            assert!(
+                outcome.stdout.starts_with("Hello, world!\nhello\t"),
+                "{outcome:#?}"
+            );
+            assert!(outcome.stdout.ends_with("1\nread-only\n"), "{outcome:#?}");
+            assert!(!std::path::Path::new("/usr/bin/hello").exists());
+        } else {
+            assert_eq!(outcome.code, 125, "{outcome:#?}");
+            assert!(outcome.stderr.contains("root only"), "{outcome:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_told_with_its_log_and_nothing_is_started() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let outcome = run(bailiwick, "{pip: ['pytest==0.0.0.1']}", "touch started");
+        assert_eq!(outcome.code, 125, "{outcome:#?}");
+        assert!(
+            outcome
+                .stderr
+                .contains("No matching distribution found for pytest==0.0.0.1")
+                || outcome.stderr.contains(
+                    "Could not find a version that satisfies the requirement pytest==0.0.0.1"
+                ),
+            "{outcome:#?}"
+        );
+        assert!(!bailiwick.workspace().join("started").exists());
+        let (_, key) = outcome
+            .stderr
+            .split_once("bailiwick image log ")
+            .expect("the way to the log");
+        let key: String = key.chars().take_while(char::is_ascii_hexdigit).collect();
+        let log = bailiwick.execute(["image", "log", &key]).success();
+        assert!(log.stdout.contains("pytest==0.0.0.1"), "{log:#?}");
+    }
+}
