@@ -352,20 +352,8 @@ fn variables(
         RunAs::Agent => "agent",
         RunAs::Root => "root",
     };
-    let own = [format!("{home}/.local/bin"), format!("{home}/.cargo/bin")].map(PathBuf::from);
-    // What an image was built with comes before what the caller's home happens to have.
     let layered = !request.layers.trees.is_empty();
-    let of_image = LOCAL.iter().filter(|_| layered).map(PathBuf::from);
-    let path = std::env::join_paths(
-        own.into_iter()
-            .chain(of_image)
-            .chain(toolchains.path.iter().cloned()),
-    )
-    .unwrap_or_default();
-    let mut all: Vec<(OsString, OsString)> = vec![(
-        "PATH".into(),
-        [path, PATH.into()].join(std::ffi::OsStr::new(":")),
-    )];
+    let mut all: Vec<(OsString, OsString)> = vec![("PATH".into(), path(home, layered, toolchains))];
     for (name, value) in [
         ("HOME", home),
         ("USER", user),
@@ -416,6 +404,15 @@ fn variables(
     all.into_iter()
         .map(|(name, value)| [name, value].join(std::ffi::OsStr::new("=")))
         .collect()
+}
+
+fn path(home: &str, layered: bool, toolchains: &Toolchains) -> OsString {
+    let own = [format!("{home}/.local/bin"), format!("{home}/.cargo/bin")].map(PathBuf::from);
+    // What an image was built with comes before what the caller's home happens to have.
+    let of_image = LOCAL.iter().filter(|_| layered).map(PathBuf::from);
+    let found = toolchains.path.iter().cloned();
+    let path = std::env::join_paths(own.into_iter().chain(of_image).chain(found));
+    [path.unwrap_or_default(), PATH.into()].join(std::ffi::OsStr::new(":"))
 }
 
 fn home_inside(run_as: RunAs) -> &'static str {

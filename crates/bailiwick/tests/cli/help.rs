@@ -19,6 +19,14 @@ const COMMANDS: &[&[&str]] = &[
     &["environment"],
     &["environment", "validate"],
     &["environment", "show"],
+    &["image"],
+    &["image", "build"],
+    &["image", "list"],
+    &["image", "show"],
+    &["image", "log"],
+    &["image", "refresh"],
+    &["image", "remove"],
+    &["image", "gc"],
     &["completions"],
 ];
 
@@ -35,7 +43,7 @@ fn every_command_explains_itself() {
 
 #[test]
 fn every_command_that_does_something_has_examples() {
-    let groups: [&[&str]; 3] = [&[], &["policy"], &["environment"]];
+    let groups: [&[&str]; 4] = [&[], &["policy"], &["environment"], &["image"]];
     for command in COMMANDS.iter().filter(|command| !groups.contains(command)) {
         let help = bailiwick(&[*command, &["--help"]].concat()).stdout;
         assert!(help.contains("Examples:\n  bailiwick "), "{command:?}");
@@ -44,7 +52,7 @@ fn every_command_that_does_something_has_examples() {
 
 #[test]
 fn help_lists_every_command() {
-    for parent in [&[][..], &["policy"], &["environment"]] {
+    for parent in [&[][..], &["policy"], &["environment"], &["image"]] {
         let help = bailiwick(&[parent, &["--help"]].concat()).stdout;
         let listed = help
             .lines()

@@ -66,7 +66,7 @@ fn apt_packages_are_names_with_versions_architectures_or_suites() {
 }
 
 #[test]
-fn apt_packages_are_no_options_files_patterns_or_requests_to_remove() {
+fn apt_packages_are_no_options_patterns_or_requests_to_remove() {
     refused!(Apt, "
         -oDpkg::Options::=--force-all
         --allow-downgrades
@@ -91,6 +91,36 @@ fn apt_packages_are_no_options_files_patterns_or_requests_to_remove() {
         ../jq.deb
         http://evil.example/jq.deb
         jq vim
+    ", @r#"
+    -oDpkg::Options::=--force-all: begins with `-`, so that apt would read an option; options are not set here
+    --allow-downgrades: begins with `-`, so that apt would read an option; options are not set here
+    -t=unstable: begins with `-`, so that apt would read an option; options are not set here
+    jq-: has a `-` at its end, which tells apt to remove the package
+    g++-: has a `-` at its end, which tells apt to remove the package
+    jq:amd64-: has a `-` at its end, which tells apt to remove the package
+    jq-:amd64: has a `-` at its end, which tells apt to remove the package
+    jq-=1.6: has a `-` at its end, which tells apt to remove the package
+    jq=1.6-: has a `-` at its end, which tells apt to remove the package
+    jq/stable-: has a `-` at its end, which tells apt to remove the package
+    lib*: holds '*', so that apt would read a pattern; name each package
+    python3-?: holds '?', one of a shell's characters, of which a spec has none
+    kde-desktop^: holds '^', so that apt would read a pattern; name each package
+    ^jq$: holds '$', one of a shell's characters, of which a spec has none
+    ^jq: holds '^', so that apt would read a pattern; name each package
+    [a-z]jq: holds '[', so that apt would read a pattern; name each package
+    ~njq: is a path; a package is named, and comes from the registries
+    ?name(jq): holds '?', one of a shell's characters, of which a spec has none
+    ./jq.deb: is a path; a package is named, and comes from the registries
+    /tmp/jq.deb: is a path; a package is named, and comes from the registries
+    ../jq.deb: is a path; a package is named, and comes from the registries
+    http://evil.example/jq.deb: holds a URL; apt packages come from its registries, where they have names and versions
+    jq vim: holds white space; write one package an entry, and its version without spaces
+    "#);
+}
+
+#[test]
+fn apt_packages_are_no_files_and_have_debian_versions() {
+    refused!(Apt, "
         jq;reboot
         jq&&id
         $(id)
@@ -116,29 +146,6 @@ fn apt_packages_are_no_options_files_patterns_or_requests_to_remove() {
         jq..x
         jq,vim
     ", @r#"
-    -oDpkg::Options::=--force-all: begins with `-`, so that apt would read an option; options are not set here
-    --allow-downgrades: begins with `-`, so that apt would read an option; options are not set here
-    -t=unstable: begins with `-`, so that apt would read an option; options are not set here
-    jq-: has a `-` at its end, which tells apt to remove the package
-    g++-: has a `-` at its end, which tells apt to remove the package
-    jq:amd64-: has a `-` at its end, which tells apt to remove the package
-    jq-:amd64: has a `-` at its end, which tells apt to remove the package
-    jq-=1.6: has a `-` at its end, which tells apt to remove the package
-    jq=1.6-: has a `-` at its end, which tells apt to remove the package
-    jq/stable-: has a `-` at its end, which tells apt to remove the package
-    lib*: holds '*', so that apt would read a pattern; name each package
-    python3-?: holds '?', one of a shell's characters, of which a spec has none
-    kde-desktop^: holds '^', so that apt would read a pattern; name each package
-    ^jq$: holds '$', one of a shell's characters, of which a spec has none
-    ^jq: holds '^', so that apt would read a pattern; name each package
-    [a-z]jq: holds '[', so that apt would read a pattern; name each package
-    ~njq: is a path; a package is named, and comes from the registries
-    ?name(jq): holds '?', one of a shell's characters, of which a spec has none
-    ./jq.deb: is a path; a package is named, and comes from the registries
-    /tmp/jq.deb: is a path; a package is named, and comes from the registries
-    ../jq.deb: is a path; a package is named, and comes from the registries
-    http://evil.example/jq.deb: holds a URL; apt packages come from its registries, where they have names and versions
-    jq vim: holds white space; write one package an entry, and its version without spaces
     jq;reboot: holds ';', one of a shell's characters, of which a spec has none
     jq&&id: holds '&', one of a shell's characters, of which a spec has none
     $(id): holds '$', one of a shell's characters, of which a spec has none

@@ -64,7 +64,7 @@ fn cargo_packages_are_crates_with_a_version_or_a_requirement() {
 }
 
 #[test]
-fn cargo_packages_are_no_options_paths_or_partial_versions() {
+fn cargo_packages_are_no_options_or_paths() {
     refused!(Cargo, "
         --git=https://evil.example/x
         --index=sparse+https://evil.example/
@@ -88,28 +88,6 @@ fn cargo_packages_are_no_options_paths_or_partial_versions() {
         rip+grep
         ripgrep@
         ripgrep@14
-        ripgrep@14.1
-        ripgrep@v14.1.0
-        ripgrep@latest
-        ripgrep@14.1.0.0
-        ripgrep@014.1.0
-        ripgrep@1.x
-        ripgrep@x
-        ripgrep@^
-        ripgrep@^^1
-        ripgrep@^*
-        ripgrep@1.*.3
-        ripgrep@>=1,
-        ripgrep@>=1,*
-        ripgrep@>=1 <2
-        ripgrep@1.0.0-
-        ripgrep@1.0.0-01
-        ripgrep@1.0.0+
-        ripgrep@1.0.0@2.0.0
-        ripgrep==14.1.0
-        ripgrep=14.1.0
-        ripgrep:14.1.0
-        @scope/ripgrep
     ", @r#"
     --git=https://evil.example/x: begins with `-`, so that cargo would read an option; options are not set here
     --index=sparse+https://evil.example/: begins with `-`, so that cargo would read an option; options are not set here
@@ -133,6 +111,35 @@ fn cargo_packages_are_no_options_paths_or_partial_versions() {
     rip+grep: has the name "rip+grep"; a crate has at most 64 letters, digits, `-` and `_`, the first a letter
     ripgrep@: ends in '@'; write the version behind it, or leave it out
     ripgrep@14: has the version "14"; cargo wants all three numbers, or an operator: `^14`
+    "#);
+}
+
+#[test]
+fn cargo_packages_have_no_partial_versions() {
+    refused!(Cargo, "
+        ripgrep@14.1
+        ripgrep@v14.1.0
+        ripgrep@latest
+        ripgrep@14.1.0.0
+        ripgrep@014.1.0
+        ripgrep@1.x
+        ripgrep@x
+        ripgrep@^
+        ripgrep@^^1
+        ripgrep@^*
+        ripgrep@1.*.3
+        ripgrep@>=1,
+        ripgrep@>=1,*
+        ripgrep@>=1 <2
+        ripgrep@1.0.0-
+        ripgrep@1.0.0-01
+        ripgrep@1.0.0+
+        ripgrep@1.0.0@2.0.0
+        ripgrep==14.1.0
+        ripgrep=14.1.0
+        ripgrep:14.1.0
+        @scope/ripgrep
+    ", @r#"
     ripgrep@14.1: has the version "14.1"; cargo wants all three numbers, or an operator: `^14.1`
     ripgrep@v14.1.0: has the version "v14.1.0"; a crate's version is `1.2.3`, a requirement `^1.2`, `~1.2`, `=1.2.3`, `1.*` or `>=1.2,<2`
     ripgrep@latest: has the version "latest"; a crate's version is `1.2.3`, a requirement `^1.2`, `~1.2`, `=1.2.3`, `1.*` or `>=1.2,<2`

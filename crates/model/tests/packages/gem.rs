@@ -66,7 +66,7 @@ fn gems_are_names_with_a_version_or_a_requirement() {
 }
 
 #[test]
-fn gems_are_no_options_files_or_lists_of_requirements() {
+fn gems_are_no_options_or_files() {
     refused!(Gem, "
         --source=https://evil.example
         -P
@@ -86,6 +86,31 @@ fn gems_are_no_options_files_or_lists_of_requirements() {
         ${IFS}
         \"rails\"
         .rails
+    ", @r#"
+    --source=https://evil.example: begins with `-`, so that gem would read an option; options are not set here
+    -P: begins with `-`, so that gem would read an option; options are not set here
+    -irails: begins with `-`, so that gem would read an option; options are not set here
+    -- --with-cflags=x: begins with `-`, so that gem would read an option; options are not set here
+    rails:--source=x: has the version "--source=x"; a gem's version is `7.1.0`, a requirement one of `=`, `!=`, `<`, `<=`, `>`, `>=`, `~>` with a version
+    ./rails.gem: is a path; a package is named, and comes from the registries
+    /tmp/rails.gem: is a path; a package is named, and comes from the registries
+    rails.gem: ends in ".gem", so that gem would read the name of a file
+    rails-7.1.0.GEM: ends in ".gem", so that gem would read the name of a file
+    rails:1.gem: ends in ".gem", so that gem would read the name of a file
+    https://evil.example/rails.gem: holds a URL; gem packages come from its registries, where they have names and versions
+    owner/rails: holds `/`, so that gem would read a path or a repository
+    rails 7.1.0: holds white space; write one package an entry, and its version without spaces
+    rails;id: holds ';', one of a shell's characters, of which a spec has none
+    rails&: holds '&', one of a shell's characters, of which a spec has none
+    ${IFS}: holds '$', one of a shell's characters, of which a spec has none
+    "rails": holds '"', one of a shell's characters, of which a spec has none
+    .rails: is a path; a package is named, and comes from the registries
+    "#);
+}
+
+#[test]
+fn gems_have_no_lists_of_requirements() {
+    refused!(Gem, "
         _rails
         123
         rails+x
@@ -106,24 +131,6 @@ fn gems_are_no_options_files_or_lists_of_requirements() {
         rails:~7
         rails:*
     ", @r#"
-    --source=https://evil.example: begins with `-`, so that gem would read an option; options are not set here
-    -P: begins with `-`, so that gem would read an option; options are not set here
-    -irails: begins with `-`, so that gem would read an option; options are not set here
-    -- --with-cflags=x: begins with `-`, so that gem would read an option; options are not set here
-    rails:--source=x: has the version "--source=x"; a gem's version is `7.1.0`, a requirement one of `=`, `!=`, `<`, `<=`, `>`, `>=`, `~>` with a version
-    ./rails.gem: is a path; a package is named, and comes from the registries
-    /tmp/rails.gem: is a path; a package is named, and comes from the registries
-    rails.gem: ends in ".gem", so that gem would read the name of a file
-    rails-7.1.0.GEM: ends in ".gem", so that gem would read the name of a file
-    rails:1.gem: ends in ".gem", so that gem would read the name of a file
-    https://evil.example/rails.gem: holds a URL; gem packages come from its registries, where they have names and versions
-    owner/rails: holds `/`, so that gem would read a path or a repository
-    rails 7.1.0: holds white space; write one package an entry, and its version without spaces
-    rails;id: holds ';', one of a shell's characters, of which a spec has none
-    rails&: holds '&', one of a shell's characters, of which a spec has none
-    ${IFS}: holds '$', one of a shell's characters, of which a spec has none
-    "rails": holds '"', one of a shell's characters, of which a spec has none
-    .rails: is a path; a package is named, and comes from the registries
     _rails: has the name "_rails"; a gem has letters, digits, `-`, `_` and `.`, the first a letter or digit, and one letter at least
     123: has the name "123"; a gem has letters, digits, `-`, `_` and `.`, the first a letter or digit, and one letter at least
     rails+x: has the name "rails+x"; a gem has letters, digits, `-`, `_` and `.`, the first a letter or digit, and one letter at least

@@ -66,7 +66,7 @@ fn go_packages_are_paths_with_a_version_a_branch_or_a_commit() {
 }
 
 #[test]
-fn go_packages_are_no_options_patterns_or_folders() {
+fn go_packages_are_no_options_or_patterns() {
     refused!(Go, "
         -modfile=/etc/passwd
         -toolexec=/bin/sh
@@ -89,6 +89,34 @@ fn go_packages_are_no_options_patterns_or_folders() {
         all
         std
         cmd
+    ", @r#"
+    -modfile=/etc/passwd: begins with `-`, so that go would read an option; options are not set here
+    -toolexec=/bin/sh: begins with `-`, so that go would read an option; options are not set here
+    --: begins with `-`, so that go would read an option; options are not set here
+    .: is a path; a package is named, and comes from the registries
+    ./...: is a path; a package is named, and comes from the registries
+    ./cmd/tool: is a path; a package is named, and comes from the registries
+    ../tool: is a path; a package is named, and comes from the registries
+    /go/src/tool: is a path; a package is named, and comes from the registries
+    ~/tool: is a path; a package is named, and comes from the registries
+    github.com/x/...: holds `..`, which is no part of a name or a version
+    github.com/x/y/...@latest: holds `..`, which is no part of a name or a version
+    github.com/x/../y: holds `..`, which is no part of a name or a version
+    github.com/x/./y: has the path element "."; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
+    github.com//y: has the path element ""; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
+    github.com/x/: has the path element ""; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
+    github.com/x/y.: has the path element "y."; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
+    github.com/x/.git: has the path element ".git"; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
+    github.com/-x/y: has the path element "-x"; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
+    all: begins with "all", which is no host; a Go path begins with one in lower case, such as `github.com/`
+    std: begins with "std", which is no host; a Go path begins with one in lower case, such as `github.com/`
+    cmd: begins with "cmd", which is no host; a Go path begins with one in lower case, such as `github.com/`
+    "#);
+}
+
+#[test]
+fn go_packages_are_no_folders() {
+    refused!(Go, "
         fmt
         net/http
         localhost/x
@@ -112,27 +140,6 @@ fn go_packages_are_no_options_patterns_or_folders() {
         github.com/x/y%2f
         @latest
     ", @r#"
-    -modfile=/etc/passwd: begins with `-`, so that go would read an option; options are not set here
-    -toolexec=/bin/sh: begins with `-`, so that go would read an option; options are not set here
-    --: begins with `-`, so that go would read an option; options are not set here
-    .: is a path; a package is named, and comes from the registries
-    ./...: is a path; a package is named, and comes from the registries
-    ./cmd/tool: is a path; a package is named, and comes from the registries
-    ../tool: is a path; a package is named, and comes from the registries
-    /go/src/tool: is a path; a package is named, and comes from the registries
-    ~/tool: is a path; a package is named, and comes from the registries
-    github.com/x/...: holds `..`, which is no part of a name or a version
-    github.com/x/y/...@latest: holds `..`, which is no part of a name or a version
-    github.com/x/../y: holds `..`, which is no part of a name or a version
-    github.com/x/./y: has the path element "."; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
-    github.com//y: has the path element ""; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
-    github.com/x/: has the path element ""; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
-    github.com/x/y.: has the path element "y."; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
-    github.com/x/.git: has the path element ".git"; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
-    github.com/-x/y: has the path element "-x"; one has letters, digits, `-`, `.`, `_`, `~` and `+`, no `-` or `.` in front and no `.` at its end
-    all: begins with "all", which is no host; a Go path begins with one in lower case, such as `github.com/`
-    std: begins with "std", which is no host; a Go path begins with one in lower case, such as `github.com/`
-    cmd: begins with "cmd", which is no host; a Go path begins with one in lower case, such as `github.com/`
     fmt: begins with "fmt", which is no host; a Go path begins with one in lower case, such as `github.com/`
     net/http: begins with "net", which is no host; a Go path begins with one in lower case, such as `github.com/`
     localhost/x: begins with "localhost", which is no host; a Go path begins with one in lower case, such as `github.com/`

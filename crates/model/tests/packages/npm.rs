@@ -74,7 +74,7 @@ fn npm_packages_are_names_with_a_version_a_range_or_a_tag() {
 }
 
 #[test]
-fn npm_packages_are_no_options_aliases_repositories_folders_or_archives() {
+fn npm_packages_are_no_options_or_aliases() {
     refused!(Npm, "
         --registry=https://evil.example
         -g
@@ -97,6 +97,34 @@ fn npm_packages_are_no_options_aliases_repositories_folders_or_archives() {
         express@file:x
         workspace:*
         express@workspace:^
+    ", @r#"
+    --registry=https://evil.example: begins with `-`, so that npm would read an option; options are not set here
+    -g: begins with `-`, so that npm would read an option; options are not set here
+    --ignore-scripts=false: begins with `-`, so that npm would read an option; options are not set here
+    npm:evil@1.0.0: names a source with "npm:"; npm packages come from its registries, where they have names and versions
+    express@npm:evil@1.0.0: names a source with "npm:"; npm packages come from its registries, where they have names and versions
+    express@npm:@evil/express@1: names a source with "npm:"; npm packages come from its registries, where they have names and versions
+    github:evil/express: names a source with "github:"; npm packages come from its registries, where they have names and versions
+    express@github:evil/express: names a source with "github:"; npm packages come from its registries, where they have names and versions
+    evil/express: holds `/`, so that npm would read a path or a repository
+    evil/express@1.0.0: holds `/`, so that npm would read a path or a repository
+    evil/express#main: holds '#', one of a shell's characters, of which a spec has none
+    express@evil/express: holds `/`, so that npm would read a path or a repository
+    git+ssh://git@evil.example/x.git: holds a URL; npm packages come from its registries, where they have names and versions
+    git@evil.example:x.git: names a source with "evil.example:"; npm packages come from its registries, where they have names and versions
+    express@git+https://evil.example/x: holds a URL; npm packages come from its registries, where they have names and versions
+    https://evil.example/x.tgz: holds a URL; npm packages come from its registries, where they have names and versions
+    express@https://evil.example/x.tgz: holds a URL; npm packages come from its registries, where they have names and versions
+    file:../x: holds `..`, which is no part of a name or a version
+    express@file:x: names a source with "file:"; npm packages come from its registries, where they have names and versions
+    workspace:*: names a source with "workspace:"; npm packages come from its registries, where they have names and versions
+    express@workspace:^: names a source with "workspace:"; npm packages come from its registries, where they have names and versions
+    "#);
+}
+
+#[test]
+fn npm_packages_are_no_repositories_or_folders() {
+    refused!(Npm, "
         express.tgz
         express.TAR
         express@1.0.tgz
@@ -119,6 +147,35 @@ fn npm_packages_are_no_options_aliases_repositories_folders_or_archives() {
         .express
         node_modules
         favicon.ico
+    ", @r#"
+    express.tgz: ends in ".tgz", so that npm would read the name of a file
+    express.TAR: ends in ".tar", so that npm would read the name of a file
+    express@1.0.tgz: ends in ".tgz", so that npm would read the name of a file
+    express-1.0.0.tar.gz: ends in ".tar.gz", so that npm would read the name of a file
+    @scope/x.tgz: ends in ".tgz", so that npm would read the name of a file
+    ./express: is a path; a package is named, and comes from the registries
+    ../express: is a path; a package is named, and comes from the registries
+    /express: is a path; a package is named, and comes from the registries
+    ~/express: is a path; a package is named, and comes from the registries
+    .: is a path; a package is named, and comes from the registries
+    express 4: holds white space; write one package an entry, and its version without spaces
+    express@>=4 <5: holds white space; write one package an entry, and its version without spaces
+    express@^4||^5: holds '|', one of a shell's characters, of which a spec has none
+    express@1.0.0 - 2.0.0: holds white space; write one package an entry, and its version without spaces
+    express;id: holds ';', one of a shell's characters, of which a spec has none
+    express`id`: holds '`', one of a shell's characters, of which a spec has none
+    express@$TAG: holds '$', one of a shell's characters, of which a spec has none
+    'express': holds '\'', one of a shell's characters, of which a spec has none
+    _express: has the name "_express"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`
+    .express: is a path; a package is named, and comes from the registries
+    node_modules: has the name "node_modules"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`
+    favicon.ico: has the name "favicon.ico"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`
+    "#);
+}
+
+#[test]
+fn npm_packages_are_no_archives_and_have_proper_names() {
+    refused!(Npm, "
         exp!ress
         exp~ress
         @scope
@@ -142,49 +199,6 @@ fn npm_packages_are_no_options_aliases_repositories_folders_or_archives() {
         express==4.18.0
         express[dev]
     ", @r#"
-    --registry=https://evil.example: begins with `-`, so that npm would read an option; options are not set here
-    -g: begins with `-`, so that npm would read an option; options are not set here
-    --ignore-scripts=false: begins with `-`, so that npm would read an option; options are not set here
-    npm:evil@1.0.0: names a source with "npm:"; npm packages come from its registries, where they have names and versions
-    express@npm:evil@1.0.0: names a source with "npm:"; npm packages come from its registries, where they have names and versions
-    express@npm:@evil/express@1: names a source with "npm:"; npm packages come from its registries, where they have names and versions
-    github:evil/express: names a source with "github:"; npm packages come from its registries, where they have names and versions
-    express@github:evil/express: names a source with "github:"; npm packages come from its registries, where they have names and versions
-    evil/express: holds `/`, so that npm would read a path or a repository
-    evil/express@1.0.0: holds `/`, so that npm would read a path or a repository
-    evil/express#main: holds '#', one of a shell's characters, of which a spec has none
-    express@evil/express: holds `/`, so that npm would read a path or a repository
-    git+ssh://git@evil.example/x.git: holds a URL; npm packages come from its registries, where they have names and versions
-    git@evil.example:x.git: names a source with "evil.example:"; npm packages come from its registries, where they have names and versions
-    express@git+https://evil.example/x: holds a URL; npm packages come from its registries, where they have names and versions
-    https://evil.example/x.tgz: holds a URL; npm packages come from its registries, where they have names and versions
-    express@https://evil.example/x.tgz: holds a URL; npm packages come from its registries, where they have names and versions
-    file:../x: holds `..`, which is no part of a name or a version
-    express@file:x: names a source with "file:"; npm packages come from its registries, where they have names and versions
-    workspace:*: names a source with "workspace:"; npm packages come from its registries, where they have names and versions
-    express@workspace:^: names a source with "workspace:"; npm packages come from its registries, where they have names and versions
-    express.tgz: ends in ".tgz", so that npm would read the name of a file
-    express.TAR: ends in ".tar", so that npm would read the name of a file
-    express@1.0.tgz: ends in ".tgz", so that npm would read the name of a file
-    express-1.0.0.tar.gz: ends in ".tar.gz", so that npm would read the name of a file
-    @scope/x.tgz: ends in ".tgz", so that npm would read the name of a file
-    ./express: is a path; a package is named, and comes from the registries
-    ../express: is a path; a package is named, and comes from the registries
-    /express: is a path; a package is named, and comes from the registries
-    ~/express: is a path; a package is named, and comes from the registries
-    .: is a path; a package is named, and comes from the registries
-    express 4: holds white space; write one package an entry, and its version without spaces
-    express@>=4 <5: holds white space; write one package an entry, and its version without spaces
-    express@^4||^5: holds '|', one of a shell's characters, of which a spec has none
-    express@1.0.0 - 2.0.0: holds white space; write one package an entry, and its version without spaces
-    express;id: holds ';', one of a shell's characters, of which a spec has none
-    express`id`: holds '`', one of a shell's characters, of which a spec has none
-    express@$TAG: holds '$', one of a shell's characters, of which a spec has none
-    'express': holds '\'', one of a shell's characters, of which a spec has none
-    _express: has the name "_express"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`
-    .express: is a path; a package is named, and comes from the registries
-    node_modules: has the name "node_modules"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`
-    favicon.ico: has the name "favicon.ico"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`
     exp!ress: has the name "exp!ress"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`
     exp~ress: has the name "exp~ress"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`
     @scope: has the name "@scope"; a Node package has at most 214 letters, digits, `-`, `_` and `.`, the first a letter or digit, and may have a scope: `@scope/name`

@@ -76,7 +76,7 @@ fn pip_packages_are_names_with_extras_and_version_specifiers() {
 }
 
 #[test]
-fn pip_packages_are_no_options_urls_markers_paths_or_archives() {
+fn pip_packages_are_no_options_or_urls() {
     refused!(Pip, "
         --index-url=https://evil.example/simple
         --index-url https://evil.example/simple
@@ -101,6 +101,36 @@ fn pip_packages_are_no_options_urls_markers_paths_or_archives() {
         x.whl
         x-1.0-py3-none-any.WHL
         x.zip[extra]
+    ", @r#"
+    --index-url=https://evil.example/simple: begins with `-`, so that pip would read an option; options are not set here
+    --index-url https://evil.example/simple: begins with `-`, so that pip would read an option; options are not set here
+    -e git+https://evil.example/x: begins with `-`, so that pip would read an option; options are not set here
+    -rrequirements.txt: begins with `-`, so that pip would read an option; options are not set here
+    --pre: begins with `-`, so that pip would read an option; options are not set here
+    git+https://evil.example/x: holds a URL; pip packages come from its registries, where they have names and versions
+    https://evil.example/x.whl: holds a URL; pip packages come from its registries, where they have names and versions
+    pytest @ https://evil.example/x.whl: holds a URL; pip packages come from its registries, where they have names and versions
+    pytest@https://evil.example/x.whl: holds a URL; pip packages come from its registries, where they have names and versions
+    pytest@file:///tmp/x: holds a URL; pip packages come from its registries, where they have names and versions
+    file:x: names a source with "file:"; pip packages come from its registries, where they have names and versions
+    pytest; python_version < '3': has an environment marker (`;`); one image is built for one system, so list what it needs
+    pytest;sys_platform=='linux': has an environment marker (`;`); one image is built for one system, so list what it needs
+    .: is a path; a package is named, and comes from the registries
+    ./x: is a path; a package is named, and comes from the registries
+    ../x: is a path; a package is named, and comes from the registries
+    /tmp/x: is a path; a package is named, and comes from the registries
+    ~/x: is a path; a package is named, and comes from the registries
+    owner/x: holds `/`, so that pip would read a path or a repository
+    .[test]: is a path; a package is named, and comes from the registries
+    x.whl: ends in ".whl", so that pip would read the name of a file
+    x-1.0-py3-none-any.WHL: ends in ".whl", so that pip would read the name of a file
+    x.zip[extra]: ends in ".zip", so that pip would read the name of a file
+    "#);
+}
+
+#[test]
+fn pip_packages_are_no_markers_or_paths() {
+    refused!(Pip, "
         x==1.0+x.zip
         x-1.0.tar.gz
         pytest ==8
@@ -124,6 +154,36 @@ fn pip_packages_are_no_options_urls_markers_paths_or_archives() {
         pytest==8,
         pytest==8,,<9
         pytest,tox
+    ", @r#"
+    x==1.0+x.zip: ends in ".zip", so that pip would read the name of a file
+    x-1.0.tar.gz: ends in ".tar.gz", so that pip would read the name of a file
+    pytest ==8: holds white space; write one package an entry, and its version without spaces
+    pytest== 8: holds white space; write one package an entry, and its version without spaces
+    pytest==8 --hash=sha256:0: holds white space; write one package an entry, and its version without spaces
+    pytest==$VERSION: holds '$', one of a shell's characters, of which a spec has none
+    ${PYTEST}: holds '$', one of a shell's characters, of which a spec has none
+    pytest#egg: holds '#', one of a shell's characters, of which a spec has none
+    pytest\: holds '\\', one of a shell's characters, of which a spec has none
+    "pytest": holds '"', one of a shell's characters, of which a spec has none
+    pytest&id: holds '&', one of a shell's characters, of which a spec has none
+    pytest(>=8): holds '(', one of a shell's characters, of which a spec has none
+    -pytest: begins with `-`, so that pip would read an option; options are not set here
+    pytest-: has the name "pytest-"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
+    _pytest: has the name "_pytest"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
+    pytest=8.3.4: has the version "=8.3.4"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
+    pytest@8.3.4: has the name "pytest@8.3.4"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
+    pytest:8.3.4: names a source with "pytest:"; pip packages come from its registries, where they have names and versions
+    pytest^8: has the name "pytest^8"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
+    pytest==: has the version "=="; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
+    pytest==8,: has the version "==8,"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
+    pytest==8,,<9: has the version "==8,,<9"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
+    pytest,tox: has the name "pytest,tox"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
+    "#);
+}
+
+#[test]
+fn pip_packages_are_no_archives_and_have_proper_versions() {
+    refused!(Pip, "
         pytest=>8
         pytest==8.*.1
         pytest>=8.*
@@ -149,52 +209,6 @@ fn pip_packages_are_no_options_urls_markers_paths_or_archives() {
         Flask>=2[async]
         Flask*
     ", @r#"
-    --index-url=https://evil.example/simple: begins with `-`, so that pip would read an option; options are not set here
-    --index-url https://evil.example/simple: begins with `-`, so that pip would read an option; options are not set here
-    -e git+https://evil.example/x: begins with `-`, so that pip would read an option; options are not set here
-    -rrequirements.txt: begins with `-`, so that pip would read an option; options are not set here
-    --pre: begins with `-`, so that pip would read an option; options are not set here
-    git+https://evil.example/x: holds a URL; pip packages come from its registries, where they have names and versions
-    https://evil.example/x.whl: holds a URL; pip packages come from its registries, where they have names and versions
-    pytest @ https://evil.example/x.whl: holds a URL; pip packages come from its registries, where they have names and versions
-    pytest@https://evil.example/x.whl: holds a URL; pip packages come from its registries, where they have names and versions
-    pytest@file:///tmp/x: holds a URL; pip packages come from its registries, where they have names and versions
-    file:x: names a source with "file:"; pip packages come from its registries, where they have names and versions
-    pytest; python_version < '3': has an environment marker (`;`); one image is built for one system, so list what it needs
-    pytest;sys_platform=='linux': has an environment marker (`;`); one image is built for one system, so list what it needs
-    .: is a path; a package is named, and comes from the registries
-    ./x: is a path; a package is named, and comes from the registries
-    ../x: is a path; a package is named, and comes from the registries
-    /tmp/x: is a path; a package is named, and comes from the registries
-    ~/x: is a path; a package is named, and comes from the registries
-    owner/x: holds `/`, so that pip would read a path or a repository
-    .[test]: is a path; a package is named, and comes from the registries
-    x.whl: ends in ".whl", so that pip would read the name of a file
-    x-1.0-py3-none-any.WHL: ends in ".whl", so that pip would read the name of a file
-    x.zip[extra]: ends in ".zip", so that pip would read the name of a file
-    x==1.0+x.zip: ends in ".zip", so that pip would read the name of a file
-    x-1.0.tar.gz: ends in ".tar.gz", so that pip would read the name of a file
-    pytest ==8: holds white space; write one package an entry, and its version without spaces
-    pytest== 8: holds white space; write one package an entry, and its version without spaces
-    pytest==8 --hash=sha256:0: holds white space; write one package an entry, and its version without spaces
-    pytest==$VERSION: holds '$', one of a shell's characters, of which a spec has none
-    ${PYTEST}: holds '$', one of a shell's characters, of which a spec has none
-    pytest#egg: holds '#', one of a shell's characters, of which a spec has none
-    pytest\: holds '\\', one of a shell's characters, of which a spec has none
-    "pytest": holds '"', one of a shell's characters, of which a spec has none
-    pytest&id: holds '&', one of a shell's characters, of which a spec has none
-    pytest(>=8): holds '(', one of a shell's characters, of which a spec has none
-    -pytest: begins with `-`, so that pip would read an option; options are not set here
-    pytest-: has the name "pytest-"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
-    _pytest: has the name "_pytest"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
-    pytest=8.3.4: has the version "=8.3.4"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
-    pytest@8.3.4: has the name "pytest@8.3.4"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
-    pytest:8.3.4: names a source with "pytest:"; pip packages come from its registries, where they have names and versions
-    pytest^8: has the name "pytest^8"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
-    pytest==: has the version "=="; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
-    pytest==8,: has the version "==8,"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
-    pytest==8,,<9: has the version "==8,,<9"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
-    pytest,tox: has the name "pytest,tox"; a Python package has letters, digits, `-`, `_` and `.`, first and last a letter or digit
     pytest=>8: has the version "=>8"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
     pytest==8.*.1: has the version "==8.*.1"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)
     pytest>=8.*: has the version ">=8.*"; Python versions are `==1.2.3`, `==1.2.*`, `~=1.2`, `>=1.2`, `<2`, `!=1.3`, joined with commas (PEP 440)

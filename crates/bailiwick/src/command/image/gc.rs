@@ -11,7 +11,9 @@ use crate::host_environment::HostEnvironment;
 use crate::value::{self, Bytes};
 use crate::{clock, images, output, state};
 
-/// Remove layers that nobody has used for long, and the least recently used ones over a budget.
+/// Remove layers that nobody has used for long, or that are over a budget.
+///
+/// Over the budget, the least recently used ones go first.
 ///
 /// A layer that a sandbox uses stays, and so does what it stands on.
 #[derive(Debug, clap::Args)]
