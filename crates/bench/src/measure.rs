@@ -2,6 +2,7 @@
 
 mod cut;
 mod decide;
+mod image;
 mod memory;
 mod network;
 mod start;
@@ -34,6 +35,7 @@ type Group = (&'static str, fn(&Stage, &mut Report) -> Result<()>);
 const GROUPS: &[Group] = &[
     ("decide", decide::measure),
     ("start", start::measure),
+    ("image", image::measure),
     ("latency", network::latency),
     ("request", network::request),
     ("throughput", network::throughput),

@@ -50,7 +50,7 @@ enum Launching {
 /// The launch itself, from a process that is there already; bwrap, which has no such process, as a whole.
 fn launch(stage: &Stage, report: &mut Report) {
     let name = "start of /bin/true, the launch itself";
-    let library = |order| Ok(Launching::Library(sandboxed::launcher(stage)?, order));
+    let library = |order| Ok(Launching::Library(sandboxed::launcher(stage, 0)?, order));
     let all = vec![
         ("fork+exec", launchers::plain(stage).map(Launching::Program)),
         (

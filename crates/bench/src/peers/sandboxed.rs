@@ -50,10 +50,11 @@ pub(crate) fn work_directory(stage: &Stage) -> Result<PathBuf> {
     Ok(work)
 }
 
-/// A process that launches sandboxes on order.
-pub(crate) fn launcher(stage: &Stage) -> Result<Worker> {
+/// A process that launches sandboxes on order, on so many layers.
+pub(crate) fn launcher(stage: &Stage, layers: u32) -> Result<Worker> {
     let mut command = stage.role("launcher");
     command.arg("--state").arg(stage.path("state"));
+    command.arg("--layers").arg(layers.to_string());
     Worker::start("the launcher", command)
 }
 
