@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
-use bailiwick_images::{Builder, Held, HostBase, Layer, Progress, Store, host_base};
+use bailiwick_images::{Builder, Held, HostBase, Layer, Progress, Registry, Store, host_base};
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts, privileged,
     snapshot,
@@ -50,7 +50,7 @@ pub(crate) fn store(state: &StateDirectory) -> anyhow::Result<Store> {
 }
 
 impl Images {
-    pub(crate) fn open(host: &HostEnvironment) -> anyhow::Result<Self> {
+    pub(crate) fn open(registries: &[Registry], host: &HostEnvironment) -> anyhow::Result<Self> {
         let state = state::open(host)?;
         let store = store(&state)?;
         let base = host_base(&store.path().join("bases"), snapshot)
@@ -78,6 +78,7 @@ impl Images {
             runtime: Arc::new(runtime),
             store,
             organization: ORGANIZATION.to_owned(),
+            registries: registries.to_vec(),
             base: base.digest.clone(),
             architecture: std::env::consts::ARCH.to_owned(),
             now: clock::now_seconds,

@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::key::{Below, LayerInputs};
 use crate::recipe;
+use crate::registry::Registry;
 use crate::store::{Begin, Draft, Held, Layer, ResolvedPackage, Store, StoreError};
 
 /// How often somebody else's build of the same layer is looked at.
@@ -49,6 +50,8 @@ pub struct Builder {
     pub base: String,
     /// The machine's architecture as the kernel names it.
     pub architecture: String,
+    /// Registries that are asked instead of the public ones.
+    pub registries: Vec<Registry>,
     /// The time, in seconds since 1970.
     pub now: fn() -> i64,
     /// A fresh id for a sandbox.
@@ -155,6 +158,7 @@ impl Builder {
                 manager: manager.name().to_owned(),
                 specs: specs.iter().map(|spec| spec.as_str().to_owned()).collect(),
                 recipe: recipe::VERSION,
+                registry: self.registry(manager).map(ToString::to_string),
             };
             below = Below::Layer(inputs.key());
             all.push(inputs);
@@ -279,13 +283,20 @@ impl Builder {
         }
     }
 
+    fn registry(&self, manager: PackageManager) -> Option<&Registry> {
+        self.registries
+            .iter()
+            .find(|registry| registry.manager == manager)
+    }
+
     fn spec(
         &self,
         draft: &Draft,
         manager: PackageManager,
         below: &[LayerDigest],
     ) -> SandboxSpec<Arc<Policy>> {
-        let mut spec = SandboxSpec::new((self.sandbox_id)(), Arc::new(policy(manager)));
+        let registry = self.registry(manager);
+        let mut spec = SandboxSpec::new((self.sandbox_id)(), Arc::new(policy(manager, registry)));
         spec.image.layers = below.to_vec();
         spec.draft = Some(draft.directory().to_owned());
         spec.directory = "/".into();
@@ -293,6 +304,8 @@ impl Builder {
         spec.profile = Profile::Build;
         spec.limits.lifetime = Some(limits::BUILD_TIME);
         spec.env = variables(manager);
+        spec.env
+            .extend(registry.map(Registry::variables).unwrap_or_default());
         spec
     }
 }
@@ -317,16 +330,22 @@ fn short(key: &LayerDigest) -> &str {
     &key.digits()[..12]
 }
 
-/// Exactly the registries of the manager, and apt's, with which a manager is installed that the base lacks.
-fn policy(manager: PackageManager) -> Policy {
+/// Exactly the registries of the manager, or the one that is asked instead, and apt's, with which a manager is installed that the base lacks.
+fn policy(manager: PackageManager, registry: Option<&Registry>) -> Policy {
     let mut policy = EgressPolicy::limited();
-    let hosts = [PackageManager::Apt, manager]
+    let public = registry.is_none().then_some(manager);
+    let hosts = [Some(PackageManager::Apt), public]
         .into_iter()
+        .flatten()
         .flat_map(|manager| registries(manager).iter());
     for entry in hosts {
         if !policy.allowed_hosts.contains(&entry.pattern) {
             policy.allowed_hosts.push(entry.pattern.clone());
         }
+    }
+    if let Some(registry) = registry {
+        policy.allowed_hosts.extend(registry.host().ok().flatten());
+        policy.host_ports.extend(registry.host_port());
     }
     let effective = EffectivePolicy {
         policy,

@@ -25,6 +25,9 @@ pub struct LayerInputs {
     pub specs: Vec<String>,
     /// The version of the commands that install for this manager.
     pub recipe: u32,
+    /// The registry that was asked instead of the public ones: one that serves something else under the same names makes other layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
 }
 
 /// What a layer lies on.
@@ -64,6 +67,8 @@ impl LayerInputs {
             field(&mut bytes, spec);
         }
         bytes.extend(self.recipe.to_be_bytes());
+        bytes.push(u8::from(self.registry.is_some()));
+        field(&mut bytes, self.registry.as_deref().unwrap_or_default());
         bytes
     }
 }
@@ -113,6 +118,7 @@ mod tests {
             manager: "pip".into(),
             specs: vec!["pytest==8.3.4".into(), "six".into()],
             recipe: 1,
+            registry: None,
         }
     }
 
@@ -141,8 +147,9 @@ mod tests {
             manager in text(),
             specs in prop::collection::vec(text(), 0..4),
             recipe in 0_u32..3,
+            registry in prop::option::of(text()),
         ) -> LayerInputs {
-            LayerInputs { organization, below, architecture, manager, specs, recipe }
+            LayerInputs { organization, below, architecture, manager, specs, recipe, registry }
         }
     }
 
@@ -218,6 +225,8 @@ mod tests {
         change(|i, _| drop(i.specs.pop()));
         change(|i, _| i.specs = vec!["pytest==8.3.4six".into()]);
         change(|i, _| i.recipe = 2);
+        change(|i, _| i.registry = Some(String::new()));
+        change(|i, _| i.registry = Some("https://example.com".into()));
         let count = keys.len();
         keys.sort();
         keys.dedup();
@@ -229,7 +238,7 @@ mod tests {
     fn the_encoding_is_stable() {
         assert_eq!(
             inputs().key().to_string(),
-            "sha256:3d05767a57c4665e80f1f95c320eb47a61e6171a544111d64d233e375fa56222"
+            "sha256:13576036dcffe30ef633c36ac1d4328867a8bd1a47455b788f8509b1abb369a2"
         );
     }
 

@@ -10,11 +10,13 @@ mod base;
 mod build;
 pub mod key;
 mod recipe;
+mod registry;
 pub mod store;
 
 pub use base::{HostBase, host_base};
 pub use build::{BuildError, Builder, Progress};
 pub use key::{Below, LayerInputs};
+pub use registry::{InvalidRegistry, Registry};
 pub use store::{
     Begin, Draft, GcLimits, GcReport, Held, Layer, LayerRecord, ResolvedPackage, Store, StoreError,
 };

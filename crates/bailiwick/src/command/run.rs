@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bailiwick_dial::ProxyUrl;
+use bailiwick_images::Registry;
 use bailiwick_policy::Pin;
 
 use crate::host_environment::HostEnvironment;
@@ -90,6 +91,10 @@ pub(crate) struct NetworkArguments {
     /// Reach the network through this HTTP proxy [default: https_proxy or all_proxy of the environment].
     #[arg(long, value_name = "URL", value_parser = ProxyUrl::parse)]
     pub(crate) upstream_proxy: Option<ProxyUrl>,
+    /// Install the environment's packages from another registry than the public one: gem, go, npm or pip; may be given many times. The
+    /// program itself reaches it only if the policy allows that.
+    #[arg(long = "registry", value_name = "MANAGER=URL")]
+    pub(crate) registries: Vec<Registry>,
     /// Allow names whose addresses cannot be checked here because the upstream proxy resolves them.
     #[arg(long)]
     pub(crate) trust_proxy_dns: bool,

@@ -12,6 +12,7 @@ mod dns;
 mod filesystem;
 mod host_files;
 mod http;
+mod images;
 mod kernel;
 mod lifecycle;
 mod names;

@@ -71,6 +71,7 @@ fn fill(store: &Store) -> Result<Vec<LayerDigest>> {
             manager: "pip".to_owned(),
             specs: vec![format!("package{number}")],
             recipe: 1,
+            registry: None,
         };
         let Begin::Build(draft) = store.begin(inputs)? else {
             bail!("the layer is there already");

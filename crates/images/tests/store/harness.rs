@@ -72,6 +72,7 @@ pub(crate) fn inputs(name: &str) -> LayerInputs {
         manager: "pip".into(),
         specs: vec![name.into()],
         recipe: 1,
+        registry: None,
     }
 }
 

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bailiwick_images::Registry;
+
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
@@ -22,6 +24,9 @@ pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: PathBuf,
+    /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
+    #[arg(long = "registry", value_name = "MANAGER=URL")]
+    registries: Vec<Registry>,
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
@@ -32,7 +37,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
-    let images = Images::open(host)?;
+    let images = Images::open(&arguments.registries, host)?;
     let image = images.build(&environment.packages, arguments.quiet)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {

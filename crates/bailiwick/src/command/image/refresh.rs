@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bailiwick_images::StoreError;
+use bailiwick_images::{Registry, StoreError};
 
 use crate::environment_source;
 use crate::exit::Exit;
@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: PathBuf,
+    /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
+    #[arg(long = "registry", value_name = "MANAGER=URL")]
+    registries: Vec<Registry>,
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
@@ -29,7 +32,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
-    let images = Images::open(host)?;
+    let images = Images::open(&arguments.registries, host)?;
     // The topmost first: the others are stood on.
     for key in images.keys(&environment.packages).iter().rev() {
         match images.store().remove(key) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bailiwick_dial::ProxySettings;
+use bailiwick_images::Registry;
 use bailiwick_model::limits::{CA_FILE_BYTES, HOST_PORTS};
 use bailiwick_policy::Pins;
 
@@ -47,6 +48,8 @@ pub(crate) struct RunRequest {
     pub(crate) allow_sockets: bool,
     /// The program is uid 0 inside.
     pub(crate) root: bool,
+    /// Registries that packages come from instead of the public ones.
+    pub(crate) registries: Vec<Registry>,
     /// Files that decide about the run: the environment file and the certificates.
     pub(crate) decisive_files: Vec<PathBuf>,
     /// Where flows are written.
@@ -118,6 +121,7 @@ impl RunRequest {
             writable_meta: files.writable_meta,
             allow_sockets: files.allow_sockets,
             root: files.root,
+            registries: network.registries,
             decisive_files,
             flows,
             dry_run,

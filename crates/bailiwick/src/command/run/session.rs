@@ -88,7 +88,7 @@ fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<
             "packages are installed over this host's own programs: leave out --base, or `packages` in the environment"
         );
     }
-    let images = Images::open(host)?;
+    let images = Images::open(&request.registries, host)?;
     match images.find(packages)? {
         Some(image) => Ok(Some(image)),
         None if request.dry_run => Ok(None),

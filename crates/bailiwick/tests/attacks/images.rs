@@ -1,0 +1,132 @@
+//! Packages that mean harm, and packages that change under a sandbox.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bailiwick_testkit::{Bailiwick, Child, HttpServer, LeakCheck, Run};
+
+use crate::support::{PYTHON, everyone, host_command};
+
+const BACKEND: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/attacks/probe/hostile_backend.py"
+);
+const INDEX: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/attacks/probe/hostile_index.py"
+);
+/// A build downloads a package manager's own packages, on a slow day.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An index with one hostile package, served as a service of the host.
+struct Index {
+    _server: Child,
+    _directory: tempfile::TempDir,
+    port: u16,
+}
+
+impl Index {
+    fn start(production: u16) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut command = host_command(PYTHON, bailiwick_testkit::User::current());
+        command
+            .arg(INDEX)
+            .arg(directory.path())
+            .args([BACKEND, &production.to_string()]);
+        let server = Child::start(&mut command);
+        let port = server.wait_for("the index", |line| line.parse().ok());
+        Self {
+            _server: server,
+            _directory: directory,
+            port,
+        }
+    }
+
+    /// A run in an environment with the package.
+    fn run<'a>(&self, bailiwick: &'a Bailiwick) -> Run<'a> {
+        bailiwick
+            .run()
+            .environment("name: hostile\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {pip: [hostile==1.0]}\n")
+            .option("--registry")
+            .option(format!("pip=http://host.internal:{}/simple", self.port))
+            .host_variable("HOST_SECRET", "secret")
+            .patience(PATIENCE)
+    }
+}
+
+#[test]
+fn a_package_reaches_its_registry_and_nothing_else_while_it_is_installed() {
+    let mut leaks = LeakCheck::begin();
+    let production = HttpServer::start();
+    let index = Index::start(production.address().port());
+    for bailiwick in everyone() {
+        leaks.watch_directory(&bailiwick.sandboxes());
+        bailiwick.write("secret", "secret");
+        bailiwick.write(bailiwick.home().join("secret"), "secret");
+        let outcome = index
+            .run(&bailiwick)
+            .command([PYTHON, "-c", "import hostile, json; [print(name, '|', answer) for name, answer in json.loads(hostile.TOLD).items()]"])
+            .success();
+        let told = |name: &str| {
+            let line = outcome
+                .stdout
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{name} | ")));
+            line.unwrap_or_else(|| panic!("nothing about {name}: {outcome:#?}"))
+                .to_owned()
+        };
+        assert_eq!(told("control"), "worked: 200");
+        for attempt in [
+            "production",
+            "loopback",
+            "name",
+            "another registry",
+            "metadata",
+            "work directory",
+            "secret",
+            "home of the host",
+            "setuid",
+            "mount",
+        ] {
+            let answer = told(attempt);
+            let is_harmless = answer.starts_with("failed: ") || answer == "worked: []";
+            assert!(is_harmless, "{attempt}: {answer}");
+        }
+        assert_eq!(told("outlive"), "worked: started", "control");
+        assert!(!Path::new("/usr/bin/bailiwick-was-here").exists());
+    }
+    assert_eq!(production.connections(), 0);
+}
+
+#[test]
+fn a_sandbox_keeps_the_packages_that_it_began_with() {
+    let production = HttpServer::start();
+    let index = Index::start(production.address().port());
+    for bailiwick in everyone() {
+        let script = "python3 -c 'import hostile'; echo begun; while [ ! -e go ]; do sleep 0.05; done; python3 -c 'import hostile' && echo still there";
+        let mut child = index.run(&bailiwick).start(["sh", "-c", script]);
+        child.wait_for("the first import", |line| (line == "begun").then_some(()));
+        let layers = bailiwick.execute(["image", "list"]).success();
+        let key = layers
+            .stdout
+            .lines()
+            .find_map(|line| line.contains("hostile==1.0").then(|| line[..12].to_owned()))
+            .unwrap_or_else(|| panic!("{layers:#?}"));
+        let refused = bailiwick.execute(["image", "remove", &key]);
+        assert!(
+            refused.code == 125 && refused.stderr.contains("in use"),
+            "{refused:#?}"
+        );
+        let collected = bailiwick
+            .execute(["image", "gc", "--unused-for", "1s", "--budget", "1B"])
+            .success();
+        assert!(!collected.stdout.is_empty());
+        bailiwick.write("go", "");
+        child.wait_for("the second import", |line| {
+            (line == "still there").then_some(())
+        });
+        assert_eq!(child.wait(PATIENCE), 0);
+        // The control: nobody uses it any more.
+        bailiwick.execute(["image", "remove", &key]).success();
+    }
+}
