@@ -31,6 +31,8 @@ const POLL: Duration = Duration::from_millis(200);
 const GRACE: Duration = Duration::from_millis(200);
 /// The pauses between the tries of a build that failed for want of a network.
 const PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(8)];
+/// How often an image is begun again because somebody removes its layers meanwhile.
+const TRIES: u32 = 3;
 /// How much of the end of a log is kept to say why a build failed.
 const TAIL_BYTES: usize = 16 * 1024;
 
@@ -189,6 +191,21 @@ impl Builder {
     ///
     /// [`BuildError`]. Layers that were finished stay.
     pub async fn build(
+        &self,
+        packages: &Packages,
+        told: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(Vec<LayerDigest>, Held), BuildError> {
+        for _ in 0..TRIES {
+            match self.build_once(packages, told).await {
+                // A layer was removed after it was looked at and before it was held.
+                Err(BuildError::Store(StoreError::Missing { .. })) => {}
+                result => return result,
+            }
+        }
+        self.build_once(packages, told).await
+    }
+
+    async fn build_once(
         &self,
         packages: &Packages,
         told: &mut dyn FnMut(Progress<'_>),
