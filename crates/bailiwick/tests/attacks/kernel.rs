@@ -78,6 +78,8 @@ fn no_socket_reaches_around_the_internet_protocols() {
                 tell(f"{name} {family}", lambda: make(family, kind, 1))
         for protocol in [1, 4, 6, 9, 10, 12, 15, 16, 18, 20, 21]:
             tell(f"netlink {protocol}", lambda: make(16, 3, protocol))
+        for name, kind in dict(packet=10, packet_nonblocking=0x80a, packet_cloexec=0x8000a, packet_both=0x8080a, packet_high_bits=(1 << 32) | 10).items():
+            tell(f"old {name}", lambda: make(2, kind, 0x300))
         tell("sctp", lambda: make(2, 1, 132))
         tell("ping", lambda: make(2, 2, 1))
         for name, family, kind in [("stream", 2, 1), ("datagram", 10, 2), ("unix", 1, 1), ("route", 16, 3)]:
