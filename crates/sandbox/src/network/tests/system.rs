@@ -221,6 +221,14 @@ fn the_resolvers_port_elsewhere_is_a_port_like_any_other() {
 }
 
 #[test]
+fn no_handshake_ends_with_a_cookie_which_could_not_be_steered() {
+    inside(&NetworkPlan::standard(), |_, _sockets| {
+        let setting = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").unwrap();
+        assert_eq!(setting.trim(), "0");
+    });
+}
+
+#[test]
 fn a_connection_elsewhere_leaves_its_port_to_servers_inside() {
     inside(&NetworkPlan::standard(), |_, sockets| {
         let relay = TcpListener::from(sockets.relay);
