@@ -18,6 +18,8 @@ const INDEX: &str = concat!(
 /// A build downloads a package manager's own packages, on a slow day.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+const ENVIRONMENT: &str = "name: hostile\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {pip: [hostile==1.0]}\n";
+
 /// An index with one hostile package, served as a service of the host.
 struct Index {
     _server: Child,
@@ -56,13 +58,17 @@ impl Index {
         key.unwrap_or_else(|| panic!("{listed:#?}")).to_owned()
     }
 
+    fn registry(&self) -> String {
+        format!("pip=http://host.internal:{}/simple", self.port)
+    }
+
     /// A run in an environment with the package.
     fn run<'a>(&self, bailiwick: &'a Bailiwick) -> Run<'a> {
         bailiwick
             .run()
-            .environment("name: hostile\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {pip: [hostile==1.0]}\n")
+            .environment(ENVIRONMENT)
             .option("--registry")
-            .option(format!("pip=http://host.internal:{}/simple", self.port))
+            .option(self.registry())
             .host_variable("HOST_SECRET", "secret")
             .patience(PATIENCE)
     }
@@ -133,5 +139,32 @@ fn a_sandbox_keeps_the_packages_that_it_began_with() {
         assert_eq!(child.wait(PATIENCE), 0);
         // The control: nobody uses it any more.
         bailiwick.execute(["image", "remove", &key]).success();
+    }
+}
+
+#[test]
+fn a_build_that_is_killed_at_any_moment_leaves_nothing_that_counts() {
+    let mut leaks = LeakCheck::begin();
+    let production = HttpServer::start();
+    for bailiwick in everyone() {
+        leaks.watch_directory(&bailiwick.sandboxes());
+        let index = Index::start(production.address().port());
+        let file = bailiwick.write(bailiwick.home().join("hostile.yaml"), ENVIRONMENT);
+        for number in 0..12 {
+            let mut command = bailiwick.command(["image", "build", "--registry"]);
+            command.arg(index.registry()).arg("-f").arg(&file);
+            let build = Child::start(&mut command);
+            std::thread::sleep(Duration::from_millis(120) * number);
+            build.signal(rustix::process::Signal::KILL);
+            drop(build);
+        }
+        let import = "import hostile, json; print(json.loads(hostile.TOLD)['control'])";
+        let outcome = index
+            .run(&bailiwick)
+            .command([PYTHON, "-c", import])
+            .success();
+        assert_eq!(outcome.stdout.trim(), "worked: 200");
+        let listed = bailiwick.execute(["image", "show", &index.layer(&bailiwick)]);
+        assert!(listed.success().stdout.contains("hostile  1.0"));
     }
 }
