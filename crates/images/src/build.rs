@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::limits;
-use bailiwick_model::{PackageManager, PackageSpec, Packages, PolicySource, SandboxId};
+use bailiwick_model::{PackageManager, PackageSpec, Packages, PolicySource, SandboxId, Verdict};
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, OrganizationFloor, Policy, SessionGrants, registries,
 };
 use bailiwick_runtime::{
-    ByteSource, Command, ExitStatus, Identity, LayerDigest, Profile, Running, Runtime, Sandbox,
-    SandboxSpec, Streams,
+    ByteSource, Command, Event, ExitStatus, Identity, LayerDigest, Profile, Running, Runtime,
+    Sandbox, SandboxSpec, StopReason, Streams,
 };
 use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use crate::key::{Below, LayerInputs};
@@ -280,12 +281,30 @@ impl Builder {
             tail: Vec::new(),
             told,
         };
-        let running = self
+        let Running {
+            sandbox,
+            mut events,
+        } = self
             .runtime
             .start(self.spec(&draft, manager, below))
             .await?;
-        let result = install(&running, manager, specs, &mut output).await;
-        running.sandbox.stop(GRACE).await?;
+        let whole = async {
+            let result = install(&*sandbox, manager, specs, &mut output).await;
+            (result, sandbox.stop(GRACE).await)
+        };
+        // Side by side: what is not read waits, and the build with it.
+        let ((result, stopped), seen) = tokio::join!(whole, watch(&mut events));
+        stopped?;
+        output.note(&seen.denials).map_err(BuildError::Log)?;
+        if seen.stopped == Some(StopReason::Lifetime) {
+            draft.abandon()?;
+            let limit = "time";
+            return Err(BuildError::Limit {
+                manager,
+                limit,
+                key,
+            });
+        }
         match result? {
             Installation::Done(resolved) => {
                 remove_empty_parts(&draft.tree());
@@ -389,14 +408,41 @@ enum Installation {
     Failed(ExitStatus),
 }
 
+/// What happened in the sandbox of a build, besides its output.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What of its network was denied: the first of it.
+    denials: Vec<String>,
+    stopped: Option<StopReason>,
+}
+
+/// Reads events until the sandbox is gone.
+async fn watch(events: &mut mpsc::Receiver<Event>) -> Seen {
+    let mut seen = Seen::default();
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Flow(flow) => {
+                let is_told = flow.verdict == Verdict::Deny;
+                if is_told && seen.denials.len() < limits::BUILD_DENIALS {
+                    let denial = format!("denied {}: {}", flow.destination, flow.reason.code());
+                    seen.denials.push(denial);
+                }
+            }
+            Event::Stopped(reason) => seen.stopped = Some(reason),
+            Event::Started | Event::OutOfMemory => {}
+        }
+    }
+    seen
+}
+
 async fn install(
-    running: &Running<Arc<Policy>>,
+    sandbox: &dyn Sandbox<Policy = Arc<Policy>>,
     manager: PackageManager,
     specs: &[PackageSpec],
     output: &mut Output<'_, '_>,
 ) -> Result<Installation, BuildError> {
     let argv = recipe::command(manager, specs.iter().map(PackageSpec::as_str));
-    let execution = running.sandbox.exec(Command::new(argv)).await?;
+    let execution = sandbox.exec(Command::new(argv)).await?;
     if let Streams::Pipes {
         stdin,
         stdout,
@@ -410,7 +456,7 @@ async fn install(
     if status != ExitStatus::Exited(0) {
         return Ok(Installation::Failed(status));
     }
-    let report = read_report(&*running.sandbox).await?;
+    let report = read_report(sandbox).await?;
     Ok(Installation::Done(recipe::installed(&report)))
 }
 
@@ -434,11 +480,6 @@ fn failure(
         ExitStatus::OutOfMemory => BuildError::Limit {
             manager,
             limit: "memory",
-            key,
-        },
-        ExitStatus::Signaled(9) => BuildError::Limit {
-            manager,
-            limit: "time",
             key,
         },
         _ if tail.contains("No space left on device") => BuildError::Limit {
@@ -487,6 +528,13 @@ struct Output<'a, 'b> {
 }
 
 impl Output<'_, '_> {
+    /// Lines of Bailiwick's own, at the end of the log.
+    fn note(&mut self, lines: &[String]) -> std::io::Result<()> {
+        lines
+            .iter()
+            .try_for_each(|line| writeln!(self.log, "bailiwick: {line}"))
+    }
+
     async fn copy(
         &mut self,
         mut stdout: ByteSource,

@@ -237,22 +237,16 @@ impl Store {
     }
 
     fn layer_directory(&self, key: &LayerDigest) -> PathBuf {
-        self.path.join("layers").join(digits(key))
+        self.path.join("layers").join(key.digits())
     }
 
     fn log_path(&self, key: &LayerDigest) -> PathBuf {
-        self.path.join("logs").join(digits(key))
+        self.path.join("logs").join(key.digits())
     }
 
     fn lock_path(&self, key: &LayerDigest) -> PathBuf {
-        self.path.join("keys").join(digits(key))
+        self.path.join("keys").join(key.digits())
     }
-}
-
-/// The name of a key in every directory of the store.
-fn digits(key: &LayerDigest) -> String {
-    let text = key.to_string();
-    text.strip_prefix("sha256:").unwrap_or(&text).to_owned()
 }
 
 /// The key that a name stands for.

@@ -210,13 +210,18 @@ impl StateDirectory {
             let is_draft = directory
                 .file_name()
                 .is_some_and(|name| name.as_bytes().starts_with(b"."));
-            let lock = directory.join("lock");
-            let is_dead = match lock_existing(&lock, FlockOperation::NonBlockingLockExclusive)? {
-                Some(_lock) => is_draft,
-                None if lock.exists() => false,
-                None => !is_draft || is_orphaned(&directory) || is_old(&directory),
+            let path = directory.join("lock");
+            // Never the lock of a maker that lives: it has yet to take it.
+            let is_dead = if is_draft {
+                is_orphaned(&directory) || is_old(&directory)
+            } else {
+                !path.exists()
             };
-            if is_dead {
+            if !is_dead {
+                continue;
+            }
+            let lock = lock_existing(&path, FlockOperation::NonBlockingLockExclusive)?;
+            if lock.is_some() || !path.exists() {
                 // Another clean-up may be faster.
                 let _ = fs::remove_dir_all(&directory);
             }

@@ -110,3 +110,5 @@ pub const BUILD_REPORT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// After this long a directory of the state without a lock is not one that is being made.
 pub const STATE_REMAINS: Duration = Duration::from_secs(60);
+/// Denied destinations that the log of a build names.
+pub const BUILD_DENIALS: usize = 100;

@@ -113,6 +113,14 @@ fn a_package_reaches_its_registry_and_nothing_else_while_it_is_installed() {
             assert!(is_harmless, "{attempt}: {answer}");
         }
         assert_eq!(told("outlive"), "worked: started", "control");
+        assert_eq!(told("flood"), "worked: 4000", "every one was refused");
+        assert_eq!(told("control after the flood"), "worked: 200");
+        let log = bailiwick.execute(["image", "log", &index.layer(&bailiwick)]);
+        let log = log.success().stdout;
+        assert!(
+            log.contains("bailiwick: denied api.production.example.com"),
+            "{log}"
+        );
         assert!(!Path::new("/usr/bin/bailiwick-was-here").exists());
     }
     assert_eq!(production.connections(), 0);

@@ -8,8 +8,7 @@ use bailiwick_runtime::LayerDigest;
 
 use super::lock::{self, Kind};
 use super::{
-    Store, StoreError, digits, entries, io_error, key_of, random_name, remove_tree, sync_directory,
-    unlink,
+    Store, StoreError, entries, io_error, key_of, random_name, remove_tree, sync_directory, unlink,
 };
 
 /// Behind the name of a layer that is being removed.
@@ -35,7 +34,7 @@ impl Name {
 impl Store {
     /// A fresh name in `building` for a build of this key.
     pub(super) fn building_name(&self, key: &LayerDigest) -> io::Result<PathBuf> {
-        let name = format!("{}-{}", digits(key), random_name()?);
+        let name = format!("{}-{}", key.digits(), random_name()?);
         Ok(self.path.join("building").join(name))
     }
 

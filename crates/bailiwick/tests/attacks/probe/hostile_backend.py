@@ -32,6 +32,21 @@ def outlive():
     return "started"
 
 
+def flood():
+    # More denials than any channel of flows holds.
+    refused = 0
+    for number in range(4000):
+        with socket.socket() as stream:
+            stream.settimeout(5)
+            try:
+                stream.connect((f"10.1.{number // 200}.{number % 200}", 80))
+                stream.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                refused += b"403" in stream.recv(100)
+            except OSError:
+                refused += 1
+    return refused
+
+
 def setuid():
     with open("/usr/local/bin/setuid", "w") as file:
         file.write("#!/bin/sh\n")
@@ -54,6 +69,8 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         "setuid": attempt(setuid),
         "outlive": attempt(outlive),
         "host's programs": attempt(lambda: open("/usr/bin/bailiwick-was-here", "w").close()),
+        "flood": attempt(flood),
+        "control after the flood": attempt(lambda: urllib.request.urlopen(index, timeout=5).status),
         "mount": attempt(lambda: subprocess.run(["mount", "-t", "tmpfs", "x", "/mnt"], check=True, capture_output=True)),
     }
     name = "hostile-1.0-py3-none-any.whl"
