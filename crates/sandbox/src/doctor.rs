@@ -9,6 +9,7 @@ use rustix::process::WaitOptions;
 use serde::Serialize;
 
 use crate::cgroup::{Controller, Hierarchies};
+use crate::init::together;
 use crate::network::{self, NetworkPlan};
 use crate::sys::{self, Cloned};
 
@@ -73,7 +74,7 @@ fn required() -> Vec<Finding> {
     let all = mounts | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
     let network_namespace = libc::CLONE_NEWUSER | libc::CLONE_NEWNET;
     let user_namespaces = user_namespace_remedy();
-    let looked_for: [((&str, &str), Option<String>, &str); 7] = [
+    let looked_for: [((&str, &str), Option<String>, &str); 8] = [
         (
             ("user namespaces", "3.8"),
             probe(libc::CLONE_NEWUSER, || Ok(())),
@@ -103,6 +104,11 @@ fn required() -> Vec<Finding> {
             ("seccomp filters", "4.14"),
             seccomp(),
             "build the kernel with CONFIG_SECCOMP_FILTER",
+        ),
+        (
+            ("processes counted in each user namespace", "5.14"),
+            (!together::kernel_can()).then(|| "this kernel is older".to_owned()),
+            NEWER_KERNEL,
         ),
         (
             ("openat2 and close_range", "5.9"),

@@ -18,6 +18,7 @@ use crate::{capabilities, confine, network, seccomp, sys};
 
 mod program;
 mod supervise;
+pub(crate) mod together;
 
 /// The whole life of an init. Never returns: the process is a copy, whose other code must not run.
 pub(crate) fn run(plan: &Plan, channel: &Channel) -> ! {
@@ -62,6 +63,9 @@ fn set_up(plan: &Plan, channel: &Channel) -> Result<(), LaunchFailure> {
         LaunchStep::ProcessLimits,
         limit_processes(&plan.process_limits),
     )?;
+    if plan.counts_together() {
+        at(LaunchStep::ProcessLimits, together::enter(&plan.identity))?;
+    }
     confine::restrict(&writable_paths(plan))
         .map_err(|e| failure(LaunchStep::Landlock, &e, None))?;
     at(LaunchStep::Privileges, drop_privileges(plan))?;
@@ -124,6 +128,10 @@ fn limit_processes(limits: &ProcessLimits) -> Result<(), Errno> {
     rustix::process::setrlimit(Resource::Nofile, both(limits.open_files.min(hard)))?;
     rustix::process::setrlimit(Resource::Core, both(0))?;
     if let Some(processes) = limits.processes {
+        // Older ones also count what the user runs outside, and nothing together.
+        if !together::kernel_can() {
+            return Err(Errno::NOSYS);
+        }
         rustix::process::setrlimit(Resource::Nproc, both(processes))?;
     }
     if let Some(bytes) = limits.address_space {

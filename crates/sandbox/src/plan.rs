@@ -39,6 +39,15 @@ pub struct Plan {
     pub process_limits: ProcessLimits,
 }
 
+impl Plan {
+    /// Whether it takes a second user namespace to count the processes of all users inside together: where root inside can become others, and
+    /// no cgroup counts.
+    pub fn counts_together(&self) -> bool {
+        let ids: u32 = self.identity.uid_map.iter().map(|map| map.count).sum();
+        self.profile == Profile::Build && self.process_limits.processes.is_some() && ids > 1
+    }
+}
+
 /// Which capabilities and system calls a sandbox has. Both profiles have `no_new_privs`, seccomp and Landlock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,7 +74,7 @@ pub struct PrivateStorage {
 pub struct ProcessLimits {
     /// RLIMIT_NOFILE.
     pub open_files: u64,
-    /// RLIMIT_NPROC, which the kernel counts per user namespace; used where no cgroup counts processes.
+    /// RLIMIT_NPROC, which the kernel counts per user id and namespace; used where no cgroup counts processes.
     pub processes: Option<u64>,
     /// RLIMIT_AS in bytes; used where no cgroup counts memory.
     pub address_space: Option<u64>,

@@ -47,11 +47,15 @@ impl Bailiwick {
         this
     }
 
-    /// One for each way in which Bailiwick runs here: as root and as an ordinary user if root runs the test, else as whoever does.
+    /// One for each way in which Bailiwick runs here: as root and as ordinary users without and with subordinate ids if root runs the test,
+    /// else as whoever does.
     pub fn each(binary: impl Into<PathBuf>) -> Vec<Self> {
         let binary = binary.into();
         let mut users = vec![User::current(), User::ordinary()];
         users.dedup();
+        if User::current().is_root() {
+            users.extend(User::with_subordinate_ids());
+        }
         users
             .into_iter()
             .map(|user| Self::new(&binary, user))

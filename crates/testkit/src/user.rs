@@ -55,6 +55,21 @@ impl User {
         })
     }
 
+    /// Whether /etc/subuid names it, and `newuidmap` is there to hand such ids out.
+    pub fn has_subordinate_ids(self) -> bool {
+        let read = |file| fs::read_to_string(file).unwrap_or_default();
+        let lines = read("/etc/subuid");
+        let owners: Vec<_> = lines
+            .lines()
+            .filter_map(|line| line.split(':').next())
+            .collect();
+        let own = |owner: &str| {
+            owner == self.uid.to_string()
+                || Self::named(owner).is_some_and(|user| user.uid == self.uid)
+        };
+        Path::new("/usr/bin/newuidmap").exists() && owners.into_iter().any(own)
+    }
+
     /// Whether it is uid 0.
     pub fn is_root(self) -> bool {
         self.uid == 0

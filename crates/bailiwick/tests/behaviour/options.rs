@@ -214,8 +214,11 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
                 .success()
                 .stdout;
             assert!(!bailiwick.workspace().join("started").exists());
-            let who = if bailiwick.user().is_root() {
+            let user = bailiwick.user();
+            let who = if user.is_root() {
                 "as_root"
+            } else if kind == "root" && user.has_subordinate_ids() {
+                "as_a_user_with_subordinate_ids"
             } else {
                 "as_a_user"
             };
@@ -266,6 +269,9 @@ fn of_the_distribution(line: &str) -> bool {
     })
 }
 
+/// At the end of the line of namespaces, where no control group counts processes.
+const SECOND_NAMESPACE: &str = ", and a second user namespace inside the first";
+
 /// Which control groups there are differs too.
 fn about_cgroups(line: &str) -> bool {
     line.starts_with("cgroup")
@@ -280,9 +286,12 @@ fn varies(line: &str) -> bool {
         || line.starts_with("limits of a process")
 }
 
-/// A line without ids, numbers of instructions, and what follows a file's name.
+/// A line without ids, numbers of instructions, what follows a file's name, and what depends on control groups.
 fn normalised_line(line: &str) -> String {
-    let line = without_long_numbers(line);
+    if let Some((kind, _)) = line.split_once(" 1 inside is ") {
+        return format!("{kind} 1 inside is SUBORDINATE outside");
+    }
+    let line = without_long_numbers(line.trim_end_matches(SECOND_NAMESPACE));
     let line = line
         .split(" instructions")
         .next()

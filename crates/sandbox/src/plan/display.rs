@@ -8,7 +8,12 @@ use crate::{capabilities, seccomp};
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "sandbox {} (host name {})", self.id, self.hostname)?;
-        writeln!(f, "\nnamespaces: user mount pid net ipc uts cgroup")?;
+        let second = if self.counts_together() {
+            ", and a second user namespace inside the first"
+        } else {
+            ""
+        };
+        writeln!(f, "\nnamespaces: user mount pid net ipc uts cgroup{second}")?;
         let writer = match self.identity.writer {
             MapWriter::Root => "written as root",
             MapWriter::Caller => "written by the caller, one id",
@@ -38,10 +43,15 @@ impl Display for Plan {
         )?;
         cgroups(f, self)?;
         let limits = &self.process_limits;
+        let whose = if self.counts_together() {
+            "all users together"
+        } else {
+            "the user"
+        };
         write!(f, "\nlimits of a process: {} open files", limits.open_files)?;
         limits
             .processes
-            .map_or(Ok(()), |n| write!(f, ", {n} processes of the user"))?;
+            .map_or(Ok(()), |n| write!(f, ", {n} processes of {whose}"))?;
         limits
             .address_space
             .map_or(Ok(()), |n| write!(f, ", {n} bytes of address space"))?;
