@@ -7,13 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
-use bailiwick_images::{Builder, Held, HostBase, Layer, Progress, Registry, Store, host_base};
+use bailiwick_images::{
+    BaseImage, Builder, Held, HostBase, Layer, Progress, Registry, Store, host_base,
+};
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts, privileged,
     snapshot,
 };
 use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
-use bailiwick_runtime::LayerDigest;
+use bailiwick_runtime::{Base, LayerDigest};
 use tokio::sync::watch;
 
 use crate::bad_input::BadInput;
@@ -79,7 +81,10 @@ impl Images {
             store,
             organization: ORGANIZATION.to_owned(),
             registries: registries.to_vec(),
-            base: base.digest.clone(),
+            base: BaseImage::Outside {
+                base: Base::Host,
+                digest: base.digest.clone(),
+            },
             architecture: std::env::consts::ARCH.to_owned(),
             now: clock::now_seconds,
             sandbox_id: fresh_id,
@@ -133,6 +138,7 @@ impl Images {
             layers: Layers {
                 snapshot: Some(self.base.snapshot.clone()),
                 trees,
+                mounted: Vec::new(),
                 draft: None,
             },
             keys,
@@ -178,14 +184,14 @@ impl Teller {
             return;
         }
         match progress {
-            Progress::Begun { manager, specs } => {
-                let specs: Vec<_> = specs.iter().map(PackageSpec::as_str).collect();
-                self.current = format!("{manager}: installing {}", specs.join(" "));
+            Progress::Begun(content) => {
+                self.current = format!("{}: installing {}", content.kind(), content.declared());
                 self.say(&self.current.clone(), true);
             }
-            Progress::Waiting(manager) => {
+            Progress::Waiting(content) => {
+                let kind = content.kind();
                 self.say(
-                    &format!("{manager}: waiting for another build of the same layer"),
+                    &format!("{kind}: waiting for another build of the same layer"),
                     true,
                 );
             }
@@ -200,16 +206,17 @@ impl Teller {
                     false,
                 );
             }
-            Progress::Done { manager, layer } => self.done(manager, layer),
+            Progress::Done(layer) => self.done(layer),
         }
     }
 
-    fn done(&mut self, manager: PackageManager, layer: &Layer) {
+    fn done(&mut self, layer: &Layer) {
         if !std::mem::take(&mut self.current).is_empty() {
             let record = &layer.record;
             self.say(
                 &format!(
-                    "{manager}: {} packages, {} MiB, {} s",
+                    "{}: {} packages, {} MiB, {} s",
+                    record.inputs.content.kind(),
                     record.resolved.len(),
                     record.bytes >> 20,
                     record.seconds

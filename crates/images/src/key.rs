@@ -4,11 +4,12 @@
 //! different inputs have one encoding. It is not JSON: what a serializer prints may change with its version.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use bailiwick_model::PackageManager;
 use bailiwick_runtime::LayerDigest;
 use serde::{Deserialize, Serialize};
 
 /// The first bytes of every encoding; another way to encode is another number.
-const TAG: &[u8] = b"bailiwick layer 1";
+const TAG: &[u8] = b"bailiwick layer 2";
 
 /// Everything that decides what a build writes. What is not in here (the environment's name, its hosts) never makes a second layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,15 +20,10 @@ pub struct LayerInputs {
     pub below: Below,
     /// The machine's architecture as the kernel names it: `x86_64`.
     pub architecture: String,
-    /// The package manager: `apt`, `pip`.
-    pub manager: String,
-    /// What is asked of the manager, in its own syntax. Their order does not matter to the key.
-    pub specs: Vec<String>,
-    /// The version of the commands that install for this manager.
+    /// The version of the commands that make it.
     pub recipe: u32,
-    /// The registry that was asked instead of the public ones: one that serves something else under the same names makes other layers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub registry: Option<String>,
+    /// What it adds.
+    pub content: Content,
 }
 
 /// What a layer lies on.
@@ -38,6 +34,100 @@ pub enum Below {
     Base(String),
     /// Another layer of the store.
     Layer(#[serde(with = "digest_text")] LayerDigest),
+    /// Nothing: it is a base itself.
+    Nothing,
+}
+
+/// What a layer adds to what lies below.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Content {
+    /// What one package manager installs.
+    Packages {
+        /// The package manager: `apt`, `pip`.
+        manager: PackageManager,
+        /// What is asked of it, in its own syntax. Their order does not matter to the key.
+        specs: Vec<String>,
+        /// The registry that was asked instead of the public ones: one that serves something else under the same names makes other layers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        registry: Option<String>,
+        /// The lock that it was built from, by its digest; without one the newest that fits was taken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lock: Option<String>,
+    },
+    /// A whole root file system, below `base`.
+    Base {
+        /// Where it came from, with what identifies its contents: `oci:sha256:…`, `tar:sha256:…`, `debian:bookworm`.
+        source: String,
+    },
+    /// A repository at one commit with what its set-up installed, below `workspace/NAME`.
+    Project {
+        /// The directory's name.
+        name: String,
+        /// The repository's URL.
+        repository: String,
+        /// The commit.
+        commit: String,
+        /// The commands of its set-up, in their order.
+        setup: Vec<String>,
+    },
+}
+
+impl Content {
+    /// One word for what makes it: a package manager's name, `base` or `project`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Packages { manager, .. } => manager.name(),
+            Self::Base { .. } => "base",
+            Self::Project { .. } => "project",
+        }
+    }
+
+    /// What was asked for, in one line.
+    pub fn declared(&self) -> String {
+        match self {
+            Self::Packages { specs, .. } => specs.join(" "),
+            Self::Base { source } => source.clone(),
+            Self::Project {
+                repository, commit, ..
+            } => format!("{repository} at {commit}"),
+        }
+    }
+
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Packages {
+                manager,
+                specs,
+                registry,
+                lock,
+            } => {
+                bytes.push(0);
+                field(bytes, manager.name());
+                let mut specs: Vec<_> = specs.iter().collect();
+                specs.sort_unstable();
+                list(bytes, specs);
+                optional(bytes, registry.as_deref());
+                optional(bytes, lock.as_deref());
+            }
+            Self::Base { source } => {
+                bytes.push(1);
+                field(bytes, source);
+            }
+            Self::Project {
+                name,
+                repository,
+                commit,
+                setup,
+            } => {
+                bytes.push(2);
+                for text in [name, repository, commit] {
+                    field(bytes, text);
+                }
+                list(bytes, setup.iter().collect());
+            }
+        }
+    }
 }
 
 impl LayerInputs {
@@ -55,22 +145,27 @@ impl LayerInputs {
         let (kind, below) = match &self.below {
             Below::Base(text) => (0, text.clone()),
             Below::Layer(key) => (1, key.to_string()),
+            Below::Nothing => (2, String::new()),
         };
         bytes.push(kind);
         field(&mut bytes, &below);
         field(&mut bytes, &self.architecture);
-        field(&mut bytes, &self.manager);
-        let mut specs: Vec<_> = self.specs.iter().collect();
-        specs.sort_unstable();
-        length(&mut bytes, specs.len());
-        for spec in specs {
-            field(&mut bytes, spec);
-        }
         bytes.extend(self.recipe.to_be_bytes());
-        bytes.push(u8::from(self.registry.is_some()));
-        field(&mut bytes, self.registry.as_deref().unwrap_or_default());
+        self.content.encode(&mut bytes);
         bytes
     }
+}
+
+fn list(bytes: &mut Vec<u8>, texts: Vec<&String>) {
+    length(bytes, texts.len());
+    for text in texts {
+        field(bytes, text);
+    }
+}
+
+fn optional(bytes: &mut Vec<u8>, text: Option<&str>) {
+    bytes.push(u8::from(text.is_some()));
+    field(bytes, text.unwrap_or_default());
 }
 
 fn field(bytes: &mut Vec<u8>, text: &str) {
@@ -108,23 +203,32 @@ mod digest_text {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Below, LayerInputs};
+    use bailiwick_model::PackageManager;
+
+    use super::{Below, Content, LayerInputs};
 
     fn inputs() -> LayerInputs {
         LayerInputs {
             organization: "acme".into(),
             below: Below::Base("host".into()),
             architecture: "x86_64".into(),
-            manager: "pip".into(),
-            specs: vec!["pytest==8.3.4".into(), "six".into()],
             recipe: 1,
-            registry: None,
+            content: Content::Packages {
+                manager: PackageManager::Pip,
+                specs: vec!["pytest==8.3.4".into(), "six".into()],
+                registry: None,
+                lock: None,
+            },
         }
     }
 
     /// Short texts of few characters: neighbours whose ends could be moved into one another come up often.
     fn text() -> impl Strategy<Value = String> {
         "[ab\u{0}\u{1}]{0,3}"
+    }
+
+    fn texts() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec(text(), 0..4)
     }
 
     fn below() -> impl Strategy<Value = Below> {
@@ -136,6 +240,31 @@ mod tests {
             text().prop_map(Below::Base),
             any::<bool>().prop_map(move |fill| Below::Base(digest(fill))),
             any::<bool>().prop_map(move |fill| Below::Layer(digest(fill).parse().unwrap())),
+            Just(Below::Nothing),
+        ]
+    }
+
+    fn content() -> impl Strategy<Value = Content> {
+        let manager = prop::sample::select(PackageManager::ALL);
+        let lock = || prop::option::of(text());
+        prop_oneof![
+            (manager, texts(), lock(), lock()).prop_map(|(manager, specs, registry, lock)| {
+                Content::Packages {
+                    manager,
+                    specs,
+                    registry,
+                    lock,
+                }
+            }),
+            text().prop_map(|source| Content::Base { source }),
+            (text(), text(), text(), texts()).prop_map(|(name, repository, commit, setup)| {
+                Content::Project {
+                    name,
+                    repository,
+                    commit,
+                    setup,
+                }
+            }),
         ]
     }
 
@@ -144,17 +273,17 @@ mod tests {
             organization in text(),
             below in below(),
             architecture in text(),
-            manager in text(),
-            specs in prop::collection::vec(text(), 0..4),
             recipe in 0_u32..3,
-            registry in prop::option::of(text()),
+            content in content(),
         ) -> LayerInputs {
-            LayerInputs { organization, below, architecture, manager, specs, recipe, registry }
+            LayerInputs { organization, below, architecture, recipe, content }
         }
     }
 
     fn sorted(mut inputs: LayerInputs) -> LayerInputs {
-        inputs.specs.sort();
+        if let Content::Packages { specs, .. } = &mut inputs.content {
+            specs.sort();
+        }
         inputs
     }
 
@@ -174,15 +303,32 @@ mod tests {
         }
 
         #[test]
-        fn the_order_of_specs_does_not_matter(
-            one in any_inputs().prop_flat_map(|inputs| {
-                let shuffled = Just(inputs.specs.clone()).prop_shuffle();
-                (Just(inputs), shuffled)
+        fn the_order_of_specs_does_not_matter_and_that_of_a_set_up_does(
+            (texts, shuffled) in texts().prop_flat_map(|texts| {
+                let shuffled = Just(texts.clone()).prop_shuffle();
+                (Just(texts), shuffled)
             }),
         ) {
-            let (inputs, specs) = one;
-            let shuffled = LayerInputs { specs, ..inputs.clone() };
-            prop_assert_eq!(inputs.key(), shuffled.key());
+            let packages = |specs: &[String]| {
+                let content = Content::Packages {
+                    manager: PackageManager::Pip,
+                    specs: specs.to_vec(),
+                    registry: None,
+                    lock: None,
+                };
+                LayerInputs { content, ..inputs() }.key()
+            };
+            prop_assert_eq!(packages(&texts), packages(&shuffled));
+            let project = |setup: &[String]| {
+                let content = Content::Project {
+                    name: "a".into(),
+                    repository: "b".into(),
+                    commit: "c".into(),
+                    setup: setup.to_vec(),
+                };
+                LayerInputs { content, ..inputs() }.key()
+            };
+            prop_assert_eq!(project(&texts) == project(&shuffled), texts == shuffled);
         }
 
         #[test]
@@ -191,8 +337,12 @@ mod tests {
         ) {
             let (one, other) = (one % (whole.len() + 1), other % (whole.len() + 1));
             let split = |at: usize| LayerInputs {
-                architecture: whole[..at].into(),
-                manager: whole[at..].into(),
+                content: Content::Project {
+                    name: whole[..at].into(),
+                    repository: whole[at..].into(),
+                    commit: String::new(),
+                    setup: Vec::new(),
+                },
                 ..inputs()
             };
             prop_assert_eq!(split(one).key() == split(other).key(), one == other);
@@ -202,6 +352,13 @@ mod tests {
         fn what_is_written_is_read_back(one in any_inputs()) {
             let text = serde_json::to_string(&one).unwrap();
             prop_assert_eq!(serde_json::from_str::<LayerInputs>(&text).unwrap(), one);
+        }
+    }
+
+    fn packages(inputs: &mut LayerInputs) -> (&mut PackageManager, &mut Vec<String>) {
+        match &mut inputs.content {
+            Content::Packages { manager, specs, .. } => (manager, specs),
+            Content::Base { .. } | Content::Project { .. } => unreachable!("these are packages"),
         }
     }
 
@@ -218,15 +375,33 @@ mod tests {
         change(|i, _| i.below = Below::Base("host2".into()));
         change(|i, digest| i.below = Below::Base(digest));
         change(|i, digest| i.below = Below::Layer(digest.parse().unwrap()));
+        change(|i, _| i.below = Below::Nothing);
         change(|i, _| i.architecture = "aarch64".into());
-        change(|i, _| i.manager = "npm".into());
-        change(|i, _| i.specs.push("toml".into()));
-        change(|i, _| i.specs.push("six".into()));
-        change(|i, _| drop(i.specs.pop()));
-        change(|i, _| i.specs = vec!["pytest==8.3.4six".into()]);
+        change(|i, _| *packages(i).0 = PackageManager::Npm);
+        change(|i, _| packages(i).1.push("toml".into()));
+        change(|i, _| packages(i).1.push("six".into()));
+        change(|i, _| drop(packages(i).1.pop()));
+        change(|i, _| *packages(i).1 = vec!["pytest==8.3.4six".into()]);
         change(|i, _| i.recipe = 2);
-        change(|i, _| i.registry = Some(String::new()));
-        change(|i, _| i.registry = Some("https://example.com".into()));
+        for (registry, lock) in [
+            (Some(""), None),
+            (None, Some("")),
+            (Some("https://example.com"), None),
+        ] {
+            let content = Content::Packages {
+                manager: PackageManager::Pip,
+                specs: vec!["pytest==8.3.4".into(), "six".into()],
+                registry: registry.map(Into::into),
+                lock: lock.map(Into::into),
+            };
+            keys.push(
+                LayerInputs {
+                    content,
+                    ..inputs()
+                }
+                .key(),
+            );
+        }
         let count = keys.len();
         keys.sort();
         keys.dedup();
@@ -238,7 +413,7 @@ mod tests {
     fn the_encoding_is_stable() {
         assert_eq!(
             inputs().key().to_string(),
-            "sha256:13576036dcffe30ef633c36ac1d4328867a8bd1a47455b788f8509b1abb369a2"
+            "sha256:ee04c38ca2f2025d67cc515dda2611b2423d717ebf7d18583db918af85eeee7f"
         );
     }
 

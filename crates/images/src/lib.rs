@@ -14,8 +14,8 @@ mod registry;
 pub mod store;
 
 pub use base::{HostBase, host_base};
-pub use build::{BuildError, Builder, Progress};
-pub use key::{Below, LayerInputs};
+pub use build::{BaseImage, BuildError, Builder, Progress};
+pub use key::{Below, Content, LayerInputs};
 pub use registry::{InvalidRegistry, Registry};
 pub use store::{
     Begin, Draft, GcLimits, GcReport, Held, Layer, LayerRecord, ResolvedPackage, Store, StoreError,

@@ -127,7 +127,7 @@ impl Store {
             return Ok(Begin::Ready(layer));
         }
         let below = match &inputs.below {
-            Below::Base(_) => Held::default(),
+            Below::Base(_) | Below::Nothing => Held::default(),
             Below::Layer(below) => self.hold(std::slice::from_ref(below))?,
         };
         let Some(lock) = lock::take(&self.lock_path(&key), Kind::Exclusive)? else {

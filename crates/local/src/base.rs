@@ -7,6 +7,7 @@ use bailiwick_sandbox::network::NetworkPlan;
 use bailiwick_sandbox::plan::{Access, Identity, MapWriter, MountStep, Ownership};
 
 use crate::certificates::Bundle;
+use crate::inside;
 use crate::layers::{self, Layers};
 
 /// Which root the programs come from.
@@ -148,7 +149,10 @@ impl Layout<'_> {
             let source = self.root().join(&name);
             let is_directory = fs::symlink_metadata(&source).is_ok_and(|m| m.is_dir());
             if is_directory && part == "usr" && self.layers.cover(&part) {
-                steps.push(self.layers.overlay(&part, source, None, self.ownership()));
+                steps.extend(
+                    self.layers
+                        .overlay(&part, self.root(), None, self.ownership()),
+                );
             } else {
                 self.mirror(steps, &name, self.writable);
             }
@@ -165,7 +169,8 @@ impl Layout<'_> {
         let trees = self.layers.trees.iter().rev().map(PathBuf::as_path);
         trees
             .chain([self.snapshot(), self.root()])
-            .find_map(|tree| fs::read_to_string(tree.join(name)).ok())
+            .find_map(|tree| inside::read(tree, Path::new(name)).ok())
+            .map(|content| String::from_utf8_lossy(&content).into_owned())
             .unwrap_or_default()
     }
 
@@ -179,13 +184,19 @@ impl Layout<'_> {
             .iter()
             .filter(|part| !["usr", "etc"].contains(part));
         for part in parts.filter(|part| self.layers.cover(part)) {
-            let base = self.snapshot().join(part);
-            steps.push(self.layers.overlay(part, base, None, self.ownership()));
+            steps.extend(
+                self.layers
+                    .overlay(part, self.snapshot(), None, self.ownership()),
+            );
         }
     }
 
     /// Shows one entry of the base at its place: a link as a link, a directory or file as a mount.
     fn mirror(&self, steps: &mut Vec<MountStep>, name: &Path, writable: bool) {
+        // A link on the way may lead out of the base.
+        if !inside::has_directory(self.root(), name.parent().unwrap_or(Path::new(""))) {
+            return;
+        }
         let (source, path) = (self.root().join(name), Path::new("/").join(name));
         let Ok(metadata) = fs::symlink_metadata(&source) else {
             return;
@@ -200,6 +211,7 @@ impl Layout<'_> {
                 lower: vec![source],
                 made: None,
                 draft: None,
+                private: false,
                 path,
                 ownership: self.ownership(),
             }
@@ -236,13 +248,16 @@ impl Layout<'_> {
             let mut made = Vec::new();
             self.generated(&mut made);
             steps.extend(made.into_iter().map(below_made));
-            let base = self.snapshot().join("etc");
             let made = Some(PathBuf::from(MADE));
-            steps.push(self.layers.overlay("etc", base, made, self.ownership()));
+            steps.extend(
+                self.layers
+                    .overlay("etc", self.snapshot(), made, self.ownership()),
+            );
             return;
         }
         match self.base {
             Base::Host => self.curated(steps),
+            Base::Directory(directory) if !inside::has_directory(directory, Path::new("etc")) => {}
             Base::Directory(directory) => {
                 let kept = entries(&directory.join("etc"))
                     .filter(|name| !GENERATED.iter().any(|g| name.as_os_str() == *g));

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_sandbox::plan::MountStep;
 
+use crate::inside;
+
 /// Where distributions keep the bundle of trusted CA certificates, in the order in which OpenSSL and Go look for it.
 const BUNDLES: &[&str] = &[
     // Debian, Ubuntu, Alpine, Arch
@@ -56,7 +58,7 @@ pub(crate) fn bundle(
     let of_base = BUNDLES
         .iter()
         .map(Path::new)
-        .find(|path| base.join(path.strip_prefix("/").unwrap_or(path)).exists());
+        .find(|path| inside::has_file(base, path));
     // The caller's own choice of a bundle counts unless it is the system's anyway.
     let own = own.filter(|own| own.exists() && of_base.is_none_or(|of_base| *own != of_base));
     if own.is_none() && added.is_none() {
@@ -66,9 +68,10 @@ pub(crate) fn bundle(
         }));
     }
     let mut content = Vec::new();
-    let of_base = of_base.map(|path| base.join(path.strip_prefix("/").unwrap_or(path)));
-    for file in of_base.iter().map(PathBuf::as_path).chain(own) {
-        content.extend(fs::read(file).map_err(|error| (file.to_owned(), error))?);
+    let of_base = of_base.map(|path| (path, inside::read(base, path)));
+    let own = own.map(|path| (path, fs::read(path)));
+    for (file, read) in of_base.into_iter().chain(own) {
+        content.extend(read.map_err(|error| (file.to_owned(), error))?);
         content.push(b'\n');
     }
     content.extend(added.unwrap_or_default().bytes());

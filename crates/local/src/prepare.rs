@@ -201,7 +201,10 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
         prepared.work_directory = Some(workspace.path);
         prepared.placeholders = workspace.placeholders;
         prepared.covered = workspace.covered;
+    } else {
+        tree.mounts.extend(workspace::private());
     }
+    tree.mounts.extend(tree.besides);
     base::settle(&mut tree.mounts);
     prepared.plan.mounts = tree.mounts;
     hold_limits(request, &mut prepared)?;
@@ -211,6 +214,8 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
 /// The file system without the work directory.
 struct Tree {
     mounts: Vec<MountStep>,
+    /// What comes after the work directory.
+    besides: Vec<MountStep>,
     toolchains: Toolchains,
     bundle: Option<certificates::Bundle>,
 }
@@ -230,7 +235,11 @@ impl Tree {
             .make_draft(base.root())
             .map_err(|error| PrepareError::Directory {
                 what: "the draft of a layer",
-                path: layers.draft.clone().unwrap_or_default(),
+                path: layers
+                    .draft
+                    .as_ref()
+                    .map(|draft| draft.directory.clone())
+                    .unwrap_or_default(),
                 error,
             })?;
         let layout = Layout {
@@ -262,6 +271,7 @@ impl Tree {
         mounts.extend(toolchains.steps.iter().cloned());
         Ok(Self {
             mounts,
+            besides: layers.besides(layout.ownership()),
             toolchains,
             bundle,
         })

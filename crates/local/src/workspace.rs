@@ -143,6 +143,17 @@ impl Workspace {
     }
 }
 
+/// A work directory that is private to the sandbox.
+pub(crate) fn private() -> [MountStep; 2] {
+    let path = PathBuf::from(INSIDE);
+    let directory = MountStep::Directory {
+        path: path.clone(),
+        mode: 0o755,
+        owned: true,
+    };
+    [directory, MountStep::Private { path }]
+}
+
 fn refuse_wide(path: &Path, homes: &[PathBuf]) -> Result<(), WorkspaceError> {
     let what = if path == Path::new("/") {
         "the root directory"

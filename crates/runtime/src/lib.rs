@@ -35,8 +35,8 @@ pub use execution::{
 };
 pub use files::{CaptureLimits, CapturedFile, FileEntry, FileKind};
 pub use spec::{
-    Access, Base, Checkpoint, Identity, Image, InvalidLayerDigest, LayerDigest, Limits, Mount,
-    MountSource, Network, Profile, SandboxSpec, SandboxSummary,
+    Access, Base, Checkpoint, Draft, Identity, Image, InvalidLayerDigest, LayerDigest, Limits,
+    Mount, MountSource, Network, Profile, SandboxSpec, SandboxSummary,
 };
 
 /// A future of a verb.

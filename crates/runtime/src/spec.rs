@@ -20,9 +20,8 @@ pub struct SandboxSpec<P> {
     pub environment: Option<EnvironmentName>,
     /// Its file system.
     pub image: Image,
-    /// A directory of the machine with two empty directories, `tree` and `work`: what root inside writes to the image is kept in `tree`, which
-    /// is then a layer. Without one it vanishes.
-    pub draft: Option<PathBuf>,
+    /// Where what root inside writes is kept; without one it vanishes.
+    pub draft: Option<Draft>,
     /// What is mounted besides, in order; a later one may lie inside an earlier one.
     pub mounts: Vec<Mount>,
     /// Where commands start, as a path inside.
@@ -46,6 +45,17 @@ pub struct Network<P> {
     pub policy: P,
     /// TCP ports inside that are offered outside: on the host's loopback, or as the backend says.
     pub published_ports: Vec<u16>,
+}
+
+/// A layer in the making.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// A directory of the machine with two empty directories, `tree` and `work`. What is kept lies in `tree` at its path inside.
+    pub directory: PathBuf,
+    /// Whether what is written to the image is kept.
+    pub image: bool,
+    /// A directory inside that is empty at first and is kept: the root of another system, or a project's.
+    pub besides: Option<PathBuf>,
 }
 
 /// A file system: layers on a base.
@@ -230,6 +240,9 @@ impl<P> SandboxSpec<P> {
         check_environment(&self.env)?;
         self.limits.validate()?;
         let mut ports = BTreeSet::new();
+        if let Some(besides) = self.draft.as_ref().and_then(|draft| draft.besides.as_ref()) {
+            check_path("draft.besides", besides)?;
+        }
         for (index, port) in self.network.published_ports.iter().enumerate() {
             let field = format!("network.published_ports[{index}]");
             if *port == 0 {

@@ -147,6 +147,11 @@ fn writable_paths(plan: &Plan) -> Vec<&str> {
     }
     let steps = plan.mounts.iter().filter_map(|step| match step {
         MountStep::Private { path }
+        | MountStep::Overlay {
+            path,
+            private: true,
+            ..
+        }
         | MountStep::Bind {
             path,
             access: Access::ReadWrite,
@@ -159,7 +164,7 @@ fn writable_paths(plan: &Plan) -> Vec<&str> {
             access: Access::ReadOnly,
             ..
         }
-        | MountStep::Overlay { .. }
+        | MountStep::Overlay { private: false, .. }
         | MountStep::Device { .. }
         | MountStep::Proc
         | MountStep::DevPts

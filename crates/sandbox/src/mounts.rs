@@ -22,6 +22,8 @@ use crate::sys;
 mod overlay;
 mod tree;
 
+use overlay::Upper;
+
 const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
 const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
@@ -233,7 +235,11 @@ impl<'a> Root<'a> {
             MountStep::Private { .. } => self.cover_with_itself(path, 0),
             MountStep::Bind { .. } => self.mount(&source()?, path),
             MountStep::Overlay {
-                lower, made, draft, ..
+                lower,
+                made,
+                draft,
+                private,
+                ..
             } => {
                 let layers = lower
                     .iter()
@@ -243,7 +249,13 @@ impl<'a> Root<'a> {
                     Some(draft) => Some((draft, source()?)),
                     None => None,
                 };
-                self.mount_overlay(path, made.as_deref(), &layers, draft.as_ref())
+                let upper = match &draft {
+                    Some((draft, tree)) => Upper::Draft(draft, tree),
+                    None if *private => Upper::Private { owned: true },
+                    None if self.storage.writable_root => Upper::Private { owned: false },
+                    None => Upper::None,
+                };
+                self.mount_overlay(path, made.as_deref(), &layers, &upper)
             }
             MountStep::Device { .. } => self.mount(&source()?, path),
             MountStep::Proc => {

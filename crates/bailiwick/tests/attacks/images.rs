@@ -51,7 +51,7 @@ impl Index {
             .success();
         let layers: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).expect("JSON");
         let own = layers.iter().find(|layer| {
-            let registry = layer["layer"]["inputs"]["registry"].as_str();
+            let registry = layer["layer"]["inputs"]["content"]["registry"].as_str();
             registry.is_some_and(|url| url.contains(&format!(":{}/", self.port)))
         });
         let key = own.and_then(|layer| layer["key"].as_str());

@@ -4,7 +4,8 @@ use std::fs;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use bailiwick_images::{Begin, Below, LayerInputs, ResolvedPackage, Store};
+use bailiwick_images::{Begin, Below, Content, LayerInputs, ResolvedPackage, Store};
+use bailiwick_model::PackageManager;
 use bailiwick_runtime::LayerDigest;
 
 use super::turns::{Contestant, line_up, take};
@@ -68,10 +69,13 @@ fn fill(store: &Store) -> Result<Vec<LayerDigest>> {
             organization: "bench".to_owned(),
             below,
             architecture: std::env::consts::ARCH.to_owned(),
-            manager: "pip".to_owned(),
-            specs: vec![format!("package{number}")],
             recipe: 1,
-            registry: None,
+            content: Content::Packages {
+                manager: PackageManager::Pip,
+                specs: vec![format!("package{number}")],
+                registry: None,
+                lock: None,
+            },
         };
         let Begin::Build(draft) = store.begin(inputs)? else {
             bail!("the layer is there already");

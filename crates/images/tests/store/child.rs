@@ -104,7 +104,7 @@ fn wait() {
 
 /// Fills a tree in which every file is known by its hash, and the list of them names what it was made of.
 fn fill(draft: &Draft) {
-    let name = &draft.inputs().specs[0];
+    let name = &draft.inputs().content.declared();
     let mut manifest = format!("{name}\n");
     for number in 0..FILES {
         let directory = format!("usr/lib/{}", number % 7);
@@ -124,7 +124,7 @@ pub(crate) fn verify(layer: &Layer) {
     let mut lines = manifest.lines();
     assert_eq!(
         lines.next(),
-        layer.record.inputs.specs.first().map(String::as_str)
+        Some(layer.record.inputs.content.declared().as_str())
     );
     let mut count = 0;
     for line in lines {

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use bailiwick_images::{Begin, Below, Draft, Layer, LayerInputs, Store};
+use bailiwick_images::{Begin, Below, Content, Draft, Layer, LayerInputs, Store};
+use bailiwick_model::PackageManager;
 use bailiwick_runtime::LayerDigest;
 use rustix::process::DumpableBehavior;
 use rustix::thread::{Gid, Uid};
@@ -69,10 +70,13 @@ pub(crate) fn inputs(name: &str) -> LayerInputs {
         organization: "acme".into(),
         below: Below::Base("base".into()),
         architecture: "x86_64".into(),
-        manager: "pip".into(),
-        specs: vec![name.into()],
         recipe: 1,
-        registry: None,
+        content: Content::Packages {
+            manager: PackageManager::Pip,
+            specs: vec![name.into()],
+            registry: None,
+            lock: None,
+        },
     }
 }
 

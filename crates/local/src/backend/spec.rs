@@ -14,9 +14,12 @@ use bailiwick_sandbox::plan::{self, MountStep, Ownership};
 
 use super::{LocalOptions, error};
 use crate::identity::{self, RunAs};
-use crate::layers::Layers;
+use crate::layers::{Layers, MountedLayer};
 use crate::prepare::{self, Limits, Prepared, Request};
 use crate::workspace::{self, Workspace};
+
+/// Where in its tree a layer has the root of another system.
+const LAYER_BASE: &str = "base";
 
 pub(super) fn prepare(
     spec: &SandboxSpec<Arc<Policy>>,
@@ -34,7 +37,7 @@ pub(super) fn prepare(
         id: spec.id.clone(),
         environment: spec.environment.clone(),
         workspace: mounts.workspace,
-        base: base(&spec.image)?,
+        base: base(&spec.image, options)?,
         layers: layers(spec, options)?,
         toolchains: Vec::new(),
         run_as: run_as(spec.identity, spec.profile)?,
@@ -48,14 +51,10 @@ pub(super) fn prepare(
         },
         surroundings: options.surroundings.clone(),
     };
-    let has_workspace = request.workspace.is_some();
     let mut prepared = prepare::prepare(&request, &options.state).map_err(error::prepare)?;
     for mount in mounts.read_only {
         let step = read_only(mount, options)?;
         prepared.plan.mounts.push(step);
-    }
-    if !has_workspace {
-        prepared.plan.mounts.extend(private_workspace());
     }
     prepared.plan.profile = match spec.profile {
         Profile::Run => plan::Profile::Run,
@@ -79,7 +78,7 @@ impl<'a> Mounts<'a> {
         };
         for mount in mounts {
             let MountSource::Host(source) = &mount.source else {
-                return Err(no_layers());
+                continue;
             };
             match mount.access {
                 Access::ReadOnly => sorted.read_only.push((source, &mount.target)),
@@ -134,46 +133,45 @@ fn read_only((source, target): (&Path, &Path), options: &LocalOptions) -> Result
     })
 }
 
-fn private_workspace() -> [MountStep; 2] {
-    let path = PathBuf::from(workspace::INSIDE);
-    let directory = MountStep::Directory {
-        path: path.clone(),
-        mode: 0o755,
-        owned: true,
-    };
-    [directory, MountStep::Private { path }]
+fn tree(layer: &LayerDigest, options: &LocalOptions) -> Result<PathBuf, Error> {
+    let tree = options.layers.join(layer.digits()).join("tree");
+    if tree.is_dir() {
+        Ok(tree)
+    } else {
+        Err(error::refused("a layer", format!("build {layer} first")))
+    }
 }
 
 fn layers(spec: &SandboxSpec<Arc<Policy>>, options: &LocalOptions) -> Result<Layers, Error> {
     let Image { base, layers } = &spec.image;
-    let tree = |layer: &LayerDigest| {
-        let tree = options.layers.join(layer.digits()).join("tree");
-        if tree.is_dir() {
-            Ok(tree)
-        } else {
-            Err(error::refused("a layer", format!("build {layer} first")))
-        }
-    };
+    let mounted = spec.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Layer(layer) => Some(tree(layer, options).map(|tree| MountedLayer {
+            tree,
+            target: mount.target.clone(),
+            writable: mount.access == Access::ReadWrite,
+        })),
+        MountSource::Host(_) => None,
+    });
     Ok(Layers {
         snapshot: match base {
             Base::Host => options.snapshot.clone(),
             Base::Directory(_) | Base::Layer(_) => None,
         },
-        trees: layers.iter().map(tree).collect::<Result<_, _>>()?,
+        trees: layers
+            .iter()
+            .map(|layer| tree(layer, options))
+            .collect::<Result<_, _>>()?,
+        mounted: mounted.collect::<Result<_, _>>()?,
         draft: spec.draft.clone(),
     })
 }
 
-fn base(image: &Image) -> Result<crate::Base, Error> {
-    match &image.base {
-        Base::Host => Ok(crate::Base::Host),
-        Base::Directory(path) => Ok(crate::Base::Directory(path.clone())),
-        Base::Layer(_) => Err(no_layers()),
-    }
-}
-
-fn no_layers() -> Error {
-    error::refused("image layers", "use the host's userland or a directory")
+fn base(image: &Image, options: &LocalOptions) -> Result<crate::Base, Error> {
+    Ok(match &image.base {
+        Base::Host => crate::Base::Host,
+        Base::Directory(path) => crate::Base::Directory(path.clone()),
+        Base::Layer(layer) => crate::Base::Directory(tree(layer, options)?.join(LAYER_BASE)),
+    })
 }
 
 /// The capabilities of a build are root's: another user would lose them on the way.

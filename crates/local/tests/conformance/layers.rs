@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bailiwick_runtime::{ExitStatus, Identity, LayerDigest, Profile};
+use bailiwick_runtime::{Draft, ExitStatus, Identity, LayerDigest, Profile};
 
 use crate::harness::{Local, shell};
 
@@ -21,7 +21,11 @@ async fn build(local: &Local, below: &[LayerDigest], digit: char, script: &str) 
     let mut spec = local.spec();
     (spec.identity, spec.profile) = (Identity::Root, Profile::Build);
     spec.image.layers = below.to_vec();
-    spec.draft = Some(directory);
+    spec.draft = Some(Draft {
+        directory,
+        image: true,
+        besides: None,
+    });
     let running = local.start(spec).await;
     let (status, said) = shell(&running, script).await;
     assert_eq!(status, ExitStatus::Exited(0), "{said}");

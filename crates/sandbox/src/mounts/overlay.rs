@@ -9,14 +9,27 @@ use crate::plan::Draft;
 /// Where layers stand while an overlay is made of them: inside the new root, since overlayfs takes paths.
 const WORKSHOP: &str = "/.layers";
 
+/// What takes what is written to an overlay.
+pub(super) enum Upper<'a> {
+    /// Nothing: it cannot be written to.
+    None,
+    /// A directory of the private file system, which belongs to root or to the user inside.
+    Private {
+        /// Whether it is the user's.
+        owned: bool,
+    },
+    /// A tree of the host.
+    Draft(&'a Draft, &'a OwnedFd),
+}
+
 impl Root<'_> {
-    /// Mounts the layers, topmost first, at `path`, `made` over them: with the draft as upper layer, else with a private one if the root is writable.
+    /// Mounts the layers, topmost first, at `path`, `made` over them.
     pub(super) fn mount_overlay(
         &self,
         path: &Path,
         made: Option<&Path>,
         layers: &[OwnedFd],
-        draft: Option<&(&Draft, OwnedFd)>,
+        upper: &Upper<'_>,
     ) -> Result<(), MountError> {
         let place = Path::new(WORKSHOP).join(
             path.to_string_lossy()
@@ -32,21 +45,21 @@ impl Root<'_> {
             mounted.push(directory);
         }
         let mut options = vec![("lowerdir", Some(lower.join(":"))), ("userxattr", None)];
-        let upper = match draft {
-            Some((draft, tree)) => {
+        let upper = match upper {
+            Upper::Draft(draft, tree) => {
                 let directory = place.join("draft");
                 self.mount(tree, &directory)?;
                 let layer = (directory.join(&draft.upper), directory.join(&draft.work));
                 mounted.push(directory);
                 Some(layer)
             }
-            None if self.storage.writable_root => {
+            Upper::Private { owned } => {
                 let (upper, work) = (place.join("upper"), place.join("work"));
-                self.make_directory(&upper, 0o755, false)?;
+                self.make_directory(&upper, 0o755, *owned)?;
                 self.make_directory(&work, 0o755, false)?;
                 Some((upper, work))
             }
-            None => None,
+            Upper::None => None,
         };
         if let Some((upper, work)) = &upper {
             options.extend([

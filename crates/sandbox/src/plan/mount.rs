@@ -87,7 +87,7 @@ pub enum MountStep {
         /// As whose its files appear.
         ownership: Ownership,
     },
-    /// Trees of the host, one over the other: an overlay. If the root is writable it can be written to without the lower layers noticing.
+    /// Trees of the host, one over the other: an overlay. If the root is writable, or the overlay is private, it can be written to without the lower layers noticing.
     Overlay {
         /// The lower layers, topmost first.
         lower: Vec<PathBuf>,
@@ -95,6 +95,8 @@ pub enum MountStep {
         made: Option<PathBuf>,
         /// Where on the host what is written is kept; else it vanishes.
         draft: Option<Draft>,
+        /// Whether the user inside can write to it whatever the root is.
+        private: bool,
         /// Where.
         path: PathBuf,
         /// As whose the files of the lower layers appear.

@@ -40,8 +40,8 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
 
 fn table(layers: &[Layer], now: i64) -> String {
     let mut text = format!(
-        "{:12}  {:7}  {:>9}  {:>6}  PACKAGES\n",
-        "KEY", "MANAGER", "SIZE", "AGE"
+        "{:12}  {:7}  {:>9}  {:>6}  WHAT\n",
+        "KEY", "KIND", "SIZE", "AGE"
     );
     for layer in layers {
         let record = &layer.record;
@@ -53,10 +53,10 @@ fn table(layers: &[Layer], now: i64) -> String {
         text += &format!(
             "{}  {:7}  {:>9}  {:>6}  {}\n",
             short(layer),
-            record.inputs.manager,
+            record.inputs.content.kind(),
             size(record.bytes),
             age,
-            printable(&record.inputs.specs.join(" "))
+            printable(&record.inputs.content.declared())
         );
     }
     text

@@ -40,12 +40,13 @@ fn text(layer: &Layer) -> String {
     let below = match &record.inputs.below {
         Below::Base(base) => base.clone(),
         Below::Layer(key) => key.to_string(),
+        Below::Nothing => "nothing".to_owned(),
     };
     let mut text = format!(
-        "layer     {}\nmanager   {}\ndeclared  {}\non        {}\nsize      {} in {} files\n\n",
+        "layer     {}\nkind      {}\ndeclared  {}\non        {}\nsize      {} in {} files\n\n",
         layer.key,
-        record.inputs.manager,
-        record.inputs.specs.join(" "),
+        record.inputs.content.kind(),
+        record.inputs.content.declared(),
         below,
         size(record.bytes),
         record.files,

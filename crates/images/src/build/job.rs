@@ -1,0 +1,237 @@
+//! One build in a sandbox of its own: what it runs, its log, and what it reached for.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_model::{Verdict, limits};
+use bailiwick_policy::Policy;
+use bailiwick_runtime::{
+    ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount, Profile, Running,
+    Sandbox, SandboxSpec, StopReason, Streams,
+};
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+
+use super::{BuildError, Builder, Progress};
+use crate::recipe;
+
+/// How long the programs of a build have to end before they are killed.
+const GRACE: Duration = Duration::from_millis(200);
+/// How much of the end of a log is kept to say why a build failed.
+const TAIL_BYTES: usize = 16 * 1024;
+
+/// What a build runs.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Program and arguments.
+    pub(crate) argv: Vec<OsString>,
+    /// What it reaches.
+    pub(crate) policy: Policy,
+    /// On what it runs.
+    pub(crate) image: Image,
+    /// What else it sees.
+    pub(crate) mounts: Vec<Mount>,
+    /// Variables besides the fixed ones.
+    pub(crate) env: BTreeMap<OsString, OsString>,
+    /// Where it starts, as a path inside.
+    pub(crate) directory: PathBuf,
+    /// What of its writing is kept.
+    pub(crate) keeps: Keeps,
+}
+
+/// What of a build's writing is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Keeps {
+    /// What it writes to the image.
+    pub(crate) image: bool,
+    /// What it writes to a directory of its own.
+    pub(crate) besides: Option<PathBuf>,
+}
+
+/// How a build ended.
+pub(crate) enum Outcome {
+    /// Well; this is its report.
+    Done(String),
+    /// Not well; this is the end of its output.
+    Failed(ExitStatus, String),
+    /// It took too long.
+    OutOfTime,
+}
+
+impl Builder {
+    /// Runs a job; `directory` has an empty `tree` and `work` for what is kept.
+    pub(crate) async fn run(
+        &self,
+        job: Job,
+        directory: Option<&Path>,
+        log: File,
+        told: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Outcome, BuildError> {
+        let mut output = Output {
+            log,
+            line: Vec::new(),
+            tail: Vec::new(),
+            told,
+        };
+        let argv = job.argv.clone();
+        let Running {
+            sandbox,
+            mut events,
+        } = self.runtime.start(self.spec(job, directory)).await?;
+        let whole = async {
+            let result = execute(&*sandbox, argv, &mut output).await;
+            (result, sandbox.stop(GRACE).await)
+        };
+        // Side by side: what is not read waits, and the build with it.
+        let ((result, stopped), seen) = tokio::join!(whole, watch(&mut events));
+        stopped?;
+        output.note(&seen.denials).map_err(BuildError::Log)?;
+        if seen.stopped == Some(StopReason::Lifetime) {
+            return Ok(Outcome::OutOfTime);
+        }
+        match result? {
+            (ExitStatus::Exited(0), report) => Ok(Outcome::Done(report)),
+            (status, _) => {
+                let tail = String::from_utf8_lossy(&output.tail).into_owned();
+                Ok(Outcome::Failed(status, tail))
+            }
+        }
+    }
+
+    fn spec(&self, job: Job, directory: Option<&Path>) -> SandboxSpec<Arc<Policy>> {
+        let mut spec = SandboxSpec::new((self.sandbox_id)(), Arc::new(job.policy));
+        spec.image = job.image;
+        spec.draft = directory.map(|directory| Draft {
+            directory: directory.to_owned(),
+            image: job.keeps.image,
+            besides: job.keeps.besides,
+        });
+        spec.mounts = job.mounts;
+        spec.directory = job.directory;
+        spec.identity = Identity::Root;
+        spec.profile = Profile::Build;
+        spec.limits.lifetime = Some(limits::BUILD_TIME);
+        spec.env = job.env;
+        spec
+    }
+}
+
+/// Runs the command; what it reported, if it ended well.
+async fn execute(
+    sandbox: &dyn Sandbox<Policy = Arc<Policy>>,
+    argv: Vec<OsString>,
+    output: &mut Output<'_, '_>,
+) -> Result<(ExitStatus, String), BuildError> {
+    let execution = sandbox.exec(Command::new(argv)).await?;
+    if let Streams::Pipes {
+        stdin,
+        stdout,
+        stderr,
+    } = execution.streams
+    {
+        drop(stdin);
+        output.copy(stdout, stderr).await.map_err(BuildError::Log)?;
+    }
+    let status = execution.control.wait().await?;
+    if status != ExitStatus::Exited(0) {
+        return Ok((status, String::new()));
+    }
+    let report = Path::new(recipe::REPORT);
+    let bytes = sandbox
+        .read_file(report, limits::BUILD_REPORT_BYTES)
+        .await?;
+    Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// What happened in the sandbox of a build, besides its output.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What of its network was denied: the first of it.
+    denials: Vec<String>,
+    stopped: Option<StopReason>,
+}
+
+/// Reads events until the sandbox is gone.
+async fn watch(events: &mut mpsc::Receiver<Event>) -> Seen {
+    let mut seen = Seen::default();
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Flow(flow) => {
+                let is_told = flow.verdict == Verdict::Deny;
+                if is_told && seen.denials.len() < limits::BUILD_DENIALS {
+                    let denial = format!("denied {}: {}", flow.destination, flow.reason.code());
+                    seen.denials.push(denial);
+                }
+            }
+            Event::Stopped(reason) => seen.stopped = Some(reason),
+            Event::Started | Event::OutOfMemory => {}
+        }
+    }
+    seen
+}
+
+/// The output of a build: to its log, line by line to whoever waits, and its end kept.
+struct Output<'a, 'b> {
+    log: File,
+    line: Vec<u8>,
+    tail: Vec<u8>,
+    told: &'a mut (dyn FnMut(Progress<'_>) + 'b),
+}
+
+impl Output<'_, '_> {
+    /// Lines of Bailiwick's own, at the end of the log.
+    fn note(&mut self, lines: &[String]) -> std::io::Result<()> {
+        lines
+            .iter()
+            .try_for_each(|line| writeln!(self.log, "bailiwick: {line}"))
+    }
+
+    async fn copy(
+        &mut self,
+        mut stdout: ByteSource,
+        mut stderr: ByteSource,
+    ) -> std::io::Result<()> {
+        let (mut out, mut err) = ([0; 8192], [0; 8192]);
+        let (mut out_open, mut err_open) = (true, true);
+        while out_open || err_open {
+            tokio::select! {
+                read = stdout.read(&mut out), if out_open => {
+                    let length = read?;
+                    out_open = length > 0;
+                    self.take(&out[..length])?;
+                }
+                read = stderr.read(&mut err), if err_open => {
+                    let length = read?;
+                    err_open = length > 0;
+                    self.take(&err[..length])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.log.write_all(bytes)?;
+        self.tail.extend_from_slice(bytes);
+        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
+        self.tail.drain(..surplus);
+        for byte in bytes {
+            match byte {
+                b'\n' | b'\r' => {
+                    let line = std::mem::take(&mut self.line);
+                    if !line.is_empty() {
+                        (self.told)(Progress::Line(&String::from_utf8_lossy(&line)));
+                    }
+                }
+                _ if self.line.len() < limits::BUILD_LINE_BYTES => self.line.push(*byte),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

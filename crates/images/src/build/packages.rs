@@ -1,0 +1,90 @@
+//! The build of one package manager's layer.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use bailiwick_model::{PackageManager, PolicySource};
+use bailiwick_policy::{
+    EffectivePolicy, EgressPolicy, OrganizationFloor, Policy, SessionGrants, registries,
+};
+use bailiwick_runtime::Image;
+
+use super::{Builder, Job, Keeps};
+use crate::recipe;
+use crate::registry::Registry;
+
+/// Where programs are looked for in a build; what a home directory brings along comes last, for the one manager that has its own.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl Builder {
+    pub(super) fn registry(&self, manager: PackageManager) -> Option<&Registry> {
+        self.registries
+            .iter()
+            .find(|registry| registry.manager == manager)
+    }
+
+    pub(super) fn packages_job(
+        &self,
+        manager: PackageManager,
+        specs: &[String],
+        image: Image,
+    ) -> Job {
+        let registry = self.registry(manager);
+        let mut env = variables(manager);
+        env.extend(registry.map(Registry::variables).unwrap_or_default());
+        Job {
+            argv: recipe::command(manager, specs),
+            policy: policy(manager, registry),
+            image,
+            mounts: Vec::new(),
+            env,
+            directory: "/".into(),
+            keeps: Keeps {
+                image: true,
+                besides: None,
+            },
+        }
+    }
+}
+
+/// Exactly the registries of the manager, or the one that is asked instead, and apt's, with which a manager is installed that the base lacks.
+fn policy(manager: PackageManager, registry: Option<&Registry>) -> Policy {
+    let mut policy = EgressPolicy::limited();
+    let public = registry.is_none().then_some(manager);
+    let hosts = [Some(PackageManager::Apt), public]
+        .into_iter()
+        .flatten()
+        .flat_map(|manager| registries(manager).iter());
+    for entry in hosts {
+        if !policy.allowed_hosts.contains(&entry.pattern) {
+            policy.allowed_hosts.push(entry.pattern.clone());
+        }
+    }
+    if let Some(registry) = registry {
+        policy.allowed_hosts.extend(registry.host().ok().flatten());
+        policy.host_ports.extend(registry.host_port());
+    }
+    compiled(policy)
+}
+
+/// A policy of Bailiwick's own.
+pub(crate) fn compiled(policy: EgressPolicy) -> Policy {
+    let effective = EffectivePolicy {
+        policy,
+        source: PolicySource::BuiltIn,
+    };
+    Policy::compile(
+        effective,
+        &OrganizationFloor::empty(),
+        &SessionGrants::none(),
+    )
+}
+
+fn variables(manager: PackageManager) -> BTreeMap<OsString, OsString> {
+    let mut variables = BTreeMap::new();
+    // Rust is mostly installed in a home directory; what such a toolchain brings along is in the PATH that a sandbox has anyway.
+    if manager != PackageManager::Cargo {
+        variables.insert("PATH".into(), PATH.into());
+    }
+    variables
+}
