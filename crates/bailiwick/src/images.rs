@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, Builder, Held, HostBase, Layer, Progress, Registry, Store, host_base,
+    BaseImage, Builder, Held, HostBase, ImageSpec, Layer, Progress, Registry, Store, host_base,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts, privileged,
@@ -19,6 +19,7 @@ use bailiwick_runtime::{Base, LayerDigest};
 use tokio::sync::watch;
 
 use crate::bad_input::BadInput;
+use crate::environment_source::Environment;
 use crate::host_environment::HostEnvironment;
 use crate::output::{self, printable};
 use crate::{clock, state};
@@ -43,6 +44,13 @@ impl Image {
     /// What a sandbox gets of it.
     pub(crate) fn layers(&self) -> Layers {
         self.layers.clone()
+    }
+}
+
+/// The image that an environment declares.
+pub(crate) fn image_spec(environment: &Environment) -> ImageSpec {
+    ImageSpec {
+        packages: environment.packages.clone(),
     }
 }
 
@@ -93,22 +101,23 @@ impl Images {
     }
 
     /// The layers of an image by their keys, whether they are there or not.
-    pub(crate) fn keys(&self, packages: &Packages) -> Vec<LayerDigest> {
-        self.builder.keys(packages)
+    pub(crate) fn keys(&self, spec: &ImageSpec) -> Vec<LayerDigest> {
+        self.builder.keys(spec)
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.builder.store
     }
 
-    /// The image of these packages, if all of it is there.
-    pub(crate) fn find(&self, packages: &Packages) -> anyhow::Result<Option<Image>> {
-        let found = self.builder.find(packages)?;
+    /// The image, if all of it is there.
+    pub(crate) fn find(&self, spec: &ImageSpec) -> anyhow::Result<Option<Image>> {
+        let found = self.builder.find(spec)?;
         Ok(found.map(|(keys, held)| self.image(keys, held)))
     }
 
-    /// The image of these packages; what is missing of it is built, which is told on standard error unless `quiet`.
-    pub(crate) fn build(&self, packages: &Packages, quiet: bool) -> anyhow::Result<Image> {
+    /// The image; what is missing of it is built, which is told on standard error unless `quiet`.
+    pub(crate) fn build(&self, spec: &ImageSpec, quiet: bool) -> anyhow::Result<Image> {
+        let packages = &spec.packages;
         if !privileged() && !packages.of(PackageManager::Apt).is_empty() {
             bail!(
                 "Debian packages can be installed over this host's programs by root only, to whom these belong: run this as root, or install {} on this host and declare the rest",
@@ -123,7 +132,7 @@ impl Images {
         let mut teller = Teller::new(quiet);
         let built = runtime.block_on(
             self.builder
-                .build(packages, &mut |progress| teller.tell(progress)),
+                .build(spec, &mut |progress| teller.tell(progress)),
         );
         teller.clear();
         let (keys, held) = built?;

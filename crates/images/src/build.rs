@@ -61,6 +61,13 @@ pub enum BaseImage {
     },
 }
 
+/// What is to be on the base.
+#[derive(Debug, Clone, Default)]
+pub struct ImageSpec {
+    /// The packages of each manager.
+    pub packages: Packages,
+}
+
 /// What a builder is doing, for whoever waits.
 #[derive(Debug, Clone, Copy)]
 pub enum Progress<'a> {
@@ -85,17 +92,18 @@ struct Step {
 
 impl Builder {
     /// The keys of an image's layers, the lowest first; nothing is looked up.
-    pub fn keys(&self, packages: &Packages) -> Vec<LayerDigest> {
-        let steps = self.steps(packages);
+    pub fn keys(&self, image: &ImageSpec) -> Vec<LayerDigest> {
+        let steps = self.steps(image);
         steps.iter().map(|step| step.inputs.key()).collect()
     }
 
-    fn steps(&self, packages: &Packages) -> Vec<Step> {
+    fn steps(&self, image: &ImageSpec) -> Vec<Step> {
         let BaseImage::Outside { digest, .. } = &self.base;
         let mut below = Below::Base(digest.clone());
         let mut keys = Vec::new();
         let mut steps = Vec::new();
-        for (manager, specs) in packages.iter().filter(|(_, specs)| !specs.is_empty()) {
+        let declared = image.packages.iter();
+        for (manager, specs) in declared.filter(|(_, specs)| !specs.is_empty()) {
             let content = Content::Packages {
                 manager,
                 specs: specs.iter().map(|spec| spec.as_str().to_owned()).collect(),
@@ -134,11 +142,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`StoreError`].
-    pub fn find(
-        &self,
-        packages: &Packages,
-    ) -> Result<Option<(Vec<LayerDigest>, Held)>, StoreError> {
-        let keys = self.keys(packages);
+    pub fn find(&self, image: &ImageSpec) -> Result<Option<(Vec<LayerDigest>, Held)>, StoreError> {
+        let keys = self.keys(image);
         match self.store.hold(&keys) {
             Ok(held) => Ok(Some((keys, held))),
             Err(StoreError::Missing { .. }) => Ok(None),
@@ -153,26 +158,26 @@ impl Builder {
     /// [`BuildError`]. Layers that were finished stay.
     pub async fn build(
         &self,
-        packages: &Packages,
+        image: &ImageSpec,
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(Vec<LayerDigest>, Held), BuildError> {
         for _ in 0..TRIES {
-            match self.build_once(packages, told).await {
+            match self.build_once(image, told).await {
                 // A layer was removed after it was looked at and before it was held.
                 Err(BuildError::Store(StoreError::Missing { .. })) => {}
                 result => return result,
             }
         }
-        self.build_once(packages, told).await
+        self.build_once(image, told).await
     }
 
     async fn build_once(
         &self,
-        packages: &Packages,
+        image: &ImageSpec,
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(Vec<LayerDigest>, Held), BuildError> {
         let mut keys = Vec::new();
-        for step in self.steps(packages) {
+        for step in self.steps(image) {
             let layer = self.layer(&step, told).await?;
             told(Progress::Done(&layer));
             keys.push(layer.key);

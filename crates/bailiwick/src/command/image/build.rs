@@ -8,7 +8,7 @@ use bailiwick_images::Registry;
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::Images;
+use crate::images::{Images, image_spec};
 use crate::output::{self, Format};
 
 /// Build what is missing of an environment's image.
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
     let images = Images::open(&arguments.registries, host)?;
-    let image = images.build(&environment.packages, arguments.quiet)?;
+    let image = images.build(&image_spec(&environment), arguments.quiet)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {
         Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,

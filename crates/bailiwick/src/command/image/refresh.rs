@@ -8,7 +8,7 @@ use bailiwick_images::{Registry, StoreError};
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::Images;
+use crate::images::{Images, image_spec};
 use crate::output;
 
 /// Build an environment's image anew, so that what is not pinned is resolved again.
@@ -32,15 +32,16 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
+    let spec = image_spec(&environment);
     let images = Images::open(&arguments.registries, host)?;
     // The topmost first: the others are stood on.
-    for key in images.keys(&environment.packages).iter().rev() {
+    for key in images.keys(&spec).iter().rev() {
         match images.store().remove(key) {
             Err(StoreError::Missing { .. }) => {}
             other => other?,
         }
     }
-    let image = images.build(&environment.packages, arguments.quiet)?;
+    let image = images.build(&spec, arguments.quiet)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     output::print(&(keys.join("\n") + "\n"))?;
     Ok(Exit::Done.into())

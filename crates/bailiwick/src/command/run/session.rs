@@ -22,7 +22,7 @@ use crate::attached::{self, OwnProgram, Signals};
 use crate::exit::Exit;
 use crate::flow_log::FlowLog;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Image, Images};
+use crate::images::{Image, Images, image_spec};
 use crate::output::{self, Colour};
 use crate::stdio::Streams;
 use crate::summary::Summary;
@@ -79,8 +79,8 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
 
 /// The image of the environment's packages, which stays for as long as the run; what is missing of it is built now.
 fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
-    let packages = &request.environment.packages;
-    if packages.is_empty() {
+    let spec = image_spec(&request.environment);
+    if spec.packages.is_empty() {
         return Ok(None);
     }
     if request.base.is_some() {
@@ -89,10 +89,10 @@ fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<
         );
     }
     let images = Images::open(&request.registries, host)?;
-    match images.find(packages)? {
+    match images.find(&spec)? {
         Some(image) => Ok(Some(image)),
         None if request.dry_run => Ok(None),
-        None => images.build(packages, request.quiet).map(Some),
+        None => images.build(&spec, request.quiet).map(Some),
     }
 }
 
