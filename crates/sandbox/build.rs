@@ -15,9 +15,10 @@ use seccompiler::TargetArch;
 use serde_json::{Value, json};
 
 /// List, what a listed call gets, and what every other call gets; the first list that does not allow a call decides.
-fn lists() -> [(&'static str, Value, Value); 3] {
+fn lists() -> [(&'static str, Value, Value); 4] {
     let error = |number: i32| json!({"errno": number});
     [
+        ("eperm_set_id", error(libc::EPERM), json!("allow")),
         ("eperm", error(libc::EPERM), json!("allow")),
         ("eafnosupport", error(libc::EAFNOSUPPORT), json!("allow")),
         ("allow", json!("allow"), error(libc::ENOSYS)),
@@ -39,8 +40,16 @@ fn main() {
             .remove(list)
             .expect("the one filter of the document")
     });
-    let mut source = "static FILTER: &[libc::sock_filter] = &[\n".to_owned();
-    for i in search_tree::in_front_of(&filters) {
+    // A build's filter has all lists but the first.
+    let source = definition("FILTER", &filters) + &definition("BUILD_FILTER", &filters[1..]);
+    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
+    std::fs::write(out.join("seccomp.rs"), source).expect("the output directory is writable");
+}
+
+/// A filter as a static of the crate.
+fn definition(name: &str, filters: &[Vec<seccompiler::sock_filter>]) -> String {
+    let mut source = format!("static {name}: &[libc::sock_filter] = &[\n");
+    for i in search_tree::in_front_of(filters) {
         writeln!(
             source,
             "    libc::sock_filter {{ code: {}, jt: {}, jf: {}, k: {} }},",
@@ -49,8 +58,7 @@ fn main() {
         .expect("writing to a string");
     }
     source.push_str("];\n");
-    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
-    std::fs::write(out.join("seccomp.rs"), source).expect("the output directory is writable");
+    source
 }
 
 /// The lines of a list as seccompiler's JSON rules.

@@ -289,6 +289,7 @@ fn plan(request: &Request, identity: Identity, hostname: String) -> Plan {
         hostname,
         identity,
         profile,
+        set_id: request.layers.draft.is_some(),
         cgroup: None,
         network: NetworkPlan::for_this_kernel(),
         private: PrivateStorage {

@@ -27,6 +27,9 @@ pub struct Plan {
     pub identity: Identity,
     /// Which capabilities and system calls there are.
     pub profile: Profile,
+    /// Whether files may get set-user-ID and set-group-ID bits (chmod(2)): in builds, whose trees lose them before anything else uses them.
+    /// Nothing is ever mounted with them in force.
+    pub set_id: bool,
     /// Limits that the control groups hold; `None` where no cgroup can be used.
     pub cgroup: Option<CgroupPlan>,
     /// The network namespace.

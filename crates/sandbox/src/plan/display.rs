@@ -30,6 +30,11 @@ impl Display for Plan {
             Profile::Run => "run",
             Profile::Build => "build",
         };
+        let set_id = if self.set_id {
+            ", set-user-ID bits allowed"
+        } else {
+            ""
+        };
         let kept = capabilities::names(self.profile);
         let kept = if kept.is_empty() {
             "none".to_owned()
@@ -38,8 +43,8 @@ impl Display for Plan {
         };
         writeln!(
             f,
-            "\nprofile {profile}: capabilities {kept}; no_new_privs; Landlock; seccomp {} instructions",
-            seccomp::instructions()
+            "\nprofile {profile}: capabilities {kept}; no_new_privs; Landlock; seccomp {} instructions{set_id}",
+            seccomp::instructions(self.set_id)
         )?;
         cgroups(f, self)?;
         let limits = &self.process_limits;

@@ -16,6 +16,9 @@ use super::{LOOK, grant, names, open_directory, open_root};
 /// `st_blocks` counts these, whatever the file system's blocks are (stat(2)).
 const BLOCK_BYTES: u64 = 512;
 
+/// What makes a program run as its owner; no layer needs it, since nothing of it is in force in a sandbox.
+const SET_ID: Mode = Mode::SUID.union(Mode::SGID);
+
 /// What a tree takes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Measure {
@@ -35,7 +38,7 @@ struct Level {
     unseen: Vec<CString>,
 }
 
-/// Measures the tree. Directories that their owner could not look into are opened for the time, and then as they were.
+/// Measures the tree, and takes the set-user-ID and set-group-ID bits off what is in it. Directories that their owner could not look into are opened for the time, and then as they were.
 pub(crate) fn measure(tree: &Path) -> io::Result<Measure> {
     let mut walk = Walk::default();
     let root = open_root(tree)?;
@@ -92,7 +95,16 @@ impl Walk {
         let mut unseen = Vec::new();
         for name in names(directory)? {
             let stat = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let is_directory = FileType::from_raw_mode(stat.st_mode).is_dir();
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let is_directory = kind.is_dir();
+            let mode = Mode::from_raw_mode(stat.st_mode);
+            if mode.intersects(SET_ID) && !kind.is_symlink() {
+                match rustix::fs::chmodat(directory, &name, mode - SET_ID, AtFlags::empty()) {
+                    // It is a subordinate id's, whose rights nobody has.
+                    Ok(()) | Err(Errno::PERM) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
             if is_directory || stat.st_nlink < 2 || self.seen.insert(identity(&stat)) {
                 self.measure.bytes += size(&stat);
             }
