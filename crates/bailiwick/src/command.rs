@@ -5,6 +5,7 @@ pub(crate) mod doctor;
 pub(crate) mod environment;
 pub(crate) mod exec;
 pub(crate) mod image;
+pub(crate) mod inside;
 pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod ps;
@@ -50,6 +51,8 @@ enum Command {
     #[command(subcommand)]
     Image(image::Command),
     Completions(completions::Arguments),
+    #[command(subcommand)]
+    Inside(inside::Command),
 }
 
 impl CommandLine {
@@ -64,6 +67,7 @@ impl CommandLine {
             Command::Policy(command) => policy::execute(command, host),
             Command::Environment(command) => environment::execute(command, host),
             Command::Image(command) => image::execute(command, host),
+            Command::Inside(command) => inside::execute(command, host),
             Command::Completions(arguments) => completions::execute(&arguments),
         }
     }

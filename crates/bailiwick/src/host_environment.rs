@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bailiwick_dial::ProxyVariables;
+use bailiwick_images::{LOGIN_PASSWORD, LOGIN_USER};
 
 /// What Bailiwick takes from its caller's environment; nothing else of it has any effect.
 #[derive(Clone)]
@@ -18,6 +19,10 @@ pub(crate) struct HostEnvironment {
     pub(crate) home: Option<PathBuf>,
     /// `XDG_STATE_HOME`.
     pub(crate) state_home: Option<PathBuf>,
+    /// `BAILIWICK_REGISTRY_USER` and `BAILIWICK_REGISTRY_PASSWORD`: who pulls images.
+    pub(crate) registry_login: Option<(String, String)>,
+    /// The directory of docker's configuration: `DOCKER_CONFIG`, or `.docker` in the home.
+    pub(crate) docker: Option<PathBuf>,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -54,6 +59,8 @@ impl HostEnvironment {
                 all_proxy: first(&["all_proxy", "ALL_PROXY"]),
                 no_proxy: first(&["no_proxy", "NO_PROXY"]),
             },
+            registry_login: first(&[LOGIN_USER]).zip(first(&[LOGIN_PASSWORD])),
+            docker: path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker"))),
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),
             ca_file: path("SSL_CERT_FILE"),

@@ -1,18 +1,18 @@
 //! The images of this machine: where they are kept, and how what is missing of one is built.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, Builder, Held, HostBase, ImageSpec, Layer, Progress, Registry, Store, host_base,
+    BaseImage, BaseSource, Builder, Content, Held, ImageSpec, Layer, Progress, Registry, Store,
+    host_base,
 };
 use bailiwick_local::{
-    Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts, privileged,
-    snapshot,
+    Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, has_subordinate_ids,
+    host_facts, privileged, snapshot,
 };
 use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
 use bailiwick_runtime::{Base, LayerDigest};
@@ -24,23 +24,35 @@ use crate::host_environment::HostEnvironment;
 use crate::output::{self, printable};
 use crate::{clock, state};
 
+mod base;
+
+use base::Bases;
+
 /// Whose layers those of a machine without a server are.
 const ORGANIZATION: &str = "local";
 
 /// The images of this machine.
 pub(crate) struct Images {
+    /// Without the base, which may have to be looked up first.
     builder: Builder,
-    base: HostBase,
+    bases: Bases,
+    source: BaseSource,
 }
 
 /// An image that stays as long as this lives.
 pub(crate) struct Image {
     pub(crate) keys: Vec<LayerDigest>,
+    base: bailiwick_local::Base,
     layers: Layers,
     _held: Held,
 }
 
 impl Image {
+    /// What it stands on.
+    pub(crate) fn base(&self) -> bailiwick_local::Base {
+        self.base.clone()
+    }
+
     /// What a sandbox gets of it.
     pub(crate) fn layers(&self) -> Layers {
         self.layers.clone()
@@ -60,11 +72,17 @@ pub(crate) fn store(state: &StateDirectory) -> anyhow::Result<Store> {
 }
 
 impl Images {
-    pub(crate) fn open(registries: &[Registry], host: &HostEnvironment) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        source: &BaseSource,
+        registries: &[Registry],
+        host: &HostEnvironment,
+    ) -> anyhow::Result<Self> {
         let state = state::open(host)?;
         let store = store(&state)?;
-        let base = host_base(&store.path().join("bases"), snapshot)
+        let directory = store.path().join("bases");
+        let base = host_base(&directory, snapshot)
             .context("cannot take what images need of this host's settings")?;
+        let bases = Bases::new(directory, base, host)?;
         let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
         let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
         let dialer = Dialer::new(DialOptions {
@@ -75,7 +93,7 @@ impl Images {
             state,
             egress: Arc::new(Egress::new(Arc::new(dialer))),
             layers: store.path().join("layers"),
-            snapshot: Some(base.snapshot.clone()),
+            snapshot: Some(bases.snapshot().to_owned()),
             surroundings: Surroundings {
                 home: host.home.clone(),
                 ca_file: host.ca_file.clone(),
@@ -91,18 +109,42 @@ impl Images {
             registries: registries.to_vec(),
             base: BaseImage::Outside {
                 base: Base::Host,
-                digest: base.digest.clone(),
+                digest: String::new(),
             },
             architecture: std::env::consts::ARCH.to_owned(),
             now: clock::now_seconds,
             sandbox_id: fresh_id,
         };
-        Ok(Self { builder, base })
+        Ok(Self {
+            builder,
+            bases,
+            source: source.clone(),
+        })
+    }
+
+    /// The builder on its base; `None` if that is the name of an image that was never looked up.
+    fn builder(&self) -> anyhow::Result<Option<Builder>> {
+        let base = self.bases.known(&self.source)?;
+        Ok(base.map(|base| Builder {
+            base,
+            ..self.builder.clone()
+        }))
     }
 
     /// The layers of an image by their keys, whether they are there or not.
-    pub(crate) fn keys(&self, spec: &ImageSpec) -> Vec<LayerDigest> {
-        self.builder.keys(spec)
+    pub(crate) fn keys(&self, spec: &ImageSpec) -> anyhow::Result<Vec<LayerDigest>> {
+        let builder = self.builder()?;
+        Ok(builder
+            .map(|builder| builder.keys(spec))
+            .unwrap_or_default())
+    }
+
+    /// Asks what the base's name stands for now, where it has one.
+    pub(crate) fn look_up_base(&self) -> anyhow::Result<()> {
+        runtime()?.block_on(
+            self.bases
+                .look_up(&self.source, &self.builder, &mut |_: Progress<'_>| {}),
+        )
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -111,48 +153,85 @@ impl Images {
 
     /// The image, if all of it is there.
     pub(crate) fn find(&self, spec: &ImageSpec) -> anyhow::Result<Option<Image>> {
-        let found = self.builder.find(spec)?;
-        Ok(found.map(|(keys, held)| self.image(keys, held)))
+        let Some(builder) = self.builder()? else {
+            return Ok(None);
+        };
+        let found = builder.find(spec)?;
+        Ok(found.map(|(keys, held)| image(&builder, &self.bases, keys, held)))
     }
 
     /// The image; what is missing of it is built, which is told on standard error unless `quiet`.
     pub(crate) fn build(&self, spec: &ImageSpec, quiet: bool) -> anyhow::Result<Image> {
-        let packages = &spec.packages;
-        if !privileged() && !packages.of(PackageManager::Apt).is_empty() {
-            bail!(
-                "Debian packages can be installed over this host's programs by root only, to whom these belong: run this as root, or install {} on this host and declare the rest",
-                names(packages, PackageManager::Apt)
-            );
-        }
-        // One thread, also afterwards: a launch needs that.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()?;
+        refuse_what_takes_other_users(&self.source, &spec.packages)?;
+        let runtime = runtime()?;
         let mut teller = Teller::new(quiet);
-        let built = runtime.block_on(
-            self.builder
-                .build(spec, &mut |progress| teller.tell(progress)),
-        );
+        let built = runtime.block_on(async {
+            let mut told = |progress: Progress<'_>| teller.tell(progress);
+            if self.builder()?.is_none() {
+                self.bases
+                    .look_up(&self.source, &self.builder, &mut told)
+                    .await?;
+            }
+            let builder = self
+                .builder()?
+                .context("what the name of the base stands for is not known")?;
+            let (keys, held) = builder.build(spec, &mut told).await?;
+            anyhow::Ok(image(&builder, &self.bases, keys, held))
+        });
         teller.clear();
-        let (keys, held) = built?;
-        Ok(self.image(keys, held))
+        built
     }
+}
 
-    fn image(&self, keys: Vec<LayerDigest>, held: Held) -> Image {
-        let layers = self.builder.store.path().join("layers");
-        let tree = |key: &LayerDigest| layers.join(key.digits()).join("tree");
-        let trees: Vec<PathBuf> = keys.iter().map(tree).collect();
-        Image {
-            layers: Layers {
-                snapshot: Some(self.base.snapshot.clone()),
-                trees,
-                mounted: Vec::new(),
-                draft: None,
-            },
-            keys,
-            _held: held,
-        }
+/// One thread, also afterwards: a launch needs that.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+}
+
+/// Debian packages have files of many users, which an ordinary user can only have with subordinate ids, and only on a base of his own.
+fn refuse_what_takes_other_users(source: &BaseSource, packages: &Packages) -> anyhow::Result<()> {
+    let has_debian_packages = !packages.of(PackageManager::Apt).is_empty();
+    let is_outside = matches!(source, BaseSource::Host | BaseSource::Directory(_));
+    let is_debian = matches!(source, BaseSource::Debian(_));
+    if privileged() || !(has_debian_packages || is_debian) {
+        return Ok(());
+    }
+    if is_outside {
+        bail!(
+            "Debian packages can be installed over this host's programs by root only, to whom these belong: run this as root, give the image a base of its own (--base debian:SUITE or oci:REFERENCE), or install {} on this host and declare the rest",
+            names(packages, PackageManager::Apt)
+        );
+    }
+    if !has_subordinate_ids() {
+        bail!(
+            "Debian packages have files of several users, which takes subordinate ids: install the package uidmap and give this user some (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER), or run this as root"
+        );
+    }
+    Ok(())
+}
+
+fn image(builder: &Builder, bases: &Bases, keys: Vec<LayerDigest>, held: Held) -> Image {
+    let layers = builder.store.path().join("layers");
+    let tree = |key: &LayerDigest| layers.join(key.digits()).join("tree");
+    let stack = builder.image(&keys);
+    let base = match &stack.base {
+        Base::Host => bailiwick_local::Base::Host,
+        Base::Directory(directory) => bailiwick_local::Base::Directory(directory.clone()),
+        Base::Layer(key) => bailiwick_local::Base::Directory(tree(key).join("base")),
+    };
+    Image {
+        layers: Layers {
+            snapshot: (base == bailiwick_local::Base::Host).then(|| bases.snapshot().to_owned()),
+            trees: stack.layers.iter().map(tree).collect(),
+            mounted: Vec::new(),
+            draft: None,
+        },
+        base,
+        keys,
+        _held: held,
     }
 }
 
@@ -222,14 +301,13 @@ impl Teller {
     fn done(&mut self, layer: &Layer) {
         if !std::mem::take(&mut self.current).is_empty() {
             let record = &layer.record;
+            let packages = match &record.inputs.content {
+                Content::Packages { .. } => format!("{} packages, ", record.resolved.len()),
+                Content::Base { .. } | Content::Project { .. } => String::new(),
+            };
+            let (kind, size) = (record.inputs.content.kind(), record.bytes >> 20);
             self.say(
-                &format!(
-                    "{}: {} packages, {} MiB, {} s",
-                    record.inputs.content.kind(),
-                    record.resolved.len(),
-                    record.bytes >> 20,
-                    record.seconds
-                ),
+                &format!("{kind}: {packages}{size} MiB, {} s", record.seconds),
                 false,
             );
         }

@@ -1,121 +1,103 @@
-//! Bases: what layers lie on, and what identifies it.
+//! Bases: what layers lie on, where they come from, and what identifies their contents.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
 
-use aws_lc_rs::digest::{Context, SHA256};
-use serde::{Deserialize, Serialize};
+use oci_client::{ParseError, Reference};
 
-use crate::store::remove_tree;
+mod digest;
+mod host;
+mod names;
+pub mod oci;
+pub mod unpack;
 
-/// Where distributions say what is installed: Debian, Alpine, Fedora, SUSE. The first that is there identifies the host's userland.
-const PACKAGE_DATABASES: &[&str] = &[
-    "/var/lib/dpkg/status",
-    "/lib/apk/db/installed",
-    "/usr/lib/sysimage/rpm/rpmdb.sqlite",
-    "/var/lib/rpm/rpmdb.sqlite",
-    "/etc/os-release",
-];
+pub use digest::archive_digest;
+pub use host::{HostBase, directory_digest, host_base};
+pub use names::Names;
 
-/// The userland of this machine, as a base.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostBase {
-    /// What identifies it; another set of packages is another base.
-    pub digest: String,
-    /// A directory with what it has besides programs.
-    pub snapshot: PathBuf,
+/// The most bytes of a suite's name.
+const SUITE_BYTES: usize = 64;
+
+/// Where a base comes from, as a person writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum BaseSource {
+    /// `host`: the userland of this machine.
+    #[default]
+    Host,
+    /// `dir:PATH`: a directory of this machine that holds a root file system.
+    Directory(PathBuf),
+    /// `tar:PATH`: an archive of one, plain or compressed with gzip or zstd.
+    Archive(PathBuf),
+    /// `debian:SUITE`: made by mmdebstrap from the packages of a release.
+    Debian(String),
+    /// `oci:REFERENCE`: an image of a registry (OCI distribution specification).
+    Oci(Reference),
 }
 
-/// What was hashed, to know without hashing that it is the same: the ten thousand lines of a package database take longer than a launch.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Seen {
-    database: PathBuf,
-    inode: (u64, u64),
-    size: u64,
-    changed: (i64, i64),
-    digest: String,
+/// Why a text names no base.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidBase {
+    /// No such kind.
+    #[error("a base is host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE")]
+    Kind,
+    /// A path is missing.
+    #[error("{0}: needs a path behind it")]
+    NoPath(&'static str),
+    /// It names no release.
+    #[error("{0:?} is no name of a Debian release, such as bookworm")]
+    Suite(String),
+    /// It names no image.
+    #[error("{0:?} names no image: {1}")]
+    Reference(String, ParseError),
 }
 
-/// Identifies this machine's userland and has its snapshot ready, which `make` writes to an empty directory if there is none yet.
-///
-/// # Errors
-///
-/// The package database cannot be read, or `directory`, in which snapshots are kept, cannot be written.
-pub fn host_base(
-    directory: &Path,
-    make: impl FnOnce(&Path) -> io::Result<()>,
-) -> io::Result<HostBase> {
-    private_directory(directory)?;
-    let digest = host_digest(&directory.join("host.json"))?;
-    let snapshot = directory.join(&digest);
-    if !snapshot.is_dir() {
-        let draft = directory.join(format!("{digest}.{}", std::process::id()));
-        remove_tree(&draft)?;
-        private_directory(&draft)?;
-        make(&draft)?;
-        match fs::rename(&draft, &snapshot) {
-            // Another process was faster.
-            Err(_) if snapshot.is_dir() => remove_tree(&draft)?,
-            other => other?,
+impl FromStr for BaseSource {
+    type Err = InvalidBase;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBase> {
+        let path = |kind, path: &str| match path {
+            "" => Err(InvalidBase::NoPath(kind)),
+            path => Ok(PathBuf::from(path)),
+        };
+        match text.split_once(':') {
+            None if text == "host" => Ok(Self::Host),
+            Some(("dir", rest)) => Ok(Self::Directory(path("dir", rest)?)),
+            Some(("tar", rest)) => Ok(Self::Archive(path("tar", rest)?)),
+            Some(("debian", suite)) if is_suite(suite) => Ok(Self::Debian(suite.to_owned())),
+            Some(("debian", suite)) => Err(InvalidBase::Suite(suite.to_owned())),
+            Some(("oci", reference)) => match reference.parse() {
+                Ok(reference) => Ok(Self::Oci(reference)),
+                Err(error) => Err(InvalidBase::Reference(reference.to_owned(), error)),
+            },
+            // What `--base` took before it knew kinds.
+            None | Some(_) if text.contains('/') && !text.contains(':') => {
+                Ok(Self::Directory(PathBuf::from(text)))
+            }
+            None | Some(_) => Err(InvalidBase::Kind),
         }
     }
-    Ok(HostBase {
-        digest: format!("host:{digest}"),
-        snapshot,
-    })
 }
 
-fn host_digest(memory: &Path) -> io::Result<String> {
-    let database = PACKAGE_DATABASES
-        .iter()
-        .map(Path::new)
-        .find(|path| path.exists())
-        .ok_or(io::ErrorKind::NotFound)?;
-    let mut file = File::open(database)?;
-    let metadata = file.metadata()?;
-    let mut now = Seen {
-        database: database.to_owned(),
-        inode: (metadata.dev(), metadata.ino()),
-        size: metadata.size(),
-        changed: (metadata.mtime(), metadata.mtime_nsec()),
-        digest: String::new(),
-    };
-    let seen: Option<Seen> = fs::read(memory)
-        .ok()
-        .and_then(|text| serde_json::from_slice(&text).ok());
-    if let Some(seen) = seen {
-        now.digest.clone_from(&seen.digest);
-        if seen == now {
-            return Ok(seen.digest);
-        }
-    }
-    let mut context = Context::new(&SHA256);
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            length => context.update(&buffer[..length]),
-        }
-    }
-    now.digest = context
-        .finish()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let draft = memory.with_extension(format!("{}", std::process::id()));
-    fs::write(&draft, serde_json::to_vec(&now)?)?;
-    fs::rename(&draft, memory)?;
-    Ok(now.digest)
+/// A code name or the name of a suite: nothing that could be an option or a path.
+fn is_suite(text: &str) -> bool {
+    text.len() <= SUITE_BYTES
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
 }
 
-fn private_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
+impl fmt::Display for BaseSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Directory(path) => write!(f, "dir:{}", path.display()),
+            Self::Archive(path) => write!(f, "tar:{}", path.display()),
+            Self::Debian(suite) => write!(f, "debian:{suite}"),
+            Self::Oci(reference) => write!(f, "oci:{reference}"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -123,14 +105,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_snapshot_is_made_once_and_a_failed_one_is_not_used() {
-        let directory = tempfile::tempdir().unwrap();
-        let failed = host_base(directory.path(), |_| Err(io::ErrorKind::StorageFull.into()));
-        assert!(failed.is_err());
-        let make = |into: &Path| fs::write(into.join("etc"), "x");
-        let first = host_base(directory.path(), make).unwrap();
-        let second = host_base(directory.path(), |_| panic!("made twice")).unwrap();
-        assert_eq!(first, second);
-        assert!(first.snapshot.join("etc").exists());
+    fn a_base_is_read_as_it_is_written() {
+        for text in [
+            "host",
+            "dir:/srv/root",
+            "tar:root.tar.zst",
+            "debian:bookworm",
+            "oci:registry.example.com/team/image:1",
+        ] {
+            assert_eq!(text.parse::<BaseSource>().unwrap().to_string(), text);
+        }
+        let short: BaseSource = "oci:debian:12".parse().unwrap();
+        assert_eq!(short.to_string(), "oci:docker.io/library/debian:12");
+        let plain: BaseSource = "./root".parse().unwrap();
+        assert_eq!(plain, BaseSource::Directory("./root".into()));
+    }
+
+    #[test]
+    fn what_could_be_an_option_or_leads_elsewhere_is_no_base() {
+        for text in [
+            "",
+            "hosts",
+            "dir:",
+            "tar:",
+            "debian:--hook",
+            "debian:../x",
+            "debian:Bookworm",
+            "debian:",
+            "oci:--x",
+            "oci:",
+            "oci:a b",
+            "vm:x",
+        ] {
+            assert!(text.parse::<BaseSource>().is_err(), "{text}");
+        }
     }
 }

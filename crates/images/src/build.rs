@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_model::{Packages, SandboxId};
+use bailiwick_model::{PackageManager, Packages, SandboxId};
 use bailiwick_policy::Policy;
 use bailiwick_runtime::{Base, Image, LayerDigest, Runtime};
 use tokio::time::{Instant, sleep};
@@ -14,10 +14,12 @@ use crate::recipe;
 use crate::registry::Registry;
 use crate::store::{Begin, Draft, Held, Layer, Store, StoreError};
 
+mod base;
 mod error;
 mod job;
 mod packages;
 
+pub use base::{BuiltBase, LOGIN_PASSWORD, LOGIN_USER, Material};
 pub use error::BuildError;
 pub(crate) use job::{Job, Keeps, Outcome};
 
@@ -59,6 +61,8 @@ pub enum BaseImage {
         /// What identifies its contents: see [`Below::Base`].
         digest: String,
     },
+    /// One that is a layer itself.
+    Built(BuiltBase),
 }
 
 /// What is to be on the base.
@@ -98,10 +102,21 @@ impl Builder {
     }
 
     fn steps(&self, image: &ImageSpec) -> Vec<Step> {
-        let BaseImage::Outside { digest, .. } = &self.base;
-        let mut below = Below::Base(digest.clone());
         let mut keys = Vec::new();
         let mut steps = Vec::new();
+        let mut below = match &self.base {
+            BaseImage::Outside { digest, .. } => Below::Base(digest.clone()),
+            BaseImage::Built(base) => {
+                let inputs = self.inputs(Below::Nothing, base.content());
+                let key = inputs.key();
+                keys.push(key.clone());
+                steps.push(Step {
+                    inputs,
+                    below: Vec::new(),
+                });
+                Below::Layer(key)
+            }
+        };
         let declared = image.packages.iter();
         for (manager, specs) in declared.filter(|(_, specs)| !specs.is_empty()) {
             let content = Content::Packages {
@@ -110,13 +125,7 @@ impl Builder {
                 registry: self.registry(manager).map(ToString::to_string),
                 lock: None,
             };
-            let inputs = LayerInputs {
-                organization: self.organization.clone(),
-                below,
-                architecture: self.architecture.clone(),
-                recipe: recipe::VERSION,
-                content,
-            };
+            let inputs = self.inputs(below, content);
             let key = inputs.key();
             below = Below::Layer(key.clone());
             steps.push(Step {
@@ -128,11 +137,26 @@ impl Builder {
         steps
     }
 
-    /// The image of these layers.
-    fn image(&self, layers: &[LayerDigest]) -> Image {
-        let BaseImage::Outside { base, .. } = &self.base;
+    fn inputs(&self, below: Below, content: Content) -> LayerInputs {
+        LayerInputs {
+            organization: self.organization.clone(),
+            below,
+            architecture: self.architecture.clone(),
+            recipe: recipe::VERSION,
+            content,
+        }
+    }
+
+    /// The image of these layers, the first of which is the base where that is built.
+    pub fn image(&self, layers: &[LayerDigest]) -> Image {
+        let (base, layers) = match (&self.base, layers) {
+            (BaseImage::Outside { base, .. }, layers) => (base.clone(), layers),
+            (BaseImage::Built(_), [base, layers @ ..]) => (Base::Layer(base.clone()), layers),
+            // The base itself is built on this machine's userland.
+            (BaseImage::Built(_), []) => (Base::Host, [].as_slice()),
+        };
         Image {
-            base: base.clone(),
+            base,
             layers: layers.to_vec(),
         }
     }
@@ -229,7 +253,7 @@ impl Builder {
         let what = step.inputs.content.kind();
         let job = self.job(step);
         let outcome = self
-            .run(job, Some(draft.directory()), draft.log()?, told)
+            .run(job, Some(draft.directory()), Some(draft.log()?), told)
             .await?;
         let key = draft.key().clone();
         match outcome {
@@ -259,9 +283,11 @@ impl Builder {
             Content::Packages { manager, specs, .. } => {
                 self.packages_job(*manager, specs, self.image(&step.below))
             }
-            Content::Base { .. } | Content::Project { .. } => {
-                unreachable!("no step has such content yet")
-            }
+            Content::Base { .. } => match &self.base {
+                BaseImage::Built(base) => base.job(self.registry(PackageManager::Apt)),
+                BaseImage::Outside { .. } => unreachable!("only a built base has such a step"),
+            },
+            Content::Project { .. } => unreachable!("no step has such content yet"),
         }
     }
 }

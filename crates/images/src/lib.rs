@@ -6,16 +6,23 @@
 //! What this crate must never do: run a package manager other than through the runtime port; let what an environment says become an option of a
 //! program; give one organization the layer of another.
 
-mod base;
+pub mod base;
 mod build;
 pub mod key;
 mod recipe;
 mod registry;
 pub mod store;
 
-pub use base::{HostBase, host_base};
-pub use build::{BaseImage, BuildError, Builder, ImageSpec, Progress};
+pub use base::{
+    BaseSource, HostBase, InvalidBase, Names, archive_digest, directory_digest, host_base,
+};
+pub use build::{
+    BaseImage, BuildError, Builder, BuiltBase, ImageSpec, LOGIN_PASSWORD, LOGIN_USER, Material,
+    Progress,
+};
 pub use key::{Below, Content, LayerInputs};
+pub use oci_client::Reference;
+pub use recipe::REPORT;
 pub use registry::{InvalidRegistry, Registry};
 pub use store::{
     Begin, Draft, GcLimits, GcReport, Held, Layer, LayerRecord, ResolvedPackage, Store, StoreError,

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 
 use bailiwick_model::PackageManager;
 
+use crate::registry::Registry;
 use crate::store::ResolvedPackage;
 
 /// Part of every layer's key. A change of any recipe that changes what it installs takes another number.
 pub(crate) const VERSION: u32 = 1;
 
 /// Where a recipe says what it installed, inside.
-pub(crate) const REPORT: &str = "/tmp/bailiwick-report";
+pub const REPORT: &str = "/tmp/bailiwick-report";
 /// What a recipe ends with where the base lacks its package manager and cannot get it.
 pub(crate) const NO_MANAGER: u8 = 90;
 
@@ -29,6 +30,21 @@ pub(crate) fn command(
     fixed
         .into_iter()
         .chain(specs.into_iter().map(Into::into))
+        .collect()
+}
+
+/// The command that puts a Debian release together in `/base`; `mirror` is asked instead of the public one.
+pub(crate) fn debian_base(suite: &str, mirror: Option<&Registry>) -> Vec<OsString> {
+    let script = format!(
+        "REPORT={REPORT}\n{}\n{}",
+        include_str!("../data/recipes/common.sh"),
+        include_str!("../data/recipes/debian.sh")
+    );
+    let mirror = mirror.map(ToString::to_string);
+    ["sh", "-c", &script, "debian", suite]
+        .into_iter()
+        .chain(mirror.as_deref())
+        .map(OsString::from)
         .collect()
 }
 

@@ -335,7 +335,7 @@ impl Layout<'_> {
             .map(|database| format!("{database}: files\n"))
             .collect();
         file("nsswitch.conf", format!("{files}hosts: files dns\n"));
-        if self.identity.writer == MapWriter::Caller {
+        if self.identity.writer == MapWriter::Caller && self.writable {
             // There is only one id, so apt cannot become `_apt` to download.
             file(
                 "apt/apt.conf.d/99bailiwick",

@@ -55,6 +55,11 @@ pub fn privileged() -> bool {
         && has_capability(CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID)
 }
 
+/// Whether root inside can become other users where an ordinary user starts the sandbox: it takes subordinate ids (subuid(5)) and `newuidmap`.
+pub fn has_subordinate_ids() -> bool {
+    subordinate_ids(rustix::process::geteuid().as_raw()).is_some()
+}
+
 /// Chooses the ids of a sandbox. `spread` is any number that differs between sandboxes.
 pub(crate) fn claim(
     run_as: RunAs,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bailiwick_dial::ProxyUrl;
-use bailiwick_images::Registry;
+use bailiwick_images::{BaseSource, Registry};
 use bailiwick_policy::Pin;
 
 use crate::host_environment::HostEnvironment;
@@ -129,9 +129,10 @@ pub(crate) struct FileArguments {
     /// nvm, pyenv and the like are found without it.
     #[arg(long = "toolchain", value_name = "DIR")]
     pub(crate) toolchains: Vec<PathBuf>,
-    /// Use another root file system than the host's own programs.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) base: Option<PathBuf>,
+    /// What the sandbox stands on: host (its own programs), dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE. All but the first two are
+    /// made once and kept, as images are.
+    #[arg(long, value_name = "BASE", default_value_t)]
+    pub(crate) base: BaseSource,
     /// Let the program write what this host later runs or trusts: .git/hooks, .git/config, .envrc, editor and agent
     /// settings.
     #[arg(long)]

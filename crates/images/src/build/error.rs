@@ -52,6 +52,14 @@ pub enum BuildError {
         /// The key of the layer that there is none of.
         key: LayerDigest,
     },
+    /// A registry did not say what an image's name stands for.
+    #[error("cannot look up {image}: {reason}")]
+    Unresolved {
+        /// The image.
+        image: String,
+        /// What was said.
+        reason: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -93,7 +101,7 @@ pub(super) fn of_failure(
 }
 
 /// The last line that looks like the reason of a failure, else the last line.
-fn reason(tail: &str) -> String {
+pub(super) fn reason(tail: &str) -> String {
     let says_why = |line: &&str| {
         let line = line.to_ascii_lowercase();
         line.starts_with("error")

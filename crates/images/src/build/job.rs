@@ -69,7 +69,7 @@ impl Builder {
         &self,
         job: Job,
         directory: Option<&Path>,
-        log: File,
+        log: Option<File>,
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Outcome, BuildError> {
         let mut output = Output {
@@ -177,7 +177,8 @@ async fn watch(events: &mut mpsc::Receiver<Event>) -> Seen {
 
 /// The output of a build: to its log, line by line to whoever waits, and its end kept.
 struct Output<'a, 'b> {
-    log: File,
+    /// `None` for what leaves nothing behind.
+    log: Option<File>,
     line: Vec<u8>,
     tail: Vec<u8>,
     told: &'a mut (dyn FnMut(Progress<'_>) + 'b),
@@ -188,7 +189,7 @@ impl Output<'_, '_> {
     fn note(&mut self, lines: &[String]) -> std::io::Result<()> {
         lines
             .iter()
-            .try_for_each(|line| writeln!(self.log, "bailiwick: {line}"))
+            .try_for_each(|line| self.write(format!("bailiwick: {line}\n").as_bytes()))
     }
 
     async fn copy(
@@ -215,8 +216,12 @@ impl Output<'_, '_> {
         Ok(())
     }
 
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.log.as_mut().map_or(Ok(()), |log| log.write_all(bytes))
+    }
+
     fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.log.write_all(bytes)?;
+        self.write(bytes)?;
         self.tail.extend_from_slice(bytes);
         let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
         self.tail.drain(..surplus);

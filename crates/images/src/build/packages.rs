@@ -49,6 +49,11 @@ impl Builder {
 
 /// Exactly the registries of the manager, or the one that is asked instead, and apt's, with which a manager is installed that the base lacks.
 fn policy(manager: PackageManager, registry: Option<&Registry>) -> Policy {
+    compiled(registries_of(manager, registry))
+}
+
+/// What a policy allows that lets a manager's registries be reached.
+pub(super) fn registries_of(manager: PackageManager, registry: Option<&Registry>) -> EgressPolicy {
     let mut policy = EgressPolicy::limited();
     let public = registry.is_none().then_some(manager);
     let hosts = [Some(PackageManager::Apt), public]
@@ -64,7 +69,7 @@ fn policy(manager: PackageManager, registry: Option<&Registry>) -> Policy {
         policy.allowed_hosts.extend(registry.host().ok().flatten());
         policy.host_ports.extend(registry.host_port());
     }
-    compiled(policy)
+    policy
 }
 
 /// A policy of Bailiwick's own.

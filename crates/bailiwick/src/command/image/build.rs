@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bailiwick_images::Registry;
+use bailiwick_images::{BaseSource, Registry};
 
 use crate::environment_source;
 use crate::exit::Exit;
@@ -19,7 +19,8 @@ use crate::output::{self, Format};
 #[command(after_help = "\
 Examples:
   bailiwick image build -f environment.yaml
-  bailiwick image build -f environment.yaml --format json")]
+  bailiwick image build -f environment.yaml --format json
+  bailiwick image build -f environment.yaml --base debian:bookworm")]
 pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
+    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
+    #[arg(long, value_name = "BASE", default_value_t)]
+    base: BaseSource,
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
@@ -37,7 +41,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
-    let images = Images::open(&arguments.registries, host)?;
+    let images = Images::open(&arguments.base, &arguments.registries, host)?;
     let image = images.build(&image_spec(&environment), arguments.quiet)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {

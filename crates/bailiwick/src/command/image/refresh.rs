@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bailiwick_images::{Registry, StoreError};
+use bailiwick_images::{BaseSource, Registry, StoreError};
 
 use crate::environment_source;
 use crate::exit::Exit;
@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
+    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
+    #[arg(long, value_name = "BASE", default_value_t)]
+    base: BaseSource,
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
@@ -33,9 +36,10 @@ pub(crate) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
     let spec = image_spec(&environment);
-    let images = Images::open(&arguments.registries, host)?;
+    let images = Images::open(&arguments.base, &arguments.registries, host)?;
+    images.look_up_base()?;
     // The topmost first: the others are stood on.
-    for key in images.keys(&spec).iter().rev() {
+    for key in images.keys(&spec)?.iter().rev() {
         match images.store().remove(key) {
             Err(StoreError::Missing { .. }) => {}
             other => other?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bailiwick_dial::ProxySettings;
-use bailiwick_images::Registry;
+use bailiwick_images::{BaseSource, Registry};
 use bailiwick_model::limits::{CA_FILE_BYTES, HOST_PORTS};
 use bailiwick_policy::Pins;
 
@@ -40,8 +40,8 @@ pub(crate) struct RunRequest {
     pub(crate) limits: Limits,
     /// Toolchains of the host: absolute, without symbolic links.
     pub(crate) toolchains: Vec<PathBuf>,
-    /// Another root file system than the host's programs: absolute, without symbolic links.
-    pub(crate) base: Option<PathBuf>,
+    /// What the sandbox stands on; a directory is absolute and without symbolic links.
+    pub(crate) base: BaseSource,
     /// What the host runs or trusts in the work directory may be written.
     pub(crate) writable_meta: bool,
     /// The work directory may hold unix sockets.
@@ -117,7 +117,10 @@ impl RunRequest {
                 .into_iter()
                 .map(directory)
                 .collect::<Result<_, _>>()?,
-            base: files.base.map(directory).transpose()?,
+            base: match files.base {
+                BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
+                other => other,
+            },
             writable_meta: files.writable_meta,
             allow_sockets: files.allow_sockets,
             root: files.root,

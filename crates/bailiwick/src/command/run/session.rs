@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
+use bailiwick_images::BaseSource;
 use bailiwick_local::{
     Base, Description, Ending, Launching, Limits, Prepared, ProgramError, Published, Request,
     RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
@@ -80,15 +81,11 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
 /// The image of the environment's packages, which stays for as long as the run; what is missing of it is built now.
 fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
     let spec = image_spec(&request.environment);
-    if spec.packages.is_empty() {
+    let is_there = matches!(request.base, BaseSource::Host | BaseSource::Directory(_));
+    if spec.packages.is_empty() && is_there {
         return Ok(None);
     }
-    if request.base.is_some() {
-        anyhow::bail!(
-            "packages are installed over this host's own programs: leave out --base, or `packages` in the environment"
-        );
-    }
-    let images = Images::open(&request.registries, host)?;
+    let images = Images::open(&request.base, &request.registries, host)?;
     match images.find(&spec)? {
         Some(image) => Ok(Some(image)),
         None if request.dry_run => Ok(None),
@@ -119,7 +116,12 @@ fn sandbox_request(
                 .collect(),
         }),
         layers: image.map(Image::layers).unwrap_or_default(),
-        base: request.base.clone().map_or(Base::Host, Base::Directory),
+        base: match (image, &request.base) {
+            (Some(image), _) => image.base(),
+            (None, BaseSource::Directory(directory)) => Base::Directory(directory.clone()),
+            // Of the others a dry run says nothing before they are built.
+            (None, _) => Base::Host,
+        },
         toolchains: request.toolchains.clone(),
         run_as: if request.root {
             RunAs::Root

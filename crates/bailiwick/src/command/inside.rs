@@ -1,0 +1,80 @@
+//! `bailiwick inside`: what this program does inside the sandbox of a build. Nobody types it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use bailiwick_images::base::oci::{self, Login};
+use bailiwick_images::base::unpack::{self, Kind};
+use bailiwick_images::{REPORT, Reference};
+use clap::Subcommand;
+
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+
+/// This very program, as the process that unpacks a layer.
+const UNPACK_LAYER: &[&str] = &["/proc/self/exe", "inside", "unpack", "--layer"];
+
+/// Work of a build, inside its sandbox.
+#[derive(Debug, Subcommand)]
+#[command(hide = true)]
+pub(crate) enum Command {
+    /// Unpack the archive on standard input into a directory.
+    Unpack {
+        /// It is a layer of an OCI image.
+        #[arg(long)]
+        layer: bool,
+        /// The directory, which becomes this process's root.
+        root: PathBuf,
+    },
+    /// Pull an image and unpack its layers into a directory.
+    Pull {
+        /// Which.
+        image: Reference,
+        /// The directory.
+        root: PathBuf,
+    },
+    /// Look up the digest of an image's manifest.
+    Resolve {
+        /// Which.
+        image: Reference,
+    },
+}
+
+pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Unpack { layer, root } => {
+            let kind = if layer { Kind::Layer } else { Kind::Root };
+            unpack::unpack(io::stdin().lock(), &root, kind)?;
+        }
+        Command::Pull { image, root } => {
+            let login = login(host);
+            let digests =
+                runtime()?.block_on(oci::pull(&image, login.as_ref(), UNPACK_LAYER, &root))?;
+            let mut report = fs::File::create(REPORT).context("cannot write the report")?;
+            for digest in digests {
+                writeln!(report, "{}\tlayer\t\t{digest}", image.repository())?;
+            }
+        }
+        Command::Resolve { image } => {
+            let digest = runtime()?.block_on(oci::resolve(&image, login(host).as_ref()))?;
+            fs::write(REPORT, digest).context("cannot write the report")?;
+        }
+    }
+    Ok(Exit::Done.into())
+}
+
+fn login(host: &HostEnvironment) -> Option<Login> {
+    host.registry_login
+        .clone()
+        .map(|(user, password)| Login { user, password })
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+}

@@ -1,0 +1,182 @@
+//! The build of a base: an archive unpacked, an image pulled, or a Debian release put together, each inside a sandbox on this machine's userland.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use bailiwick_model::PackageManager;
+use bailiwick_policy::{EgressPolicy, HostPatternError, Policy};
+use bailiwick_runtime::{Access, Base, Image, Mount, MountSource};
+use oci_client::Reference;
+
+use super::packages::{compiled, registries_of};
+use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, error};
+use crate::base::oci::{self, Login};
+use crate::key::Content;
+use crate::recipe::{self, REPORT};
+use crate::registry::Registry;
+
+/// Where the root of the other system is filled, inside; a layer's tree has it there too.
+const ROOT: &str = "/base";
+/// Where the program that unpacks and pulls stands, inside.
+const PROGRAM: &str = "/mnt/bailiwick";
+/// Where an archive stands, inside.
+const ARCHIVE: &str = "/mnt/archive";
+/// The variable by which a pull is told who pulls; with [`LOGIN_PASSWORD`].
+pub const LOGIN_USER: &str = "BAILIWICK_REGISTRY_USER";
+/// See [`LOGIN_USER`].
+pub const LOGIN_PASSWORD: &str = "BAILIWICK_REGISTRY_PASSWORD";
+
+/// A base that is built, and kept as a layer.
+#[derive(Debug, Clone)]
+pub struct BuiltBase {
+    /// What identifies its contents: `tar:sha256:…`, `oci:sha256:…`, `debian:bookworm`.
+    pub source: String,
+    /// What it is made of.
+    pub material: Material,
+    /// This program's own file, which unpacks and pulls inside.
+    pub program: PathBuf,
+}
+
+/// What a base is made of.
+#[derive(Debug, Clone)]
+pub enum Material {
+    /// An archive of this machine.
+    Archive(PathBuf),
+    /// The packages of a Debian release.
+    Debian(String),
+    /// An image of a registry, by digest.
+    Oci {
+        /// Which.
+        reference: Reference,
+        /// Who pulls.
+        login: Option<Login>,
+    },
+}
+
+impl BuiltBase {
+    pub(super) fn content(&self) -> Content {
+        Content::Base {
+            source: self.source.clone(),
+        }
+    }
+
+    pub(super) fn job(&self, debian: Option<&Registry>) -> Job {
+        match &self.material {
+            Material::Archive(archive) => {
+                let script =
+                    format!(": > {REPORT}; exec {PROGRAM} inside unpack {ROOT} < {ARCHIVE}");
+                let mounts = vec![
+                    read_only(archive, ARCHIVE),
+                    read_only(&self.program, PROGRAM),
+                ];
+                let job = job(words(&["sh", "-c", &script]), EgressPolicy::limited());
+                Job { mounts, ..job }
+            }
+            Material::Debian(suite) => job(
+                recipe::debian_base(suite, debian),
+                registries_of(PackageManager::Apt, debian),
+            ),
+            Material::Oci { reference, login } => {
+                let reached = oci::inside(reference).to_string();
+                let argv = words(&[PROGRAM, "inside", "pull", &reached, ROOT]);
+                self.pulling(argv, reference, login.as_ref())
+                    .unwrap_or_else(|_| job(words(&["false"]), EgressPolicy::limited()))
+            }
+        }
+    }
+
+    /// A job that reaches the registry of an image.
+    fn pulling(
+        &self,
+        argv: Vec<OsString>,
+        reference: &Reference,
+        login: Option<&Login>,
+    ) -> Result<Job, HostPatternError> {
+        let mut policy = EgressPolicy::limited();
+        let (hosts, port) = oci::reached(reference)?;
+        policy.allowed_hosts.extend(hosts);
+        policy.host_ports.extend(port);
+        let env = login.into_iter().flat_map(|login| {
+            [
+                (LOGIN_USER.into(), login.user.clone().into()),
+                (LOGIN_PASSWORD.into(), login.password.clone().into()),
+            ]
+        });
+        Ok(Job {
+            mounts: vec![read_only(&self.program, PROGRAM)],
+            env: env.collect(),
+            ..job(argv, policy)
+        })
+    }
+}
+
+impl Builder {
+    /// Asks a registry for the digest of an image's manifest, from a sandbox that reaches that registry alone; `program` is this program's own file.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`]: the registry cannot be reached, or has no such image.
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+        login: Option<&Login>,
+        program: &Path,
+        told: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<String, BuildError> {
+        let base = BuiltBase {
+            source: String::new(),
+            material: Material::Archive(PathBuf::new()),
+            program: program.to_owned(),
+        };
+        let reached = oci::inside(reference).to_string();
+        let argv = words(&[PROGRAM, "inside", "resolve", &reached]);
+        let refused = |reason: String| BuildError::Unresolved {
+            image: reference.to_string(),
+            reason,
+        };
+        let job = base
+            .pulling(argv, reference, login)
+            .map_err(|error| refused(error.to_string()))?;
+        let job = Job {
+            keeps: Keeps::default(),
+            ..job
+        };
+        match self.run(job, None, None, told).await? {
+            Outcome::Done(report) => Ok(report.trim().to_owned()),
+            Outcome::Failed(_, tail) => Err(refused(error::reason(&tail))),
+            Outcome::OutOfTime => Err(refused("it took too long".to_owned())),
+        }
+    }
+}
+
+fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
+    let policy: Policy = compiled(policy);
+    Job {
+        argv,
+        policy,
+        image: Image {
+            base: Base::Host,
+            layers: Vec::new(),
+        },
+        mounts: Vec::new(),
+        env: BTreeMap::new(),
+        directory: "/".into(),
+        keeps: Keeps {
+            image: false,
+            besides: Some(ROOT.into()),
+        },
+    }
+}
+
+fn read_only(source: &Path, target: &str) -> Mount {
+    Mount {
+        source: MountSource::Host(source.to_owned()),
+        target: target.into(),
+        access: Access::ReadOnly,
+    }
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(Into::into).collect()
+}
