@@ -1,6 +1,7 @@
 //! The images of this machine: where they are kept, and how what is missing of one is built.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -8,11 +9,11 @@ use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
     BaseImage, BaseSource, Builder, Content, Held, ImageSpec, Layer, Progress, Registry, Store,
-    host_base,
+    host_base, remove_tree,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, has_subordinate_ids,
-    host_facts, privileged, snapshot,
+    host_facts, privileged, snapshot, with_subordinate_ids,
 };
 use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
 use bailiwick_runtime::{Base, LayerDigest};
@@ -68,7 +69,8 @@ pub(crate) fn image_spec(environment: &Environment) -> ImageSpec {
 
 /// Opens the store of images below the state directory.
 pub(crate) fn store(state: &StateDirectory) -> anyhow::Result<Store> {
-    Ok(Store::open(state.path().join("images"))?)
+    let remover = |path: &Path| with_subordinate_ids(|| remove_tree(path));
+    Ok(Store::open_with(state.path().join("images"), remover)?)
 }
 
 impl Images {

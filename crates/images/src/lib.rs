@@ -26,4 +26,5 @@ pub use recipe::REPORT;
 pub use registry::{InvalidRegistry, Registry};
 pub use store::{
     Begin, Draft, GcLimits, GcReport, Held, Layer, LayerRecord, ResolvedPackage, Store, StoreError,
+    remove_tree,
 };

@@ -58,6 +58,8 @@ const PARTS: [&str; 4] = ["layers", "building", "logs", "keys"];
 #[derive(Debug, Clone)]
 pub struct Store {
     path: PathBuf,
+    /// Removes what this process itself may not: trees with directories of subordinate ids.
+    remover: fn(&Path) -> io::Result<()>,
 }
 
 /// What stands between a caller and a layer.
@@ -80,14 +82,36 @@ impl Store {
     ///
     /// [`StoreError::NotOurs`] if somebody else could write in it, [`StoreError::Io`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::open_with(path, remove_tree)
+    }
+
+    /// Opens a store as [`Store::open`] does; `remover` removes trees that this process may not, such as with [`remove_tree`] as root over the
+    /// user's subordinate ids.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::open`].
+    pub fn open_with(
+        path: impl Into<PathBuf>,
+        remover: fn(&Path) -> io::Result<()>,
+    ) -> Result<Self, StoreError> {
         let path = path.into();
         make_private(&path)?;
         for part in PARTS {
             make_private(&path.join(part))?;
         }
-        let store = Self { path };
+        let store = Self { path, remover };
         store.sweep_building(None, &mut Vec::new())?;
         Ok(store)
+    }
+
+    fn remove_tree(&self, path: &Path) -> Result<(), StoreError> {
+        remove_tree(path)
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => (self.remover)(path),
+                _ => Err(error),
+            })
+            .map_err(io_error("remove", path))
     }
 
     /// The layer by this key, if it is there. It may go at any time, unless it is held: see [`Store::hold`].

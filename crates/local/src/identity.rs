@@ -60,17 +60,28 @@ pub fn has_subordinate_ids() -> bool {
     subordinate_ids(rustix::process::geteuid().as_raw()).is_some()
 }
 
+/// Does `work` as root over this user's own id and its subordinate ids, to whom files of layers may belong.
+///
+/// # Errors
+///
+/// What `work` says; that there are no subordinate ids, or the process has more than one thread.
+pub fn with_subordinate_ids(work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    match ordinary(RunAs::Root) {
+        identity if identity.writer == MapWriter::NewIdMap => {
+            bailiwick_sandbox::with_ids(&identity, work)
+        }
+        _ => Err(io::ErrorKind::PermissionDenied.into()),
+    }
+}
+
 /// Chooses the ids of a sandbox. `spread` is any number that differs between sandboxes.
 pub(crate) fn claim(
     run_as: RunAs,
     state: &StateDirectory,
     spread: u64,
 ) -> Result<Claimed, IdentityError> {
-    let id = match run_as {
-        RunAs::Agent => AGENT,
-        RunAs::Root => 0,
-    };
     if privileged() {
+        let id = inside(run_as);
         let (start, range) = claim_range(state, spread)?;
         let map = vec![IdMap {
             inside: 0,
@@ -89,6 +100,15 @@ pub(crate) fn claim(
             range: Some(range),
         });
     }
+    Ok(Claimed {
+        identity: ordinary(run_as),
+        range: None,
+    })
+}
+
+/// The ids of a sandbox that an ordinary user starts.
+fn ordinary(run_as: RunAs) -> Identity {
+    let id = inside(run_as);
     let (uid, gid) = (
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
@@ -111,10 +131,15 @@ pub(crate) fn claim(
         identity.gid_map.push(gids);
         identity.writer = MapWriter::NewIdMap;
     }
-    Ok(Claimed {
-        identity,
-        range: None,
-    })
+    identity
+}
+
+/// The id of the programs inside.
+fn inside(run_as: RunAs) -> u32 {
+    match run_as {
+        RunAs::Agent => AGENT,
+        RunAs::Root => 0,
+    }
 }
 
 fn claim_range(state: &StateDirectory, spread: u64) -> Result<(u32, File), IdentityError> {

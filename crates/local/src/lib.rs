@@ -29,7 +29,7 @@ pub use base::Base;
 pub use boot::{Description, Launching, Running, StartError};
 pub use control::{Control, RemoteProgram};
 pub use host_facts::host_facts;
-pub use identity::{IdentityError, RunAs, has_subordinate_ids, privileged};
+pub use identity::{IdentityError, RunAs, has_subordinate_ids, privileged, with_subordinate_ids};
 pub use keeper::{Defaults, Ending, Handle, Program, ProgramError, Uncovered};
 pub use layers::{Layers, MountedLayer};
 pub use prepare::{Limits, PrepareError, Prepared, Request, Surroundings, prepare};

@@ -14,6 +14,7 @@ mod init;
 mod launch;
 mod mounts;
 pub mod network;
+mod own_ids;
 pub mod plan;
 mod protocol;
 pub mod readiness;
@@ -24,6 +25,7 @@ mod sys;
 pub use idmap::IdMapError;
 pub use launch::{Begun, Building, LaunchError, Launched, begin, launch};
 pub use mounts::MountError;
+pub use own_ids::with_ids;
 pub use plan::Plan;
 pub use protocol::{
     Audience, ExitStatus, FileAction, LaunchFailure, LaunchStep, TerminalSize, TerminalStreams,

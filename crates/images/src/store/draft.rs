@@ -10,7 +10,7 @@ use bailiwick_runtime::LayerDigest;
 use super::tree::measure;
 use super::{
     Held, Layer, LayerInputs, LayerRecord, ResolvedPackage, Store, StoreError, io_error, lock,
-    remove_tree, sync_directory, unlink,
+    sync_directory, unlink,
 };
 
 /// A layer that is being built, by whoever has this. Dropping it is [`Draft::abandon`].
@@ -110,7 +110,7 @@ impl Draft {
         seconds: u64,
     ) -> Result<Layer, StoreError> {
         let (tree, work) = (self.tree(), self.work());
-        remove_tree(&work).map_err(io_error("remove", &work))?;
+        self.store.remove_tree(&work)?;
         let measure = measure(&tree).map_err(io_error("measure", &tree))?;
         let record = LayerRecord {
             inputs: self.inputs.clone(),
@@ -159,7 +159,7 @@ impl Draft {
             return Ok(());
         }
         self.store.keep_log(&self.key, &self.directory);
-        remove_tree(&self.directory).map_err(io_error("remove", &self.directory))?;
+        self.store.remove_tree(&self.directory)?;
         // While it is locked: nobody else has it.
         unlink(&self.store.lock_path(&self.key))
     }

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use bailiwick_runtime::LayerDigest;
 
 use super::lock::{self, Kind};
-use super::{
-    Store, StoreError, entries, io_error, key_of, random_name, remove_tree, sync_directory, unlink,
-};
+use super::{Store, StoreError, entries, io_error, key_of, random_name, sync_directory, unlink};
 
 /// Behind the name of a layer that is being removed.
 const REMOVED: &str = "-removed";
@@ -76,7 +74,7 @@ impl Store {
         if !name.is_removal {
             self.keep_log(&name.key, path);
         }
-        remove_tree(path).map_err(io_error("remove", path))
+        self.remove_tree(path)
     }
 
     /// Keeps the log of a build that failed, as far as it is there.
@@ -103,7 +101,7 @@ impl Store {
         }
         // Before anything in it goes: after a power cut it is a whole layer, or none.
         sync_directory(&self.path.join("layers"))?;
-        remove_tree(gone).map_err(io_error("remove", gone))
+        self.remove_tree(gone)
     }
 
     /// Removes what is in `layers` by the name of a key and is no layer, and locks of keys that have none.
