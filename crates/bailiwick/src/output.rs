@@ -104,11 +104,25 @@ pub(crate) fn print_error(error: &anyhow::Error, host: &HostEnvironment) {
         Some(BadInput::EnvironmentFile(errors)) => print_diagnostic(errors, host),
         Some(_) | None => {
             let label = Colour::of_stderr(host).paint(Tone::Bad, "error:");
-            let text = format!("{error:#}");
+            let text = whole(error);
             let lines: Vec<_> = text.lines().map(printable).collect();
             print_to_stderr(&format!("{label} {}\n", lines.join("\n")));
         }
     }
+}
+
+/// An error and its causes, but for those that what stands before has said already.
+fn whole(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            cause
+        } else if text.contains(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
 }
 
 /// Prints something with places in a file to standard error.

@@ -424,22 +424,24 @@ fn below_made(step: MountStep) -> MountStep {
 }
 
 fn private_directories(steps: &mut Vec<MountStep>) {
-    let mut directory = |path: &str, mode, owned| {
-        steps.push(MountStep::Directory {
-            path: path.into(),
-            mode,
-            owned,
-        });
+    let made = |path: &str, mode, owned| MountStep::Directory {
+        path: path.into(),
+        mode,
+        owned,
     };
+    let mut directory = |path, mode, owned| steps.push(made(path, mode, owned));
     directory("/tmp", 0o1777, false);
     directory("/var/tmp", 0o1777, false);
     directory("/dev/shm", 0o1777, false);
     directory("/home/agent", 0o755, true);
     directory("/root", 0o755, false);
     directory("/run", 0o755, true);
-    ["/mnt", "/media", "/srv", "/opt", "/sys"]
-        .iter()
-        .for_each(|path| directory(path, 0o755, false));
+    for path in ["/mnt", "/media", "/srv", "/opt", "/sys"] {
+        // Another base may have its own.
+        if !steps.iter().any(|step| step.path() == Path::new(path)) {
+            steps.push(made(path, 0o755, false));
+        }
+    }
     steps.push(MountStep::Symlink {
         path: "/var/run".into(),
         target: "/run".into(),

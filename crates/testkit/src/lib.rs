@@ -23,5 +23,6 @@ pub use server::dns::DnsServer;
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
 pub use server::postgres::Postgres;
+pub use server::registry::{OciRegistry, root_archive};
 pub use server::udp::UdpEcho;
 pub use user::User;

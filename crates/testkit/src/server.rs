@@ -12,6 +12,7 @@ pub(crate) mod dns;
 pub(crate) mod http;
 pub(crate) mod https;
 pub(crate) mod postgres;
+pub(crate) mod registry;
 pub(crate) mod udp;
 
 /// Where servers listen unless a test says otherwise.

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod bases;
 mod dns;
 mod filesystem;
 mod host_files;

@@ -4,6 +4,7 @@
 //! Every case runs as each user whom [`support::everyone`] finds, and beside its opposite: what works where the environment allows
 //! it is refused where it does not.
 
+mod bases;
 mod images;
 mod network;
 mod production;

@@ -112,7 +112,7 @@ fn newest_version() -> PathBuf {
 }
 
 /// One that is free now. Nothing keeps it free until the server binds it, but the kernel hands ports out in turn.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind((LOOPBACK, 0))
         .and_then(|listener| listener.local_addr())
         .expect("a port")

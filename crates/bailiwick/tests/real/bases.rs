@@ -1,0 +1,159 @@
+//! What sandboxes stand on besides this machine's own programs: archives, images of a real registry, directories, Debian releases.
+
+use std::time::Duration;
+
+use bailiwick_testkit::{Bailiwick, OciRegistry, Outcome, root_archive};
+use serde_json::json;
+
+use crate::support::everyone;
+
+/// A Debian release is downloaded and put together.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn on(bailiwick: &Bailiwick, base: &str, script: &str) -> Outcome {
+    bailiwick
+        .run()
+        .option("--base")
+        .option(base)
+        .patience(PATIENCE)
+        .script(script)
+}
+
+#[test]
+fn an_archive_is_unpacked_once_and_another_one_by_its_name_is_another_base() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        for (name, file) in [
+            ("one", "root.tar"),
+            ("two", "root.tar"),
+            ("one", "root.tar.gz"),
+        ] {
+            let archive = bailiwick.home().join(file);
+            root_archive(
+                &archive,
+                &json!([{"name": "etc/edition", "content": name, "mode": 0o644}]),
+            );
+            let base = format!("tar:{}", archive.display());
+            let script = "cat /etc/edition; echo; id -u; ls /usr/bin/env 2>/dev/null || echo 'nothing of the host'; touch /bin/x 2>/dev/null || echo read-only";
+            let outcome = on(bailiwick, &base, script).success();
+            assert_eq!(
+                outcome.stdout,
+                format!("{name}\n1000\nnothing of the host\nread-only\n"),
+                "{outcome:#?}"
+            );
+            let again = on(bailiwick, &base, "cat /etc/base-name").success();
+            assert_eq!(again.stdout, "a base of one program\n");
+            assert!(!again.stderr.contains("installing"), "{again:#?}");
+        }
+        let missing = on(bailiwick, "tar:/no/such/archive", "true");
+        assert_eq!(missing.code, 125, "{missing:#?}");
+        assert!(missing.stderr.contains("/no/such/archive"), "{missing:#?}");
+    }
+}
+
+#[test]
+fn an_image_is_pulled_from_a_registry_by_name_and_kept_by_digest() {
+    let (_leaks, all) = everyone();
+    let registry = OciRegistry::start();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let (root, first, second) = (path("root.tar.gz"), path("1.tar.gz"), path("2.tar.gz"));
+    root_archive(
+        &root,
+        &json!([{"name": "etc/gone", "content": ""}, {"name": "srv/old/file", "content": ""}]),
+    );
+    let above = |edition: &str| {
+        json!([{"bare": true},
+            {"name": "etc/edition", "content": edition, "mode": 0o644},
+            {"name": "etc/.wh.gone", "content": ""},
+            {"name": "srv/old/.wh..wh..opq", "content": ""},
+            {"name": "srv/old/new", "content": ""}])
+    };
+    root_archive(&first, &above("first"));
+    root_archive(&second, &above("second"));
+    let script =
+        "cat /etc/edition /etc/base-name; echo; ls /etc/gone 2>/dev/null || echo gone; ls /srv/old";
+    let shown = |edition: &str| format!("{edition}a base of one program\n\ngone\nnew\n");
+    for bailiwick in &all {
+        let digest = registry.push("team/base:1", &[&root, &first]);
+        let base = format!("oci:{}", registry.reference("team/base:1"));
+        let outcome = on(bailiwick, &base, script).success();
+        assert_eq!(outcome.stdout, shown("first"), "{outcome:#?}");
+        // The tag moves, and only a refresh follows it.
+        registry.push("team/base:1", &[&root, &second]);
+        let kept = on(bailiwick, &base, script).success();
+        assert_eq!(kept.stdout, shown("first"), "{kept:#?}");
+        let file = bailiwick.write(
+            bailiwick.home().join("plain.yaml"),
+            "name: plain\nconfig: {type: cloud}\n",
+        );
+        let refresh = ["image", "refresh", "--base", &base, "-f"].map(str::to_owned);
+        let file = file.to_str().expect("text").to_owned();
+        bailiwick
+            .execute(refresh.into_iter().chain([file]))
+            .success();
+        let fresh = on(bailiwick, &base, script).success();
+        assert_eq!(fresh.stdout, shown("second"), "{fresh:#?}");
+        // By digest it is the same for ever.
+        let pinned = format!("oci:localhost:{}/team/base@{digest}", registry.port());
+        let pinned = on(bailiwick, &pinned, script).success();
+        assert_eq!(pinned.stdout, shown("first"), "{pinned:#?}");
+    }
+}
+
+#[test]
+fn a_registry_that_asks_who_pulls_is_told_what_dockers_configuration_says() {
+    let (_leaks, all) = everyone();
+    let registry = OciRegistry::start_with_login();
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().join("root.tar.gz");
+    root_archive(&root, &json!([]));
+    registry.push("private/base:1", &[&root]);
+    let base = format!("oci:{}", registry.reference("private/base:1"));
+    for bailiwick in &all {
+        let refused = on(bailiwick, &base, "true");
+        assert_eq!(refused.code, 125, "{refused:#?}");
+        // "puller:secret", base64 as docker keeps it (RFC 7617).
+        let config = json!({"auths": {format!("localhost:{}", registry.port()): {"auth": "cHVsbGVyOnNlY3JldA=="}}});
+        bailiwick.write(
+            bailiwick.home().join(".docker/config.json"),
+            config.to_string(),
+        );
+        let outcome = on(bailiwick, &base, "cat /etc/base-name; env").success();
+        assert!(
+            outcome.stdout.starts_with("a base of one program\n"),
+            "{outcome:#?}"
+        );
+        assert!(!outcome.stdout.contains("secret"), "{outcome:#?}");
+    }
+}
+
+#[test]
+fn a_debian_release_has_its_own_packages_also_for_an_ordinary_user_with_subordinate_ids() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let outcome = bailiwick
+            .run()
+            .environment(
+                "name: debian\nconfig:\n  type: cloud\n  networking: {type: limited, allow_package_managers: true}\n  packages: {apt: [hello, sudo]}\n",
+            )
+            .option("--base")
+            .option("debian:bookworm")
+            .patience(PATIENCE)
+            .script("hello; stat -c '%A' /usr/bin/sudo; ls /usr/bin/npm 2>/dev/null || echo 'nothing of the host'");
+        let user = bailiwick.user();
+        if user.is_root() || user.has_subordinate_ids() {
+            assert_eq!(
+                outcome.success().stdout,
+                "Hello, world!\n-rwxr-xr-x\nnothing of the host\n"
+            );
+        } else {
+            assert_eq!(outcome.code, 125, "{outcome:#?}");
+            assert!(outcome.stderr.contains("--add-subuids"), "{outcome:#?}");
+        }
+        // What belongs to subordinate ids goes away too.
+        bailiwick
+            .execute(["image", "gc", "--unused-for", "1h", "--budget", "1KiB"])
+            .success();
+    }
+}

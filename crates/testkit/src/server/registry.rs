@@ -1,0 +1,127 @@
+//! A real OCI registry, and images to fill it with.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::LOOPBACK;
+use crate::User;
+use crate::process::{Child, command, eventually, succeed};
+
+const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/root_archive.py");
+const PUSH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/push_image.py");
+/// Who may pull where the registry asks: `puller`, `secret`.
+const ACCOUNTS: &str = "puller:$2b$12$R90yfJ5XJj1f6aorGYAWi.TiLJKHtojU3.aszs.cywVQi2OkFPCB2\n";
+
+/// A registry on 127.0.0.1, without TLS.
+#[derive(Debug)]
+pub struct OciRegistry {
+    // Ends before its files go.
+    _process: Child,
+    directory: TempDir,
+    address: SocketAddr,
+    asks: bool,
+}
+
+impl OciRegistry {
+    /// One that anybody may push to and pull from.
+    pub fn start() -> Self {
+        Self::launch(false)
+    }
+
+    /// One that asks for the user `puller` and the password `secret`.
+    pub fn start_with_login() -> Self {
+        Self::launch(true)
+    }
+
+    fn launch(asks: bool) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let path = directory.path();
+        let port = super::postgres::free_port();
+        let accounts = path.join("accounts");
+        fs::write(&accounts, ACCOUNTS).expect("a file");
+        let auth = if asks {
+            format!(
+                "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+                accounts.display()
+            )
+        } else {
+            String::new()
+        };
+        let settings = path.join("settings.yaml");
+        let text = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n{auth}",
+            path.join("data").display()
+        );
+        fs::write(&settings, text).expect("a file");
+        let mut server = command("docker-registry", User::current());
+        let process = Child::start_helper(server.arg("serve").arg(&settings));
+        let address = SocketAddr::new(LOOPBACK, port);
+        eventually("the registry", Duration::from_secs(20), || {
+            std::net::TcpStream::connect(address).ok()
+        });
+        Self {
+            _process: process,
+            directory,
+            address,
+            asks,
+        }
+    }
+
+    /// `localhost:PORT/NAME:TAG`, as it is pulled.
+    pub fn reference(&self, name: &str) -> String {
+        format!("localhost:{}/{name}", self.address.port())
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Pushes an image, `NAME:TAG`, of layers that [`root_archive`] wrote; returns the digest of its manifest.
+    pub fn push(&self, name: &str, layers: &[&Path]) -> String {
+        let mut push = command("python3", User::current());
+        push.args([PUSH, &self.address.port().to_string(), name])
+            .args(layers);
+        if self.asks {
+            push.env("LOGIN", "puller:secret");
+        }
+        succeed(&mut push).trim().to_owned()
+    }
+
+    /// The files of the blobs that it keeps, for a test that falsifies one.
+    pub fn blobs(&self) -> Vec<PathBuf> {
+        let root = self
+            .directory
+            .path()
+            .join("data/docker/registry/v2/blobs/sha256");
+        let below = |path: PathBuf| {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path())
+        };
+        below(root)
+            .flat_map(below)
+            .map(|blob| blob.join("data"))
+            .collect()
+    }
+}
+
+/// Writes the archive of a root file system whose only program is busybox (`/bin/sh`, `cat`, `ls`, `stat`, `id`, `readlink`, `touch`,
+/// `find`, `wc`), with the entries that `added`, a JSON list, names; compressed with gzip if the name ends in `.gz`.
+///
+/// An entry is `{"name", "content" | "link" | "hardlink" | "directory" | "device", "mode", "owner"}`; after a first `{"bare": true}` there is
+/// nothing else.
+pub fn root_archive(file: &Path, added: &Value) {
+    succeed(
+        command("python3", User::current())
+            .arg(ARCHIVE)
+            .arg(file)
+            .arg(added.to_string()),
+    );
+    fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("permissions");
+}
