@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bailiwick_runtime::{Draft, ExitStatus, Identity, LayerDigest, Profile};
+use bailiwick_runtime::{
+    Access, Draft, ExitStatus, Identity, LayerDigest, Mount, MountSource, Profile,
+};
 
 use crate::harness::{Local, shell};
 
@@ -73,6 +75,67 @@ pub(crate) async fn what_is_written_with_a_draft_is_a_layer(local: &Local) {
         )
     );
     assert!(!Path::new("/usr/local/bin/tool").exists());
+}
+
+pub(crate) async fn a_link_in_a_layer_does_not_make_the_host_read_its_own_files(local: &Local) {
+    // What the host reads of a layer to write /etc for a sandbox: the accounts.
+    let secret = local.layers().join("secret-of-the-host");
+    fs::create_dir_all(local.layers()).expect("a directory");
+    fs::write(&secret, "secret:x:1:1::/:/bin/false\n").expect("a file");
+    let script = format!(
+        "ln -sf {} /etc/passwd; echo keep > /etc/kept",
+        secret.display()
+    );
+    let layer = build(local, &[], '3', &script).await;
+    let link = local.layers().join(layer.digits()).join("tree/etc/passwd");
+    assert!(link.is_symlink(), "control");
+    let mut spec = local.spec();
+    spec.image.layers = vec![layer];
+    let running = local.start(spec).await;
+    let (status, said) = shell(&running, "cat /etc/kept /etc/passwd").await;
+    running.sandbox.stop(GRACE).await.expect("it stops");
+    assert_eq!(status, ExitStatus::Exited(0));
+    assert!(
+        said.starts_with("keep\n") && said.contains("agent:x:1000"),
+        "control: {said}"
+    );
+    assert!(!said.contains("secret"), "{said}");
+}
+
+pub(crate) async fn what_a_draft_keeps_besides_the_image_is_mounted_by_others(local: &Local) {
+    let digest: LayerDigest = format!("sha256:{}", "4".repeat(64))
+        .parse()
+        .expect("a digest");
+    let directory = local.layers().join(digest.digits());
+    for name in ["tree", "work"] {
+        fs::create_dir_all(directory.join(name)).expect("a draft");
+    }
+    let target = PathBuf::from("/workspace/project");
+    let mut spec = local.spec();
+    (spec.identity, spec.profile) = (Identity::Root, Profile::Build);
+    spec.draft = Some(Draft {
+        directory,
+        image: false,
+        besides: Some(target.clone()),
+    });
+    let running = local.start(spec).await;
+    let script = "cd /workspace/project; echo one > file; mkdir below; echo two > below/file; chmod 777 . below; chmod 666 file; echo lost > /opt/lost";
+    let (status, said) = shell(&running, script).await;
+    assert_eq!(status, ExitStatus::Exited(0), "{said}");
+    running.sandbox.stop(GRACE).await.expect("it stops");
+    for _ in 0..2 {
+        let mut spec = local.spec();
+        spec.mounts.push(Mount {
+            source: MountSource::Layer(digest.clone()),
+            target: target.clone(),
+            access: Access::ReadWrite,
+        });
+        let running = local.start(spec).await;
+        let script = "cd /workspace/project; cat file below/file; echo three >> file && touch below/new && cat file; ls /opt";
+        let (_, said) = shell(&running, script).await;
+        running.sandbox.stop(GRACE).await.expect("it stops");
+        assert_eq!(said, "one\ntwo\none\nthree\n");
+    }
 }
 
 pub(crate) async fn a_layer_that_is_not_there_is_refused(local: &Local) {
