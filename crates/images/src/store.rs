@@ -107,9 +107,12 @@ impl Store {
 
     fn remove_tree(&self, path: &Path) -> Result<(), StoreError> {
         remove_tree(path)
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::PermissionDenied => (self.remover)(path),
-                _ => Err(error),
+            .or_else(|error| {
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    (self.remover)(path)
+                } else {
+                    Err(error)
+                }
             })
             .map_err(io_error("remove", path))
     }

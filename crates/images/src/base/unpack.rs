@@ -14,6 +14,14 @@ const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 /// Set-user-ID and set-group-ID: nothing of a base is ever mounted with them in force.
 const SET_ID: u32 = 0o6000;
+/// Entries that are made, besides directories. The others are devices, and headers that the reader has taken in.
+const MADE: [EntryType; 5] = [
+    EntryType::Regular,
+    EntryType::Continuous,
+    EntryType::Link,
+    EntryType::Symlink,
+    EntryType::GNUSparse,
+];
 /// The most entries of one archive.
 const ENTRIES: u64 = 5_000_000;
 
@@ -74,20 +82,13 @@ pub fn unpack(archive: impl Read, root: &Path, kind: Kind) -> Result<(), UnpackE
         if kind == Kind::Layer && take_away(&path)? {
             continue;
         }
-        match entry.header().entry_type() {
-            EntryType::Directory => {
-                make_directory(&path)?;
-                // Last, so that its permissions do not keep its contents out.
-                directories.push(Attributes::of(&path, &entry, keeps_owners)?);
-            }
-            EntryType::Char | EntryType::Block | EntryType::Fifo => {}
-            EntryType::Regular
-            | EntryType::Continuous
-            | EntryType::Link
-            | EntryType::Symlink
-            | EntryType::GNUSparse => put(&mut entry, &path)?,
-            // Headers about other entries, which the reader has taken in; nothing to make.
-            _ => {}
+        let kind = entry.header().entry_type();
+        if kind.is_dir() {
+            make_directory(&path)?;
+            // Last, so that its permissions do not keep its contents out.
+            directories.push(Attributes::of(&path, &entry, keeps_owners)?);
+        } else if MADE.contains(&kind) {
+            put(&mut entry, &path)?;
         }
     }
     // The deepest first: one may close the way to what is below it.

@@ -47,20 +47,7 @@ impl Display for Plan {
             seccomp::instructions(self.set_id)
         )?;
         cgroups(f, self)?;
-        let limits = &self.process_limits;
-        let whose = if self.counts_together() {
-            "all users together"
-        } else {
-            "the user"
-        };
-        write!(f, "\nlimits of a process: {} open files", limits.open_files)?;
-        limits
-            .processes
-            .map_or(Ok(()), |n| write!(f, ", {n} processes of {whose}"))?;
-        limits
-            .address_space
-            .map_or(Ok(()), |n| write!(f, ", {n} bytes of address space"))?;
-        writeln!(f)?;
+        limits(f, self)?;
         let size = self
             .private
             .bytes
@@ -107,6 +94,23 @@ fn cgroups(f: &mut Formatter<'_>, plan: &Plan) -> fmt::Result {
             .try_for_each(|(file, value)| writeln!(f, "    {file} = {value}"))?;
     }
     Ok(())
+}
+
+fn limits(f: &mut Formatter<'_>, plan: &Plan) -> fmt::Result {
+    let limits = &plan.process_limits;
+    let whose = if plan.counts_together() {
+        "all users together"
+    } else {
+        "the user"
+    };
+    write!(f, "\nlimits of a process: {} open files", limits.open_files)?;
+    limits
+        .processes
+        .map_or(Ok(()), |n| write!(f, ", {n} processes of {whose}"))?;
+    limits
+        .address_space
+        .map_or(Ok(()), |n| write!(f, ", {n} bytes of address space"))?;
+    writeln!(f)
 }
 
 impl Display for MountStep {

@@ -63,7 +63,7 @@ impl OciRegistry {
         let process = Child::start_helper(server.arg("serve").arg(&settings));
         let address = SocketAddr::new(LOOPBACK, port);
         eventually("the registry", Duration::from_secs(20), || {
-            std::net::TcpStream::connect(address).ok()
+            process.complained().contains("listening on").then_some(())
         });
         Self {
             _process: process,
