@@ -117,9 +117,10 @@ impl RunRequest {
                 .into_iter()
                 .map(directory)
                 .collect::<Result<_, _>>()?,
-            base: match files.base {
-                BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
-                other => other,
+            base: if let BaseSource::Directory(path) = files.base {
+                BaseSource::Directory(directory(path)?)
+            } else {
+                files.base
             },
             writable_meta: files.writable_meta,
             allow_sockets: files.allow_sockets,
