@@ -1,0 +1,149 @@
+//! Packages from registries of this machine that the test makes: every manager can be given another one than the public one, and what it installs is
+//! there by its name.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bailiwick_testkit::{Bailiwick, FileServer, Outcome};
+use tempfile::TempDir;
+
+use crate::support::{everyone, on_host};
+
+/// A compiler runs on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(200);
+
+/// A registry that a script makes in an empty directory, served as a service of this host.
+struct LocalRegistry {
+    server: FileServer,
+    _directory: TempDir,
+}
+
+impl LocalRegistry {
+    fn make(script: &str) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let server = FileServer::start(directory.path());
+        let made = on_host(&format!(
+            "set -e; cd {}; PORT={}; export HOME=$PWD; {script}\necho made",
+            directory.path().display(),
+            server.port()
+        ));
+        assert!(made.ends_with("made\n"), "{made}");
+        Self {
+            server,
+            _directory: directory,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("http://host.internal:{}/", self.server.port())
+    }
+}
+
+/// Runs a script in a `limited` environment with these packages from these registries.
+fn run(
+    bailiwick: &Bailiwick,
+    registries: &[(&str, &LocalRegistry)],
+    packages: &str,
+    script: &str,
+) -> Outcome {
+    let environment = format!(
+        "name: local\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {packages}\n"
+    );
+    let mut run = bailiwick.run().environment(&environment).patience(PATIENCE);
+    for (manager, registry) in registries {
+        let url = registry.url();
+        run = run.option("--registry").option(format!("{manager}={url}"));
+    }
+    run.script(script)
+}
+
+/// Two gems, one of which needs the other, and their index.
+const GEMS: &str = r#"
+gem() { command gem "$@" > gem.log 2>&1 || { cat gem.log; exit 1; }; }
+mkdir -p lib bin gems
+spec() { # NAME VERSION MORE
+    printf 'Gem::Specification.new do |s|\n s.name = "%s"; s.version = "%s"; s.summary = "A test."; s.authors = ["x"]\n %s\nend\n' "$@" > "$1.gemspec"
+    gem build "$1.gemspec"
+}
+echo 'module BwWords; def self.hello = "hello from a gem"; end' > lib/bw_words.rb
+printf '#!/usr/bin/env ruby\nrequire "bw_words"\nputs BwWords.hello\n' > bin/bw-greet
+chmod 755 bin/bw-greet
+# Readable by its maker alone, as some publish theirs.
+chmod 600 lib/bw_words.rb
+spec bw-words 2.0.1 's.files = ["lib/bw_words.rb"]'
+spec bw-greet 1.2.0 's.files = ["bin/bw-greet"]; s.executables = ["bw-greet"]; s.add_dependency "bw-words", "~> 2.0"'
+mv ./*.gem gems/
+gem generate_index --directory .
+"#;
+
+/// Two modules, one of which needs the other, as a module proxy has them (go.dev/ref/mod#goproxy-protocol).
+const MODULES: &str = r#"
+module() { # PATH VERSION, from ./source
+    mkdir -p "$1/@v"
+    echo "$2" > "$1/@v/list"
+    echo "{\"Version\":\"$2\",\"Time\":\"2024-01-01T00:00:00Z\"}" | tee "$1/@v/$2.info" > "$1/@latest"
+    cp source/go.mod "$1/@v/$2.mod"
+    (cd source && python3 - "../$1/@v/$2.zip" "$1@$2" << 'END'
+import pathlib, sys, zipfile
+with zipfile.ZipFile(sys.argv[1], "w") as archive:
+    for file in sorted(path for path in pathlib.Path(".").rglob("*") if path.is_file()):
+        archive.write(file, f"{sys.argv[2]}/{file}")
+END
+    )
+    rm -r source
+}
+mkdir source
+printf 'module words.example.com/words\n\ngo 1.18\n' > source/go.mod
+printf 'package words\n\nfunc Hello() string { return "hello from a module" }\n' > source/words.go
+module words.example.com/words v1.0.3
+mkdir -p source/cmd/bw-gogreet
+printf 'module greet.example.com/greet\n\ngo 1.18\n\nrequire words.example.com/words v1.0.3\n' > source/go.mod
+printf 'package main\n\nimport (\n"fmt"\n"words.example.com/words"\n)\n\nfunc main() { fmt.Println(words.Hello()) }\n' > source/cmd/bw-gogreet/main.go
+module greet.example.com/greet v0.4.0
+"#;
+
+/// What `bailiwick image show` tells of the layer whose key the run was told.
+fn resolved(bailiwick: &Bailiwick, needle: &str) -> String {
+    let listed = bailiwick
+        .execute(["image", "list", "--format", "json"])
+        .success();
+    let layers: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).expect("JSON");
+    let own = layers
+        .iter()
+        .find(|layer| layer.to_string().contains(needle));
+    own.unwrap_or_else(|| panic!("no layer with {needle}: {listed:#?}"))["layer"]["resolved"]
+        .to_string()
+}
+
+#[test]
+fn a_gem_of_a_local_index_and_a_program_of_a_local_module_proxy_run_by_their_names() {
+    let (gems, modules) = (LocalRegistry::make(GEMS), LocalRegistry::make(MODULES));
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let outcome = run(
+            bailiwick,
+            &[("gem", &gems), ("go", &modules)],
+            "{gem: ['bw-greet:1.2.0'], go: [greet.example.com/greet/cmd/bw-gogreet]}",
+            "set -e; bw-greet; bw-gogreet; ruby -e 'require \"bw_words\"; puts \"library\"'; id -un
+            command -v bw-greet; command -v bw-gogreet",
+        )
+        .success();
+        assert_eq!(
+            outcome.stdout,
+            "hello from a gem\nhello from a module\nlibrary\nagent\n/usr/local/bin/bw-greet\n/usr/local/bin/bw-gogreet\n",
+            "{outcome:#?}"
+        );
+        let url = gems.url();
+        let of_gem = resolved(bailiwick, &url);
+        assert!(
+            of_gem.contains("bw-greet") && of_gem.contains("bw-words") && of_gem.contains("2.0.1"),
+            "{of_gem}"
+        );
+        let of_go = resolved(bailiwick, &modules.url());
+        assert!(
+            of_go.contains("words.example.com/words") && of_go.contains("v0.4.0"),
+            "{of_go}"
+        );
+        assert!(!Path::new("/usr/local/bin/bw-greet").exists());
+    }
+}
