@@ -91,7 +91,7 @@ pub(crate) struct NetworkArguments {
     /// Reach the network through this HTTP proxy [default: https_proxy or all_proxy of the environment].
     #[arg(long, value_name = "URL", value_parser = ProxyUrl::parse)]
     pub(crate) upstream_proxy: Option<ProxyUrl>,
-    /// Install the environment's packages from another registry than the public one: gem, go, npm or pip; may be given many times. The
+    /// Install the environment's packages from another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times. The
     /// program itself reaches it only if the policy allows that.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     pub(crate) registries: Vec<Registry>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bailiwick_testkit::{Bailiwick, FileServer, Outcome};
 use tempfile::TempDir;
 
+use crate::registries::install_toolchain;
 use crate::support::{everyone, on_host};
 
 /// A compiler runs on a busy machine.
@@ -147,3 +148,94 @@ fn a_gem_of_a_local_index_and_a_program_of_a_local_module_proxy_run_by_their_nam
         assert!(!Path::new("/usr/local/bin/bw-greet").exists());
     }
 }
+
+/// A crate without dependencies and its sparse index (The Cargo Book, "Index Format").
+const CRATES: &str = r#"
+mkdir -p source/src bw/-c files/bw-cargogreet
+printf '[package]\nname = "bw-cargogreet"\nversion = "0.3.0"\nedition = "2021"\n' > source/Cargo.toml
+printf 'fn main() { println!("hello from a crate"); }\n' > source/src/main.rs
+printf 'version = 3\n\n[[package]]\nname = "bw-cargogreet"\nversion = "0.3.0"\n' > source/Cargo.lock
+mv source bw-cargogreet-0.3.0
+tar -czf files/bw-cargogreet/0.3.0.crate bw-cargogreet-0.3.0
+sum=$(sha256sum files/bw-cargogreet/0.3.0.crate | cut -d ' ' -f 1)
+echo "{\"dl\":\"http://host.internal:$PORT/files/{crate}/{version}.crate\"}" > config.json
+echo "{\"name\":\"bw-cargogreet\",\"vers\":\"0.3.0\",\"deps\":[],\"cksum\":\"$sum\",\"features\":{},\"yanked\":false}" > bw/-c/bw-cargogreet
+"#;
+
+/// The part of the public Debian archive that one package needs, as a mirror has it.
+const DEBIAN: &str = r#"
+fetch() { # PATH
+    mkdir -p "$(dirname "$1")"
+    chmod -R a+rwX .
+    /usr/lib/apt/apt-helper download-file "http://deb.debian.org/debian/$1" "$PWD/$1" > fetch.log 2>&1 || { cat fetch.log; exit 1; }
+}
+release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+packages="dists/$release/main/binary-$(dpkg --print-architecture)/Packages.xz"
+fetch "dists/$release/InRelease"
+fetch "$packages"
+# By their hashes too (Acquire-By-Hash), which is how apt asks.
+hash=$(sha256sum "$packages" | cut -d ' ' -f 1)
+mkdir -p "$(dirname "$packages")/by-hash/SHA256"
+cp "$packages" "$(dirname "$packages")/by-hash/SHA256/$hash"
+fetch "$(xz -dc "$packages" | awk '$1 == "Package:" { name = $2 } $1 == "Filename:" && name == "hello" { print $2 }')"
+"#;
+
+#[test]
+fn a_crate_of_a_local_sparse_index_runs_by_its_name() {
+    let crates = LocalRegistry::make(CRATES);
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        install_toolchain(&bailiwick.home());
+        let outcome = run(
+            bailiwick,
+            &[("cargo", &crates)],
+            "{cargo: [bw-cargogreet]}",
+            "bw-cargogreet",
+        )
+        .success();
+        assert_eq!(outcome.stdout, "hello from a crate\n");
+        assert!(resolved(bailiwick, &crates.url()).contains("0.3.0"));
+    }
+}
+
+#[test]
+fn a_debian_mirror_is_asked_instead_of_the_archive_and_refused_if_it_is_not_signed() {
+    let mirror = LocalRegistry::make(DEBIAN);
+    let (_leaks, all) = everyone();
+    for bailiwick in all.iter().filter(|one| one.user().is_root()) {
+        let from = |mirror, packages: &str| {
+            run(
+                bailiwick,
+                &[("apt", mirror)],
+                packages,
+                "hello; grep -rl host.internal /etc/apt; true",
+            )
+        };
+        let outcome = from(&mirror, "{apt: [hello]}").success();
+        assert_eq!(outcome.stdout, "Hello, world!\n", "{outcome:#?}");
+        let asked = mirror.server.asked();
+        assert!(asked.iter().any(|path| path.ends_with(".deb")), "{asked:?}");
+
+        let unsigned = LocalRegistry::make(UNSIGNED);
+        let refused = from(&unsigned, "{apt: [bw-unsigned]}");
+        assert_eq!(refused.code, 125, "{refused:#?}");
+        assert!(refused.stderr.contains("is not signed"), "{refused:#?}");
+        let asked = unsigned.server.asked();
+        assert!(
+            !asked.iter().any(|path| path.ends_with(".deb")),
+            "{asked:?}"
+        );
+    }
+}
+
+/// A mirror with a package of one's own, which nobody signed.
+const UNSIGNED: &str = r#"
+release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+mkdir -p package/DEBIAN pool "dists/$release/main/binary-$(dpkg --print-architecture)"
+printf 'Package: bw-unsigned\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n' > package/DEBIAN/control
+dpkg-deb --root-owner-group --build package pool/bw-unsigned_1_all.deb > deb.log
+apt-ftparchive packages pool > "dists/$release/main/binary-$(dpkg --print-architecture)/Packages"
+apt-ftparchive -o "APT::FTPArchive::Release::Codename=$release" -o APT::FTPArchive::Release::Components=main \
+    -o "APT::FTPArchive::Release::Architectures=$(dpkg --print-architecture)" release "dists/$release" > Release
+mv Release "dists/$release/Release"
+"#;

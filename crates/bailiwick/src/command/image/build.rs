@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: PathBuf,
-    /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
+    /// Ask another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
     /// Tell nothing while it goes on.
