@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, Builder, Held, HostBase, ImageSpec, Layer, Progress, Registry, Store, host_base,
+    BaseImage, BuildLimits, Builder, Held, HostBase, ImageSpec, Layer, Progress, Registry, Store,
+    host_base,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts, privileged,
@@ -16,6 +17,7 @@ use bailiwick_local::{
 };
 use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
 use bailiwick_runtime::{Base, LayerDigest};
+use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 use tokio::sync::watch;
 
 use crate::bad_input::BadInput;
@@ -89,6 +91,7 @@ impl Images {
             store,
             organization: ORGANIZATION.to_owned(),
             registries: registries.to_vec(),
+            limits: BuildLimits::usual(Hierarchies::detect().has(Controller::Memory)),
             base: BaseImage::Outside {
                 base: Base::Host,
                 digest: base.digest.clone(),
@@ -103,6 +106,11 @@ impl Images {
     /// The layers of an image by their keys, whether they are there or not.
     pub(crate) fn keys(&self, spec: &ImageSpec) -> Vec<LayerDigest> {
         self.builder.keys(spec)
+    }
+
+    /// What one build may use up; the usual limits until they are changed.
+    pub(crate) fn limits(&mut self) -> &mut BuildLimits {
+        &mut self.builder.limits
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -14,12 +14,15 @@ use crate::recipe;
 use crate::registry::Registry;
 use crate::store::{Begin, Draft, Held, Layer, Store, StoreError};
 
+mod disk;
 mod error;
 mod job;
+mod limit;
 mod packages;
 
 pub use error::BuildError;
 pub(crate) use job::{Job, Keeps, Outcome};
+pub use limit::{BuildLimit, BuildLimits};
 
 /// How often somebody else's build of the same layer is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -43,6 +46,8 @@ pub struct Builder {
     pub architecture: String,
     /// Registries that are asked instead of the public ones.
     pub registries: Vec<Registry>,
+    /// What one build may use up.
+    pub limits: BuildLimits,
     /// The time, in seconds since 1970.
     pub now: fn() -> i64,
     /// A fresh id for a sandbox.
@@ -234,6 +239,12 @@ impl Builder {
         let key = draft.key().clone();
         match outcome {
             Outcome::Done(report) => {
+                let measure = draft.measure()?;
+                let disk_bytes = self.limits.disk_bytes;
+                if let Some(limit) = disk::over(measure.bytes, measure.files, disk_bytes) {
+                    draft.abandon()?;
+                    return Err(error::of_limit(what, limit, key));
+                }
                 remove_empty_parts(&draft.tree());
                 let seconds = started.elapsed().as_secs();
                 let resolved = recipe::installed(&report);
@@ -243,13 +254,9 @@ impl Builder {
                 draft.abandon()?;
                 Err(error::of_failure(what, status, &tail, key))
             }
-            Outcome::OutOfTime => {
+            Outcome::Over(limit) => {
                 draft.abandon()?;
-                Err(BuildError::Limit {
-                    what: what.to_owned(),
-                    limit: "time",
-                    key,
-                })
+                Err(error::of_limit(what, limit, key))
             }
         }
     }

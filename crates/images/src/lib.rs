@@ -14,7 +14,7 @@ mod registry;
 pub mod store;
 
 pub use base::{HostBase, host_base};
-pub use build::{BaseImage, BuildError, Builder, ImageSpec, Progress};
+pub use build::{BaseImage, BuildError, BuildLimit, BuildLimits, Builder, ImageSpec, Progress};
 pub use key::{Below, Content, LayerInputs};
 pub use registry::{InvalidRegistry, Registry};
 pub use store::{

@@ -18,10 +18,10 @@ const INDEX: &str = concat!(
 /// A build downloads a package manager's own packages, on a slow day.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const ENVIRONMENT: &str = "name: hostile\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {pip: [hostile==1.0]}\n";
+pub(crate) const ENVIRONMENT: &str = "name: hostile\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {pip: [hostile==1.0]}\n";
 
 /// An index with one hostile package, served as a service of the host.
-struct Index {
+pub(crate) struct Index {
     _server: Child,
     _directory: tempfile::TempDir,
     port: u16,
@@ -29,12 +29,18 @@ struct Index {
 
 impl Index {
     fn start(production: u16) -> Self {
+        Self::of(Path::new(BACKEND), production)
+    }
+
+    /// With a package that this build backend makes.
+    pub(crate) fn of(backend: &Path, production: u16) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mut command = host_command(PYTHON, bailiwick_testkit::User::current());
         command
             .arg(INDEX)
             .arg(directory.path())
-            .args([BACKEND, &production.to_string()]);
+            .arg(backend)
+            .arg(production.to_string());
         let server = Child::start(&mut command);
         let port = server.wait_for("the index", |line| line.parse().ok());
         Self {
@@ -45,7 +51,7 @@ impl Index {
     }
 
     /// The key of the layer that was built from it; root's store is the machine's, and has others.
-    fn layer(&self, bailiwick: &Bailiwick) -> String {
+    pub(crate) fn layer(&self, bailiwick: &Bailiwick) -> String {
         let listed = bailiwick
             .execute(["image", "list", "--format", "json"])
             .success();
@@ -58,7 +64,7 @@ impl Index {
         key.unwrap_or_else(|| panic!("{listed:#?}")).to_owned()
     }
 
-    fn registry(&self) -> String {
+    pub(crate) fn registry(&self) -> String {
         format!("pip=http://host.internal:{}/simple", self.port)
     }
 

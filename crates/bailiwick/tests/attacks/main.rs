@@ -10,6 +10,7 @@ mod support;
 
 mod dns;
 mod filesystem;
+mod greedy_builds;
 mod host_files;
 mod http;
 mod images;

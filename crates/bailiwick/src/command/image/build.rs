@@ -19,7 +19,9 @@ use crate::output::{self, Format};
 #[command(after_help = "\
 Examples:
   bailiwick image build -f environment.yaml
-  bailiwick image build -f environment.yaml --format json")]
+  bailiwick image build -f environment.yaml --format json
+  bailiwick image build -f environment.yaml --timeout 2h --disk 50GiB
+  bailiwick image build -f environment.yaml --registry apt=https://mirror.example.com/debian")]
 pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
@@ -33,11 +35,14 @@ pub(crate) struct Arguments {
     /// In which form to answer.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    limits: super::LimitArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
-    let images = Images::open(&arguments.registries, host)?;
+    let mut images = Images::open(&arguments.registries, host)?;
+    arguments.limits.change(images.limits());
     let image = images.build(&image_spec(&environment), arguments.quiet)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {

@@ -28,12 +28,15 @@ pub(crate) struct Arguments {
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    limits: super::LimitArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
     let spec = image_spec(&environment);
-    let images = Images::open(&arguments.registries, host)?;
+    let mut images = Images::open(&arguments.registries, host)?;
+    arguments.limits.change(images.limits());
     // The topmost first: the others are stood on.
     for key in images.keys(&spec).iter().rev() {
         match images.store().remove(key) {
