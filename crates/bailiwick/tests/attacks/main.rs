@@ -15,6 +15,7 @@ mod host_files;
 mod http;
 mod images;
 mod kernel;
+mod killed_builds;
 mod lifecycle;
 mod names;
 mod neighbours;

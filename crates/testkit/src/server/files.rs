@@ -64,9 +64,16 @@ fn serve(
             Some(body) => ("200 OK", body),
             None => ("404 Not Found", Vec::new()),
         };
+        // An index that does not call itself a page is none to pip.
+        let is_page = body.starts_with(b"<");
+        let kind = if is_page {
+            "text/html"
+        } else {
+            "application/octet-stream"
+        };
         write!(
             stream,
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
             body.len()
         )?;
         if method == Some("GET") {
