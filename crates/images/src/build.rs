@@ -16,11 +16,13 @@ use crate::store::{Begin, Draft, Held, Layer, Store, StoreError};
 
 mod disk;
 mod error;
+mod event;
 mod job;
 mod limit;
 mod packages;
 
 pub use error::BuildError;
+pub use event::{BuildEvent, FailureClass};
 pub(crate) use job::{Job, Keeps, Outcome};
 pub use limit::{BuildLimit, BuildLimits};
 

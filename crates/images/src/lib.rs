@@ -14,7 +14,10 @@ mod registry;
 pub mod store;
 
 pub use base::{HostBase, host_base};
-pub use build::{BaseImage, BuildError, BuildLimit, BuildLimits, Builder, ImageSpec, Progress};
+pub use build::{
+    BaseImage, BuildError, BuildEvent, BuildLimit, BuildLimits, Builder, FailureClass, ImageSpec,
+    Progress,
+};
 pub use key::{Below, Content, LayerInputs};
 pub use registry::{InvalidRegistry, Registry};
 pub use store::{

@@ -13,6 +13,7 @@ use bailiwick_images::Registry;
 use bailiwick_policy::Pin;
 
 use crate::host_environment::HostEnvironment;
+use crate::images::ProgressForm;
 use crate::value::{self, Bytes, MilliCpus, Variable};
 
 pub(crate) use request::RunRequest;
@@ -55,6 +56,9 @@ pub(crate) struct Arguments {
     /// Print no summary at the end.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// How to tell of packages that are installed first.
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ProgressForm::Text)]
+    pub(crate) progress: ProgressForm,
     /// Write every flow as a JSON line to this file as it happens; appends.
     #[arg(long, value_name = "FILE")]
     pub(crate) flows: Option<PathBuf>,

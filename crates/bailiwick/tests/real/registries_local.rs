@@ -239,3 +239,63 @@ apt-ftparchive -o "APT::FTPArchive::Release::Codename=$release" -o APT::FTPArchi
     -o "APT::FTPArchive::Release::Architectures=$(dpkg --print-architecture)" release "dists/$release" > Release
 mv Release "dists/$release/Release"
 "#;
+
+/// Builds an image with events; how it ended, and every line of standard error.
+fn events(
+    bailiwick: &Bailiwick,
+    gems: &LocalRegistry,
+    packages: &str,
+    options: &[&str],
+) -> (i32, Vec<serde_json::Value>) {
+    let environment = format!("name: events\nconfig:\n  type: cloud\n  packages: {packages}\n");
+    let file = bailiwick.write(bailiwick.home().join("events.yaml"), environment);
+    let mut arguments = ["image", "build", "--progress", "json", "-f"]
+        .map(String::from)
+        .to_vec();
+    arguments.push(file.display().to_string());
+    arguments.extend(["--registry".to_owned(), format!("gem={}", gems.url())]);
+    arguments.extend(options.iter().map(ToString::to_string));
+    let outcome = bailiwick.execute(arguments);
+    let event = |line: &str| {
+        serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:?}: {outcome:#?}"))
+    };
+    (outcome.code, outcome.stderr.lines().map(event).collect())
+}
+
+#[test]
+fn a_program_follows_a_build_by_its_events() {
+    let gems = LocalRegistry::make(GEMS);
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let (code, told) = events(bailiwick, &gems, "{gem: [bw-greet]}", &[]);
+        assert_eq!(code, 0, "{told:#?}");
+        assert_eq!(
+            told[0],
+            serde_json::json!({"event": "begun", "what": "gem", "declared": "bw-greet"})
+        );
+        let (last, lines) = told[1..].split_last().expect("more");
+        assert!(!lines.is_empty() && lines.iter().all(|event| event["event"] == "line"));
+        assert!(last["event"] == "done" && last["packages"] == 2, "{last}");
+        let (code, again) = events(bailiwick, &gems, "{gem: [bw-greet]}", &[]);
+        assert_eq!((code, &again), (0, &vec![last.clone()]));
+
+        let (code, told) = events(bailiwick, &gems, "{gem: [bw-none]}", &[]);
+        let failed = told.last().expect("an event");
+        assert_eq!(code, 125, "{failed}");
+        assert!(
+            failed["event"] == "failed" && failed["class"] == "user_error",
+            "{failed}"
+        );
+        let key = failed["key"].as_str().expect("its log's key");
+        let log = bailiwick.execute(["image", "log", key]).success();
+        assert!(log.stdout.contains("bw-none"), "{log:#?}");
+
+        let (code, told) = events(bailiwick, &gems, "{gem: [bw-words]}", &["--disk", "1KiB"]);
+        let failed = told.last().expect("an event");
+        assert_eq!(code, 125, "{failed}");
+        assert!(
+            failed["class"] == "limit" && failed["limit"] == "disk",
+            "{failed}"
+        );
+    }
+}

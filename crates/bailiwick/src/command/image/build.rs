@@ -8,7 +8,7 @@ use bailiwick_images::Registry;
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, image_spec};
+use crate::images::{Images, ProgressForm, Telling, image_spec};
 use crate::output::{self, Format};
 
 /// Build what is missing of an environment's image.
@@ -20,6 +20,8 @@ use crate::output::{self, Format};
 Examples:
   bailiwick image build -f environment.yaml
   bailiwick image build -f environment.yaml --format json
+  bailiwick image build -f environment.yaml --progress json
+      Events for a program, one JSON object a line on standard error: begun, waiting, line, retrying, done, failed.
   bailiwick image build -f environment.yaml --timeout 2h --disk 50GiB
   bailiwick image build -f environment.yaml --registry apt=https://mirror.example.com/debian")]
 pub(crate) struct Arguments {
@@ -32,6 +34,9 @@ pub(crate) struct Arguments {
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
+    /// How to tell of what goes on.
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ProgressForm::Text)]
+    progress: ProgressForm,
     /// In which form to answer.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -43,7 +48,8 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let environment = environment_source::load(Some(&arguments.file), host)?;
     let mut images = Images::open(&arguments.registries, host)?;
     arguments.limits.change(images.limits());
-    let image = images.build(&image_spec(&environment), arguments.quiet)?;
+    let telling = Telling::of(arguments.progress, arguments.quiet);
+    let image = images.build(&image_spec(&environment), telling)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {
         Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,

@@ -8,7 +8,7 @@ use bailiwick_images::{Registry, StoreError};
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, image_spec};
+use crate::images::{Images, ProgressForm, Telling, image_spec};
 use crate::output;
 
 /// Build an environment's image anew, so that what is not pinned is resolved again.
@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
+    /// How to tell of what goes on.
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ProgressForm::Text)]
+    progress: ProgressForm,
     #[command(flatten)]
     limits: super::LimitArguments,
 }
@@ -44,7 +47,8 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
             other => other?,
         }
     }
-    let image = images.build(&spec, arguments.quiet)?;
+    let telling = Telling::of(arguments.progress, arguments.quiet);
+    let image = images.build(&spec, telling)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     output::print(&(keys.join("\n") + "\n"))?;
     Ok(Exit::Done.into())
