@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, BaseSource, Builder, Content, Held, ImageSpec, Layer, Progress, Registry, Store,
-    host_base, remove_tree,
+    BaseImage, BaseSource, BuildError, BuildEvent, BuildLimits, Builder, Content, FailureClass,
+    Held, ImageSpec, Layer, Progress, Registry, Store, host_base, remove_tree,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, has_subordinate_ids,
@@ -17,6 +17,7 @@ use bailiwick_local::{
 };
 use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
 use bailiwick_runtime::{Base, LayerDigest};
+use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 use tokio::sync::watch;
 
 use crate::bad_input::BadInput;
@@ -109,6 +110,7 @@ impl Images {
             store,
             organization: ORGANIZATION.to_owned(),
             registries: registries.to_vec(),
+            limits: BuildLimits::usual(Hierarchies::detect().has(Controller::Memory)),
             base: BaseImage::Outside {
                 base: Base::Host,
                 digest: String::new(),
@@ -149,6 +151,11 @@ impl Images {
         )
     }
 
+    /// What one build may use up; the usual limits until they are changed.
+    pub(crate) fn limits(&mut self) -> &mut BuildLimits {
+        &mut self.builder.limits
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.builder.store
     }
@@ -162,11 +169,22 @@ impl Images {
         Ok(found.map(|(keys, held)| image(&builder, &self.bases, keys, held)))
     }
 
-    /// The image; what is missing of it is built, which is told on standard error unless `quiet`.
-    pub(crate) fn build(&self, spec: &ImageSpec, quiet: bool) -> anyhow::Result<Image> {
+    /// The image; what is missing of it is built, which is told on standard error. A failure, too, is told as an event where events are.
+    pub(crate) fn build(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
+        let result = self.build_missing(spec, telling);
+        match (telling, result) {
+            (Telling::Events, Err(error)) => {
+                tell_failure(&error);
+                Err(Told.into())
+            }
+            (_, result) => result,
+        }
+    }
+
+    fn build_missing(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
         refuse_what_takes_other_users(&self.source, &spec.packages)?;
         let runtime = runtime()?;
-        let mut teller = Teller::new(quiet);
+        let mut teller = Teller::new(telling);
         let built = runtime.block_on(async {
             let mut told = |progress: Progress<'_>| teller.tell(progress);
             if self.builder()?.is_none() {
@@ -253,26 +271,85 @@ fn fresh_id() -> SandboxId {
     SandboxId::from_random(u64::from_ne_bytes(bits))
 }
 
+/// How a build is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// Not at all.
+    Nothing,
+    /// To a person.
+    Text,
+    /// To a program: events, a JSON object a line.
+    Events,
+}
+
+/// In which form somebody wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ProgressForm {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line, on standard error.
+    Json,
+}
+
+impl Telling {
+    pub(crate) fn of(form: ProgressForm, quiet: bool) -> Self {
+        match form {
+            ProgressForm::Json => Self::Events,
+            ProgressForm::Text if quiet => Self::Nothing,
+            ProgressForm::Text => Self::Text,
+        }
+    }
+}
+
+/// A failure that standard error has told already.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no image")]
+pub(crate) struct Told;
+
+fn tell_event(event: &BuildEvent<'_>) {
+    // Texts and numbers alone, which always have a form in JSON.
+    let line = serde_json::to_string(event).unwrap_or_default();
+    output::print_to_stderr(&format!("{line}\n"));
+}
+
+fn tell_failure(error: &anyhow::Error) {
+    match error.downcast_ref::<BuildError>() {
+        Some(error) => tell_event(&error.into()),
+        None => tell_event(&BuildEvent::Failed {
+            class: FailureClass::Machine,
+            limit: None,
+            what: None,
+            key: None,
+            message: format!("{error:#}"),
+        }),
+    }
+}
+
 /// Tells a person how a build goes: a line that changes on a terminal, else a line per layer.
 struct Teller {
-    quiet: bool,
+    telling: Telling,
     terminal: bool,
     current: String,
 }
 
 impl Teller {
-    fn new(quiet: bool) -> Self {
+    fn new(telling: Telling) -> Self {
         Self {
-            quiet,
+            telling,
             terminal: io::stderr().is_terminal(),
             current: String::new(),
         }
     }
 
     fn tell(&mut self, progress: Progress<'_>) {
-        if self.quiet {
-            return;
+        match self.telling {
+            Telling::Nothing => {}
+            Telling::Text => self.tell_person(progress),
+            Telling::Events => tell_event(&progress.into()),
         }
+    }
+
+    fn tell_person(&mut self, progress: Progress<'_>) {
         match progress {
             Progress::Begun(content) => {
                 self.current = format!("{}: installing {}", content.kind(), content.declared());
@@ -334,7 +411,7 @@ impl Teller {
     }
 
     fn clear(&self) {
-        if self.terminal && !self.quiet {
+        if self.terminal && self.telling == Telling::Text {
             output::print_to_stderr("\r\x1b[K");
         }
     }

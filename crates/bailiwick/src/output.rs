@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::bad_input::BadInput;
 use crate::host_environment::HostEnvironment;
+use crate::images::Told;
 
 /// Columns to which explanations of errors are wrapped.
 const DIAGNOSTIC_WIDTH: usize = 100;
@@ -100,6 +101,9 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Prints an error and what caused it to standard error; one with places in a file, with those.
 pub(crate) fn print_error(error: &anyhow::Error, host: &HostEnvironment) {
+    if error.is::<Told>() {
+        return;
+    }
     match error.downcast_ref::<BadInput>() {
         Some(BadInput::EnvironmentFile(errors)) => print_diagnostic(errors, host),
         Some(_) | None => {

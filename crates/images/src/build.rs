@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_model::{PackageManager, Packages, SandboxId};
+use bailiwick_model::{Packages, SandboxId};
 use bailiwick_policy::Policy;
 use bailiwick_runtime::{Base, Image, LayerDigest, Runtime};
 use tokio::time::{Instant, sleep};
@@ -15,13 +15,18 @@ use crate::registry::Registry;
 use crate::store::{Begin, Draft, Held, Layer, Store, StoreError};
 
 mod base;
+mod disk;
 mod error;
+mod event;
 mod job;
+mod limit;
 mod packages;
 
 pub use base::{BuiltBase, LOGIN_PASSWORD, LOGIN_USER, Material};
 pub use error::BuildError;
+pub use event::{BuildEvent, FailureClass};
 pub(crate) use job::{Job, Keeps, Outcome};
+pub use limit::{BuildLimit, BuildLimits};
 
 /// How often somebody else's build of the same layer is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -45,6 +50,8 @@ pub struct Builder {
     pub architecture: String,
     /// Registries that are asked instead of the public ones.
     pub registries: Vec<Registry>,
+    /// What one build may use up.
+    pub limits: BuildLimits,
     /// The time, in seconds since 1970.
     pub now: fn() -> i64,
     /// A fresh id for a sandbox.
@@ -258,6 +265,12 @@ impl Builder {
         let key = draft.key().clone();
         match outcome {
             Outcome::Done(report) => {
+                let measure = draft.measure()?;
+                let disk_bytes = self.limits.disk_bytes;
+                if let Some(limit) = disk::over(measure.bytes, measure.files, disk_bytes) {
+                    draft.abandon()?;
+                    return Err(error::of_limit(what, limit, key));
+                }
                 remove_empty_parts(&draft.tree());
                 let seconds = started.elapsed().as_secs();
                 let resolved = recipe::installed(&report);
@@ -267,13 +280,9 @@ impl Builder {
                 draft.abandon()?;
                 Err(error::of_failure(what, status, &tail, key))
             }
-            Outcome::OutOfTime => {
+            Outcome::Over(limit) => {
                 draft.abandon()?;
-                Err(BuildError::Limit {
-                    what: what.to_owned(),
-                    limit: "time",
-                    key,
-                })
+                Err(error::of_limit(what, limit, key))
             }
         }
     }
@@ -284,7 +293,7 @@ impl Builder {
                 self.packages_job(*manager, specs, self.image(&step.below))
             }
             Content::Base { .. } => match &self.base {
-                BaseImage::Built(base) => base.job(self.registry(PackageManager::Apt)),
+                BaseImage::Built(base) => base.job(self),
                 BaseImage::Outside { .. } => unreachable!("only a built base has such a step"),
             },
             Content::Project { .. } => unreachable!("no step has such content yet"),

@@ -17,8 +17,8 @@ pub use base::{
     BaseSource, HostBase, InvalidBase, Names, archive_digest, directory_digest, host_base,
 };
 pub use build::{
-    BaseImage, BuildError, Builder, BuiltBase, ImageSpec, LOGIN_PASSWORD, LOGIN_USER, Material,
-    Progress,
+    BaseImage, BuildError, BuildEvent, BuildLimit, BuildLimits, Builder, BuiltBase, FailureClass,
+    ImageSpec, LOGIN_PASSWORD, LOGIN_USER, Material, Progress,
 };
 pub use key::{Below, Content, LayerInputs};
 pub use oci_client::Reference;

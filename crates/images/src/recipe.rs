@@ -8,7 +8,7 @@ use crate::registry::Registry;
 use crate::store::ResolvedPackage;
 
 /// Part of every layer's key. A change of any recipe that changes what it installs takes another number.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Where a recipe says what it installed, inside.
 pub const REPORT: &str = "/tmp/bailiwick-report";

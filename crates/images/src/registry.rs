@@ -26,11 +26,6 @@ pub enum InvalidRegistry {
     /// No such manager.
     #[error(transparent)]
     Manager(#[from] bailiwick_model::UnknownPackageManager),
-    /// This manager takes its registries from files alone.
-    #[error(
-        "{0} reads its registries from a configuration file; only gem, go, npm and pip can be given another one here"
-    )]
-    Manages(PackageManager),
     /// Not a URL.
     #[error("{0} is no URL: {1}")]
     Url(String, url::ParseError),
@@ -48,10 +43,17 @@ impl FromStr for Registry {
     fn from_str(text: &str) -> Result<Self, InvalidRegistry> {
         let (manager, url) = text.split_once('=').ok_or(InvalidRegistry::Form)?;
         let manager: PackageManager = manager.parse()?;
-        if matches!(manager, PackageManager::Apt | PackageManager::Cargo) {
-            return Err(InvalidRegistry::Manages(manager));
-        }
-        let url = Url::parse(url).map_err(|error| InvalidRegistry::Url(url.to_owned(), error))?;
+        let url = match manager {
+            // As cargo writes one (The Cargo Book, "Registry Protocols"); the other protocol is git's, which is not spoken here.
+            PackageManager::Cargo => url.strip_prefix("sparse+").unwrap_or(url),
+            PackageManager::Apt
+            | PackageManager::Gem
+            | PackageManager::Go
+            | PackageManager::Npm
+            | PackageManager::Pip => url,
+        };
+        let mut url =
+            Url::parse(url).map_err(|error| InvalidRegistry::Url(url.to_owned(), error))?;
         let is_plain = matches!(url.scheme(), "http" | "https")
             && url.username().is_empty()
             && url.password().is_none()
@@ -59,6 +61,10 @@ impl FromStr for Registry {
             && url.fragment().is_none();
         if !is_plain {
             return Err(InvalidRegistry::Kind);
+        }
+        // Cargo takes no other.
+        if manager == PackageManager::Cargo && !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
         }
         let registry = Self { manager, url };
         registry.host()?;
@@ -90,12 +96,14 @@ impl Registry {
             .flatten()
     }
 
-    /// The variables by which its manager is told.
+    /// The variables by which its manager, or its recipe, is told.
     pub(crate) fn variables(&self) -> BTreeMap<OsString, OsString> {
         let url = self.url.as_str();
         let host = self.url.host_str().unwrap_or_default();
         let pairs: &[(&str, &str)] = match self.manager {
-            PackageManager::Apt | PackageManager::Cargo => &[],
+            PackageManager::Apt => &[("APT_MIRROR", url)],
+            // Its own variables name registries besides the public one and none instead of it.
+            PackageManager::Cargo => &[("CARGO_MIRROR", url)],
             PackageManager::Gem => &[("GEM_MIRROR", url)],
             // Modules of one's own are in no public checksum database.
             PackageManager::Go => &[("GOPROXY", url), ("GONOSUMDB", "*")],
@@ -117,7 +125,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_is_a_plain_url_of_a_manager_that_can_be_told() {
+    fn nothing_of_a_url_ends_the_text_that_a_recipe_puts_it_in() {
+        for manager in PackageManager::ALL {
+            let text = format!("{}=https://example.com/a\"b c\\d\ne\u{7f}", manager.name());
+            let url = text.parse::<Registry>().unwrap().to_string();
+            assert!(
+                !url.contains(|c: char| c == '"'
+                    || c == '\\'
+                    || c.is_whitespace()
+                    || c.is_control()),
+                "{url:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_registry_is_a_plain_url_of_a_manager() {
         let pip: Registry = "pip=https://pypi.example.com/simple".parse().unwrap();
         assert_eq!(
             pip.host().unwrap().unwrap().to_string(),
@@ -125,10 +148,16 @@ mod tests {
         );
         let here: Registry = "npm=http://host.internal:4873/".parse().unwrap();
         assert_eq!((here.host().unwrap(), here.host_port()), (None, Some(4873)));
+        let cargo: Registry = "cargo=sparse+https://crates.example.com/index"
+            .parse()
+            .unwrap();
+        assert_eq!(cargo.to_string(), "https://crates.example.com/index/");
         for refused in [
             "https://pypi.example.com",
             "brew=https://example.com",
-            "apt=https://example.com",
+            "apt=ftp://example.com/debian",
+            "apt=sparse+https://example.com/debian",
+            "cargo=git+https://example.com/index",
             "pip=file:///srv/simple",
             "pip=https://user:secret@example.com/simple",
             "pip=https://example.com/simple?token=x",

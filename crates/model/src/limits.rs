@@ -103,7 +103,21 @@ pub const LAYER_LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// How long the build of one layer may take.
 pub const BUILD_TIME: Duration = Duration::from_secs(30 * 60);
-/// Bytes of a line of a build's output that are shown; the log has all of it.
+/// Bytes on disk of the layer that one build writes.
+pub const BUILD_DISK_BYTES: u64 = 20 << 30;
+/// Files and directories of the layer that one build writes.
+pub const BUILD_FILES: u64 = 2_000_000;
+/// How often a build's layer is measured while it is written.
+pub const BUILD_DISK_LOOK: Duration = Duration::from_secs(1);
+/// A build ends when the file system of its layer has fewer bytes free.
+pub const BUILD_FREE_BYTES: u64 = 512 << 20;
+/// A build ends when the file system of its layer can hold fewer files more.
+pub const BUILD_FREE_FILES: u64 = 4096;
+/// Memory of one build in bytes, its private files included, where a control group can hold it.
+pub const BUILD_MEMORY_BYTES: u64 = 8 << 30;
+/// Bytes of a build's output that its log keeps.
+pub const BUILD_LOG_BYTES: u64 = 64 << 20;
+/// Bytes of a line of a build's output that are shown; the log has more of it.
 pub const BUILD_LINE_BYTES: usize = 4096;
 /// Bytes of what a build says that it installed.
 pub const BUILD_REPORT_BYTES: u64 = 16 * 1024 * 1024;

@@ -20,6 +20,7 @@ pub use leak::LeakCheck;
 pub use process::{Child, eventually};
 pub use server::banner::BannerServer;
 pub use server::dns::DnsServer;
+pub use server::files::FileServer;
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
 pub use server::postgres::Postgres;

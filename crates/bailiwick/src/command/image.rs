@@ -9,11 +9,13 @@ mod remove;
 mod show;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bailiwick_images::{Layer, Store};
+use bailiwick_images::{BuildLimits, Layer, Store};
 
 use crate::host_environment::HostEnvironment;
+use crate::value::{self, Bytes};
 
 /// Build, show and remove images: packages of environments, installed once.
 ///
@@ -28,6 +30,34 @@ pub(crate) enum Command {
     Refresh(refresh::Arguments),
     Remove(remove::Arguments),
     Gc(gc::Arguments),
+}
+
+/// What the build of one layer may use up.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits of the build of one layer")]
+struct LimitArguments {
+    /// Memory, such as 2GiB, where a control group can hold it [default: 8GiB if one can].
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    memory: Option<Bytes>,
+    /// Processes and threads [default: 4096].
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pids: Option<u32>,
+    /// What it may write to the layer, such as 2GiB [default: 20GiB].
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    disk: Option<Bytes>,
+    /// How long it may take, such as 10m [default: 30m].
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    timeout: Option<Duration>,
+}
+
+impl LimitArguments {
+    /// Changes what was named.
+    fn change(&self, limits: &mut BuildLimits) {
+        limits.time = self.timeout.unwrap_or(limits.time);
+        limits.disk_bytes = self.disk.map_or(limits.disk_bytes, |disk| disk.0);
+        limits.memory_bytes = self.memory.map(|memory| memory.0).or(limits.memory_bytes);
+        limits.processes = self.pids.or(limits.processes);
+    }
 }
 
 pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {

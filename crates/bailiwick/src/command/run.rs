@@ -13,6 +13,7 @@ use bailiwick_images::{BaseSource, Registry};
 use bailiwick_policy::Pin;
 
 use crate::host_environment::HostEnvironment;
+use crate::images::ProgressForm;
 use crate::value::{self, Bytes, MilliCpus, Variable};
 
 pub(crate) use request::RunRequest;
@@ -55,6 +56,9 @@ pub(crate) struct Arguments {
     /// Print no summary at the end.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+    /// How to tell of packages that are installed first.
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ProgressForm::Text)]
+    pub(crate) progress: ProgressForm,
     /// Write every flow as a JSON line to this file as it happens; appends.
     #[arg(long, value_name = "FILE")]
     pub(crate) flows: Option<PathBuf>,
@@ -91,7 +95,7 @@ pub(crate) struct NetworkArguments {
     /// Reach the network through this HTTP proxy [default: https_proxy or all_proxy of the environment].
     #[arg(long, value_name = "URL", value_parser = ProxyUrl::parse)]
     pub(crate) upstream_proxy: Option<ProxyUrl>,
-    /// Install the environment's packages from another registry than the public one: gem, go, npm or pip; may be given many times. The
+    /// Install the environment's packages from another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times. The
     /// program itself reaches it only if the policy allows that.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     pub(crate) registries: Vec<Registry>,

@@ -18,10 +18,10 @@ const INDEX: &str = concat!(
 /// A build downloads a package manager's own packages, on a slow day.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const ENVIRONMENT: &str = "name: hostile\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {pip: [hostile==1.0]}\n";
+pub(crate) const ENVIRONMENT: &str = "name: hostile\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allow_package_managers: true\n  packages: {pip: [hostile==1.0]}\n";
 
 /// An index with one hostile package, served as a service of the host.
-struct Index {
+pub(crate) struct Index {
     _server: Child,
     _directory: tempfile::TempDir,
     port: u16,
@@ -29,12 +29,18 @@ struct Index {
 
 impl Index {
     fn start(production: u16) -> Self {
+        Self::of(Path::new(BACKEND), production)
+    }
+
+    /// With a package that this build backend makes.
+    pub(crate) fn of(backend: &Path, production: u16) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let mut command = host_command(PYTHON, bailiwick_testkit::User::current());
         command
             .arg(INDEX)
             .arg(directory.path())
-            .args([BACKEND, &production.to_string()]);
+            .arg(backend)
+            .arg(production.to_string());
         let server = Child::start(&mut command);
         let port = server.wait_for("the index", |line| line.parse().ok());
         Self {
@@ -44,21 +50,12 @@ impl Index {
         }
     }
 
-    /// The key of the layer that was built from it; root's store is the machine's, and has others.
-    fn layer(&self, bailiwick: &Bailiwick) -> String {
-        let listed = bailiwick
-            .execute(["image", "list", "--format", "json"])
-            .success();
-        let layers: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).expect("JSON");
-        let own = layers.iter().find(|layer| {
-            let registry = layer["layer"]["inputs"]["content"]["registry"].as_str();
-            registry.is_some_and(|url| url.contains(&format!(":{}/", self.port)))
-        });
-        let key = own.and_then(|layer| layer["key"].as_str());
-        key.unwrap_or_else(|| panic!("{listed:#?}")).to_owned()
+    /// The key of the layer that was built from it.
+    pub(crate) fn layer(&self, bailiwick: &Bailiwick) -> String {
+        layer_from(bailiwick, self.port).expect("a layer")
     }
 
-    fn registry(&self) -> String {
+    pub(crate) fn registry(&self) -> String {
         format!("pip=http://host.internal:{}/simple", self.port)
     }
 
@@ -72,6 +69,19 @@ impl Index {
             .host_variable("HOST_SECRET", "secret")
             .patience(PATIENCE)
     }
+}
+
+/// The key of the layer that was built from the registry at this port, if there is one; root's store is the machine's, and has others.
+pub(crate) fn layer_from(bailiwick: &Bailiwick, port: u16) -> Option<String> {
+    let listed = bailiwick
+        .execute(["image", "list", "--format", "json"])
+        .success();
+    let layers: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).expect("JSON");
+    let own = layers.iter().find(|layer| {
+        let registry = layer["layer"]["inputs"]["content"]["registry"].as_str();
+        registry.is_some_and(|url| url.contains(&format!(":{port}/")))
+    });
+    Some(own?["key"].as_str()?.to_owned())
 }
 
 #[test]
@@ -152,32 +162,5 @@ fn a_sandbox_keeps_the_packages_that_it_began_with() {
         assert_eq!(child.wait(PATIENCE), 0);
         // The control: nobody uses it any more.
         bailiwick.execute(["image", "remove", &key]).success();
-    }
-}
-
-#[test]
-fn a_build_that_is_killed_at_any_moment_leaves_nothing_that_counts() {
-    let mut leaks = LeakCheck::begin();
-    let production = HttpServer::start();
-    for bailiwick in everyone() {
-        leaks.watch_directory(&bailiwick.sandboxes());
-        let index = Index::start(production.address().port());
-        let file = bailiwick.write(bailiwick.home().join("hostile.yaml"), ENVIRONMENT);
-        for number in 0..12 {
-            let mut command = bailiwick.command(["image", "build", "--registry"]);
-            command.arg(index.registry()).arg("-f").arg(&file);
-            let build = Child::start(&mut command);
-            std::thread::sleep(Duration::from_millis(120) * number);
-            build.signal(rustix::process::Signal::KILL);
-            drop(build);
-        }
-        let import = "import hostile, json; print(json.loads(hostile.TOLD)['control'])";
-        let outcome = index
-            .run(&bailiwick)
-            .command([PYTHON, "-c", import])
-            .success();
-        assert_eq!(outcome.stdout.trim(), "worked: 200");
-        let listed = bailiwick.execute(["image", "show", &index.layer(&bailiwick)]);
-        assert!(listed.success().stdout.contains("hostile  1.0"));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bailiwick_testkit::{Bailiwick, Outcome};
 
+use crate::registries::install_toolchain;
 use crate::support::everyone;
 
 /// Downloads over a slow line.
@@ -52,6 +53,24 @@ fn programs_and_libraries_of_npm_and_pip_are_there_by_their_names() {
                 assert!(!outcome.stderr.contains("installing"), "{outcome:#?}");
             }
         }
+    }
+}
+
+#[test]
+fn a_program_of_a_crate_is_built_by_the_toolchain_of_a_home_and_there_by_its_name() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        install_toolchain(&bailiwick.home());
+        let outcome = run(
+            bailiwick,
+            "{cargo: [urlencode@1.0.1]}",
+            "urlencode 'a b&c'; command -v urlencode; id -un",
+        )
+        .success();
+        assert_eq!(
+            outcome.stdout, "a%20b%26c\n/usr/local/bin/urlencode\nagent\n",
+            "{outcome:#?}"
+        );
     }
 }
 

@@ -10,5 +10,6 @@ mod network;
 mod production;
 mod proxy;
 mod registries;
+mod registries_local;
 mod staging;
 mod support;

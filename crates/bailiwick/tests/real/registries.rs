@@ -198,8 +198,8 @@ fn a_preset_alone_opens_the_registries_too() {
     }
 }
 
-/// A rustup toolchain as rustup lays it out, from the one that builds this test: its programs and their libraries, no standard library.
-fn install_toolchain(home: &Path) {
+/// A rustup toolchain as rustup lays it out, from the one that builds this test: its programs, their libraries and the standard library.
+pub(crate) fn install_toolchain(home: &Path) {
     let sysroot = PathBuf::from(rustc(&["--print", "sysroot"]));
     let name = rustc(&["-vV"]);
     let host = name
@@ -214,12 +214,16 @@ fn install_toolchain(home: &Path) {
             &to.join("bin").join(program),
         );
     }
-    for entry in fs::read_dir(sysroot.join("lib"))
-        .expect("libraries")
-        .flatten()
-    {
-        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            place(&entry.path(), &to.join("lib").join(entry.file_name()));
+    // The standard library, and the linker that some toolchains bring along.
+    let of_host = ["lib", "bin", "bin/gcc-ld"].map(|part| format!("lib/rustlib/{host}/{part}"));
+    for directory in of_host.iter().map(String::as_str).chain(["lib"]) {
+        let Ok(entries) = fs::read_dir(sysroot.join(directory)) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                place(&entry.path(), &to.join(directory).join(entry.file_name()));
+            }
         }
     }
     // What rustup makes itself when it is first run; it is read-only inside.

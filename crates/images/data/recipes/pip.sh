@@ -2,14 +2,12 @@
 set -eu
 # The interpreter of the base, not one that somebody's home directory brings along.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-python3 -m pip --version > /dev/null 2>&1 || install python3 python3-pip
+python3 -c 'import pip' 2> /dev/null || install python3 python3-pip
 # What `python3` and `python` mean is what the packages were installed for.
 [ -e /usr/local/bin/python3 ] || ln -s "$(command -v python3)" /usr/local/bin/python3
 [ -e /usr/bin/python ] || [ -e /usr/local/bin/python ] || ln -s python3 /usr/local/bin/python
-# Debian marks its Python as managed by apt (PEP 668); this layer is nobody else's.
-if python3 -m pip install --help | grep -q -- --break-system-packages; then
-    export PIP_BREAK_SYSTEM_PACKAGES=1
-fi
+# Debian marks its Python as managed by apt (PEP 668); this layer is nobody else's. A pip that knows no such option ignores it.
+export PIP_BREAK_SYSTEM_PACKAGES=1
 python3 -m pip install --no-input --disable-pip-version-check --no-cache-dir --root-user-action=ignore \
     --no-warn-script-location --progress-bar off --report /tmp/report.json -- "$@"
 python3 - > "$REPORT" << 'END'

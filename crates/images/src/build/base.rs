@@ -9,12 +9,11 @@ use bailiwick_policy::{EgressPolicy, HostPatternError, Policy};
 use bailiwick_runtime::{Access, Base, Image, Mount, MountSource};
 use oci_client::Reference;
 
-use super::packages::{compiled, registries_of};
+use super::packages::compiled;
 use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, error};
 use crate::base::oci::{self, Login};
 use crate::key::Content;
 use crate::recipe::{self, REPORT};
-use crate::registry::Registry;
 
 /// Where the root of the other system is filled, inside; a layer's tree has it there too.
 const ROOT: &str = "/base";
@@ -61,7 +60,7 @@ impl BuiltBase {
         }
     }
 
-    pub(super) fn job(&self, debian: Option<&Registry>) -> Job {
+    pub(super) fn job(&self, builder: &Builder) -> Job {
         match &self.material {
             Material::Archive(archive) => {
                 let script =
@@ -74,8 +73,8 @@ impl BuiltBase {
                 Job { mounts, ..job }
             }
             Material::Debian(suite) => job(
-                recipe::debian_base(suite, debian),
-                registries_of(PackageManager::Apt, debian),
+                recipe::debian_base(suite, builder.registry(PackageManager::Apt)),
+                builder.registries_of(PackageManager::Apt),
             ),
             Material::Oci { reference, login } => {
                 let reached = oci::inside(reference).to_string();
@@ -145,7 +144,10 @@ impl Builder {
         match self.run(job, None, None, told).await? {
             Outcome::Done(report) => Ok(report.trim().to_owned()),
             Outcome::Failed(_, tail) => Err(refused(error::reason(&tail))),
-            Outcome::OutOfTime => Err(refused("it took too long".to_owned())),
+            Outcome::Over(limit) => Err(refused(format!(
+                "it ran into the limit on {}",
+                limit.code()
+            ))),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use bailiwick_runtime::{ExitStatus, LayerDigest};
 
+use super::limit::{self, BuildLimit};
 use crate::recipe;
 use crate::store::StoreError;
 
@@ -41,14 +42,14 @@ pub enum BuildError {
     NoManager(String),
     /// The build ran out of something.
     #[error(
-        "{what} ran into the limit of builds on {limit} (the whole log: `bailiwick image log {}`)",
+        "{what} ran into {limit} (the whole log: `bailiwick image log {}`)",
         short(key)
     )]
     Limit {
         /// What was built.
         what: String,
-        /// On what.
-        limit: &'static str,
+        /// Out of what.
+        limit: BuildLimit,
         /// The key of the layer that there is none of.
         key: LayerDigest,
     },
@@ -76,6 +77,15 @@ fn short(key: &LayerDigest) -> &str {
     &key.digits()[..12]
 }
 
+/// A build that used something up.
+pub(super) fn of_limit(what: &str, limit: BuildLimit, key: LayerDigest) -> BuildError {
+    BuildError::Limit {
+        what: what.to_owned(),
+        limit,
+        key,
+    }
+}
+
 /// What the end of a build that failed says: `tail` is the end of its output.
 pub(super) fn of_failure(
     what: &str,
@@ -83,16 +93,13 @@ pub(super) fn of_failure(
     tail: &str,
     key: LayerDigest,
 ) -> BuildError {
+    if let Some(limit) = limit::named_in(tail) {
+        return of_limit(what, limit, key);
+    }
     let (what, reason) = (what.to_owned(), reason(tail));
-    let limit = |limit| BuildError::Limit {
-        what: what.clone(),
-        limit,
-        key: key.clone(),
-    };
     match status {
         ExitStatus::Exited(recipe::NO_MANAGER) => BuildError::NoManager(what),
-        ExitStatus::OutOfMemory => limit("memory"),
-        _ if tail.contains("No space left on device") => limit("disk space"),
+        ExitStatus::OutOfMemory => of_limit(&what, BuildLimit::Memory(None), key),
         _ if recipe::is_transient(tail) => BuildError::Network { what, reason, key },
         ExitStatus::Exited(_) | ExitStatus::Signaled(_) | ExitStatus::TimedOut => {
             BuildError::Failed { what, reason, key }

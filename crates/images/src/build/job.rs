@@ -17,7 +17,7 @@ use bailiwick_runtime::{
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
-use super::{BuildError, Builder, Progress};
+use super::{BuildError, BuildLimit, Builder, Progress, disk};
 use crate::recipe;
 
 /// How long the programs of a build have to end before they are killed.
@@ -59,8 +59,8 @@ pub(crate) enum Outcome {
     Done(String),
     /// Not well; this is the end of its output.
     Failed(ExitStatus, String),
-    /// It took too long.
-    OutOfTime,
+    /// It used something up.
+    Over(BuildLimit),
 }
 
 impl Builder {
@@ -74,17 +74,22 @@ impl Builder {
     ) -> Result<Outcome, BuildError> {
         let mut output = Output {
             log,
+            room: limits::BUILD_LOG_BYTES,
             line: Vec::new(),
             tail: Vec::new(),
             told,
         };
         let argv = job.argv.clone();
+        let tree = directory.map(|directory| directory.join("tree"));
         let Running {
             sandbox,
             mut events,
         } = self.runtime.start(self.spec(job, directory)).await?;
         let whole = async {
-            let result = execute(&*sandbox, argv, &mut output).await;
+            let result = tokio::select! {
+                result = execute(&*sandbox, argv, &mut output) => Ok(result),
+                limit = disk::exceeded(tree.as_deref(), self.limits.disk_bytes) => Err(limit),
+            };
             (result, sandbox.stop(GRACE).await)
         };
         // Side by side: what is not read waits, and the build with it.
@@ -92,10 +97,18 @@ impl Builder {
         stopped?;
         output.note(&seen.denials).map_err(BuildError::Log)?;
         if seen.stopped == Some(StopReason::Lifetime) {
-            return Ok(Outcome::OutOfTime);
+            return Ok(Outcome::Over(BuildLimit::Time(self.limits.time)));
         }
-        match result? {
+        let result = match result {
+            Ok(result) => result?,
+            Err(limit) => return Ok(Outcome::Over(limit)),
+        };
+        match result {
             (ExitStatus::Exited(0), report) => Ok(Outcome::Done(report)),
+            // Whichever of its programs it was.
+            (_, _) if seen.out_of_memory => {
+                Ok(Outcome::Over(BuildLimit::Memory(self.limits.memory_bytes)))
+            }
             (status, _) => {
                 let tail = String::from_utf8_lossy(&output.tail).into_owned();
                 Ok(Outcome::Failed(status, tail))
@@ -115,7 +128,9 @@ impl Builder {
         spec.directory = job.directory;
         spec.identity = Identity::Root;
         spec.profile = Profile::Build;
-        spec.limits.lifetime = Some(limits::BUILD_TIME);
+        spec.limits.lifetime = Some(self.limits.time);
+        spec.limits.memory_bytes = self.limits.memory_bytes;
+        spec.limits.processes = self.limits.processes;
         spec.env = job.env;
         spec
     }
@@ -153,6 +168,8 @@ async fn execute(
 struct Seen {
     /// What of its network was denied: the first of it.
     denials: Vec<String>,
+    /// The kernel ended a program for the memory limit.
+    out_of_memory: bool,
     stopped: Option<StopReason>,
 }
 
@@ -169,7 +186,8 @@ async fn watch(events: &mut mpsc::Receiver<Event>) -> Seen {
                 }
             }
             Event::Stopped(reason) => seen.stopped = Some(reason),
-            Event::Started | Event::OutOfMemory => {}
+            Event::OutOfMemory => seen.out_of_memory = true,
+            Event::Started => {}
         }
     }
     seen
@@ -179,6 +197,8 @@ async fn watch(events: &mut mpsc::Receiver<Event>) -> Seen {
 struct Output<'a, 'b> {
     /// `None` for what leaves nothing behind.
     log: Option<File>,
+    /// Bytes that the log still takes.
+    room: u64,
     line: Vec<u8>,
     tail: Vec<u8>,
     told: &'a mut (dyn FnMut(Progress<'_>) + 'b),
@@ -187,9 +207,12 @@ struct Output<'a, 'b> {
 impl Output<'_, '_> {
     /// Lines of Bailiwick's own, at the end of the log.
     fn note(&mut self, lines: &[String]) -> std::io::Result<()> {
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
         lines
             .iter()
-            .try_for_each(|line| self.write(format!("bailiwick: {line}\n").as_bytes()))
+            .try_for_each(|line| writeln!(log, "bailiwick: {line}"))
     }
 
     async fn copy(
@@ -216,8 +239,19 @@ impl Output<'_, '_> {
         Ok(())
     }
 
+    /// To the log, up to its end.
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.log.as_mut().map_or(Ok(()), |log| log.write_all(bytes))
+        let Some(log) = self.log.as_mut().filter(|_| self.room > 0) else {
+            return Ok(());
+        };
+        let length = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
+        log.write_all(&bytes[..length])?;
+        self.room -= length as u64;
+        if self.room == 0 {
+            let mebibytes = limits::BUILD_LOG_BYTES >> 20;
+            return self.note(&[format!("the rest is not kept: {mebibytes} MiB are enough")]);
+        }
+        Ok(())
     }
 
     fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {

@@ -29,12 +29,13 @@ impl Builder {
         specs: &[String],
         image: Image,
     ) -> Job {
-        let registry = self.registry(manager);
         let mut env = variables(manager);
-        env.extend(registry.map(Registry::variables).unwrap_or_default());
+        for registry in needed(manager).filter_map(|manager| self.registry(manager)) {
+            env.extend(registry.variables());
+        }
         Job {
             argv: recipe::command(manager, specs),
-            policy: policy(manager, registry),
+            policy: compiled(self.registries_of(manager)),
             image,
             mounts: Vec::new(),
             env,
@@ -45,31 +46,30 @@ impl Builder {
             },
         }
     }
-}
 
-/// Exactly the registries of the manager, or the one that is asked instead, and apt's, with which a manager is installed that the base lacks.
-fn policy(manager: PackageManager, registry: Option<&Registry>) -> Policy {
-    compiled(registries_of(manager, registry))
-}
-
-/// What a policy allows that lets a manager's registries be reached.
-pub(super) fn registries_of(manager: PackageManager, registry: Option<&Registry>) -> EgressPolicy {
-    let mut policy = EgressPolicy::limited();
-    let public = registry.is_none().then_some(manager);
-    let hosts = [Some(PackageManager::Apt), public]
-        .into_iter()
-        .flatten()
-        .flat_map(|manager| registries(manager).iter());
-    for entry in hosts {
-        if !policy.allowed_hosts.contains(&entry.pattern) {
-            policy.allowed_hosts.push(entry.pattern.clone());
+    /// Exactly the registries of the manager and apt's, or those that are asked instead.
+    pub(super) fn registries_of(&self, manager: PackageManager) -> EgressPolicy {
+        let mut policy = EgressPolicy::limited();
+        for manager in needed(manager) {
+            if let Some(registry) = self.registry(manager) {
+                policy.allowed_hosts.extend(registry.host().ok().flatten());
+                policy.host_ports.extend(registry.host_port());
+                continue;
+            }
+            for entry in registries(manager) {
+                if !policy.allowed_hosts.contains(&entry.pattern) {
+                    policy.allowed_hosts.push(entry.pattern.clone());
+                }
+            }
         }
+        policy
     }
-    if let Some(registry) = registry {
-        policy.allowed_hosts.extend(registry.host().ok().flatten());
-        policy.host_ports.extend(registry.host_port());
-    }
-    policy
+}
+
+/// Whose packages a build of the manager may need: apt brings a manager that the base lacks.
+fn needed(manager: PackageManager) -> impl Iterator<Item = PackageManager> {
+    let besides = (manager != PackageManager::Apt).then_some(manager);
+    [PackageManager::Apt].into_iter().chain(besides)
 }
 
 /// A policy of Bailiwick's own.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_runtime::LayerDigest;
 
-use super::tree::measure;
+use super::tree::{Measure, measure};
 use super::{
     Held, Layer, LayerInputs, LayerRecord, ResolvedPackage, Store, StoreError, io_error, lock,
     sync_directory, unlink,
@@ -95,6 +95,12 @@ impl Draft {
             .map_err(io_error("open", &path))
     }
 
+    /// What its tree takes. Nothing may write in it any more.
+    pub(crate) fn measure(&self) -> Result<Measure, StoreError> {
+        let tree = self.tree();
+        measure(&tree).map_err(io_error("measure", &tree))
+    }
+
     /// Makes it a layer. Nothing may write in it any more, and nothing may be mounted in it.
     ///
     /// `resolved` are the packages that it holds, `built_at` is now in seconds since 1970, `seconds` is how long the build took.
@@ -109,9 +115,9 @@ impl Draft {
         built_at: i64,
         seconds: u64,
     ) -> Result<Layer, StoreError> {
-        let (tree, work) = (self.tree(), self.work());
+        let work = self.work();
         self.store.remove_tree(&work)?;
-        let measure = measure(&tree).map_err(io_error("measure", &tree))?;
+        let measure = self.measure()?;
         let record = LayerRecord {
             inputs: self.inputs.clone(),
             resolved,

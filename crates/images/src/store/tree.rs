@@ -16,7 +16,7 @@ use rustix::io::Errno;
 mod measure;
 mod remove;
 
-pub(super) use measure::measure;
+pub(crate) use measure::{Measure, measure};
 pub use remove::remove_tree;
 
 /// The permissions that an owner needs to list a directory and to look at what is in it.

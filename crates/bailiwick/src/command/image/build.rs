@@ -8,7 +8,7 @@ use bailiwick_images::{BaseSource, Registry};
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, image_spec};
+use crate::images::{Images, ProgressForm, Telling, image_spec};
 use crate::output::{self, Format};
 
 /// Build what is missing of an environment's image.
@@ -20,12 +20,16 @@ use crate::output::{self, Format};
 Examples:
   bailiwick image build -f environment.yaml
   bailiwick image build -f environment.yaml --format json
-  bailiwick image build -f environment.yaml --base debian:bookworm")]
+  bailiwick image build -f environment.yaml --base debian:bookworm
+  bailiwick image build -f environment.yaml --progress json
+      Events for a program, one JSON object a line on standard error: begun, waiting, line, retrying, done, failed.
+  bailiwick image build -f environment.yaml --timeout 2h --disk 50GiB
+  bailiwick image build -f environment.yaml --registry apt=https://mirror.example.com/debian")]
 pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: PathBuf,
-    /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
+    /// Ask another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
     /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
@@ -34,15 +38,22 @@ pub(crate) struct Arguments {
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
+    /// How to tell of what goes on.
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ProgressForm::Text)]
+    progress: ProgressForm,
     /// In which form to answer.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    limits: super::LimitArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
-    let images = Images::open(&arguments.base, &arguments.registries, host)?;
-    let image = images.build(&image_spec(&environment), arguments.quiet)?;
+    let mut images = Images::open(&arguments.base, &arguments.registries, host)?;
+    arguments.limits.change(images.limits());
+    let telling = Telling::of(arguments.progress, arguments.quiet);
+    let image = images.build(&image_spec(&environment), telling)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {
         Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,

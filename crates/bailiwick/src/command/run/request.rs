@@ -13,6 +13,7 @@ use super::{Arguments, LimitArguments};
 use crate::bad_input::{BadInput, read_text};
 use crate::environment_source::{self, Environment};
 use crate::host_environment::HostEnvironment;
+use crate::images::Telling;
 use crate::value::{Bytes, MilliCpus, Variable};
 
 /// Everything that one run was asked for, valid as far as arguments and files can say.
@@ -58,6 +59,8 @@ pub(crate) struct RunRequest {
     pub(crate) dry_run: bool,
     /// Print no summary.
     pub(crate) quiet: bool,
+    /// How the build of an image is told of.
+    pub(crate) telling: Telling,
 }
 
 /// Limits that were asked for; what is `None` has the default of the backend.
@@ -88,6 +91,7 @@ impl RunRequest {
             env,
             dry_run,
             quiet,
+            progress,
             flows,
             network,
             limits,
@@ -130,6 +134,7 @@ impl RunRequest {
             flows,
             dry_run,
             quiet,
+            telling: Telling::of(progress, quiet),
         })
     }
 }

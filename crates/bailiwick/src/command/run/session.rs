@@ -89,7 +89,7 @@ fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<
     match images.find(&spec)? {
         Some(image) => Ok(Some(image)),
         None if request.dry_run => Ok(None),
-        None => images.build(&spec, request.quiet).map(Some),
+        None => images.build(&spec, request.telling).map(Some),
     }
 }
 
