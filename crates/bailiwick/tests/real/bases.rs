@@ -52,6 +52,30 @@ fn an_archive_is_unpacked_once_and_another_one_by_its_name_is_another_base() {
 }
 
 #[test]
+fn a_manager_that_a_base_lacks_and_cannot_get_is_named() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let archive = bailiwick.home().join("root.tar");
+        root_archive(&archive, &json!([]));
+        let outcome = bailiwick
+            .run()
+            .environment(
+                "name: bare\nconfig:\n  type: cloud\n  networking: {type: limited, allow_package_managers: true}\n  packages: {npm: [tsx]}\n",
+            )
+            .option("--base")
+            .option(format!("tar:{}", archive.display()))
+            .patience(PATIENCE)
+            .script("touch started");
+        assert_eq!(outcome.code, 125, "{outcome:#?}");
+        assert!(
+            outcome.stderr.contains("this base has no npm"),
+            "{outcome:#?}"
+        );
+        assert!(!bailiwick.workspace().join("started").exists());
+    }
+}
+
+#[test]
 fn an_image_is_pulled_from_a_registry_by_name_and_kept_by_digest() {
     let (_leaks, all) = everyone();
     let registry = OciRegistry::start();
