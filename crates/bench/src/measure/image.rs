@@ -1,4 +1,6 @@
-//! What an image adds to the start of a sandbox.
+//! What an image adds to the start of a sandbox, and what its build takes.
+
+mod builds;
 
 use std::fs;
 use std::time::Instant;
@@ -20,7 +22,8 @@ const PACKAGES: u32 = 50;
 
 pub(super) fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
     start(stage, report);
-    find(stage, report)
+    find(stage, report)?;
+    builds::measure(stage, report)
 }
 
 fn start(stage: &Stage, report: &mut Report) {

@@ -84,6 +84,6 @@ fn command(program: &Path, options: &[&str], config: &Path) -> std::process::Com
 }
 
 /// A port that was free a moment ago: neither proxy can be given a listening socket.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
