@@ -8,7 +8,8 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, Builder, Held, HostBase, ImageSpec, Layer, Progress, Registry, Store, host_base,
+    BaseImage, Builder, Held, HostBase, ImageSpec, Layer, Progress, Refreshed, Registry, Store,
+    host_base,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts, privileged,
@@ -37,7 +38,7 @@ pub(crate) struct Images {
 pub(crate) struct Image {
     pub(crate) keys: Vec<LayerDigest>,
     layers: Layers,
-    _held: Held,
+    held: Held,
 }
 
 impl Image {
@@ -45,12 +46,18 @@ impl Image {
     pub(crate) fn layers(&self) -> Layers {
         self.layers.clone()
     }
+
+    /// Its layers, the lowest first.
+    pub(crate) fn layers_held(&self) -> &[Layer] {
+        self.held.layers()
+    }
 }
 
 /// The image that an environment declares.
 pub(crate) fn image_spec(environment: &Environment) -> ImageSpec {
     ImageSpec {
         packages: environment.packages.clone(),
+        lock: None,
     }
 }
 
@@ -100,15 +107,6 @@ impl Images {
         Ok(Self { builder, base })
     }
 
-    /// The layers of an image by their keys, whether they are there or not.
-    pub(crate) fn keys(&self, spec: &ImageSpec) -> Vec<LayerDigest> {
-        self.builder.keys(spec)
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        &self.builder.store
-    }
-
     /// The image, if all of it is there.
     pub(crate) fn find(&self, spec: &ImageSpec) -> anyhow::Result<Option<Image>> {
         let found = self.builder.find(spec)?;
@@ -117,26 +115,28 @@ impl Images {
 
     /// The image; what is missing of it is built, which is told on standard error unless `quiet`.
     pub(crate) fn build(&self, spec: &ImageSpec, quiet: bool) -> anyhow::Result<Image> {
-        let packages = &spec.packages;
-        if !privileged() && !packages.of(PackageManager::Apt).is_empty() {
-            bail!(
-                "Debian packages can be installed over this host's programs by root only, to whom these belong: run this as root, or install {} on this host and declare the rest",
-                names(packages, PackageManager::Apt)
-            );
-        }
-        // One thread, also afterwards: a launch needs that.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()?;
-        let mut teller = Teller::new(quiet);
-        let built = runtime.block_on(
-            self.builder
-                .build(spec, &mut |progress| teller.tell(progress)),
-        );
-        teller.clear();
-        let (keys, held) = built?;
+        refuse_debian_packages(&spec.packages)?;
+        let (keys, held) = told(quiet, async |tell| {
+            Ok(self.builder.build(spec, tell).await?)
+        })?;
         Ok(self.image(keys, held))
+    }
+
+    /// The same, where the lock may be one of some managers only: the others are resolved now.
+    pub(crate) fn resolve(&self, spec: &ImageSpec, quiet: bool) -> anyhow::Result<Image> {
+        refuse_debian_packages(&spec.packages)?;
+        let (keys, held) = told(quiet, async |tell| {
+            Ok(self.builder.resolve(spec, tell).await?)
+        })?;
+        Ok(self.image(keys, held))
+    }
+
+    /// The image, resolved anew.
+    pub(crate) fn refresh(&self, spec: &ImageSpec, quiet: bool) -> anyhow::Result<Refreshed> {
+        refuse_debian_packages(&spec.packages)?;
+        told(quiet, async |tell| {
+            Ok(self.builder.refresh(spec, tell).await?)
+        })
     }
 
     fn image(&self, keys: Vec<LayerDigest>, held: Held) -> Image {
@@ -151,9 +151,35 @@ impl Images {
                 draft: None,
             },
             keys,
-            _held: held,
+            held,
         }
     }
+}
+
+fn refuse_debian_packages(packages: &Packages) -> anyhow::Result<()> {
+    if !privileged() && !packages.of(PackageManager::Apt).is_empty() {
+        bail!(
+            "Debian packages can be installed over this host's programs by root only, to whom these belong: run this as root, or install {} on this host and declare the rest",
+            names(packages, PackageManager::Apt)
+        );
+    }
+    Ok(())
+}
+
+/// Runs a build, and tells how it goes.
+fn told<T>(
+    quiet: bool,
+    build: impl AsyncFnOnce(&mut dyn FnMut(Progress<'_>)) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    // One thread, also afterwards: a launch needs that.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    let mut teller = Teller::new(quiet);
+    let built = runtime.block_on(build(&mut |progress| teller.tell(progress)));
+    teller.clear();
+    built
 }
 
 fn names(packages: &Packages, manager: PackageManager) -> String {

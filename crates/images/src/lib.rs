@@ -9,13 +9,15 @@
 mod base;
 mod build;
 pub mod key;
+pub mod lock;
 mod recipe;
 mod registry;
 pub mod store;
 
 pub use base::{HostBase, host_base};
-pub use build::{BaseImage, BuildError, Builder, ImageSpec, Progress};
+pub use build::{BaseImage, BuildError, Builder, ImageSpec, Progress, Refreshed};
 pub use key::{Below, Content, LayerInputs};
+pub use lock::Lock;
 pub use registry::{InvalidRegistry, Registry};
 pub use store::{
     Begin, Draft, GcLimits, GcReport, Held, Layer, LayerRecord, ResolvedPackage, Store, StoreError,

@@ -3,6 +3,7 @@
 mod build;
 mod gc;
 mod list;
+mod lock;
 mod log;
 mod refresh;
 mod remove;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     List(list::Arguments),
     Show(show::Arguments),
     Log(log::Arguments),
+    Lock(lock::Arguments),
     Refresh(refresh::Arguments),
     Remove(remove::Arguments),
     Gc(gc::Arguments),
@@ -36,6 +38,7 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::List(arguments) => list::execute(&arguments, host),
         Command::Show(arguments) => show::execute(&arguments, host),
         Command::Log(arguments) => log::execute(&arguments, host),
+        Command::Lock(arguments) => lock::execute(&arguments, host),
         Command::Refresh(arguments) => refresh::execute(&arguments, host),
         Command::Remove(arguments) => remove::execute(&arguments, host),
         Command::Gc(arguments) => gc::execute(&arguments, host),

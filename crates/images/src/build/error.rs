@@ -2,6 +2,7 @@
 
 use bailiwick_runtime::{ExitStatus, LayerDigest};
 
+use crate::lock::{Difference, LockMismatch, list};
 use crate::recipe;
 use crate::store::StoreError;
 
@@ -52,6 +53,22 @@ pub enum BuildError {
         /// The key of the layer that there is none of.
         key: LayerDigest,
     },
+    /// What came is not what the lock says.
+    #[error(
+        "{what} did not come to what the lock says: {differences} (the whole log: `bailiwick image log {}`); `bailiwick image refresh` resolves anew and writes another lock",
+        short(key)
+    )]
+    NotAsLocked {
+        /// What was built.
+        what: String,
+        /// How it differs.
+        differences: String,
+        /// The key of the layer that there is none of.
+        key: LayerDigest,
+    },
+    /// The lock was made for something else.
+    #[error(transparent)]
+    Lock(#[from] LockMismatch),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -66,6 +83,18 @@ pub enum BuildError {
 /// Enough of a key's digits to find it.
 fn short(key: &LayerDigest) -> &str {
     &key.digits()[..12]
+}
+
+pub(super) fn not_as_locked(
+    what: &str,
+    differences: &[Difference],
+    key: LayerDigest,
+) -> BuildError {
+    BuildError::NotAsLocked {
+        what: what.to_owned(),
+        differences: list(differences),
+        key,
+    }
 }
 
 /// What the end of a build that failed says: `tail` is the end of its output.

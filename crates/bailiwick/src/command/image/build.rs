@@ -9,6 +9,7 @@ use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::images::{Images, image_spec};
+use crate::lock_source::{self, LockArguments};
 use crate::output::{self, Format};
 
 /// Build what is missing of an environment's image.
@@ -19,6 +20,8 @@ use crate::output::{self, Format};
 #[command(after_help = "\
 Examples:
   bailiwick image build -f environment.yaml
+  bailiwick image build -f environment.yaml --locked
+      Exactly what environment.lock says, and nothing without one.
   bailiwick image build -f environment.yaml --format json")]
 pub(crate) struct Arguments {
     /// The environment file.
@@ -27,6 +30,8 @@ pub(crate) struct Arguments {
     /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
+    #[command(flatten)]
+    lock: LockArguments,
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
@@ -38,7 +43,10 @@ pub(crate) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let environment = environment_source::load(Some(&arguments.file), host)?;
     let images = Images::open(&arguments.registries, host)?;
-    let image = images.build(&image_spec(&environment), arguments.quiet)?;
+    let mut spec = image_spec(&environment);
+    let lock = lock_source::load(&arguments.lock, Some(&arguments.file), &spec.packages)?;
+    spec.lock = lock.map(|file| file.lock);
+    let image = images.build(&spec, arguments.quiet)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {
         Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,

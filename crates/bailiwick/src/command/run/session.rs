@@ -79,7 +79,8 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
 
 /// The image of the environment's packages, which stays for as long as the run; what is missing of it is built now.
 fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
-    let spec = image_spec(&request.environment);
+    let mut spec = image_spec(&request.environment);
+    spec.lock.clone_from(&request.lock);
     if spec.packages.is_empty() {
         return Ok(None);
     }
