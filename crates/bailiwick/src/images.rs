@@ -1,7 +1,7 @@
 //! The images of this machine: where they are kept, and how what is missing of one is built.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -105,6 +105,26 @@ impl Images {
             sandbox_id: fresh_id,
         };
         Ok(Self { builder, base })
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.builder.store
+    }
+
+    /// What identifies the base.
+    pub(crate) fn base_digest(&self) -> &str {
+        let BaseImage::Outside { digest, .. } = &self.builder.base;
+        digest
+    }
+
+    /// The root of the base, if it is a directory of this machine.
+    pub(crate) fn base_root(&self) -> Option<&Path> {
+        let BaseImage::Outside { base, .. } = &self.builder.base;
+        match base {
+            Base::Host => Some(Path::new("/")),
+            Base::Directory(path) => Some(path),
+            Base::Layer(_) => None,
+        }
     }
 
     /// The image, if all of it is there.

@@ -12,6 +12,7 @@ pub mod key;
 pub mod lock;
 mod recipe;
 mod registry;
+pub mod sbom;
 pub mod store;
 
 pub use base::{HostBase, host_base};

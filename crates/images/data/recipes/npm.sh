@@ -24,8 +24,10 @@ for (const line of fs.readFileSync(lock, "utf8").trimEnd().split("\n")) {
 }
 const names = specs.map((spec) => spec.slice(0, spec.indexOf("@", 1) < 0 ? undefined : spec.indexOf("@", 1)));
 const dependencies = Object.fromEntries(names.map((name) => [name, packages[`node_modules/${name}`].version]));
+// In npm's order: a place below another comes behind it, or it is taken for surplus.
+const sorted = Object.fromEntries(Object.entries(packages).sort(([a], [b]) => (a < b ? -1 : 1)));
 fs.writeFileSync("package.json", JSON.stringify({ dependencies }));
-fs.writeFileSync("package-lock.json", JSON.stringify({ lockfileVersion: 3, requires: true, packages: { "": { dependencies }, ...packages } }));
+fs.writeFileSync("package-lock.json", JSON.stringify({ lockfileVersion: 3, requires: true, packages: { "": { dependencies }, ...sorted } }));
 END
     npm ci --ignore-scripts
 else

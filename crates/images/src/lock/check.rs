@@ -145,14 +145,13 @@ impl LockedPackages {
 /// Whether a declared package came to this one; of managers that leave alone what is there, anything may stand for it.
 fn stands_for(package: &ResolvedPackage, spec: &PackageSpec) -> bool {
     match (&package.detail, spec.manager()) {
-        (_, PackageManager::Apt | PackageManager::Pip) => true,
+        (_, PackageManager::Apt | PackageManager::Gem | PackageManager::Pip) => true,
         (Some(Detail::Program(program)), PackageManager::Cargo | PackageManager::Go) => {
             program == spec.name()
         }
         (Some(Detail::Tree(entry)), PackageManager::Npm) => {
             entry.at.strip_prefix("node_modules/") == Some(spec.name())
         }
-        (_, PackageManager::Gem) => package.name == spec.name(),
         (
             None | Some(Detail::Program(_) | Detail::Platform(_) | Detail::Tree(_)),
             PackageManager::Cargo | PackageManager::Go | PackageManager::Npm,
