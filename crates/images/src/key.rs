@@ -426,7 +426,7 @@ mod tests {
     fn the_encoding_is_stable() {
         assert_eq!(
             inputs().key().to_string(),
-            "sha256:ee04c38ca2f2025d67cc515dda2611b2423d717ebf7d18583db918af85eeee7f"
+            "sha256:a00ea7e490b2f7f8c2d5b2829cc9d46c5b6795251287f4332e6b0ab527b73d95"
         );
     }
 

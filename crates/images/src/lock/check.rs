@@ -104,8 +104,8 @@ impl Lock {
 
 impl LockedPackages {
     fn check(&self, manager: PackageManager) -> Result<(), NotALock> {
-        self.check_whole(manager)
-            .map_err(|fault| NotALock::Part { manager, fault })?;
+        let of_part = |fault| NotALock::Part { manager, fault };
+        self.check_size().map_err(of_part)?;
         for package in &self.packages {
             check_package(manager, package).map_err(|fault| NotALock::Package {
                 manager,
@@ -113,12 +113,15 @@ impl LockedPackages {
                 fault,
             })?;
         }
-        Ok(())
+        self.check_whole(manager).map_err(of_part)
+    }
+
+    fn check_size(&self) -> Result<(), Fault> {
+        at_most(self.declared.len(), PACKAGES)?;
+        at_most(self.packages.len(), LOCKED_PACKAGES)
     }
 
     fn check_whole(&self, manager: PackageManager) -> Result<(), Fault> {
-        at_most(self.declared.len(), PACKAGES)?;
-        at_most(self.packages.len(), LOCKED_PACKAGES)?;
         let mut places = BTreeSet::new();
         for package in &self.packages {
             if let Some(Detail::Tree(entry)) = &package.detail
