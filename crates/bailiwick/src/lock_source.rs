@@ -13,7 +13,7 @@ use crate::bad_input::{BadInput, read_text};
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Lock")]
 pub(crate) struct LockArguments {
-    /// Install exactly what this lock says [default: the environment file's name with `.lock` in place of `.yaml`, if there is one].
+    /// Install exactly what this lock says [default: the lock beside the environment file, such as environment.lock, if there is one].
     #[arg(long, value_name = "FILE", conflicts_with = "no_lock")]
     pub(crate) lock: Option<PathBuf>,
     /// Refuse to go on without a lock.

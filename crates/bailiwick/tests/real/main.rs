@@ -5,9 +5,11 @@
 //! it is refused where it does not.
 
 mod images;
+mod locks;
 mod network;
 mod production;
 mod proxy;
 mod registries;
+mod sbom;
 mod staging;
 mod support;

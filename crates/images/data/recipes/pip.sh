@@ -26,8 +26,11 @@ import sys
 there = set()
 for item in json.load(open("/tmp/report.json"))["install"]:
     metadata, download = item["metadata"], item["download_info"]
-    hashes = download.get("archive_info", {}).get("hashes", {})
-    digest = f"sha256:{hashes['sha256']}" if "sha256" in hashes else ""
+    archive = download.get("archive_info", {})
+    # pip before 23.1 has what it computed itself only in the older field.
+    kind, _, digits = archive.get("hash", "").partition("=")
+    sha256 = archive.get("hashes", {}).get("sha256") or (digits if kind == "sha256" else "")
+    digest = f"sha256:{sha256}" if sha256 else ""
     print(metadata["name"], metadata["version"], download["url"], digest, sep="\t")
     there.add(metadata["name"])
 # What of a lock the base had already.

@@ -18,7 +18,7 @@ pub enum NotALock {
     #[error("it has {0} bytes, more than {LOCK_FILE_BYTES}")]
     TooLarge(usize),
     /// Not the JSON of one.
-    #[error("it is not what `bailiwick image lock` writes: {0}")]
+    #[error("it is not what `bailiwick image lock` writes")]
     Json(#[from] serde_json::Error),
     /// Written by another Bailiwick, in another format.
     #[error(
@@ -133,11 +133,8 @@ impl LockedPackages {
         for text in &self.declared {
             let spec = PackageSpec::parse(manager, text)
                 .map_err(|problem| Fault::Declared(text.clone(), problem))?;
-            if !self
-                .packages
-                .iter()
-                .any(|package| stands_for(package, &spec))
-            {
+            let mut packages = self.packages.iter();
+            if !leaves_alone(manager) && !packages.any(|package| stands_for(package, &spec)) {
                 return Err(Fault::Unresolved(text.clone()));
             }
         }
@@ -145,20 +142,20 @@ impl LockedPackages {
     }
 }
 
-/// Whether a declared package came to this one; of managers that leave alone what is there, anything may stand for it.
+/// Whether the manager leaves alone what the base has already, so that a declared package may have come to nothing.
+fn leaves_alone(manager: PackageManager) -> bool {
+    match manager {
+        PackageManager::Apt | PackageManager::Gem | PackageManager::Pip => true,
+        PackageManager::Cargo | PackageManager::Go | PackageManager::Npm => false,
+    }
+}
+
+/// Whether a declared package came to this one.
 fn stands_for(package: &ResolvedPackage, spec: &PackageSpec) -> bool {
-    match (&package.detail, spec.manager()) {
-        (_, PackageManager::Apt | PackageManager::Gem | PackageManager::Pip) => true,
-        (Some(Detail::Program(program)), PackageManager::Cargo | PackageManager::Go) => {
-            program == spec.name()
-        }
-        (Some(Detail::Tree(entry)), PackageManager::Npm) => {
-            entry.at.strip_prefix("node_modules/") == Some(spec.name())
-        }
-        (
-            None | Some(Detail::Program(_) | Detail::Platform(_) | Detail::Tree(_)),
-            PackageManager::Cargo | PackageManager::Go | PackageManager::Npm,
-        ) => false,
+    match &package.detail {
+        Some(Detail::Program(program)) => program == spec.name(),
+        Some(Detail::Tree(entry)) => entry.at.strip_prefix("node_modules/") == Some(spec.name()),
+        Some(Detail::Platform(_)) | None => false,
     }
 }
 

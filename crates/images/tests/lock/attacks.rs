@@ -23,7 +23,11 @@ fn refusal(place: &str, value: &Value) -> String {
     }
     match Lock::parse(&lock.to_string()) {
         Ok(_) => panic!("taken: {place} = {value}"),
-        Err(error) => error.to_string(),
+        Err(error) => {
+            let cause = std::error::Error::source(&error);
+            let causes = cause.map(|cause| format!(": {cause}"));
+            format!("{error}{}", causes.unwrap_or_default())
+        }
     }
 }
 

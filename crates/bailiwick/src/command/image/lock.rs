@@ -13,9 +13,9 @@ use crate::host_environment::HostEnvironment;
 use crate::images::{Images, image_spec};
 use crate::{lock_source, output};
 
-/// Write what an environment's packages were resolved to into a lock file, from which the same set is installed again.
+/// Write what an environment's packages were resolved to into a lock file.
 ///
-/// What is missing of the image is built first. A manager whose packages are declared as they were keeps its part of the lock;
+/// From it the same set is installed again: the same versions, and files with the same hashes. What is missing of the image is built first. A manager whose packages are declared as they were keeps its part of the lock;
 /// `bailiwick image refresh` resolves all of them anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: PathBuf,
-    /// Where to write the lock [default: the environment file's name with `.lock` in place of `.yaml`].
+    /// Where to write the lock [default: beside the environment file, such as environment.lock].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: PathBuf,
-    /// The lock file to write anew [default: the environment file's name with `.lock` in place of `.yaml`, if there is one].
+    /// The lock file to write anew [default: the one beside the environment file, if there is one].
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
     /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.

@@ -37,11 +37,11 @@ pub(crate) struct Arguments {
     /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
-    #[command(flatten)]
-    lock: LockArguments,
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    lock: LockArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
