@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bailiwick_dial::ProxyUrlError;
+use bailiwick_images::lock::{LockMismatch, NotALock};
 use bailiwick_model::SandboxId;
 use bailiwick_model::limits::HOST_PORTS;
 use bailiwick_wire::EnvironmentFileErrors;
@@ -52,6 +53,17 @@ pub(crate) enum BadInput {
     /// No such sandbox runs.
     #[error("no sandbox {0} is running; `bailiwick ps` lists those that are")]
     NoSandbox(SandboxId),
+    /// A lock file is none.
+    #[error("{} cannot be used as a lock", .path.display())]
+    Lock { path: PathBuf, source: NotALock },
+    /// A lock was made for something else.
+    #[error(
+        "{} cannot be used (`bailiwick image lock` brings it up to date, --no-lock leaves it alone)", .path.display()
+    )]
+    LockMismatch { path: PathBuf, source: LockMismatch },
+    /// A lock is wanted, and there is none.
+    #[error("there is no lock {}; `bailiwick image lock` writes one", .0.display())]
+    NoLock(PathBuf),
     /// An environment file with its problems; printed with their places.
     #[error(transparent)]
     EnvironmentFile(#[from] EnvironmentFileErrors),

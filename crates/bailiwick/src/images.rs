@@ -1,7 +1,7 @@
 //! The images of this machine: where they are kept, and how what is missing of one is built.
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -9,7 +9,7 @@ use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
     BaseImage, BaseSource, BuildError, BuildEvent, BuildLimits, Builder, Content, FailureClass,
-    Held, ImageSpec, Layer, Progress, Registry, Store, host_base, remove_tree,
+    Held, ImageSpec, Layer, Progress, Refreshed, Registry, Store, host_base, remove_tree,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, has_subordinate_ids,
@@ -46,7 +46,7 @@ pub(crate) struct Image {
     pub(crate) keys: Vec<LayerDigest>,
     base: bailiwick_local::Base,
     layers: Layers,
-    _held: Held,
+    held: Held,
 }
 
 impl Image {
@@ -59,12 +59,18 @@ impl Image {
     pub(crate) fn layers(&self) -> Layers {
         self.layers.clone()
     }
+
+    /// Its layers, the lowest first.
+    pub(crate) fn layers_held(&self) -> &[Layer] {
+        self.held.layers()
+    }
 }
 
 /// The image that an environment declares.
 pub(crate) fn image_spec(environment: &Environment) -> ImageSpec {
     ImageSpec {
         packages: environment.packages.clone(),
+        lock: None,
     }
 }
 
@@ -135,22 +141,6 @@ impl Images {
         }))
     }
 
-    /// The layers of an image by their keys, whether they are there or not.
-    pub(crate) fn keys(&self, spec: &ImageSpec) -> anyhow::Result<Vec<LayerDigest>> {
-        let builder = self.builder()?;
-        Ok(builder
-            .map(|builder| builder.keys(spec))
-            .unwrap_or_default())
-    }
-
-    /// Asks what the base's name stands for now, where it has one.
-    pub(crate) fn look_up_base(&self) -> anyhow::Result<()> {
-        runtime()?.block_on(
-            self.bases
-                .look_up(&self.source, &self.builder, &mut |_: Progress<'_>| {}),
-        )
-    }
-
     /// What one build may use up; the usual limits until they are changed.
     pub(crate) fn limits(&mut self) -> &mut BuildLimits {
         &mut self.builder.limits
@@ -158,6 +148,18 @@ impl Images {
 
     pub(crate) fn store(&self) -> &Store {
         &self.builder.store
+    }
+
+    /// What identifies a base outside of the store, and its root; `None` if the base is a layer, or was never looked up.
+    pub(crate) fn outside_base(&self) -> anyhow::Result<Option<(String, PathBuf)>> {
+        Ok(match self.bases.known(&self.source)? {
+            Some(BaseImage::Outside { base, digest }) => match base {
+                Base::Host => Some((digest, PathBuf::from("/"))),
+                Base::Directory(path) => Some((digest, path)),
+                Base::Layer(_) => None,
+            },
+            Some(BaseImage::Built(_)) | None => None,
+        })
     }
 
     /// The image, if all of it is there.
@@ -171,17 +173,39 @@ impl Images {
 
     /// The image; what is missing of it is built, which is told on standard error. A failure, too, is told as an event where events are.
     pub(crate) fn build(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
-        let result = self.build_missing(spec, telling);
-        match (telling, result) {
-            (Telling::Events, Err(error)) => {
-                tell_failure(&error);
-                Err(Told.into())
-            }
-            (_, result) => result,
-        }
+        self.told(spec, telling, async |builder, tell| {
+            let (keys, held) = builder.build(spec, tell).await?;
+            Ok(image(builder, &self.bases, keys, held))
+        })
     }
 
-    fn build_missing(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
+    /// The same, where the lock may be one of some managers only: the others are resolved now.
+    pub(crate) fn resolve(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
+        self.told(spec, telling, async |builder, tell| {
+            let (keys, held) = builder.resolve(spec, tell).await?;
+            Ok(image(builder, &self.bases, keys, held))
+        })
+    }
+
+    /// The image, resolved anew, also what the name of its base stands for.
+    pub(crate) fn refresh(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Refreshed> {
+        runtime()?.block_on(self.bases.look_up(
+            &self.source,
+            &self.builder,
+            &mut |_: Progress<'_>| {},
+        ))?;
+        self.told(spec, telling, async |builder, tell| {
+            Ok(builder.refresh(spec, tell).await?)
+        })
+    }
+
+    /// Runs a build on the base, and tells how it goes.
+    fn told<T>(
+        &self,
+        spec: &ImageSpec,
+        telling: Telling,
+        build: impl AsyncFnOnce(&Builder, &mut dyn FnMut(Progress<'_>)) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         refuse_what_takes_other_users(&self.source, &spec.packages)?;
         let runtime = runtime()?;
         let mut teller = Teller::new(telling);
@@ -195,11 +219,16 @@ impl Images {
             let builder = self
                 .builder()?
                 .context("what the name of the base stands for is not known")?;
-            let (keys, held) = builder.build(spec, &mut told).await?;
-            anyhow::Ok(image(&builder, &self.bases, keys, held))
+            build(&builder, &mut told).await
         });
         teller.clear();
-        built
+        match (telling, built) {
+            (Telling::Events, Err(error)) => {
+                tell_failure(&error);
+                Err(Told.into())
+            }
+            (_, built) => built,
+        }
     }
 }
 
@@ -251,7 +280,7 @@ fn image(builder: &Builder, bases: &Bases, keys: Vec<LayerDigest>, held: Held) -
         },
         base,
         keys,
-        _held: held,
+        held,
     }
 }
 

@@ -9,6 +9,7 @@ mod exit;
 mod flow_log;
 mod host_environment;
 mod images;
+mod lock_source;
 mod output;
 mod state;
 mod stdio;

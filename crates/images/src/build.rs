@@ -9,7 +9,8 @@ use bailiwick_policy::Policy;
 use bailiwick_runtime::{Base, Image, LayerDigest, Runtime};
 use tokio::time::{Instant, sleep};
 
-use crate::key::{Below, Content, LayerInputs};
+use crate::key::Content;
+use crate::lock::{Lock, differences};
 use crate::recipe;
 use crate::registry::Registry;
 use crate::store::{Begin, Draft, Held, Layer, Store, StoreError};
@@ -21,12 +22,17 @@ mod event;
 mod job;
 mod limit;
 mod packages;
+mod refresh;
+mod step;
 
 pub use base::{BuiltBase, LOGIN_PASSWORD, LOGIN_USER, Material};
 pub use error::BuildError;
 pub use event::{BuildEvent, FailureClass};
+use step::Step;
+
 pub(crate) use job::{Job, Keeps, Outcome};
 pub use limit::{BuildLimit, BuildLimits};
+pub use refresh::Refreshed;
 
 /// How often somebody else's build of the same layer is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -77,6 +83,8 @@ pub enum BaseImage {
 pub struct ImageSpec {
     /// The packages of each manager.
     pub packages: Packages,
+    /// What they were resolved to before: exactly that is installed. Without one, the newest that fits.
+    pub lock: Option<Arc<Lock>>,
 }
 
 /// What a builder is doing, for whoever waits.
@@ -94,64 +102,15 @@ pub enum Progress<'a> {
     Retrying(Duration),
 }
 
-/// One layer of an image, and what lies below it.
-#[derive(Debug)]
-struct Step {
-    inputs: LayerInputs,
-    below: Vec<LayerDigest>,
-}
-
 impl Builder {
-    /// The keys of an image's layers, the lowest first; nothing is looked up.
-    pub fn keys(&self, image: &ImageSpec) -> Vec<LayerDigest> {
-        let steps = self.steps(image);
-        steps.iter().map(|step| step.inputs.key()).collect()
-    }
-
-    fn steps(&self, image: &ImageSpec) -> Vec<Step> {
-        let mut keys = Vec::new();
-        let mut steps = Vec::new();
-        let mut below = match &self.base {
-            BaseImage::Outside { digest, .. } => Below::Base(digest.clone()),
-            BaseImage::Built(base) => {
-                let inputs = self.inputs(Below::Nothing, base.content());
-                let key = inputs.key();
-                keys.push(key.clone());
-                steps.push(Step {
-                    inputs,
-                    below: Vec::new(),
-                });
-                Below::Layer(key)
-            }
-        };
-        let declared = image.packages.iter();
-        for (manager, specs) in declared.filter(|(_, specs)| !specs.is_empty()) {
-            let content = Content::Packages {
-                manager,
-                specs: specs.iter().map(|spec| spec.as_str().to_owned()).collect(),
-                registry: self.registry(manager).map(ToString::to_string),
-                lock: None,
-            };
-            let inputs = self.inputs(below, content);
-            let key = inputs.key();
-            below = Below::Layer(key.clone());
-            steps.push(Step {
-                inputs,
-                below: keys.clone(),
-            });
-            keys.push(key);
-        }
-        steps
-    }
-
-    fn inputs(&self, below: Below, content: Content) -> LayerInputs {
-        LayerInputs {
-            organization: self.organization.clone(),
-            below,
-            architecture: self.architecture.clone(),
-            recipe: recipe::VERSION,
-            content,
-        }
+    /// The keys of an image's layers, the lowest first; whether they are there is not looked up.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`]: which resolution is in force cannot be read.
+    pub fn keys(&self, image: &ImageSpec) -> Result<Vec<LayerDigest>, StoreError> {
+        let steps = self.steps(image, None)?;
+        Ok(steps.iter().map(|step| step.inputs.key()).collect())
     }
 
     /// The image of these layers, the first of which is the base where that is built.
@@ -174,7 +133,7 @@ impl Builder {
     ///
     /// [`StoreError`].
     pub fn find(&self, image: &ImageSpec) -> Result<Option<(Vec<LayerDigest>, Held)>, StoreError> {
-        let keys = self.keys(image);
+        let keys = self.keys(image)?;
         match self.store.hold(&keys) {
             Ok(held) => Ok(Some((keys, held))),
             Err(StoreError::Missing { .. }) => Ok(None),
@@ -192,24 +151,48 @@ impl Builder {
         image: &ImageSpec,
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(Vec<LayerDigest>, Held), BuildError> {
+        if let Some(lock) = &image.lock {
+            lock.fits(&image.packages, &self.architecture)?;
+        }
+        self.resolve(image, told).await
+    }
+
+    /// The same, where the lock may lack managers: the packages of these are resolved now.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`]. Layers that were finished stay.
+    pub async fn resolve(
+        &self,
+        image: &ImageSpec,
+        told: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(Vec<LayerDigest>, Held), BuildError> {
+        self.build_steps(&self.steps(image, None)?, told).await
+    }
+
+    async fn build_steps(
+        &self,
+        steps: &[Step],
+        told: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(Vec<LayerDigest>, Held), BuildError> {
         for _ in 0..TRIES {
-            match self.build_once(image, told).await {
+            match self.build_once(steps, told).await {
                 // A layer was removed after it was looked at and before it was held.
                 Err(BuildError::Store(StoreError::Missing { .. })) => {}
                 result => return result,
             }
         }
-        self.build_once(image, told).await
+        self.build_once(steps, told).await
     }
 
     async fn build_once(
         &self,
-        image: &ImageSpec,
+        steps: &[Step],
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(Vec<LayerDigest>, Held), BuildError> {
         let mut keys = Vec::new();
-        for step in self.steps(image) {
-            let layer = self.layer(&step, told).await?;
+        for step in steps {
+            let layer = self.layer(step, told).await?;
             told(Progress::Done(&layer));
             keys.push(layer.key);
         }
@@ -274,6 +257,13 @@ impl Builder {
                 remove_empty_parts(&draft.tree());
                 let seconds = started.elapsed().as_secs();
                 let resolved = recipe::installed(&report);
+                if let Some(locked) = &step.locked {
+                    let found = differences(&locked.packages, &resolved);
+                    if !found.is_empty() {
+                        draft.abandon()?;
+                        return Err(error::not_as_locked(what, &found, key));
+                    }
+                }
                 Ok(draft.commit(resolved, (self.now)(), seconds)?)
             }
             Outcome::Failed(status, tail) => {
@@ -290,7 +280,8 @@ impl Builder {
     fn job(&self, step: &Step) -> Job {
         match &step.inputs.content {
             Content::Packages { manager, specs, .. } => {
-                self.packages_job(*manager, specs, self.image(&step.below))
+                let image = self.image(&step.below);
+                self.packages_job(*manager, specs, step.locked.as_ref(), image)
             }
             Content::Base { .. } => match &self.base {
                 BaseImage::Built(base) => base.job(self),

@@ -9,7 +9,7 @@ use bailiwick_runtime::LayerDigest;
 use serde::{Deserialize, Serialize};
 
 /// The first bytes of every encoding; another way to encode is another number.
-const TAG: &[u8] = b"bailiwick layer 2";
+const TAG: &[u8] = b"bailiwick layer 3";
 
 /// Everything that decides what a build writes. What is not in here (the environment's name, its hosts) never makes a second layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,15 @@ pub struct LayerInputs {
     pub recipe: u32,
     /// What it adds.
     pub content: Content,
+    /// Which resolution this is: another number after each [`Builder::refresh`](crate::Builder::refresh), so that a new one is there beside the old one,
+    /// which may be in use.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub generation: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_first(generation: &u64) -> bool {
+    *generation == 0
 }
 
 /// What a layer lies on.
@@ -152,6 +161,7 @@ impl LayerInputs {
         field(&mut bytes, &self.architecture);
         bytes.extend(self.recipe.to_be_bytes());
         self.content.encode(&mut bytes);
+        bytes.extend(self.generation.to_be_bytes());
         bytes
     }
 }
@@ -219,6 +229,7 @@ mod tests {
                 registry: None,
                 lock: None,
             },
+            generation: 0,
         }
     }
 
@@ -275,8 +286,9 @@ mod tests {
             architecture in text(),
             recipe in 0_u32..3,
             content in content(),
+            generation in 0_u64..3,
         ) -> LayerInputs {
-            LayerInputs { organization, below, architecture, recipe, content }
+            LayerInputs { organization, below, architecture, recipe, content, generation }
         }
     }
 
@@ -383,6 +395,7 @@ mod tests {
         change(|i, _| drop(packages(i).1.pop()));
         change(|i, _| *packages(i).1 = vec!["pytest==8.3.4six".into()]);
         change(|i, _| i.recipe = 2);
+        change(|i, _| i.generation = 1);
         for (registry, lock) in [
             (Some(""), None),
             (None, Some("")),
@@ -413,7 +426,7 @@ mod tests {
     fn the_encoding_is_stable() {
         assert_eq!(
             inputs().key().to_string(),
-            "sha256:ee04c38ca2f2025d67cc515dda2611b2423d717ebf7d18583db918af85eeee7f"
+            "sha256:a00ea7e490b2f7f8c2d5b2829cc9d46c5b6795251287f4332e6b0ab527b73d95"
         );
     }
 

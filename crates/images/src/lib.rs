@@ -9,8 +9,10 @@
 pub mod base;
 mod build;
 pub mod key;
+pub mod lock;
 mod recipe;
 mod registry;
+pub mod sbom;
 pub mod store;
 
 pub use base::{
@@ -18,9 +20,10 @@ pub use base::{
 };
 pub use build::{
     BaseImage, BuildError, BuildEvent, BuildLimit, BuildLimits, Builder, BuiltBase, FailureClass,
-    ImageSpec, LOGIN_PASSWORD, LOGIN_USER, Material, Progress,
+    ImageSpec, LOGIN_PASSWORD, LOGIN_USER, Material, Progress, Refreshed,
 };
 pub use key::{Below, Content, LayerInputs};
+pub use lock::Lock;
 pub use oci_client::Reference;
 pub use recipe::REPORT;
 pub use registry::{InvalidRegistry, Registry};

@@ -8,7 +8,7 @@ use crate::registry::Registry;
 use crate::store::ResolvedPackage;
 
 /// Part of every layer's key. A change of any recipe that changes what it installs takes another number.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Where a recipe says what it installed, inside.
 pub const REPORT: &str = "/tmp/bailiwick-report";
@@ -59,7 +59,7 @@ fn script(manager: PackageManager) -> &'static str {
     }
 }
 
-/// What a recipe reported: lines of name, version, source and hash, with tabs between.
+/// What a recipe reported: lines of name, version, source, hash and detail (JSON), with tabs between; what is empty at the end of a line may be missing.
 pub(crate) fn installed(report: &str) -> Vec<ResolvedPackage> {
     let line = |line: &str| {
         let mut fields = line.split('\t');
@@ -74,9 +74,29 @@ pub(crate) fn installed(report: &str) -> Vec<ResolvedPackage> {
             version: next()?,
             source: next(),
             hash: next(),
+            detail: next().and_then(|detail| serde_json::from_str(&detail).ok()),
         })
     };
     report.lines().filter_map(line).collect()
+}
+
+/// What a recipe reads of a lock: the lines that it would report.
+pub(crate) fn locked(packages: &[ResolvedPackage]) -> Vec<u8> {
+    let line = |package: &ResolvedPackage| {
+        let detail = package
+            .detail
+            .as_ref()
+            .and_then(|detail| serde_json::to_string(detail).ok());
+        let fields = [
+            Some(package.name.as_str()),
+            Some(&package.version),
+            package.source.as_deref(),
+            package.hash.as_deref(),
+            detail.as_deref(),
+        ];
+        fields.map(Option::unwrap_or_default).join("\t") + "\n"
+    };
+    packages.iter().map(line).collect::<String>().into_bytes()
 }
 
 /// Whether a failed build may succeed if it is tried again: the network or a registry failed, not what was asked for.
@@ -127,6 +147,7 @@ mod tests {
                 version: version.into(),
                 source: source.map(Into::into),
                 hash: hash.map(Into::into),
+                detail: None,
             };
         assert_eq!(
             read,
@@ -135,5 +156,19 @@ mod tests {
                 package("graphviz", "2.42.2-7", None, None),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_read_of_a_lock_is_what_was_reported() {
+        let report = concat!(
+            "a\t1.0.0\thttps://x/y\tsha512-00\t",
+            r#"{"tree":{"at":"node_modules/a","optional":true,"dependencies":{"b":"^1"},"optionalDependencies":{},"os":["linux"]}}"#,
+            "\nb\t1.2.3\nc\t1\t\th1:x\t{\"program\":\"c/d\"}\nd\t1\t\t\t{\"unknown\":1}\n"
+        );
+        let read = installed(report);
+        assert_eq!(read.len(), 4);
+        assert_eq!(read[3].detail, None, "of another Bailiwick");
+        let again = String::from_utf8(locked(&read)).unwrap();
+        assert_eq!(installed(&again), read);
     }
 }

@@ -7,6 +7,7 @@
 //!       building/KEY-RANDOM/    a build that runs, or one that died
 //!                KEY-RANDOM-removed/   a layer that is being removed
 //!       logs/KEY                the log of the last build that failed
+//!       generations/KEY         which resolution of what this key stands for is in force: a number
 //!       keys/KEY                its lock; when it was last changed is when the layer was last used
 //! ```
 //!
@@ -35,6 +36,7 @@ use crate::key::{Below, LayerInputs};
 mod draft;
 mod error;
 mod gc;
+mod generation;
 mod held;
 mod lock;
 mod record;
@@ -52,7 +54,7 @@ use error::{absent_is_none, io_error};
 use lock::Kind;
 
 /// The directories of a store.
-const PARTS: [&str; 4] = ["layers", "building", "logs", "keys"];
+const PARTS: [&str; 5] = ["layers", "building", "logs", "keys", "generations"];
 
 /// The layers of one installation.
 #[derive(Debug, Clone)]

@@ -30,6 +30,19 @@ pub const PACKAGES: usize = 200;
 /// Bytes of one package specification, such as `pytest==8.3.4`.
 pub const PACKAGE_BYTES: usize = 256;
 
+/// The largest lock file that is read.
+pub const LOCK_FILE_BYTES: usize = 16 * 1024 * 1024;
+/// Packages of one manager in a lock; a large tree of npm has some thousands.
+pub const LOCKED_PACKAGES: usize = 10_000;
+/// Bytes of any text in a lock that is no name, version or hash: a URL, a path, a range of npm.
+pub const LOCK_TEXT_BYTES: usize = 2048;
+/// Names in one list of a locked package of npm: what it depends on, what programs it has.
+pub const LOCK_LIST: usize = 1000;
+/// Differences between a lock and what it is compared with that are told.
+pub const LOCK_DIFFERENCES: usize = 20;
+/// The largest package database of a base that is read for the list of what it holds.
+pub const PACKAGE_DATABASE_BYTES: usize = 64 * 1024 * 1024;
+
 /// The largest file of `--ca`.
 pub const CA_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// The largest file of flows that a policy is suggested from.

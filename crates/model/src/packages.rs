@@ -6,6 +6,7 @@
 
 mod apt;
 mod cargo;
+mod exact;
 mod gem;
 mod go;
 mod manager;

@@ -3,9 +3,11 @@
 mod build;
 mod gc;
 mod list;
+mod lock;
 mod log;
 mod refresh;
 mod remove;
+mod sbom;
 mod show;
 
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     List(list::Arguments),
     Show(show::Arguments),
     Log(log::Arguments),
+    Lock(lock::Arguments),
+    Sbom(sbom::Arguments),
     Refresh(refresh::Arguments),
     Remove(remove::Arguments),
     Gc(gc::Arguments),
@@ -66,6 +70,8 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::List(arguments) => list::execute(&arguments, host),
         Command::Show(arguments) => show::execute(&arguments, host),
         Command::Log(arguments) => log::execute(&arguments, host),
+        Command::Lock(arguments) => lock::execute(&arguments, host),
+        Command::Sbom(arguments) => sbom::execute(&arguments, host),
         Command::Refresh(arguments) => refresh::execute(&arguments, host),
         Command::Remove(arguments) => remove::execute(&arguments, host),
         Command::Gc(arguments) => gc::execute(&arguments, host),

@@ -14,6 +14,7 @@ use bailiwick_policy::Pin;
 
 use crate::host_environment::HostEnvironment;
 use crate::images::ProgressForm;
+use crate::lock_source::LockArguments;
 use crate::value::{self, Bytes, MilliCpus, Variable};
 
 pub(crate) use request::RunRequest;
@@ -36,6 +37,8 @@ Examples:
       Print what would be done: mounts, namespaces, limits, rules and the policy with its source.
   bailiwick run -f environment.yaml --resolve api.staging.example.com=127.0.0.1:8443 -- pytest
       Let a name lead to a server on this machine.
+  bailiwick run -f environment.yaml --locked -- pytest
+      With exactly the packages that environment.lock says.
   bailiwick run --memory 2GiB --cpus 1.5 --timeout 10m -- cargo test
       With limits.
   bailiwick run -- bash
@@ -65,6 +68,8 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) network: NetworkArguments,
+    #[command(flatten)]
+    pub(crate) lock: LockArguments,
     #[command(flatten)]
     pub(crate) limits: LimitArguments,
     #[command(flatten)]

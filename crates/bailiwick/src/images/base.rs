@@ -91,7 +91,7 @@ impl Bases {
         {
             let login = self.login(reference)?;
             let digest = builder
-                .resolve(reference, login.as_ref(), &self.program, told)
+                .look_up(reference, login.as_ref(), &self.program, told)
                 .await?;
             self.names()
                 .note(reference, Some(&digest))

@@ -24,6 +24,8 @@ const COMMANDS: &[&[&str]] = &[
     &["image", "list"],
     &["image", "show"],
     &["image", "log"],
+    &["image", "lock"],
+    &["image", "sbom"],
     &["image", "refresh"],
     &["image", "remove"],
     &["image", "gc"],

@@ -4,6 +4,7 @@ mod completions;
 mod environment;
 mod help;
 mod input;
+mod lock;
 mod policy;
 
 use std::fmt;

@@ -6,10 +6,12 @@
 
 mod bases;
 mod images;
+mod locks;
 mod network;
 mod production;
 mod proxy;
 mod registries;
 mod registries_local;
+mod sbom;
 mod staging;
 mod support;

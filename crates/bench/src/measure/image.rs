@@ -79,6 +79,7 @@ fn fill(store: &Store) -> Result<Vec<LayerDigest>> {
                 registry: None,
                 lock: None,
             },
+            generation: 0,
         };
         let Begin::Build(draft) = store.begin(inputs)? else {
             bail!("the layer is there already");
@@ -89,6 +90,7 @@ fn fill(store: &Store) -> Result<Vec<LayerDigest>> {
             version: "1.2.3".to_owned(),
             source: Some(format!("https://registry.example/package{n}-1.2.3.whl")),
             hash: Some(format!("sha256:{n:064x}")),
+            detail: None,
         };
         let layer = draft.commit((0..PACKAGES).map(package).collect(), 0, 1)?;
         below = Below::Layer(layer.key.clone());

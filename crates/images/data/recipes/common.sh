@@ -1,4 +1,5 @@
-# In front of every recipe. $REPORT: where it writes what was installed, a package a line: name, version, source, hash.
+# In front of every recipe. $REPORT: where it writes what was installed, a package a line: name, version, source, hash, detail (JSON), with tabs between.
+# Standard input: a lock in the same form, or nothing. Every field of it has been checked; none but the last has white space or a pattern in it.
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 umask 022
 # $APT_MIRROR: asked instead of the base's sources, for the suites of the base's release and the components that the base uses. It is signed with a key
@@ -20,6 +21,19 @@ if [ -n "${APT_MIRROR:-}" ] && command -v apt-get > /dev/null; then
     printf 'Dir::Etc::SourceList "/tmp/bailiwick-sources.list";\nDir::Etc::SourceParts "/dev/null";\n' > /tmp/bailiwick-apt.conf
     export APT_CONFIG=/tmp/bailiwick-apt.conf
 fi
+LOCK=/tmp/bailiwick-lock
+cat > "$LOCK"
+# Whether there is a lock to build from.
+locked() { [ -s "$LOCK" ]; }
+# as_locked FILE: fails unless every name and version in the file is in the lock, with the same hash.
+as_locked() {
+    awk -F '\t' '
+        FILENAME == ARGV[1] { hash[$1 FS $2] = $4; next }
+        !(($1 FS $2) in hash) { print "bailiwick: error: the lock does not have " $1 " " $2; bad = 1; next }
+        hash[$1 FS $2] != $4 { print "bailiwick: error: " $1 " " $2 " has another hash than in the lock"; bad = 1 }
+        END { exit bad }
+    ' "$LOCK" "$1" >&2
+}
 # install PACKAGE...: a package manager that the base lacks, from apt.
 install() {
     if ! command -v apt-get > /dev/null || [ ! -w /usr/bin ]; then

@@ -116,7 +116,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`BuildError`]: the registry cannot be reached, or has no such image.
-    pub async fn resolve(
+    pub async fn look_up(
         &self,
         reference: &Reference,
         login: Option<&Login>,
@@ -161,6 +161,7 @@ fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
             base: Base::Host,
             layers: Vec::new(),
         },
+        input: Vec::new(),
         mounts: Vec::new(),
         env: BTreeMap::new(),
         directory: "/".into(),

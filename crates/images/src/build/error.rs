@@ -3,6 +3,7 @@
 use bailiwick_runtime::{ExitStatus, LayerDigest};
 
 use super::limit::{self, BuildLimit};
+use crate::lock::{Difference, LockMismatch, list};
 use crate::recipe;
 use crate::store::StoreError;
 
@@ -61,6 +62,22 @@ pub enum BuildError {
         /// What was said.
         reason: String,
     },
+    /// What came is not what the lock says.
+    #[error(
+        "{what} did not come to what the lock says: {differences} (the whole log: `bailiwick image log {}`); `bailiwick image refresh` resolves anew and writes another lock",
+        short(key)
+    )]
+    NotAsLocked {
+        /// What was built.
+        what: String,
+        /// How it differs.
+        differences: String,
+        /// The key of the layer that there is none of.
+        key: LayerDigest,
+    },
+    /// The lock was made for something else.
+    #[error(transparent)]
+    Lock(#[from] LockMismatch),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,6 +99,18 @@ pub(super) fn of_limit(what: &str, limit: BuildLimit, key: LayerDigest) -> Build
     BuildError::Limit {
         what: what.to_owned(),
         limit,
+        key,
+    }
+}
+
+pub(super) fn not_as_locked(
+    what: &str,
+    differences: &[Difference],
+    key: LayerDigest,
+) -> BuildError {
+    BuildError::NotAsLocked {
+        what: what.to_owned(),
+        differences: list(differences),
         key,
     }
 }

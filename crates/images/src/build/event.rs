@@ -124,9 +124,11 @@ impl<'a> From<&'a BuildError> for BuildEvent<'a> {
             BuildError::Failed { what, key, .. } | BuildError::Network { what, key, .. } => {
                 (Some(what), None, Some(key))
             }
+            BuildError::NotAsLocked { what, key, .. } => (Some(what), None, Some(key)),
             BuildError::Limit { what, limit, key } => (Some(what), Some(limit.code()), Some(key)),
             BuildError::NoManager(what) => (Some(what), None, None),
             BuildError::Unresolved { .. }
+            | BuildError::Lock(_)
             | BuildError::Store(_)
             | BuildError::Runtime(_)
             | BuildError::Log(_) => (None, None, None),
@@ -145,7 +147,9 @@ impl BuildError {
     /// Whose fault it is.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Failed { .. } | Self::NoManager(_) => FailureClass::UserError,
+            Self::Failed { .. } | Self::NoManager(_) | Self::NotAsLocked { .. } | Self::Lock(_) => {
+                FailureClass::UserError
+            }
             Self::Network { .. } => FailureClass::Transient,
             Self::Unresolved { reason, .. } if recipe::is_transient(reason) => {
                 FailureClass::Transient

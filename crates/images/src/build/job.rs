@@ -14,7 +14,7 @@ use bailiwick_runtime::{
     ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount, Profile, Running,
     Sandbox, SandboxSpec, StopReason, Streams,
 };
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::{BuildError, BuildLimit, Builder, Progress, disk};
@@ -40,6 +40,8 @@ pub(crate) struct Job {
     pub(crate) env: BTreeMap<OsString, OsString>,
     /// Where it starts, as a path inside.
     pub(crate) directory: PathBuf,
+    /// What it reads on standard input.
+    pub(crate) input: Vec<u8>,
     /// What of its writing is kept.
     pub(crate) keeps: Keeps,
 }
@@ -79,7 +81,7 @@ impl Builder {
             tail: Vec::new(),
             told,
         };
-        let argv = job.argv.clone();
+        let (argv, input) = (job.argv.clone(), job.input.clone());
         let tree = directory.map(|directory| directory.join("tree"));
         let Running {
             sandbox,
@@ -87,7 +89,7 @@ impl Builder {
         } = self.runtime.start(self.spec(job, directory)).await?;
         let whole = async {
             let result = tokio::select! {
-                result = execute(&*sandbox, argv, &mut output) => Ok(result),
+                result = execute(&*sandbox, argv, &input, &mut output) => Ok(result),
                 limit = disk::exceeded(tree.as_deref(), self.limits.disk_bytes) => Err(limit),
             };
             (result, sandbox.stop(GRACE).await)
@@ -140,6 +142,7 @@ impl Builder {
 async fn execute(
     sandbox: &dyn Sandbox<Policy = Arc<Policy>>,
     argv: Vec<OsString>,
+    input: &[u8],
     output: &mut Output<'_, '_>,
 ) -> Result<(ExitStatus, String), BuildError> {
     let execution = sandbox.exec(Command::new(argv)).await?;
@@ -149,8 +152,13 @@ async fn execute(
         stderr,
     } = execution.streams
     {
-        drop(stdin);
-        output.copy(stdout, stderr).await.map_err(BuildError::Log)?;
+        let feed = async move {
+            let mut stdin = stdin;
+            // Whoever does not read all of it says why by how it ends.
+            let _ = stdin.write_all(input).await;
+        };
+        let ((), copied) = tokio::join!(feed, output.copy(stdout, stderr));
+        copied.map_err(BuildError::Log)?;
     }
     let status = execution.control.wait().await?;
     if status != ExitStatus::Exited(0) {

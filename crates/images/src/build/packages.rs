@@ -10,6 +10,7 @@ use bailiwick_policy::{
 use bailiwick_runtime::Image;
 
 use super::{Builder, Job, Keeps};
+use crate::lock::LockedPackages;
 use crate::recipe;
 use crate::registry::Registry;
 
@@ -27,6 +28,7 @@ impl Builder {
         &self,
         manager: PackageManager,
         specs: &[String],
+        locked: Option<&LockedPackages>,
         image: Image,
     ) -> Job {
         let mut env = variables(manager);
@@ -40,6 +42,7 @@ impl Builder {
             mounts: Vec::new(),
             env,
             directory: "/".into(),
+            input: locked.map_or_else(Vec::new, |part| recipe::locked(&part.packages)),
             keeps: Keeps {
                 image: true,
                 besides: None,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{StoreError, absent_is_none, io_error};
 use crate::key::LayerInputs;
+use crate::lock::Detail;
 
 /// A layer that is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,8 @@ pub struct LayerRecord {
 }
 
 /// A package that a manager installed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ResolvedPackage {
     /// Its name.
     pub name: String,
@@ -52,9 +54,12 @@ pub struct ResolvedPackage {
     /// Where it came from, where the manager tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The hash of what was downloaded, where the manager tells.
+    /// The hash of what was downloaded, where the manager tells: `sha256:` with hexadecimal digits, `sha512-` with base64 (npm), `h1:` (Go).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// What its manager needs to know besides to install just this again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
 }
 
 impl Layer {

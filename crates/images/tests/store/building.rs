@@ -30,6 +30,7 @@ pub(crate) fn a_layer_is_there_after_its_commit_and_not_before() {
         version: "1.17.0".into(),
         source: None,
         hash: Some("sha256:00".into()),
+        detail: None,
     };
     let layer = draft.commit(vec![package.clone()], 1_000, 7).unwrap();
     let found = place.store.find(&key).unwrap().expect("it is there");
@@ -305,6 +306,7 @@ pub(crate) fn a_record_that_is_too_large_is_refused() {
         version: String::new(),
         source: None,
         hash: None,
+        detail: None,
     };
     let refused = place.draft(inputs("a")).commit(vec![package], 0, 0);
     assert!(matches!(refused, Err(StoreError::RecordTooLarge { .. })));

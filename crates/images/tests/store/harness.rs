@@ -77,6 +77,7 @@ pub(crate) fn inputs(name: &str) -> LayerInputs {
             registry: None,
             lock: None,
         },
+        generation: 0,
     }
 }
 

@@ -108,6 +108,9 @@ pub enum PackageSpecProblem {
     /// A cargo version with parts missing and no operator, which `cargo install` does not take.
     #[error("has the version {0:?}; cargo wants all three numbers, or an operator: `^{0}`")]
     PartialVersion(String),
+    /// Where one version is wanted: a range, a tag, or none.
+    #[error("has {0:?} where one version belongs")]
+    Inexact(String),
     /// The version is not one of the manager's.
     #[error("has the version {version:?}; {rule}", rule = version_rule(*manager))]
     Version {

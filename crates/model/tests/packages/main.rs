@@ -46,6 +46,7 @@ macro_rules! refused {
 mod apt;
 mod attacks;
 mod cargo;
+mod exact;
 mod gem;
 mod go;
 mod npm;

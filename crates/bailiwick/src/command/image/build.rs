@@ -9,6 +9,7 @@ use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::images::{Images, ProgressForm, Telling, image_spec};
+use crate::lock_source::{self, LockArguments};
 use crate::output::{self, Format};
 
 /// Build what is missing of an environment's image.
@@ -21,6 +22,8 @@ Examples:
   bailiwick image build -f environment.yaml
   bailiwick image build -f environment.yaml --format json
   bailiwick image build -f environment.yaml --base debian:bookworm
+  bailiwick image build -f environment.yaml --locked
+      Exactly what environment.lock says, and nothing without one.
   bailiwick image build -f environment.yaml --progress json
       Events for a program, one JSON object a line on standard error: begun, waiting, line, retrying, done, failed.
   bailiwick image build -f environment.yaml --timeout 2h --disk 50GiB
@@ -46,6 +49,8 @@ pub(crate) struct Arguments {
     format: Format,
     #[command(flatten)]
     limits: super::LimitArguments,
+    #[command(flatten)]
+    lock: LockArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
@@ -53,7 +58,10 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let mut images = Images::open(&arguments.base, &arguments.registries, host)?;
     arguments.limits.change(images.limits());
     let telling = Telling::of(arguments.progress, arguments.quiet);
-    let image = images.build(&image_spec(&environment), telling)?;
+    let mut spec = image_spec(&environment);
+    let lock = lock_source::load(&arguments.lock, Some(&arguments.file), &spec.packages)?;
+    spec.lock = lock.map(|file| file.lock);
+    let image = images.build(&spec, telling)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {
         Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,

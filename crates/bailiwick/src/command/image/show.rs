@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bailiwick_images::{Below, Layer};
+use bailiwick_images::{Below, Layer, ResolvedPackage};
 
 use super::size;
 use crate::exit::Exit;
@@ -51,12 +51,31 @@ fn text(layer: &Layer) -> String {
         size(record.bytes),
         record.files,
     );
-    for package in &record.resolved {
-        let hash = package.hash.as_deref().unwrap_or("");
-        text += format!("{}  {}  {hash}", package.name, package.version).trim_end();
-        text.push('\n');
-    }
+    text += &table(&record.resolved);
     text.lines()
         .map(|line| format!("{}\n", printable(line)))
         .collect()
+}
+
+/// A package a line: name, version, hash and source, in columns.
+fn table(packages: &[ResolvedPackage]) -> String {
+    let rows: Vec<[&str; 4]> = packages
+        .iter()
+        .map(|package| {
+            let hash = package.hash.as_deref().unwrap_or("-");
+            let source = package.source.as_deref().unwrap_or("");
+            [&package.name, &package.version, hash, source]
+        })
+        .collect();
+    let width = |column: usize| {
+        let lengths = rows.iter().map(|row| row[column].chars().count());
+        lengths.max().unwrap_or(0)
+    };
+    let (name, version, hash) = (width(0), width(1), width(2));
+    let line = |row: &[&str; 4]| {
+        let [a, b, c, d] = row;
+        let line = format!("{a:name$}  {b:version$}  {c:hash$}  {d}");
+        line.trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
 }

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_dial::ProxySettings;
-use bailiwick_images::{BaseSource, Registry};
+use bailiwick_images::{BaseSource, Lock, Registry};
 use bailiwick_model::limits::{CA_FILE_BYTES, HOST_PORTS};
 use bailiwick_policy::Pins;
 
@@ -14,6 +15,7 @@ use crate::bad_input::{BadInput, read_text};
 use crate::environment_source::{self, Environment};
 use crate::host_environment::HostEnvironment;
 use crate::images::Telling;
+use crate::lock_source;
 use crate::value::{Bytes, MilliCpus, Variable};
 
 /// Everything that one run was asked for, valid as far as arguments and files can say.
@@ -51,7 +53,9 @@ pub(crate) struct RunRequest {
     pub(crate) root: bool,
     /// Registries that packages come from instead of the public ones.
     pub(crate) registries: Vec<Registry>,
-    /// Files that decide about the run: the environment file and the certificates.
+    /// What the environment's packages are to come to.
+    pub(crate) lock: Option<Arc<Lock>>,
+    /// Files that decide about the run: the environment file, its lock and the certificates.
     pub(crate) decisive_files: Vec<PathBuf>,
     /// Where flows are written.
     pub(crate) flows: Option<PathBuf>,
@@ -94,12 +98,16 @@ impl RunRequest {
             progress,
             flows,
             network,
+            lock,
             limits,
             files,
             command,
         } = arguments;
-        let decisive_files = file.iter().chain(&network.ca).cloned().collect();
         let mut environment = environment_source::load(file.as_deref(), host)?;
+        let lock = lock_source::load(&lock, file.as_deref(), &environment.packages)?;
+        let lock_path = lock.as_ref().map(|lock| &lock.path);
+        let decisive_files = file.iter().chain(&network.ca).chain(lock_path);
+        let decisive_files = decisive_files.cloned().collect();
         open_host_ports(&mut environment, &network.host_ports)?;
         let upstream_proxy = match network.upstream_proxy {
             Some(url) => Some(ProxySettings::new(url)),
@@ -130,6 +138,7 @@ impl RunRequest {
             allow_sockets: files.allow_sockets,
             root: files.root,
             registries: network.registries,
+            lock: lock.map(|file| file.lock),
             decisive_files,
             flows,
             dry_run,

@@ -80,7 +80,8 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
 
 /// The image of the environment's packages, which stays for as long as the run; what is missing of it is built now.
 fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
-    let spec = image_spec(&request.environment);
+    let mut spec = image_spec(&request.environment);
+    spec.lock.clone_from(&request.lock);
     let is_there = matches!(request.base, BaseSource::Host | BaseSource::Directory(_));
     if spec.packages.is_empty() && is_there {
         return Ok(None);

@@ -1,0 +1,123 @@
+//! `bailiwick image sbom`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bailiwick_images::sbom::{Sbom, Subject};
+use bailiwick_images::{BaseSource, Below, Content, Layer, Registry, Store};
+
+use crate::environment_source;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::images::{Images, ProgressForm, Telling, image_spec};
+use crate::lock_source::{self, LockArguments};
+use crate::output;
+
+/// Print what an image holds as a bill of materials: CycloneDX 1.6, JSON.
+///
+/// It lists the packages of the base, as its package database has them, and those of every layer, with their hashes and sources. What is
+/// missing of an environment's image is built first. The same image has the same text.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick image sbom -f environment.yaml > sbom.json
+  bailiwick image sbom 3f9a0c
+      Of the image whose topmost layer has this key.")]
+pub(crate) struct Arguments {
+    /// The key of a layer, or its first digits: the image that it is the topmost layer of.
+    #[arg(
+        value_name = "KEY",
+        required_unless_present = "file",
+        conflicts_with = "file"
+    )]
+    key: Option<String>,
+    /// The environment file.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
+    #[arg(long = "registry", value_name = "MANAGER=URL")]
+    registries: Vec<Registry>,
+    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
+    #[arg(long, value_name = "BASE", default_value_t)]
+    base: BaseSource,
+    /// Tell nothing while it goes on.
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    lock: LockArguments,
+}
+
+pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let environment = environment_source::load(arguments.file.as_deref(), host)?;
+    let mut spec = image_spec(&environment);
+    let lock = lock_source::load(&arguments.lock, arguments.file.as_deref(), &spec.packages)?;
+    spec.lock = lock.map(|file| file.lock);
+    let images = Images::open(&arguments.base, &arguments.registries, host)?;
+    let sbom = match &arguments.key {
+        Some(key) => {
+            let store = images.store();
+            let layers = stack(store, super::layer(store, key)?)?;
+            of_stack(&layers, &images)?
+        }
+        None => {
+            let image = images.build(&spec, Telling::of(ProgressForm::Text, arguments.quiet))?;
+            let name = environment.name.map(|name| name.to_string());
+            of_image(name.as_deref(), image.layers_held(), images.outside_base()?)?
+        }
+    };
+    output::print_json(&sbom)?;
+    Ok(Exit::Done.into())
+}
+
+/// A layer and all that it stands on, the lowest first.
+fn stack(store: &Store, top: Layer) -> anyhow::Result<Vec<Layer>> {
+    let mut layers = vec![top];
+    while let Some(Below::Layer(below)) = layers.last().map(|layer| &layer.record.inputs.below) {
+        let below = below.clone();
+        let layer = store.find(&below)?;
+        layers.push(layer.ok_or_else(|| anyhow::anyhow!("there is no layer {below} any more"))?);
+    }
+    layers.reverse();
+    Ok(layers)
+}
+
+fn of_stack(layers: &[Layer], images: &Images) -> anyhow::Result<Sbom> {
+    let stood_on = match layers.first().map(|layer| &layer.record.inputs.below) {
+        Some(Below::Base(base)) => Some(base),
+        Some(Below::Layer(_) | Below::Nothing) | None => None,
+    };
+    let outside = images
+        .outside_base()?
+        .filter(|(digest, _)| Some(digest) == stood_on);
+    if stood_on.is_some() && outside.is_none() {
+        output::print_to_stderr(
+            "bailiwick: what the image stood on is not there any more, or --base names another; its packages are listed as far as layers tell\n",
+        );
+    }
+    let name = layers.last().map(|layer| layer.key.to_string());
+    of_image(name.as_deref(), layers, outside)
+}
+
+/// `outside` is what the layers stand on, where that is no layer.
+fn of_image(
+    name: Option<&str>,
+    layers: &[Layer],
+    outside: Option<(String, PathBuf)>,
+) -> anyhow::Result<Sbom> {
+    let (base, base_root) = match layers.first().map(|layer| &layer.record.inputs.content) {
+        Some(Content::Base { source }) => (
+            source.clone(),
+            layers.first().map(|l| l.tree().join("base")),
+        ),
+        Some(Content::Packages { .. } | Content::Project { .. }) | None => match outside {
+            Some((digest, root)) => (digest, Some(root)),
+            None => ("nothing".to_owned(), None),
+        },
+    };
+    Ok(Sbom::of(&Subject {
+        name: name.unwrap_or("image"),
+        base: &base,
+        base_root,
+        layers,
+    })?)
+}
