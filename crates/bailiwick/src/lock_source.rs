@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_images::Lock;
+use bailiwick_images::lock::NotALock;
 use bailiwick_model::Packages;
 use bailiwick_model::limits::LOCK_FILE_BYTES;
 
@@ -57,6 +58,21 @@ pub(crate) fn read(path: &Path) -> Result<Option<LockFile>, BadInput> {
             path,
         })),
         Err(source) => Err(BadInput::Lock { path, source }),
+    }
+}
+
+/// Reads a lock that is about to be written anew: one of another format counts as none, and what is no lock is not written over.
+///
+/// # Errors
+///
+/// [`BadInput`], if it cannot be read or is none.
+pub(crate) fn read_to_replace(path: &Path) -> Result<Option<LockFile>, BadInput> {
+    match read(path) {
+        Err(BadInput::Lock {
+            source: NotALock::Version(_),
+            ..
+        }) => Ok(None),
+        other => other,
     }
 }
 

@@ -100,3 +100,16 @@ fn a_bill_of_materials_is_of_a_key_or_an_environment() {
     let outcome = bailiwick(&["image", "sbom", "abc", "-f", environment.path()]);
     assert_eq!(outcome.code, Some(2));
 }
+
+#[test]
+fn what_is_no_lock_is_not_written_over() {
+    let environment = written("environment.yaml", ENVIRONMENT);
+    for arguments in [["lock", "-o"], ["refresh", "--lock"]] {
+        let [verb, option] = arguments;
+        let path = environment.path();
+        let outcome = bailiwick(&["image", verb, "-f", path, option, path]);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        assert!(outcome.stderr.contains("cannot be used as a lock"));
+        assert_eq!(fs::read_to_string(path).unwrap(), ENVIRONMENT);
+    }
+}

@@ -11,8 +11,11 @@ use crate::support::{everyone, host_command, on_host};
 /// A build asks a registry on this machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 const REGISTRY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/probe/registry.py");
-/// Prints the versions of what was installed: a dependency of Python, one of Node, and where they came from.
-const VERSIONS: &str = "python3 -c 'import bwdep; print(bwdep.VERSION, bwdep.TEXT)'; node -p 'require(\"/usr/local/lib/node_modules/bwtop/node_modules/bwdep\").join(\" \")'";
+/// Prints the version of the dependency that pip installed, and what is in it.
+const PYTHON_VERSION: &str = "python3 -c 'import bwdep; print(bwdep.VERSION, bwdep.TEXT)'";
+/// The same, of the one that npm installed.
+const NODE_VERSION: &str =
+    "node -p 'require(\"/usr/local/lib/node_modules/bwtop/node_modules/bwdep\").join(\" \")'";
 
 /// A registry of Python and Node packages as a service of this host.
 struct Registry {
@@ -110,30 +113,29 @@ fn a_lock_gives_the_same_set_where_the_registry_has_newer_ones() {
         for (manager, version) in [("pip", "1.1"), ("npm", "1.1.0")] {
             registry.publish(&format!("{manager} bwdep {version} second"));
         }
+        let versions = format!("{PYTHON_VERSION}; {NODE_VERSION}");
         let locked = registry
-            .run(bailiwick, &file, &["--locked"], VERSIONS)
+            .run(bailiwick, &file, &["--locked"], &versions)
             .success();
         assert_eq!(locked.stdout, "1.0 first\n1.0.0 first\n");
         // The control: without a lock, and not built before, it is the newest.
-        let file = environment(
-            bailiwick,
-            "other.yaml",
-            "{npm: [bwtop@1.0.0], pip: [bwtop]}",
-        );
-        let newest = registry.run(bailiwick, &file, &[], VERSIONS).success();
-        assert_eq!(newest.stdout, "1.1 second\n1.1.0 second\n");
+        let file = environment(bailiwick, "other.yaml", "{pip: [bwtop]}");
+        let newest = registry
+            .run(bailiwick, &file, &[], PYTHON_VERSION)
+            .success();
+        assert_eq!(newest.stdout, "1.1 second\n");
     }
 }
 
 #[test]
 fn an_image_is_resolved_anew_beside_the_one_that_a_sandbox_runs_on() {
-    let version = "python3 -c 'import bwdep; print(bwdep.VERSION, bwdep.TEXT)'";
     let (_leaks, all) = everyone();
     for bailiwick in &all {
         let registry = Registry::start();
         let file = environment(bailiwick, "environment.yaml", "{pip: [bwtop]}");
         registry.image(bailiwick, "lock", &file, &[]).success();
-        let script = format!("echo begun; while [ ! -e go ]; do sleep 0.05; done; {version}");
+        let script =
+            format!("echo begun; while [ ! -e go ]; do sleep 0.05; done; {PYTHON_VERSION}");
         let mut run = bailiwick
             .run()
             .patience(PATIENCE)
@@ -153,7 +155,9 @@ fn an_image_is_resolved_anew_beside_the_one_that_a_sandbox_runs_on() {
         });
         assert_eq!(child.wait(PATIENCE), 0);
         for lock in ["--no-lock", "--locked"] {
-            let after = registry.run(bailiwick, &file, &[lock], version).success();
+            let after = registry
+                .run(bailiwick, &file, &[lock], PYTHON_VERSION)
+                .success();
             assert_eq!(after.stdout, "1.1 second\n", "{lock}");
         }
     }

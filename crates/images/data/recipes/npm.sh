@@ -2,6 +2,8 @@
 set -eu
 need npm npm
 export npm_config_cache=/tmp/npm-cache npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false npm_config_loglevel=notice
+# A file with another hash than the lock's is fetched again, too; whoever waits need not wait a minute for it.
+export npm_config_fetch_retry_mintimeout=1000 npm_config_fetch_retry_maxtimeout=5000
 # Each declared package has what it needs below it, as globally installed ones have.
 export npm_config_install_strategy=shallow npm_config_omit_lockfile_registry_resolved=false
 root=/usr/local/lib

@@ -140,10 +140,14 @@ pub(super) fn of_failure(
 pub(super) fn reason(tail: &str) -> String {
     let says_why = |line: &&str| {
         let line = line.to_ascii_lowercase();
-        line.starts_with("error")
-            || line.starts_with("e: ")
-            || line.contains("error:")
-            || line.contains("err!")
+        // npm begins with a code alone, and says in the next line what it is about.
+        let is_code = line.starts_with("npm error code ") || line.starts_with("npm err! code ");
+        !is_code
+            && (line.starts_with("error")
+                || line.starts_with("e: ")
+                || line.starts_with("npm error ")
+                || line.contains("error:")
+                || line.contains("err!"))
     };
     let lines = || tail.lines().map(str::trim).filter(|line| !line.is_empty());
     lines()

@@ -52,7 +52,7 @@ enum DatabaseKind {
     Apk,
 }
 
-const DATABASES: &[(&str, DatabaseKind)] = &[
+const DATABASES: [(&str, DatabaseKind); 3] = [
     ("var/lib/dpkg/status", DatabaseKind::Dpkg),
     ("lib/apk/db/installed", DatabaseKind::Apk),
     ("usr/lib/apk/db/installed", DatabaseKind::Apk),
@@ -63,10 +63,10 @@ impl System {
     /// Reads the topmost database and the topmost os-release. A system of another kind has no packages here.
     pub(super) fn read(roots: &[PathBuf]) -> Result<Self, UnreadableSystem> {
         let mut system = Self::default();
-        if let Some(text) = topmost(roots, &RELEASES.iter().copied())? {
+        if let Some(text) = topmost(roots, RELEASES)? {
             system.release = release(&text.1);
         }
-        let paths = DATABASES.iter().map(|(path, _)| *path);
+        let paths = DATABASES.map(|(path, _)| path);
         if let Some((path, text)) = topmost(roots, &paths)? {
             let kind = DATABASES
                 .iter()
@@ -148,10 +148,10 @@ impl System {
 /// The first of these files that some root has, the topmost root first.
 fn topmost(
     roots: &[PathBuf],
-    paths: &(impl Iterator<Item = &'static str> + Clone),
+    paths: &[&'static str],
 ) -> Result<Option<(&'static str, String)>, UnreadableSystem> {
     for root in roots {
-        for path in paths.clone() {
+        for &path in paths {
             if let Some(text) =
                 read(root, path).map_err(|error| UnreadableSystem { path, error })?
             {

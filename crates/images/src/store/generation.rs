@@ -52,3 +52,38 @@ impl Store {
         sync_directory(&directory)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::GcLimits;
+
+    #[test]
+    fn the_latest_resolution_is_in_force_for_its_key_alone_and_outlives_a_clean_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store")).unwrap();
+        let key = |digit: &str| format!("sha256:{}", digit.repeat(64)).parse().unwrap();
+        let (one, other): (LayerDigest, LayerDigest) = (key("a"), key("b"));
+        assert_eq!(store.generation(&one).unwrap(), 0);
+        store.set_generation(&one, 7).unwrap();
+        store.set_generation(&one, 5).unwrap();
+        let limits = GcLimits {
+            unused_for: Duration::ZERO,
+            budget_bytes: Some(0),
+        };
+        store.gc(limits, i64::MAX).unwrap();
+        assert_eq!(store.generation(&one).unwrap(), 7);
+        assert_eq!(store.generation(&other).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_no_number_is_an_error_and_not_the_first_resolution() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store")).unwrap();
+        let key: LayerDigest = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        fs::write(store.path().join("generations").join(key.digits()), "x").unwrap();
+        assert!(store.generation(&key).is_err());
+    }
+}

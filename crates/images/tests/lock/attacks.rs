@@ -19,7 +19,7 @@ fn refusal(place: &str, value: &Value) -> String {
         Value::Array(items) => items[name.parse::<usize>().unwrap()] = value.clone(),
         Value::Object(map) if value.is_null() => drop(map.remove(name)),
         Value::Object(map) => drop(map.insert(name.to_owned(), value.clone())),
-        _ => panic!("{place}"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => panic!("{place}"),
     }
     match Lock::parse(&lock.to_string()) {
         Ok(_) => panic!("taken: {place} = {value}"),

@@ -50,7 +50,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
         .unwrap_or_else(|| lock_source::beside(&arguments.file));
     let mut spec = image_spec(&environment);
     // Of a lock that is there, what still holds.
-    if let Some(before) = lock_source::read(&path)? {
+    if let Some(before) = lock_source::read_to_replace(&path)? {
         let kept =
             Arc::unwrap_or_clone(before.lock).fitting(&spec.packages, std::env::consts::ARCH);
         spec.lock = Some(Arc::new(kept));

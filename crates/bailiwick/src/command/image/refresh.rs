@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use bailiwick_images::key::Content;
 use bailiwick_images::lock::changes;
-use bailiwick_images::{BaseSource, Layer, Registry};
+use bailiwick_images::{BaseSource, Layer, Refreshed, Registry};
 use bailiwick_model::PackageManager;
 
 use super::lock::{of_layers, write};
@@ -13,7 +13,8 @@ use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::images::{Images, ProgressForm, Telling, image_spec};
-use crate::{lock_source, output};
+use crate::lock_source::{self, LockFile};
+use crate::output;
 
 /// Resolve an environment's packages anew, and print what changed.
 ///
@@ -52,37 +53,37 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let beside = || lock_source::beside(&arguments.file);
     let path = arguments.lock.clone().unwrap_or_else(beside);
     let has_lock = arguments.lock.is_some() || path.symlink_metadata().is_ok();
-    // One that is damaged is written anew, too.
-    let before = lock_source::read(&path).ok().flatten();
+    let before = lock_source::read_to_replace(&path)?;
     let mut images = Images::open(&arguments.base, &arguments.registries, host)?;
     arguments.limits.change(images.limits());
     let telling = Telling::of(arguments.progress, arguments.quiet);
     let refreshed = images.refresh(&spec, telling)?;
-    let after = of_layers(refreshed.held.layers());
+    if has_lock {
+        write(&path, &of_layers(refreshed.held.layers())?)?;
+    }
+    output::print(&told(before.as_ref(), &refreshed))?;
+    Ok(Exit::Done.into())
+}
+
+/// What changed, a package a line: since the lock, or since the layers that were in force.
+fn told(lock: Option<&LockFile>, refreshed: &Refreshed) -> String {
     let mut text = String::new();
     for manager in PackageManager::ALL {
-        let old = match &before {
-            Some(file) => file.lock.of(*manager).map(|part| &part.packages),
-            None => of(&refreshed.before, *manager).map(|layer| &layer.record.resolved),
+        let resolved = |layers| of(layers, *manager).map(|layer| layer.record.resolved.as_slice());
+        let before = match lock {
+            Some(file) => file.lock.of(*manager).map(|part| part.packages.as_slice()),
+            None => resolved(&refreshed.before),
         };
-        let new = of(refreshed.held.layers(), *manager).map(|layer| &layer.record.resolved);
-        let slice = |of: Option<&Vec<_>>| of.cloned().unwrap_or_default();
-        for change in changes(&slice(old), &slice(new)) {
-            text += &format!(
-                "{:6} {}\n",
-                manager.name(),
-                output::printable(&change.to_string())
-            );
+        let after = resolved(refreshed.held.layers());
+        for change in changes(before.unwrap_or_default(), after.unwrap_or_default()) {
+            let change = change.to_string();
+            text += &format!("{:6} {}\n", manager.name(), output::printable(&change));
         }
     }
     if text.is_empty() {
         text += "nothing changed\n";
     }
-    if has_lock {
-        write(&path, &after?)?;
-    }
-    output::print(&text)?;
-    Ok(Exit::Done.into())
+    text
 }
 
 /// The layer of a manager's packages.
