@@ -11,8 +11,11 @@ mod search_tree;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use seccompiler::TargetArch;
+use seccompiler::{BpfProgram, TargetArch};
 use serde_json::{Value, json};
+
+/// Besides `eperm.txt`, for all but builds.
+const SETUID: &str = "data/seccomp/eperm-setuid.txt";
 
 /// List, what a listed call gets, and what every other call gets; the first list that does not allow a call decides.
 fn lists() -> [(&'static str, Value, Value); 3] {
@@ -28,29 +31,40 @@ fn main() {
     let architecture = std::env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
     let target = TargetArch::try_from(architecture.as_str())
         .expect("seccomp is supported on this architecture");
-    let filters = lists().map(|(list, listed, other)| {
+    let setuid = std::fs::read_to_string(SETUID).expect("the list is part of the crate");
+    println!("cargo::rerun-if-changed={SETUID}");
+    let mut source = String::new();
+    for (name, besides) in [("FILTER", setuid.as_str()), ("FILTER_OF_DRAFTS", "")] {
+        writeln!(source, "static {name}: &[libc::sock_filter] = &[").expect("writing to a string");
+        for i in search_tree::in_front_of(&filters(besides, &architecture, target)) {
+            writeln!(
+                source,
+                "    libc::sock_filter {{ code: {}, jt: {}, jf: {}, k: {} }},",
+                i.code, i.jt, i.jf, i.k
+            )
+            .expect("writing to a string");
+        }
+        source.push_str("];\n");
+    }
+    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
+    std::fs::write(out.join("seccomp.rs"), source).expect("the output directory is writable");
+}
+
+/// The filters of the lists; `besides` are more lines of the first one.
+fn filters(besides: &str, architecture: &str, target: TargetArch) -> [BpfProgram; 3] {
+    let mut besides = Some(besides);
+    lists().map(|(list, listed, other)| {
         let path = Path::new("data/seccomp").join(list).with_extension("txt");
         println!("cargo::rerun-if-changed={}", path.display());
-        let text = std::fs::read_to_string(&path).expect("the list is part of the crate");
-        let filter = json!({list: {"match_action": listed, "mismatch_action": other, "filter": rules(&text, &architecture)}});
+        let mut text = std::fs::read_to_string(&path).expect("the list is part of the crate");
+        text.push_str(besides.take().unwrap_or_default());
+        let filter = json!({list: {"match_action": listed, "mismatch_action": other, "filter": rules(&text, architecture)}});
         let mut programs = seccompiler::compile_from_json(filter.to_string().as_bytes(), target)
             .expect("a valid filter");
         programs
             .remove(list)
             .expect("the one filter of the document")
-    });
-    let mut source = "static FILTER: &[libc::sock_filter] = &[\n".to_owned();
-    for i in search_tree::in_front_of(&filters) {
-        writeln!(
-            source,
-            "    libc::sock_filter {{ code: {}, jt: {}, jf: {}, k: {} }},",
-            i.code, i.jt, i.jf, i.k
-        )
-        .expect("writing to a string");
-    }
-    source.push_str("];\n");
-    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
-    std::fs::write(out.join("seccomp.rs"), source).expect("the output directory is writable");
+    })
 }
 
 /// The lines of a list as seccompiler's JSON rules.

@@ -216,7 +216,7 @@ fn network() -> Result<(), String> {
 fn seccomp() -> Option<String> {
     probe(libc::CLONE_NEWUSER, || {
         rustix::thread::set_no_new_privs(true).map_err(said("prctl"))?;
-        crate::seccomp::apply().map_err(said("seccomp"))
+        crate::seccomp::apply(crate::seccomp::SetuidBits::Refused).map_err(said("seccomp"))
     })
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::CgroupPlan;
 use crate::network::NetworkPlan;
+use crate::seccomp::SetuidBits;
 
 mod display;
 mod identity;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub private: PrivateStorage,
     /// What is made and mounted, in order; a later step may lie inside an earlier one.
     pub mounts: Vec<MountStep>,
+    /// The directory of the draft, where what is written is to become a layer.
+    pub draft: Option<PathBuf>,
     /// Limits of each process (setrlimit(2)).
     pub process_limits: ProcessLimits,
 }
@@ -45,6 +48,36 @@ impl Plan {
     pub fn counts_together(&self) -> bool {
         let ids: u32 = self.identity.uid_map.iter().map(|map| map.count).sum();
         self.profile == Profile::Build && self.process_limits.processes.is_some() && ids > 1
+    }
+
+    /// Setuid and setgid bits are set only where nothing of the host can be written to but the draft, whose maker takes them away again; what
+    /// is made in a work directory must not become a way to the host user's rights.
+    pub(crate) fn setuid_bits(&self) -> SetuidBits {
+        let Some(draft) = &self.draft else {
+            return SetuidBits::Refused;
+        };
+        let is_beside = |step: &MountStep| match step {
+            MountStep::Bind { source, access, .. } => {
+                *access == Access::ReadWrite && !source.starts_with(draft)
+            }
+            MountStep::Overlay { draft: kept, .. } => kept
+                .as_ref()
+                .is_some_and(|kept| !kept.directory.starts_with(draft)),
+            MountStep::Directory { .. }
+            | MountStep::File { .. }
+            | MountStep::Symlink { .. }
+            | MountStep::Private { .. }
+            | MountStep::Device { .. }
+            | MountStep::Proc
+            | MountStep::DevPts
+            | MountStep::ReadOnly { .. }
+            | MountStep::Mask { .. } => false,
+        };
+        if self.profile == Profile::Run || self.mounts.iter().any(is_beside) {
+            SetuidBits::Refused
+        } else {
+            SetuidBits::Set
+        }
     }
 }
 

@@ -39,7 +39,7 @@ impl Display for Plan {
         writeln!(
             f,
             "\nprofile {profile}: capabilities {kept}; no_new_privs; Landlock; seccomp {} instructions",
-            seccomp::instructions()
+            seccomp::instructions(self.setuid_bits())
         )?;
         cgroups(f, self)?;
         let limits = &self.process_limits;
