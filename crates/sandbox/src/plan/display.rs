@@ -30,16 +30,14 @@ impl Display for Plan {
             Profile::Run => "run",
             Profile::Build => "build",
         };
-        let kept = capabilities::names(self.profile);
-        let kept = if kept.is_empty() {
-            "none".to_owned()
-        } else {
-            kept.join(" ")
-        };
+        let mut kept = capabilities::names(self.profile).join(" ");
+        if kept.is_empty() {
+            "none".clone_into(&mut kept);
+        }
+        let filter = seccomp::instructions(self.setuid_bits());
         writeln!(
             f,
-            "\nprofile {profile}: capabilities {kept}; no_new_privs; Landlock; seccomp {} instructions",
-            seccomp::instructions(self.setuid_bits())
+            "\nprofile {profile}: capabilities {kept}; no_new_privs; Landlock; seccomp {filter} instructions"
         )?;
         cgroups(f, self)?;
         let limits = &self.process_limits;
