@@ -289,7 +289,6 @@ fn plan(request: &Request, identity: Identity, hostname: String) -> Plan {
         hostname,
         identity,
         profile,
-        set_id: request.layers.draft.is_some(),
         cgroup: None,
         network: NetworkPlan::for_this_kernel(),
         private: PrivateStorage {
@@ -298,6 +297,11 @@ fn plan(request: &Request, identity: Identity, hostname: String) -> Plan {
             writable_root,
         },
         mounts: Vec::new(),
+        draft: request
+            .layers
+            .draft
+            .as_ref()
+            .map(|draft| draft.directory.clone()),
         process_limits: ProcessLimits {
             open_files: limits::OPEN_FILES,
             processes: None,

@@ -69,7 +69,7 @@ fn set_up(plan: &Plan, channel: &Channel) -> Result<(), LaunchFailure> {
     confine::restrict(&writable_paths(plan))
         .map_err(|e| failure(LaunchStep::Landlock, &e, None))?;
     at(LaunchStep::Privileges, drop_privileges(plan))?;
-    at(LaunchStep::Seccomp, seccomp::apply(plan.set_id))?;
+    at(LaunchStep::Seccomp, seccomp::apply(plan.sets_ids()))?;
     channel
         .send(&Report::Ready, &[])
         .map_err(|e| failure(LaunchStep::Seccomp, &e, None))

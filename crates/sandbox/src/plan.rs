@@ -27,9 +27,6 @@ pub struct Plan {
     pub identity: Identity,
     /// Which capabilities and system calls there are.
     pub profile: Profile,
-    /// Whether files may get set-user-ID and set-group-ID bits (chmod(2)): in builds, whose trees lose them before anything else uses them.
-    /// Nothing is ever mounted with them in force.
-    pub set_id: bool,
     /// Limits that the control groups hold; `None` where no cgroup can be used.
     pub cgroup: Option<CgroupPlan>,
     /// The network namespace.
@@ -38,6 +35,8 @@ pub struct Plan {
     pub private: PrivateStorage,
     /// What is made and mounted, in order; a later step may lie inside an earlier one.
     pub mounts: Vec<MountStep>,
+    /// The directory of the draft, where what is written is to become a layer.
+    pub draft: Option<PathBuf>,
     /// Limits of each process (setrlimit(2)).
     pub process_limits: ProcessLimits,
 }
@@ -48,6 +47,33 @@ impl Plan {
     pub fn counts_together(&self) -> bool {
         let ids: u32 = self.identity.uid_map.iter().map(|map| map.count).sum();
         self.profile == Profile::Build && self.process_limits.processes.is_some() && ids > 1
+    }
+
+    /// Whether files may get set-user-ID and set-group-ID bits (chmod(2)): only where nothing of the host can be written to but the draft, whose
+    /// maker takes them away again. What is made in a work directory must not become a way to the host user's rights. Nothing is ever mounted
+    /// with them in force.
+    pub fn sets_ids(&self) -> bool {
+        let Some(draft) = &self.draft else {
+            return false;
+        };
+        let is_beside = |step: &MountStep| match step {
+            MountStep::Bind { source, access, .. } => {
+                *access == Access::ReadWrite && !source.starts_with(draft)
+            }
+            MountStep::Overlay { draft: kept, .. } => kept
+                .as_ref()
+                .is_some_and(|kept| !kept.directory.starts_with(draft)),
+            MountStep::Directory { .. }
+            | MountStep::File { .. }
+            | MountStep::Symlink { .. }
+            | MountStep::Private { .. }
+            | MountStep::Device { .. }
+            | MountStep::Proc
+            | MountStep::DevPts
+            | MountStep::ReadOnly { .. }
+            | MountStep::Mask { .. } => false,
+        };
+        self.profile == Profile::Build && !self.mounts.iter().any(is_beside)
     }
 }
 

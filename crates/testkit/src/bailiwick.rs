@@ -80,12 +80,21 @@ impl Bailiwick {
     /// Where the entries of running sandboxes are: give it to [`LeakCheck::watch_directory`](crate::LeakCheck::watch_directory). Root's
     /// are those of the whole machine.
     pub fn sandboxes(&self) -> PathBuf {
+        self.kept().join("sandboxes")
+    }
+
+    /// Where images are kept; root's are those of the whole machine.
+    pub fn images(&self) -> PathBuf {
+        self.kept().join("images")
+    }
+
+    fn kept(&self) -> PathBuf {
         let state = if self.user.is_root() {
             PathBuf::from("/var/lib")
         } else {
             self.state()
         };
-        state.join("bailiwick/sandboxes")
+        state.join("bailiwick")
     }
 
     fn state(&self) -> PathBuf {

@@ -1,20 +1,25 @@
-//! Packages that use up what there is while they are installed.
+//! Packages that use up what there is while they are installed, and packages of one name that are not the same.
 
 use std::fs;
 
 use bailiwick_testkit::{Bailiwick, LeakCheck, Outcome};
 
 use crate::images::{ENVIRONMENT, Index};
-use crate::support::everyone;
+use crate::support::{PYTHON, everyone};
 
 const BACKEND: &str = include_str!("probe/greedy_backend.py");
 
-/// Builds an image with a package that takes this much of something. The index is of this build alone, and so is the layer.
-fn build(bailiwick: &Bailiwick, kind: &str, amount: u32, options: &[&str]) -> (Index, Outcome) {
+/// An index with a package that takes this much of something.
+fn index(kind: &str, amount: u32) -> Index {
     let backend = tempfile::NamedTempFile::new().expect("a file");
     let text = format!("KIND, AMOUNT = {kind:?}, {amount}\n{BACKEND}");
     fs::write(backend.path(), text).expect("the backend");
-    let index = Index::of(backend.path(), 1);
+    Index::of(backend.path(), 1)
+}
+
+/// Builds an image with such a package. The index is of this build alone, and so is the layer.
+fn build(bailiwick: &Bailiwick, kind: &str, amount: u32, options: &[&str]) -> (Index, Outcome) {
+    let index = index(kind, amount);
     let file = bailiwick.write(bailiwick.home().join("greedy.yaml"), ENVIRONMENT);
     let arguments = ["image", "build", "--registry"].map(Into::into);
     let named = [index.registry().into(), "-f".into(), file.into_os_string()];
@@ -59,10 +64,7 @@ fn drafts(bailiwick: &Bailiwick) -> Vec<std::path::PathBuf> {
     if bailiwick.user().is_root() {
         return Vec::new();
     }
-    let building = bailiwick
-        .home()
-        .join(".local/state/bailiwick/images/building");
-    let entries = fs::read_dir(building).expect("a store");
+    let entries = fs::read_dir(bailiwick.images().join("building")).expect("a store");
     entries.flatten().map(|entry| entry.path()).collect()
 }
 
@@ -117,4 +119,25 @@ fn a_build_that_takes_the_memory_is_ended_where_a_control_group_can_hold_that_an
         let is_refused = asked.code == 125 && asked.stderr.contains("control group");
         assert!(is_refused || asked.code == 0, "{asked:#?}");
     }
+}
+
+#[test]
+fn what_one_registry_serves_under_a_name_is_not_given_to_who_asks_another() {
+    let bailiwick = everyone().pop().expect("somebody");
+    let (one, other) = (index("time", 0), index("time", 1));
+    let used = |index: &Index| {
+        let use_it = "import hostile; print(hostile.AMOUNT)";
+        index
+            .run(&bailiwick)
+            .command([PYTHON, "-c", use_it])
+            .success()
+    };
+    assert_eq!(used(&one).stdout, "0\n");
+    assert_eq!(used(&other).stdout, "1\n");
+    // The control: who asks the first one again gets what was built then.
+    let again = used(&one);
+    assert!(
+        again.stdout == "0\n" && !again.stderr.contains("installing"),
+        "{again:#?}"
+    );
 }

@@ -1,9 +1,11 @@
 //! Packages that mean harm, and packages that change under a sandbox.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use bailiwick_testkit::{Bailiwick, Child, HttpServer, LeakCheck, Run};
+use bailiwick_testkit::{Bailiwick, Child, FileServer, HttpServer, LeakCheck, Run, User};
 
 use crate::support::{PYTHON, everyone, host_command};
 
@@ -35,7 +37,7 @@ impl Index {
     /// With a package that this build backend makes.
     pub(crate) fn of(backend: &Path, production: u16) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut command = host_command(PYTHON, bailiwick_testkit::User::current());
+        let mut command = host_command(PYTHON, User::current());
         command
             .arg(INDEX)
             .arg(directory.path())
@@ -60,7 +62,7 @@ impl Index {
     }
 
     /// A run in an environment with the package.
-    fn run<'a>(&self, bailiwick: &'a Bailiwick) -> Run<'a> {
+    pub(crate) fn run<'a>(&self, bailiwick: &'a Bailiwick) -> Run<'a> {
         bailiwick
             .run()
             .environment(ENVIRONMENT)
@@ -121,6 +123,10 @@ fn a_package_reaches_its_registry_and_nothing_else_while_it_is_installed() {
             let is_harmless = answer.starts_with("failed: ") || answer == "worked: []";
             assert!(is_harmless, "{attempt}: {answer}");
         }
+        // While it is built, the bit can be set, as packages of distributions do; the layer does not have it.
+        assert_eq!(told("setuid"), "worked: 0o104755");
+        let look = "stat --format %a /usr/local/bin/setuid";
+        assert_eq!(index.run(&bailiwick).script(look).success().stdout, "755\n");
         assert_eq!(told("outlive"), "worked: started", "control");
         // A build may set the bit, as Debian packages do; no layer has it.
         assert_eq!(told("setuid"), "worked: 0o104755", "control");
@@ -146,6 +152,7 @@ fn a_sandbox_keeps_the_packages_that_it_began_with() {
     let production = HttpServer::start();
     let index = Index::start(production.address().port());
     for bailiwick in everyone() {
+        index.run(&bailiwick).script("true").success();
         let script = "python3 -c 'import hostile'; echo begun; while [ ! -e go ]; do sleep 0.05; done; python3 -c 'import hostile' && echo still there";
         let mut child = index.run(&bailiwick).start(["sh", "-c", script]);
         child.wait_for("the first import", |line| (line == "begun").then_some(()));
@@ -163,4 +170,71 @@ fn a_sandbox_keeps_the_packages_that_it_began_with() {
         // The control: nobody uses it any more.
         bailiwick.execute(["image", "remove", &key]).success();
     }
+}
+
+#[test]
+fn a_setuid_file_that_has_come_into_a_layer_is_without_effect() {
+    let production = HttpServer::start();
+    let index = Index::start(production.address().port());
+    for bailiwick in everyone() {
+        index.run(&bailiwick).script("true").success();
+        // As if a build had left it there: the program is the host's, and whoever owns the layer owns it.
+        let key = index.layer(&bailiwick);
+        let digits = key.trim_start_matches("sha256:");
+        let layer = bailiwick.images().join("layers").join(digits);
+        let program = fs::read("/usr/bin/id").expect("a program");
+        let planted = bailiwick.write(layer.join("tree/usr/local/bin/who"), &program);
+        fs::set_permissions(&planted, fs::Permissions::from_mode(0o6755)).expect("the bits");
+        let who = index
+            .run(&bailiwick)
+            .script("stat --format %a /usr/local/bin/who; who -u; who -g");
+        assert_eq!(who.success().stdout, "6755\n1000\n1000\n");
+        if bailiwick.user().is_root() {
+            // The control: outside, where others can reach it, it makes them root.
+            let outside = bailiwick.write(bailiwick.workspace().join("who"), &program);
+            fs::set_permissions(&outside, fs::Permissions::from_mode(0o6755)).expect("the bits");
+            let control = host_command(&outside.display().to_string(), User::ordinary())
+                .arg("-u")
+                .output();
+            assert_eq!(control.expect("it runs").stdout, b"0\n");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_name_of_a_package_is_refused_before_anything_runs() {
+    let hostile = [
+        ("pip", "--index-url=http://evil.example.com/simple"),
+        ("pip", "-e git+https://evil.example.com/x"),
+        ("pip", "six; touch /tmp/x"),
+        ("npm", "--registry=http://evil.example.com"),
+        ("npm", "git+ssh://evil.example.com/x"),
+        ("gem", "--source http://evil.example.com"),
+        ("go", "-toolexec=/bin/sh"),
+        ("cargo", "--git=https://evil.example.com/x"),
+        ("apt", "-oDpkg::Pre-Invoke::=id"),
+        ("apt", "/tmp/evil.deb"),
+        ("pip", "six\\n--pre"),
+    ];
+    let directory = tempfile::tempdir().expect("a directory");
+    let registry = FileServer::start(directory.path());
+    let bailiwick = everyone().pop().expect("somebody");
+    let build = |manager: &str, spec: &str| {
+        let text =
+            format!("name: x\nconfig:\n  type: cloud\n  packages: {{{manager}: [\"{spec}\"]}}\n");
+        let file = bailiwick.write(bailiwick.home().join("x.yaml"), text);
+        let url = format!("pip=http://host.internal:{}/", registry.port());
+        let file = file.display().to_string();
+        bailiwick.execute(["image", "build", "--registry", &url, "-f", &file])
+    };
+    for (manager, spec) in hostile {
+        let refused = build(manager, spec);
+        assert_eq!(refused.code, 2, "{spec}: {refused:#?}");
+        let place = format!("config.packages.{manager}[0]");
+        assert!(refused.stderr.contains(&place), "{spec}: {refused:#?}");
+    }
+    assert_eq!(registry.asked(), [""; 0]);
+    // The control: a name is asked for.
+    assert_eq!(build("pip", "no-such-package").code, 125);
+    assert_eq!(registry.asked(), ["/no-such-package/"]);
 }

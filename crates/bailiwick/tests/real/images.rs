@@ -99,6 +99,20 @@ fn debian_packages_are_installed_over_the_hosts_programs_for_root_alone() {
 }
 
 #[test]
+fn a_debian_package_with_a_setuid_program_is_installed_without_the_bit() {
+    let (_leaks, all) = everyone();
+    for bailiwick in all.iter().filter(|one| one.user().is_root()) {
+        let script = "dpkg-query --show --showformat '${db:Status-Status}\n' at; stat --format '%a %U' /usr/bin/at
+            dpkg-deb --version | head -n 1 | cut -c 1-6";
+        let outcome = run(bailiwick, "{apt: [at]}", script).success();
+        assert_eq!(
+            outcome.stdout, "installed\n755 daemon\nDebian\n",
+            "{outcome:#?}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_had_is_told_with_its_log_and_nothing_is_started() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {

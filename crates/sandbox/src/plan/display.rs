@@ -30,7 +30,7 @@ impl Display for Plan {
             Profile::Run => "run",
             Profile::Build => "build",
         };
-        let set_id = if self.set_id {
+        let set_id = if self.sets_ids() {
             ", set-user-ID bits allowed"
         } else {
             ""
@@ -44,7 +44,7 @@ impl Display for Plan {
         writeln!(
             f,
             "\nprofile {profile}: capabilities {kept}; no_new_privs; Landlock; seccomp {} instructions{set_id}",
-            seccomp::instructions(self.set_id)
+            seccomp::instructions(self.sets_ids())
         )?;
         cgroups(f, self)?;
         limits(f, self)?;

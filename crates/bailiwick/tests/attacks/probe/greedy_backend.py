@@ -43,7 +43,7 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     {"time": lambda: time.sleep(AMOUNT), "disk": disk, "hidden": hidden, "memory": memory, "processes": processes}[KIND]()
     name = "hostile-1.0-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
-        wheel.writestr("hostile.py", "")
+        wheel.writestr("hostile.py", f"AMOUNT = {AMOUNT}\n")
         info = "hostile-1.0.dist-info"
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: hostile\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")

@@ -7,8 +7,8 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::path::Path;
 
-use rustix::fd::OwnedFd;
-use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::{LOOK, grant, names, open_directory, open_root};
@@ -16,8 +16,8 @@ use super::{LOOK, grant, names, open_directory, open_root};
 /// `st_blocks` counts these, whatever the file system's blocks are (stat(2)).
 const BLOCK_BYTES: u64 = 512;
 
-/// What makes a program run as its owner; no layer needs it, since nothing of it is in force in a sandbox.
-const SET_ID: Mode = Mode::SUID.union(Mode::SGID);
+/// Setuid and setgid (inode(7)).
+const SETUID: u32 = 0o6000;
 
 /// What a tree takes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ struct Level {
     unseen: Vec<CString>,
 }
 
-/// Measures the tree, and takes the set-user-ID and set-group-ID bits off what is in it. Directories that their owner could not look into are opened for the time, and then as they were.
+/// Measures the tree, and takes setuid and setgid bits from its files, which have no effect in any sandbox and none on this host. Directories that their owner could not look into are opened for the time, and then as they were.
 pub(crate) fn measure(tree: &Path) -> io::Result<Measure> {
     let mut walk = Walk::default();
     let root = open_root(tree)?;
@@ -95,23 +95,17 @@ impl Walk {
         let mut unseen = Vec::new();
         for name in names(directory)? {
             let stat = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let kind = FileType::from_raw_mode(stat.st_mode);
-            let is_directory = kind.is_dir();
-            let mode = Mode::from_raw_mode(stat.st_mode);
-            if mode.intersects(SET_ID) && !kind.is_symlink() {
-                match rustix::fs::chmodat(directory, &name, mode - SET_ID, AtFlags::empty()) {
-                    // It is a subordinate id's, whose rights nobody has.
-                    Ok(()) | Err(Errno::PERM) => {}
-                    Err(errno) => return Err(errno),
-                }
-            }
+            let is_directory = FileType::from_raw_mode(stat.st_mode).is_dir();
             if is_directory || stat.st_nlink < 2 || self.seen.insert(identity(&stat)) {
                 self.measure.bytes += size(&stat);
             }
             if is_directory {
                 unseen.push(name);
-            } else {
-                self.measure.files += 1;
+                continue;
+            }
+            self.measure.files += 1;
+            if FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_mode & SETUID != 0 {
+                take_setuid(directory, &name)?;
             }
         }
         let identity = identity(&rustix::fs::fstat(directory)?);
@@ -144,6 +138,21 @@ impl Walk {
             }
             other => other.map(Some),
         }
+    }
+}
+
+/// Takes the bits from a file, whose owner we are unless it is somebody's who has ids of ours.
+fn take_setuid(directory: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+    let file = rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve)?;
+    let mode = rustix::fs::fstat(&file)?.st_mode & 0o7777 & !SETUID;
+    // As for directories: the link in /proc leads to exactly what was opened.
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match rustix::fs::chmod(link, Mode::from_raw_mode(mode)) {
+        // A subordinate id's; it has the rights of that alone, behind directories that nobody else may enter.
+        Err(Errno::PERM) => Ok(()),
+        other => other,
     }
 }
 
