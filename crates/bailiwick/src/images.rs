@@ -1,20 +1,22 @@
 //! The images of this machine: where they are kept, and how what is missing of one is built.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, Builder, Held, HostBase, ImageSpec, Layer, Progress, Registry, Store, host_base,
+    BaseImage, BuildError, Builder, Head, Held, HostBase, ImageSpec, Layer, Progress, ProjectAt, Registry,
+    Store, host_base,
 };
 use bailiwick_local::{
-    Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts, privileged,
+    Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings, host_facts, privileged,
     snapshot,
 };
-use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
+use bailiwick_model::{GitRef, PackageManager, PackageSpec, Packages, Project, SandboxId};
+use bailiwick_policy::Pins;
 use bailiwick_runtime::{Base, LayerDigest};
 use tokio::sync::watch;
 
@@ -22,6 +24,7 @@ use crate::bad_input::BadInput;
 use crate::environment_source::Environment;
 use crate::host_environment::HostEnvironment;
 use crate::output::{self, printable};
+use crate::project::Fetching;
 use crate::{clock, state};
 
 /// Whose layers those of a machine without a server are.
@@ -30,6 +33,9 @@ const ORGANIZATION: &str = "local";
 /// The images of this machine.
 pub(crate) struct Images {
     builder: Builder,
+    /// The builder, with the network that fetches may use.
+    fetcher: Builder,
+    fetching: Fetching,
     base: HostBase,
 }
 
@@ -37,6 +43,7 @@ pub(crate) struct Images {
 pub(crate) struct Image {
     pub(crate) keys: Vec<LayerDigest>,
     layers: Layers,
+    directory: Option<PathBuf>,
     _held: Held,
 }
 
@@ -45,12 +52,10 @@ impl Image {
     pub(crate) fn layers(&self) -> Layers {
         self.layers.clone()
     }
-}
 
-/// The image that an environment declares.
-pub(crate) fn image_spec(environment: &Environment) -> ImageSpec {
-    ImageSpec {
-        packages: environment.packages.clone(),
+    /// Where programs start, as a path inside, if it has a project.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
     }
 }
 
@@ -60,21 +65,30 @@ pub(crate) fn store(state: &StateDirectory) -> anyhow::Result<Store> {
 }
 
 impl Images {
-    pub(crate) fn open(registries: &[Registry], host: &HostEnvironment) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        registries: &[Registry],
+        fetching: Fetching,
+        host: &HostEnvironment,
+    ) -> anyhow::Result<Self> {
         let state = state::open(host)?;
         let store = store(&state)?;
         let base = host_base(&store.path().join("bases"), snapshot)
             .context("cannot take what images need of this host's settings")?;
         let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
         let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
-        let dialer = Dialer::new(DialOptions {
-            proxy,
-            ..DialOptions::new(facts)
-        });
-        let runtime = LocalRuntime::new(LocalOptions {
+        let egress = |pins| {
+            let dialer = Dialer::new(DialOptions {
+                pins,
+                proxy: proxy.clone(),
+                ..DialOptions::new(facts.clone())
+            });
+            Arc::new(Egress::new(Arc::new(dialer)))
+        };
+        let options = LocalOptions {
             state,
-            egress: Arc::new(Egress::new(Arc::new(dialer))),
+            egress: egress(Pins::default()),
             layers: store.path().join("layers"),
+            repositories: store.path().join("repositories"),
             snapshot: Some(base.snapshot.clone()),
             surroundings: Surroundings {
                 home: host.home.clone(),
@@ -83,9 +97,14 @@ impl Images {
             },
             certificates: None,
             now: clock::now_seconds,
-        })?;
+        };
+        let for_fetches = LocalOptions {
+            egress: egress(fetching.pins.clone()),
+            certificates: fetching.ca.clone(),
+            ..options.clone()
+        };
         let builder = Builder {
-            runtime: Arc::new(runtime),
+            runtime: Arc::new(LocalRuntime::new(options)?),
             store,
             organization: ORGANIZATION.to_owned(),
             registries: registries.to_vec(),
@@ -97,7 +116,88 @@ impl Images {
             now: clock::now_seconds,
             sandbox_id: fresh_id,
         };
-        Ok(Self { builder, base })
+        let fetcher = Builder {
+            runtime: Arc::new(LocalRuntime::new(for_fetches)?),
+            ..builder.clone()
+        };
+        Ok(Self {
+            builder,
+            fetcher,
+            fetching,
+            base,
+        })
+    }
+
+    /// The image that an environment declares, with what its project's ref is now.
+    ///
+    /// Where the repository does not answer, with what it was when it was fetched last, which is told.
+    pub(crate) fn spec(&self, environment: &Environment, quiet: bool) -> anyhow::Result<ImageSpec> {
+        let project = environment.project.as_ref();
+        Ok(ImageSpec {
+            packages: environment.packages.clone(),
+            project: project
+                .map(|project| self.project(project, quiet))
+                .transpose()?,
+        })
+    }
+
+    /// The image that an environment declares, with what its project's ref was when it was fetched last; `None` if it never was.
+    pub(crate) fn last_spec(&self, environment: &Environment) -> Option<ImageSpec> {
+        let at = |project: &Project| {
+            Some(ProjectAt {
+                head: self.builder.last_head(project)?,
+                project: project.clone(),
+            })
+        };
+        let project = match &environment.project {
+            Some(project) => Some(at(project)?),
+            None => None,
+        };
+        Some(ImageSpec {
+            packages: environment.packages.clone(),
+            project,
+        })
+    }
+
+    fn project(&self, project: &Project, quiet: bool) -> anyhow::Result<ProjectAt> {
+        let last = self.builder.last_head(project);
+        let is_pinned = project.git_ref.as_ref().is_some_and(GitRef::is_commit);
+        let head = match last {
+            Some(last) if self.fetching.offline || is_pinned => last,
+            None if self.fetching.offline => bail!(
+                "{} was never fetched here; leave out --offline",
+                project.repository
+            ),
+            last => match self.fetch(project, quiet) {
+                Err(error @ BuildError::Unreachable { .. }) => {
+                    let Some(last) = last else {
+                        return Err(error.into());
+                    };
+                    let text = printable(&format!(
+                        "bailiwick: {error}; the project is what it was last, {}",
+                        last.commit
+                    ))
+                    .into_owned();
+                    output::print_to_stderr(&(text + "\n"));
+                    last
+                }
+                other => other?,
+            },
+        };
+        Ok(ProjectAt {
+            project: project.clone(),
+            head,
+        })
+    }
+
+    fn fetch(&self, project: &Project, quiet: bool) -> Result<Head, BuildError> {
+        let mut teller = Teller::new(quiet);
+        let runtime = one_thread().map_err(BuildError::Log)?;
+        let mut told = |progress: Progress<'_>| teller.tell(progress);
+        let access = &self.fetching.access;
+        let fetched = runtime.block_on(self.fetcher.fetch(project, access, &mut told));
+        teller.clear();
+        fetched
     }
 
     /// The layers of an image by their keys, whether they are there or not.
@@ -112,7 +212,7 @@ impl Images {
     /// The image, if all of it is there.
     pub(crate) fn find(&self, spec: &ImageSpec) -> anyhow::Result<Option<Image>> {
         let found = self.builder.find(spec)?;
-        Ok(found.map(|(keys, held)| self.image(keys, held)))
+        Ok(found.map(|(keys, held)| self.image(spec, keys, held)))
     }
 
     /// The image; what is missing of it is built, which is told on standard error unless `quiet`.
@@ -124,11 +224,7 @@ impl Images {
                 names(packages, PackageManager::Apt)
             );
         }
-        // One thread, also afterwards: a launch needs that.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()?;
+        let runtime = one_thread()?;
         let mut teller = Teller::new(quiet);
         let built = runtime.block_on(
             self.builder
@@ -136,24 +232,43 @@ impl Images {
         );
         teller.clear();
         let (keys, held) = built?;
-        Ok(self.image(keys, held))
+        Ok(self.image(spec, keys, held))
     }
 
-    fn image(&self, keys: Vec<LayerDigest>, held: Held) -> Image {
+    fn image(&self, spec: &ImageSpec, keys: Vec<LayerDigest>, held: Held) -> Image {
         let layers = self.builder.store.path().join("layers");
         let tree = |key: &LayerDigest| layers.join(key.digits()).join("tree");
         let trees: Vec<PathBuf> = keys.iter().map(tree).collect();
+        let directory = spec.project.as_ref().map(ProjectAt::directory);
+        // The project's layer is the topmost.
+        let mounted = trees.last().zip(directory.clone());
         Image {
+            directory,
             layers: Layers {
                 snapshot: Some(self.base.snapshot.clone()),
-                trees,
-                mounted: Vec::new(),
+                mounted: mounted
+                    .map(|(tree, target)| MountedLayer {
+                        tree: tree.clone(),
+                        target,
+                        writable: true,
+                    })
+                    .into_iter()
+                    .collect(),
+                trees: trees.clone(),
                 draft: None,
             },
             keys,
             _held: held,
         }
     }
+}
+
+/// One thread, also afterwards: a launch needs that.
+fn one_thread() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
 }
 
 fn names(packages: &Packages, manager: PackageManager) -> String {
@@ -193,6 +308,13 @@ impl Teller {
             return;
         }
         match progress {
+            Progress::Fetching(repository) => {
+                self.current = format!("project: fetching {repository}");
+                // Mostly there is nothing new, and then nobody wants to read of it.
+                if self.terminal {
+                    self.say(&self.current.clone(), true);
+                }
+            }
             Progress::Begun(content) => {
                 self.current = format!("{}: installing {}", content.kind(), content.declared());
                 self.say(&self.current.clone(), true);

@@ -10,6 +10,7 @@ mod flow_log;
 mod host_environment;
 mod images;
 mod output;
+mod project;
 mod state;
 mod stdio;
 mod summary;

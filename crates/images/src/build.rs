@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_model::{Packages, SandboxId};
+use bailiwick_model::{Packages, Repository, SandboxId};
 use bailiwick_policy::Policy;
 use bailiwick_runtime::{Base, Image, LayerDigest, Runtime};
 use tokio::time::{Instant, sleep};
@@ -17,8 +17,10 @@ use crate::store::{Begin, Draft, Held, Layer, Store, StoreError};
 mod error;
 mod job;
 mod packages;
+mod project;
 
 pub use error::BuildError;
+pub use project::{FetchAccess, ProjectAt};
 pub(crate) use job::{Job, Keeps, Outcome};
 
 /// How often somebody else's build of the same layer is looked at.
@@ -66,6 +68,8 @@ pub enum BaseImage {
 pub struct ImageSpec {
     /// The packages of each manager.
     pub packages: Packages,
+    /// The project over them, at its commit.
+    pub project: Option<ProjectAt>,
 }
 
 /// What a builder is doing, for whoever waits.
@@ -79,6 +83,8 @@ pub enum Progress<'a> {
     Line(&'a str),
     /// The layer is there now.
     Done(&'a Layer),
+    /// A repository is about to be fetched.
+    Fetching(&'a Repository),
     /// The network failed; the build is tried again after this pause.
     Retrying(Duration),
 }
@@ -102,6 +108,7 @@ impl Builder {
         let mut below = Below::Base(digest.clone());
         let mut keys = Vec::new();
         let mut steps = Vec::new();
+        let mut contents = Vec::new();
         let declared = image.packages.iter();
         for (manager, specs) in declared.filter(|(_, specs)| !specs.is_empty()) {
             let content = Content::Packages {
@@ -110,6 +117,11 @@ impl Builder {
                 registry: self.registry(manager).map(ToString::to_string),
                 lock: None,
             };
+            contents.push(content);
+        }
+        let project = image.project.as_ref();
+        contents.extend(project.map(|project| project.content(&self.registries)));
+        for content in contents {
             let inputs = LayerInputs {
                 organization: self.organization.clone(),
                 below,
@@ -227,10 +239,15 @@ impl Builder {
     ) -> Result<Layer, BuildError> {
         let started = Instant::now();
         let what = step.inputs.content.kind();
-        let job = self.job(step);
-        let outcome = self
-            .run(job, Some(draft.directory()), draft.log()?, told)
-            .await?;
+        let outcome = match &step.inputs.content {
+            Content::Packages { manager, specs, .. } => {
+                let job = self.packages_job(*manager, specs, self.image(&step.below));
+                self.run(job, Some(draft.directory()), draft.log()?, told)
+                    .await?
+            }
+            Content::Project { .. } => self.run_project(&draft, step, told).await?,
+            Content::Base { .. } => unreachable!("no step has such content yet"),
+        };
         let key = draft.key().clone();
         match outcome {
             Outcome::Done(report) => {
@@ -254,16 +271,6 @@ impl Builder {
         }
     }
 
-    fn job(&self, step: &Step) -> Job {
-        match &step.inputs.content {
-            Content::Packages { manager, specs, .. } => {
-                self.packages_job(*manager, specs, self.image(&step.below))
-            }
-            Content::Base { .. } | Content::Project { .. } => {
-                unreachable!("no step has such content yet")
-            }
-        }
-    }
 }
 
 /// A part of the root that nothing was written to needs no overlay in any sandbox.

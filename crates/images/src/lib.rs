@@ -9,13 +9,17 @@
 mod base;
 mod build;
 pub mod key;
+mod mirror;
 mod recipe;
 mod registry;
 pub mod store;
 
 pub use base::{HostBase, host_base};
-pub use build::{BaseImage, BuildError, Builder, ImageSpec, Progress};
+pub use build::{
+    BaseImage, BuildError, Builder, FetchAccess, ImageSpec, Progress, ProjectAt,
+};
 pub use key::{Below, Content, LayerInputs};
+pub use mirror::Head;
 pub use registry::{InvalidRegistry, Registry};
 pub use store::{
     Begin, Draft, GcLimits, GcReport, Held, Layer, LayerRecord, ResolvedPackage, Store, StoreError,

@@ -32,6 +32,11 @@ pub(crate) fn command(
         .collect()
 }
 
+/// A script of these parts, which tells its result in [`REPORT`].
+pub(crate) fn script_of(parts: &[&str]) -> String {
+    format!("REPORT={REPORT}\n{}", parts.join("\n"))
+}
+
 fn script(manager: PackageManager) -> &'static str {
     match manager {
         PackageManager::Apt => include_str!("../data/recipes/apt.sh"),

@@ -7,6 +7,7 @@
 //!       building/KEY-RANDOM/    a build that runs, or one that died
 //!                KEY-RANDOM-removed/   a layer that is being removed
 //!       logs/KEY                the log of the last build that failed
+//!       repositories/           mirrors of repositories, see `mirror`
 //!       keys/KEY                its lock; when it was last changed is when the layer was last used
 //! ```
 //!
@@ -36,7 +37,7 @@ mod draft;
 mod error;
 mod gc;
 mod held;
-mod lock;
+pub(crate) mod lock;
 mod record;
 mod sweep;
 mod tree;
@@ -48,11 +49,15 @@ pub use held::Held;
 pub use record::{Layer, LayerRecord, ResolvedPackage};
 pub use tree::remove_tree;
 
-use error::{absent_is_none, io_error};
+pub(crate) use error::io_error;
+
+use error::absent_is_none;
 use lock::Kind;
 
 /// The directories of a store.
-const PARTS: [&str; 4] = ["layers", "building", "logs", "keys"];
+const PARTS: [&str; 5] = ["layers", "building", "logs", "keys", REPOSITORIES];
+/// Where mirrors of repositories are, which `mirror` keeps.
+pub(crate) const REPOSITORIES: &str = "repositories";
 
 /// The layers of one installation.
 #[derive(Debug, Clone)]
@@ -255,7 +260,7 @@ fn key_of(name: &str) -> Option<LayerDigest> {
 }
 
 /// The entries of one of the store's own directories. A name that is not text is nobody's.
-fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
+pub(crate) fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(io_error("read", directory))? {
         let entry = entry.map_err(io_error("read", directory))?;
@@ -273,7 +278,7 @@ fn random_name() -> io::Result<String> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bits)))
 }
 
-fn make_private(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -290,7 +295,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Removes a file that may be gone.
-fn unlink(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn unlink(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(io_error("remove", path)),

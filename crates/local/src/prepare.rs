@@ -390,6 +390,16 @@ fn variables(
             all.push((name.into(), value.into()));
         }
     }
+    if let Some(layer) = request.layers.mounted.first() {
+        // Its files belong to the user `agent`, also where root works on them.
+        for (name, value) in [
+            ("GIT_CONFIG_COUNT", "1".into()),
+            ("GIT_CONFIG_KEY_0", "safe.directory".into()),
+            ("GIT_CONFIG_VALUE_0", layer.target.clone().into_os_string()),
+        ] {
+            all.push((name.into(), value));
+        }
+    }
     if let Some(name) = &request.environment {
         all.push(("BAILIWICK_ENVIRONMENT".into(), name.as_str().into()));
     }

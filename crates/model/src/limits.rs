@@ -30,6 +30,17 @@ pub const PACKAGES: usize = 200;
 /// Bytes of one package specification, such as `pytest==8.3.4`.
 pub const PACKAGE_BYTES: usize = 256;
 
+/// Bytes of a repository's URL.
+pub const PROJECT_REPOSITORY_BYTES: usize = 2048;
+/// Bytes of a project's ref.
+pub const PROJECT_REF_BYTES: usize = 256;
+/// Bytes of the name of a project's directory.
+pub const PROJECT_NAME_BYTES: usize = 64;
+/// Commands in the set-up of a project.
+pub const PROJECT_SETUP_COMMANDS: usize = 50;
+/// Bytes of one command of a set-up.
+pub const PROJECT_SETUP_COMMAND_BYTES: usize = 4096;
+
 /// The largest file of `--ca`.
 pub const CA_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// The largest file of flows that a policy is suggested from.
@@ -107,6 +118,15 @@ pub const BUILD_TIME: Duration = Duration::from_secs(30 * 60);
 pub const BUILD_LINE_BYTES: usize = 4096;
 /// Bytes of what a build says that it installed.
 pub const BUILD_REPORT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes of what one fetch of a repository may download.
+pub const REPOSITORY_FETCH_BYTES: u64 = 16 << 30;
+/// Bytes of the files of a project at its commit.
+pub const PROJECT_BYTES: u64 = 16 << 30;
+/// Files of a project at its commit.
+pub const PROJECT_FILES: u64 = 1_000_000;
+/// How long to wait for another process that fetches the same repository.
+pub const REPOSITORY_LOCK_WAIT: Duration = Duration::from_secs(30 * 60);
 
 /// After this long a directory of the state without a lock is not one that is being made.
 pub const STATE_REMAINS: Duration = Duration::from_secs(60);

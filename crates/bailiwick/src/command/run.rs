@@ -13,6 +13,7 @@ use bailiwick_images::Registry;
 use bailiwick_policy::Pin;
 
 use crate::host_environment::HostEnvironment;
+use crate::project::ProjectArguments;
 use crate::value::{self, Bytes, MilliCpus, Variable};
 
 pub(crate) use request::RunRequest;
@@ -37,6 +38,8 @@ Examples:
       Let a name lead to a server on this machine.
   bailiwick run --memory 2GiB --cpus 1.5 --timeout 10m -- cargo test
       With limits.
+  bailiwick run --project https://git.example.com/team/app.git#main -- make test
+      At the head of a branch, in a copy that is the sandbox's own.
   bailiwick run -- bash
       A shell.")]
 pub(crate) struct Arguments {
@@ -59,6 +62,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) flows: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) project: ProjectArguments,
     #[command(flatten)]
     pub(crate) network: NetworkArguments,
     #[command(flatten)]

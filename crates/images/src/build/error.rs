@@ -52,6 +52,22 @@ pub enum BuildError {
         /// The key of the layer that there is none of.
         key: LayerDigest,
     },
+    /// A repository is there and does not have what was asked for, or refuses, or cannot be asked at all.
+    #[error("the repository {repository} could not be fetched: {reason}")]
+    Fetch {
+        /// Its URL.
+        repository: String,
+        /// The line of git's output that says most.
+        reason: String,
+    },
+    /// Nobody answered for a repository.
+    #[error("the repository {repository} could not be reached: {reason}")]
+    Unreachable {
+        /// Its URL.
+        repository: String,
+        /// The line of git's output that says most.
+        reason: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -93,10 +109,11 @@ pub(super) fn of_failure(
 }
 
 /// The last line that looks like the reason of a failure, else the last line.
-fn reason(tail: &str) -> String {
+pub(super) fn reason(tail: &str) -> String {
     let says_why = |line: &&str| {
         let line = line.to_ascii_lowercase();
         line.starts_with("error")
+            || line.starts_with("fatal: ")
             || line.starts_with("e: ")
             || line.contains("error:")
             || line.contains("err!")

@@ -8,8 +8,9 @@ use bailiwick_images::Registry;
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, image_spec};
+use crate::images::Images;
 use crate::output::{self, Format};
+use crate::project::{FetchNetworkArguments, ProjectArguments};
 
 /// Build what is missing of an environment's image.
 ///
@@ -19,11 +20,18 @@ use crate::output::{self, Format};
 #[command(after_help = "\
 Examples:
   bailiwick image build -f environment.yaml
-  bailiwick image build -f environment.yaml --format json")]
+  bailiwick image build -f environment.yaml --format json
+  bailiwick image build --project https://git.example.com/team/app.git#main
+      A project at the head of its ref, with its set-up.")]
 pub(crate) struct Arguments {
-    /// The environment file.
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    file: PathBuf,
+    /// The environment file; may be left out with --project.
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        required_unless_present = "project"
+    )]
+    file: Option<PathBuf>,
     /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
@@ -33,17 +41,26 @@ pub(crate) struct Arguments {
     /// In which form to answer.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+
+    #[command(flatten)]
+    project: ProjectArguments,
+    #[command(flatten)]
+    network: FetchNetworkArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let environment = environment_source::load(Some(&arguments.file), host)?;
-    let images = Images::open(&arguments.registries, host)?;
-    let image = images.build(&image_spec(&environment), arguments.quiet)?;
+    let mut environment = environment_source::load(arguments.file.as_deref(), host)?;
+    arguments.project.apply(&mut environment);
+    let (pins, ca) = arguments.network.read()?;
+    let fetching = arguments.project.fetching(&environment, pins, ca, host)?;
+    let images = Images::open(&arguments.registries, fetching, host)?;
+    let spec = images.spec(&environment, arguments.quiet)?;
+    let image = images.build(&spec, arguments.quiet)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {
         Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,
         Format::Text if keys.is_empty() => {
-            output::print("the environment declares no packages: its image is the base\n")?;
+            output::print("the environment declares no packages and no project: its image is the base\n")?;
         }
         Format::Text => output::print(&(keys.join("\n") + "\n"))?,
     }

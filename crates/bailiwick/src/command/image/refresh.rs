@@ -8,8 +8,9 @@ use bailiwick_images::{Registry, StoreError};
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, image_spec};
+use crate::images::Images;
 use crate::output;
+use crate::project::{FetchNetworkArguments, ProjectArguments};
 
 /// Build an environment's image anew, so that what is not pinned is resolved again.
 ///
@@ -19,21 +20,34 @@ use crate::output;
 Examples:
   bailiwick image refresh -f environment.yaml")]
 pub(crate) struct Arguments {
-    /// The environment file.
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    file: PathBuf,
+    /// The environment file; may be left out with --project.
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        required_unless_present = "project"
+    )]
+    file: Option<PathBuf>,
     /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
+
+    #[command(flatten)]
+    project: ProjectArguments,
+    #[command(flatten)]
+    network: FetchNetworkArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let environment = environment_source::load(Some(&arguments.file), host)?;
-    let spec = image_spec(&environment);
-    let images = Images::open(&arguments.registries, host)?;
+    let mut environment = environment_source::load(arguments.file.as_deref(), host)?;
+    arguments.project.apply(&mut environment);
+    let (pins, ca) = arguments.network.read()?;
+    let fetching = arguments.project.fetching(&environment, pins, ca, host)?;
+    let images = Images::open(&arguments.registries, fetching, host)?;
+    let spec = images.spec(&environment, arguments.quiet)?;
     // The topmost first: the others are stood on.
     for key in images.keys(&spec).iter().rev() {
         match images.store().remove(key) {

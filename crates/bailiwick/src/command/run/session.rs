@@ -22,7 +22,7 @@ use crate::attached::{self, OwnProgram, Signals};
 use crate::exit::Exit;
 use crate::flow_log::FlowLog;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Image, Images, image_spec};
+use crate::images::{Image, Images};
 use crate::output::{self, Colour};
 use crate::stdio::Streams;
 use crate::summary::Summary;
@@ -43,12 +43,15 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
         None
     } else {
         let path = request.flows.as_deref();
-        path.map(|path| FlowLog::open(path, &request.work_directory))
+        path.map(|path| FlowLog::open(path, request.work_directory.as_deref()))
             .transpose()?
     };
     let image = image(&request, host)?;
-    let prepared =
+    let mut prepared =
         bailiwick_local::prepare(&sandbox_request(&request, image.as_ref(), host)?, &state)?;
+    if let Some(directory) = image.as_ref().and_then(Image::directory) {
+        prepared.directory = directory.to_owned();
+    }
     if request.dry_run {
         return Ok(output::print(&describe(&prepared, &request))?).map(|()| Exit::Done.into());
     }
@@ -77,21 +80,25 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
     Ok(exit.into())
 }
 
-/// The image of the environment's packages, which stays for as long as the run; what is missing of it is built now.
+/// The image of the environment's packages and project, which stays for as long as the run; what is missing of it is built now.
 fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
-    let spec = image_spec(&request.environment);
-    if spec.packages.is_empty() {
+    let environment = &request.environment;
+    if environment.packages.is_empty() && environment.project.is_none() {
         return Ok(None);
     }
     if request.base.is_some() {
         anyhow::bail!(
-            "packages are installed over this host's own programs: leave out --base, or `packages` in the environment"
+            "packages and projects are installed over this host's own programs: leave out --base, or `packages` and `project` in the environment"
         );
     }
-    let images = Images::open(&request.registries, host)?;
+    let images = Images::open(&request.registries, request.fetching.clone(), host)?;
+    if request.dry_run {
+        let spec = images.last_spec(environment);
+        return Ok(spec.map(|spec| images.find(&spec)).transpose()?.flatten());
+    }
+    let spec = images.spec(environment, request.quiet)?;
     match images.find(&spec)? {
         Some(image) => Ok(Some(image)),
-        None if request.dry_run => Ok(None),
         None => images.build(&spec, request.quiet).map(Some),
     }
 }
@@ -107,8 +114,8 @@ fn sandbox_request(
     Ok(Request {
         id: SandboxId::from_random(u64::from_ne_bytes(bits)),
         environment: request.environment.name.clone(),
-        workspace: Some(Workspace {
-            path: request.work_directory.clone(),
+        workspace: request.work_directory.clone().map(|path| Workspace {
+            path,
             writable_meta: request.writable_meta,
             allow_sockets: request.allow_sockets,
             read_only: request
