@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, BuildError, Builder, Head, Held, HostBase, ImageSpec, Layer, Progress, ProjectAt, Registry,
+    BaseImage, BuildError, Builder, Content, Head, Held, HostBase, ImageSpec, Layer, Progress, ProjectAt, Registry,
     Store, host_base,
 };
 use bailiwick_local::{
@@ -316,7 +316,11 @@ impl Teller {
                 }
             }
             Progress::Begun(content) => {
-                self.current = format!("{}: installing {}", content.kind(), content.declared());
+                let what = match content {
+                    Content::Packages { .. } | Content::Base { .. } => "installing",
+                    Content::Project { .. } => "setting up",
+                };
+                self.current = format!("{}: {what} {}", content.kind(), content.declared());
                 self.say(&self.current.clone(), true);
             }
             Progress::Waiting(content) => {

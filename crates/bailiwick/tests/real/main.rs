@@ -7,6 +7,7 @@
 mod images;
 mod network;
 mod production;
+mod projects;
 mod proxy;
 mod registries;
 mod staging;

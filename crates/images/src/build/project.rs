@@ -377,6 +377,11 @@ fn of_failed_fetch(repository: &Repository, status: ExitStatus, tail: &str) -> B
         "Network is unreachable",
         "The requested URL returned error: 50",
         "kex_exchange_identification",
+        // The relay ends connections that it cannot make after it took them.
+        "was non-properly terminated",
+        "unexpected eof",
+        "SSL_ERROR_SYSCALL",
+        "SSL_connect",
     ];
     let reason = super::error::reason(tail);
     let repository = repository.as_str().to_owned();
