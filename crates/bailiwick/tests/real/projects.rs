@@ -183,7 +183,7 @@ fn over_https_only_what_is_new_is_fetched_and_without_the_server_the_last_state_
         let reason = "could not read Username";
         assert!(refused.stderr.contains(reason), "{refused:#?}");
         let with_credentials = || run().option("--git-credentials").option(&file);
-        let script = "git rev-parse HEAD; env; cat /bailiwick/* ~/.git-credentials 2>/dev/null";
+        let script = "git rev-parse HEAD; env; cat /bailiwick/* ~/.git-credentials 2>/dev/null; true";
         let outcome = with_credentials().script(script).success();
         assert!(outcome.stdout.starts_with(&first), "{outcome:#?}");
         assert!(!outcome.stdout.contains("secret"), "{outcome:#?}");

@@ -50,7 +50,7 @@ else
     esac
 fi
 if [ "$have" != "$tip" ]; then
-    echo "fetching $source of $url"
+    echo "fetching $source"
     git fetch --no-tags --no-recurse-submodules --no-write-fetch-head --progress -- "$url" "+$source:$kept" || {
         status=$?
         [ -z "$have" ] || git fsck --connectivity-only --no-dangling --no-progress > /dev/null 2>&1 || exit 92

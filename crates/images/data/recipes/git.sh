@@ -25,6 +25,7 @@ cat > "$GIT_CONFIG_GLOBAL" << END
 [transfer]
 	fsckObjects = true
 [fetch]
+	unpackLimit = 1
 	recurseSubmodules = false
 # What old programs wrote and harms nobody.
 [fetch "fsck"]

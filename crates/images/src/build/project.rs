@@ -4,6 +4,7 @@
 //! mirror nor a credential. So what runs code of the repository has nothing to steal, and what has something runs none.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -117,8 +118,10 @@ impl Builder {
     ) -> Result<Option<Head>, BuildError> {
         let repository = &project.repository;
         let job = fetch_job(project, access)?;
+        let mut log = mirror.log()?;
+        writeln!(log, "bailiwick: {repository}").map_err(BuildError::Log)?;
         let outcome = self
-            .run(job, Some(mirror.directory()), mirror.log()?, told)
+            .run(job, Some(mirror.directory()), log, told)
             .await?;
         match outcome {
             Outcome::Done(report) => match Head::parse(&report) {
