@@ -152,6 +152,7 @@ fn filters_hooks_and_configuration_of_a_repository_do_nothing() {
         }
         for (key, value) in [
             ("filter.evil.smudge", evil),
+            ("filter.evil.clean", "cat"),
             ("filter.evil.required", "true"),
             ("core.fsmonitor", "touch hooked"),
             ("core.hooksPath", "hooks"),

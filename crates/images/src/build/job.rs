@@ -186,9 +186,11 @@ struct Output<'a, 'b> {
 impl Output<'_, '_> {
     /// Lines of Bailiwick's own, at the end of the log.
     fn note(&mut self, lines: &[String]) -> std::io::Result<()> {
-        lines
-            .iter()
-            .try_for_each(|line| writeln!(self.log, "bailiwick: {line}"))
+        for line in lines {
+            writeln!(self.log, "bailiwick: {line}")?;
+            self.tail.extend(format!("bailiwick: {line}\n").into_bytes());
+        }
+        Ok(())
     }
 
     async fn copy(

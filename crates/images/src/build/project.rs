@@ -386,11 +386,26 @@ fn of_failed_fetch(repository: &Repository, status: ExitStatus, tail: &str) -> B
         "SSL_ERROR_SYSCALL",
         "SSL_connect",
     ];
-    let reason = super::error::reason(tail);
+    // What ssh says stands above what git makes of it.
+    const TELLING: &[&str] = &[
+        "bailiwick: denied",
+        "Host key verification failed",
+        "IDENTIFICATION HAS CHANGED",
+        "Permission denied",
+        "invalid format",
+    ];
+    let telling = |line: &&str| TELLING.iter().any(|sign| line.contains(sign));
+    let refusal = tail.lines().find(telling).map(str::trim);
+    let mut reason = refusal.map_or_else(|| super::error::reason(tail), str::to_owned);
+    if reason.contains("resolved_to_private") {
+        reason += " (name its address with --resolve, or write it in the URL)";
+    }
+    if reason.contains("could not read Username") {
+        reason += " (a private repository needs --git-credentials FILE)";
+    }
     let repository = repository.as_str().to_owned();
-    let is_answer = matches!(status, ExitStatus::Exited(NOT_THERE));
-    let unreached =
-        recipe::is_transient(tail) || UNREACHED.iter().any(|sign| tail.contains(sign));
+    let is_answer = refusal.is_some() || matches!(status, ExitStatus::Exited(NOT_THERE));
+    let unreached = recipe::is_transient(tail) || UNREACHED.iter().any(|sign| tail.contains(sign));
     if unreached && !is_answer {
         BuildError::Unreachable { repository, reason }
     } else {
