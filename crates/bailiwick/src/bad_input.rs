@@ -27,10 +27,14 @@ pub(crate) enum BadInput {
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
     /// A work directory beside a project.
-    #[error("the project is what the program works in, at /workspace/{0}: leave out --workdir, or the project")]
+    #[error(
+        "the project is what the program works in, at /workspace/{0}: leave out --workdir, or the project"
+    )]
     WorkdirWithProject(String),
     /// A repository over ssh without a key.
-    #[error("a repository over ssh needs --ssh-key FILE, a private key without a passphrase that may read it")]
+    #[error(
+        "a repository over ssh needs --ssh-key FILE, a private key without a passphrase that may read it"
+    )]
     NoSshKey,
     /// A repository over ssh without known hosts.
     #[error(

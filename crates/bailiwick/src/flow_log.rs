@@ -76,8 +76,7 @@ fn resolved(path: &Path, work_directory: Option<&Path>) -> Result<PathBuf, BadIn
         return Err(unusable(io::ErrorKind::IsADirectory.into()));
     };
     let real = directory.canonicalize().map_err(unusable)?;
-    let leaves =
-        |work: &Path| typed.starts_with(work) && !real.starts_with(work);
+    let leaves = |work: &Path| typed.starts_with(work) && !real.starts_with(work);
     if work_directory.is_some_and(leaves) {
         return Err(BadInput::FlowLogLeavesWorkDirectory(path.to_owned()));
     }

@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, BuildError, Builder, Content, Head, Held, HostBase, ImageSpec, Layer, Progress, ProjectAt, Registry,
-    Store, host_base,
+    BaseImage, BuildError, Builder, Content, Head, Held, HostBase, ImageSpec, Layer, Progress,
+    ProjectAt, Registry, Store, host_base,
 };
 use bailiwick_local::{
-    Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings, host_facts, privileged,
-    snapshot,
+    Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings, host_facts,
+    privileged, snapshot,
 };
 use bailiwick_model::{GitRef, PackageManager, PackageSpec, Packages, Project, SandboxId};
 use bailiwick_policy::Pins;

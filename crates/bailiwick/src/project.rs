@@ -86,7 +86,10 @@ impl ProjectArguments {
             ssh_known_hosts: file(self.ssh_known_hosts.as_ref())?,
             git_credentials: file(self.git_credentials.as_ref())?,
         };
-        let transport = environment.project.as_ref().map(|p| p.repository.transport());
+        let transport = environment
+            .project
+            .as_ref()
+            .map(|p| p.repository.transport());
         let is_ssh = matches!(transport, Some(Transport::Ssh { .. }));
         if is_ssh && !self.offline {
             if access.ssh_key.is_none() {

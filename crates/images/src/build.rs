@@ -20,8 +20,8 @@ mod packages;
 mod project;
 
 pub use error::BuildError;
-pub use project::{FetchAccess, ProjectAt};
 pub(crate) use job::{Job, Keeps, Outcome};
+pub use project::{FetchAccess, ProjectAt};
 
 /// How often somebody else's build of the same layer is looked at.
 const POLL: Duration = Duration::from_millis(200);
@@ -270,7 +270,6 @@ impl Builder {
             }
         }
     }
-
 }
 
 /// A part of the root that nothing was written to needs no overlay in any sandbox.

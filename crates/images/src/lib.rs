@@ -15,9 +15,7 @@ mod registry;
 pub mod store;
 
 pub use base::{HostBase, host_base};
-pub use build::{
-    BaseImage, BuildError, Builder, FetchAccess, ImageSpec, Progress, ProjectAt,
-};
+pub use build::{BaseImage, BuildError, Builder, FetchAccess, ImageSpec, Progress, ProjectAt};
 pub use key::{Below, Content, LayerInputs};
 pub use mirror::Head;
 pub use registry::{InvalidRegistry, Registry};

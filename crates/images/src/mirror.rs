@@ -62,7 +62,10 @@ impl Head {
                 let name: GitRef = name.parse().ok()?;
                 // A branch with a name that git would refuse to check out.
                 let short = name.as_str().strip_prefix("refs/heads/")?;
-                (!short.starts_with('-')).then(|| name.as_str().to_owned())
+                if short.starts_with('-') {
+                    return None;
+                }
+                Some(name.as_str().to_owned())
             }
         };
         is_hash.then(|| Self {

@@ -141,10 +141,11 @@ impl ProjectName {
     ///
     /// That is no name of a directory here; one has to be given.
     pub fn of(repository: &Repository) -> Result<Self, ProjectNameProblem> {
-        let mut components = repository.path().rsplit('/').filter(|part| !part.is_empty());
-        let last = components
-            .find(|part| *part != ".git")
-            .unwrap_or_default();
+        let mut components = repository
+            .path()
+            .rsplit('/')
+            .filter(|part| !part.is_empty());
+        let last = components.find(|part| *part != ".git").unwrap_or_default();
         let name = last.strip_suffix(".git").unwrap_or(last);
         name.parse()
             .map_err(|_| ProjectNameProblem::NotFromRepository(name.to_owned()))

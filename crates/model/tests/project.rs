@@ -25,16 +25,36 @@ fn a_repository_is_reached_by_https_ssh_or_as_a_file() {
         port,
     };
     for (text, transport, path) in [
-        ("https://github.com/a/b.git", https("github.com", 443), "/a/b.git"),
-        ("https://me@Git.Example.com:8443/a", https("git.example.com", 8443), "/a"),
-        ("https://dev.example.com/My%20Project/_git/app", https("dev.example.com", 443), "/My%20Project/_git/app"),
+        (
+            "https://github.com/a/b.git",
+            https("github.com", 443),
+            "/a/b.git",
+        ),
+        (
+            "https://me@Git.Example.com:8443/a",
+            https("git.example.com", 8443),
+            "/a",
+        ),
+        (
+            "https://dev.example.com/My%20Project/_git/app",
+            https("dev.example.com", 443),
+            "/My%20Project/_git/app",
+        ),
         ("https://10.0.0.7/a", https("10.0.0.7", 443), "/a"),
         ("https://[fd12::1]:444/a", https("fd12::1", 444), "/a"),
         ("ssh://git@example.com/~/a", ssh("example.com", 22), "/~/a"),
-        ("ssh://git@example.com:2222/a/b", ssh("example.com", 2222), "/a/b"),
+        (
+            "ssh://git@example.com:2222/a/b",
+            ssh("example.com", 2222),
+            "/a/b",
+        ),
         ("git@github.com:a/b.git", ssh("github.com", 22), "a/b.git"),
         ("git@example.com:/srv/a", ssh("example.com", 22), "/srv/a"),
-        ("file:///srv/git/app.git", Transport::File, "/srv/git/app.git"),
+        (
+            "file:///srv/git/app.git",
+            Transport::File,
+            "/srv/git/app.git",
+        ),
     ] {
         let taken = repository(text);
         assert_eq!(taken.transport(), &transport, "{text}");
@@ -92,7 +112,10 @@ fn what_git_could_take_for_something_else_is_refused_with_the_reason() {
         let good = said.contains(reason) || (text.contains('~') && said.contains("has the path"));
         assert!(good, "{text}: {said}");
     }
-    let long = format!("https://example.com/{}", "a".repeat(limits::PROJECT_REPOSITORY_BYTES));
+    let long = format!(
+        "https://example.com/{}",
+        "a".repeat(limits::PROJECT_REPOSITORY_BYTES)
+    );
     assert!(refused(&long).contains("more than"));
 }
 
@@ -105,16 +128,26 @@ fn a_project_is_a_repository_with_a_ref_and_has_its_name() {
         ("file:///home/me/app/.git#v1.0", Some("v1.0"), "app"),
     ] {
         let project: Project = text.parse().unwrap();
-        assert_eq!(project.git_ref.as_ref().map(GitRef::as_str), git_ref, "{text}");
+        assert_eq!(
+            project.git_ref.as_ref().map(GitRef::as_str),
+            git_ref,
+            "{text}"
+        );
         assert_eq!(project.name.as_str(), name, "{text}");
     }
     for (text, reason) in [
-        ("https://github.com/a/.hidden", "the name would be \".hidden\""),
+        (
+            "https://github.com/a/.hidden",
+            "the name would be \".hidden\"",
+        ),
         ("https://github.com/a/b#", "the ref is empty"),
         ("https://github.com/a/b#x#y", ""),
         ("https://github.com/a/%41", "the name would be"),
     ] {
-        let problem = text.parse::<Project>().map(|_| ()).map_err(|p| p.to_string());
+        let problem = text
+            .parse::<Project>()
+            .map(|_| ())
+            .map_err(|p| p.to_string());
         assert!(
             reason.is_empty() || problem.clone().is_err_and(|said| said.contains(reason)),
             "{text}: {problem:?}"
@@ -124,10 +157,44 @@ fn a_project_is_a_repository_with_a_ref_and_has_its_name() {
 
 #[test]
 fn refs_are_those_of_git_and_no_options() {
-    for text in ["main", "v1.0", "feature/a-b_c", "refs/heads/x", "größe", "a@b", "0123456789012345678901234567890123456789"] {
-        text.parse::<GitRef>().unwrap_or_else(|problem| panic!("{text} {problem}"));
+    for text in [
+        "main",
+        "v1.0",
+        "feature/a-b_c",
+        "refs/heads/x",
+        "größe",
+        "a@b",
+        "0123456789012345678901234567890123456789",
+    ] {
+        text.parse::<GitRef>()
+            .unwrap_or_else(|problem| panic!("{text} {problem}"));
     }
-    for text in ["", "-x", "--all", "a..b", "a b", "a~1", "a^", "a:b", "a?", "a*", "a[b", "a\\b", "@", "@{u}", "/a", "a/", "a//b", ".a", "a/.b", "a.", "a.lock", "a.lock/b", "a\u{7f}", "a\u{202e}b"] {
+    for text in [
+        "",
+        "-x",
+        "--all",
+        "a..b",
+        "a b",
+        "a~1",
+        "a^",
+        "a:b",
+        "a?",
+        "a*",
+        "a[b",
+        "a\\b",
+        "@",
+        "@{u}",
+        "/a",
+        "a/",
+        "a//b",
+        ".a",
+        "a/.b",
+        "a.",
+        "a.lock",
+        "a.lock/b",
+        "a\u{7f}",
+        "a\u{202e}b",
+    ] {
         assert!(text.parse::<GitRef>().is_err(), "{text:?} was taken");
     }
     let is_commit = |text: &str| text.parse::<GitRef>().unwrap().is_commit();
@@ -140,7 +207,18 @@ fn a_name_is_a_plain_directory_and_a_command_has_no_control_characters() {
     for text in ["app", "a.b", "_x", "A-1"] {
         text.parse::<ProjectName>().unwrap();
     }
-    for text in ["", ".", "..", ".git", "-x", "a/b", "a b", "a:b", "ä", &"a".repeat(65)] {
+    for text in [
+        "",
+        ".",
+        "..",
+        ".git",
+        "-x",
+        "a/b",
+        "a b",
+        "a:b",
+        "ä",
+        &"a".repeat(65),
+    ] {
         assert!(text.parse::<ProjectName>().is_err(), "{text:?} was taken");
     }
     for text in ["npm ci", "a &&\n\tb", "echo \"$HOME\" > ü"] {

@@ -57,8 +57,14 @@ fn setup(
         return Vec::new();
     }
     let command = |(index, text): (usize, Located<String>)| {
-        let refused =
-            |problem| refuse(format!("setup[{index}]"), problem, text.span.clone(), problems);
+        let refused = |problem| {
+            refuse(
+                format!("setup[{index}]"),
+                problem,
+                text.span.clone(),
+                problems,
+            );
+        };
         text.value.parse::<SetupCommand>().map_err(refused).ok()
     };
     list.into_iter().filter_map(command).collect()

@@ -21,11 +21,11 @@ use crate::host_environment::HostEnvironment;
 /// made of, so environments with the same packages share them. `bailiwick run` builds what is missing by itself.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    Build(build::Arguments),
+    Build(Box<build::Arguments>),
     List(list::Arguments),
     Show(show::Arguments),
     Log(log::Arguments),
-    Refresh(refresh::Arguments),
+    Refresh(Box<refresh::Arguments>),
     Remove(remove::Arguments),
     Gc(gc::Arguments),
 }

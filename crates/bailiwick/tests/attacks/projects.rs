@@ -48,7 +48,10 @@ fn tree(repository: &GitRepository, entries: &[(&str, &str, &str)]) -> String {
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success());
-    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim()
+        .to_owned()
 }
 
 fn blob(repository: &GitRepository, content: &str) -> String {
@@ -115,10 +118,16 @@ fn a_link_that_leads_out_leads_to_nothing_of_the_host() {
             std::os::unix::fs::symlink(target, repository.path().join(link)).expect("a link");
         }
         repository.write("file", "x").commit("links");
-        let setup = ["echo overwritten > absolute || true; echo x > directory/planted || true; cat upwards > /workspace/app/shadow || true"];
-        let script = "cat absolute directory/secret 2>&1; cat file; ls -l | grep -c ' -> '; cat shadow";
+        let setup = [
+            "echo overwritten > absolute || true; echo x > directory/planted || true; cat upwards > /workspace/app/shadow || true",
+        ];
+        let script =
+            "cat absolute directory/secret 2>&1; cat file; ls -l | grep -c ' -> '; cat shadow";
         let outcome = with_setup(&bailiwick, &repository, &setup).script(script);
-        assert!(!outcome.stdout.contains("the host's secret"), "{outcome:#?}");
+        assert!(
+            !outcome.stdout.contains("the host's secret"),
+            "{outcome:#?}"
+        );
         assert!(outcome.stdout.contains("x3\n"), "the control: {outcome:#?}");
         let hashes = std::fs::read_to_string("/etc/shadow").unwrap_or_default();
         for line in hashes.lines() {
@@ -137,7 +146,10 @@ fn filters_hooks_and_configuration_of_a_repository_do_nothing() {
         let evil = "sh -c 'cat > /dev/null; echo REPLACED'";
         repository
             .write(".gitattributes", "* filter=evil\n*.c ident\n")
-            .write(".gitconfig", format!("[filter \"evil\"]\n\tsmudge = \"{evil}\"\n"))
+            .write(
+                ".gitconfig",
+                format!("[filter \"evil\"]\n\tsmudge = \"{evil}\"\n"),
+            )
             .write("hooks/post-checkout", "#!/bin/sh\necho HOOK > hooked\n")
             .write("file", "content\n");
         let hook = repository.path().join("hooks/post-checkout");
@@ -147,7 +159,12 @@ fn filters_hooks_and_configuration_of_a_repository_do_nothing() {
         // A repository of this machine has a configuration of its own, which others wrote.
         let own = repository.path().join(".git/hooks");
         std::fs::create_dir_all(&own).expect("a directory");
-        for name in ["post-checkout", "pre-receive", "reference-transaction", "post-index-change"] {
+        for name in [
+            "post-checkout",
+            "pre-receive",
+            "reference-transaction",
+            "post-index-change",
+        ] {
             std::fs::copy(&hook, own.join(name)).expect("a file");
         }
         for (key, value) in [
@@ -164,7 +181,10 @@ fn filters_hooks_and_configuration_of_a_repository_do_nothing() {
         }
         let script = "cat file; ls; ls .git; git config --list --local | grep -c evil";
         let outcome = project(&bailiwick, &repository).script(script);
-        assert!(outcome.stdout.starts_with("content\nfile\nhooks\n"), "{outcome:#?}");
+        assert!(
+            outcome.stdout.starts_with("content\nfile\nhooks\n"),
+            "{outcome:#?}"
+        );
         assert!(outcome.stdout.ends_with("0\n"), "{outcome:#?}");
         for word in ["REPLACED", "hooked"] {
             assert!(!outcome.stdout.contains(word), "{outcome:#?}");
@@ -182,7 +202,9 @@ fn filters_hooks_and_configuration_of_a_repository_do_nothing() {
 fn submodules_are_not_followed_wherever_they_lead() {
     for bailiwick in everyone() {
         let private = GitRepository::new("private");
-        private.write("secret", "of another repository").commit("first");
+        private
+            .write("secret", "of another repository")
+            .commit("first");
         let repository = GitRepository::new("app");
         repository.write("file", "x").commit("first");
         let marker = bailiwick.home().join("marker");
@@ -191,12 +213,16 @@ fn submodules_are_not_followed_wherever_they_lead() {
         let modules = [("one", program.as_str()), ("two", local.as_str())];
         let mut text = String::new();
         for (name, url) in modules {
-            text += &format!("[submodule \"{name}\"]\n\tpath = {name}\n\turl = {url}\n\tupdate = checkout\n");
+            text += &format!(
+                "[submodule \"{name}\"]\n\tpath = {name}\n\turl = {url}\n\tupdate = checkout\n"
+            );
             let commit = private.git(["rev-parse", "HEAD"]);
             let entry = format!("160000,{commit},{name}");
             repository.git(["update-index", "--add", "--cacheinfo", &entry]);
         }
-        repository.write(".gitmodules", text).git(["add", ".gitmodules"]);
+        repository
+            .write(".gitmodules", text)
+            .git(["add", ".gitmodules"]);
         repository.git(["commit", "--quiet", "-m", "submodules"]);
         let setup = ["git submodule update --init --recursive || true"];
         let outcome = with_setup(&bailiwick, &repository, &setup).script("find . -name secret; ls");
@@ -206,8 +232,18 @@ fn submodules_are_not_followed_wherever_they_lead() {
         // The control: git of the host, told to follow them.
         let target = bailiwick.home().join("clone");
         let mut git = repository.command();
-        git.args(["-c", "protocol.allow=always", "clone", "--quiet", "--recurse-submodules"]);
-        let _ = git.arg(repository.path()).arg(&target).output().expect("git");
+        git.args([
+            "-c",
+            "protocol.allow=always",
+            "clone",
+            "--quiet",
+            "--recurse-submodules",
+        ]);
+        let _ = git
+            .arg(repository.path())
+            .arg(&target)
+            .output()
+            .expect("git");
         let allowed = |name: &str| target.join(name).exists();
         assert!(marker.exists() || allowed("two/secret"), "the control");
     }
@@ -217,7 +253,9 @@ fn submodules_are_not_followed_wherever_they_lead() {
 fn a_repository_that_borrows_from_another_directory_of_the_host_gets_nothing() {
     for bailiwick in everyone() {
         let private = GitRepository::new("private");
-        let commit = private.write("secret", "of another repository").commit("first");
+        let commit = private
+            .write("secret", "of another repository")
+            .commit("first");
         let repository = GitRepository::new("app");
         repository.write("file", "x").commit("first");
         let objects = private.path().join(".git/objects");
@@ -225,7 +263,10 @@ fn a_repository_that_borrows_from_another_directory_of_the_host_gets_nothing() {
         repository.write(file, format!("{}\n", objects.display()));
         repository.git(["update-ref", "refs/heads/main", &commit]);
         // The control: git of the host reads it.
-        assert_eq!(repository.git(["show", "main:secret"]), "of another repository");
+        assert_eq!(
+            repository.git(["show", "main:secret"]),
+            "of another repository"
+        );
         let outcome = project(&bailiwick, &repository).script("cat secret");
         assert!(!outcome.stdout.contains("another"), "{outcome:#?}");
         is_refused(outcome, &["could not be fetched"]);
@@ -260,7 +301,19 @@ fn what_git_could_take_for_an_option_or_a_program_is_refused_before_anything_run
         "https://host.example.com/$(id)",
         "https://host.example.com/a\u{202e}b",
     ];
-    let refs = ["--upload-pack=x", "-x", "a..b", "a b", "a:b", "a^{commit}", "@{u}", "", "a.lock", "../x", "a\u{1b}b"];
+    let refs = [
+        "--upload-pack=x",
+        "-x",
+        "a..b",
+        "a b",
+        "a:b",
+        "a^{commit}",
+        "@{u}",
+        "",
+        "a.lock",
+        "../x",
+        "a\u{1b}b",
+    ];
     for bailiwick in everyone() {
         let good = GitRepository::new("app");
         good.write("file", "x").commit("first");
@@ -271,14 +324,26 @@ fn what_git_could_take_for_an_option_or_a_program_is_refused_before_anything_run
             let outcome = bailiwick.run().option(option).script("echo started");
             assert_eq!(outcome.code, 2, "{text}: {outcome:#?}");
         }
-        for (field, value) in [("repository", bad[0]), ("ref", refs[0]), ("name", "../x"), ("name", ".git")] {
+        for (field, value) in [
+            ("repository", bad[0]),
+            ("ref", refs[0]),
+            ("name", "../x"),
+            ("name", ".git"),
+        ] {
             let mut fields = vec![("repository", good.url()), (field, value.to_owned())];
             if field == "repository" {
                 fields.remove(0);
             }
             let fields: Vec<_> = fields.iter().map(|(k, v)| format!("{k}: {v:?}")).collect();
-            let text = format!("name: x\nconfig: {{type: cloud, project: {{{}}}}}\n", fields.join(", "));
-            let outcome = bailiwick.run().environment(&text).script("echo started").exits(2);
+            let text = format!(
+                "name: x\nconfig: {{type: cloud, project: {{{}}}}}\n",
+                fields.join(", ")
+            );
+            let outcome = bailiwick
+                .run()
+                .environment(&text)
+                .script("echo started")
+                .exits(2);
             let place = format!("config.project.{field}");
             assert!(outcome.stderr.contains(&place), "{place}: {outcome:#?}");
         }
@@ -299,10 +364,20 @@ fn a_set_up_reaches_registries_alone_and_sees_neither_the_host_nor_the_mirror() 
         let setup = [
             &format!("curl -sS http://host.internal:{port}/control > control"),
             "curl -sS --max-time 5 https://api.production.example.com/ > name 2>&1 || true",
-            &format!("curl -sS --max-time 5 http://host.internal:{}/ > service 2>&1 || true", production.address().port()),
-            &format!("curl -sS --max-time 5 http://{}/ > loopback 2>&1 || true", production.address()),
+            &format!(
+                "curl -sS --max-time 5 http://host.internal:{}/ > service 2>&1 || true",
+                production.address().port()
+            ),
+            &format!(
+                "curl -sS --max-time 5 http://{}/ > loopback 2>&1 || true",
+                production.address()
+            ),
             "curl -sS --max-time 5 http://169.254.169.254/ > metadata 2>&1 || true",
-            &format!("ls -d /repository /source /bailiwick {} {} > seen 2>/dev/null || true", bailiwick.workspace().display(), repository.path().display()),
+            &format!(
+                "ls -d /repository /source /bailiwick {} {} > seen 2>/dev/null || true",
+                bailiwick.workspace().display(),
+                repository.path().display()
+            ),
             "ls -A /workspace > workspace; env > variables",
         ];
         let run = with_setup(&bailiwick, &repository, &setup)
@@ -312,19 +387,29 @@ fn a_set_up_reaches_registries_alone_and_sees_neither_the_host_nor_the_mirror() 
         let script = "wc -c < control; cat seen workspace; grep -c HOST_SECRET variables; cat name service loopback metadata";
         let outcome = run.script(script).success();
         let mut lines = outcome.stdout.lines();
-        let control: usize = lines.next().and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+        let control: usize = lines
+            .next()
+            .and_then(|n| n.trim().parse().ok())
+            .unwrap_or(0);
         assert!(control > 0, "the control: {outcome:#?}");
         assert_eq!(lines.next(), Some("app"), "{outcome:#?}");
         assert_eq!(lines.next(), Some("0"), "{outcome:#?}");
-        let listed = bailiwick.execute(["image", "list", "--format", "json"]).success();
+        let listed = bailiwick
+            .execute(["image", "list", "--format", "json"])
+            .success();
         let layers: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).expect("JSON");
-        let own = layers.iter().find(|layer| {
-            layer["layer"]["inputs"]["content"]["repository"] == repository.url()
-        });
-        let key = own.and_then(|layer| layer["key"].as_str()).expect("a layer");
+        let own = layers
+            .iter()
+            .find(|layer| layer["layer"]["inputs"]["content"]["repository"] == repository.url());
+        let key = own
+            .and_then(|layer| layer["key"].as_str())
+            .expect("a layer");
         let log = bailiwick.execute(["image", "log", key]).success().stdout;
         for denied in ["api.production.example.com", "169.254.169.254"] {
-            assert!(log.contains(&format!("bailiwick: denied {denied}")), "{log}");
+            assert!(
+                log.contains(&format!("bailiwick: denied {denied}")),
+                "{log}"
+            );
         }
     }
     assert_eq!(production.connections(), 0);
@@ -337,12 +422,17 @@ fn a_sandbox_of_one_project_sees_nothing_of_another() {
         let names = ["alpha", "omega"];
         let repositories = names.map(|name| {
             let repository = GitRepository::new(name);
-            repository.write(&format!("only-in-{name}"), name).commit("first");
+            repository
+                .write(&format!("only-in-{name}"), name)
+                .commit("first");
             repository
         });
         let search = "find / -xdev -name 'only-in-*' 2>/dev/null; find / -name 'only-in-*' -not -path '/proc/*' 2>/dev/null | sort -u; ls /workspace";
         for (repository, name) in repositories.iter().zip(names) {
-            let setup = [&*format!("echo {name} > /usr/local/only-in-{name}; ({search}) > found"), "true"];
+            let setup = [
+                &*format!("echo {name} > /usr/local/only-in-{name}; ({search}) > found"),
+                "true",
+            ];
             let outcome = with_setup(&bailiwick, repository, &setup);
             let outcome = outcome.script(&format!("{search}; cat found")).success();
             let other = if name == names[0] { names[1] } else { names[0] };
@@ -372,7 +462,9 @@ fn a_tree_without_end_is_refused_and_does_not_fill_the_disk() {
         assert!(!outcome.stdout.contains("started"), "{outcome:#?}");
         is_refused(outcome, &["the project has more than 1000000 files"]);
         head_is(&repository, &small);
-        let outcome = project(&bailiwick, &repository).script("cat file").success();
+        let outcome = project(&bailiwick, &repository)
+            .script("cat file")
+            .success();
         assert_eq!(outcome.stdout, "x", "the control");
     }
 }
@@ -383,19 +475,25 @@ fn a_fetch_that_is_killed_at_any_moment_leaves_a_mirror_that_can_be_used() {
     for bailiwick in everyone() {
         leaks.watch_directory(&bailiwick.sandboxes());
         let repository = GitRepository::new("app");
-        let noise: String = (0..400_000).map(|n: u32| n.wrapping_mul(2_654_435_761).to_string() + "\n").collect();
+        let noise: String = (0..400_000)
+            .map(|n: u32| n.wrapping_mul(2_654_435_761).to_string() + "\n")
+            .collect();
         let mut expected = repository.write("large", &noise).commit("first");
         for number in 0..12 {
             let file = format!("file-{number}");
-            expected = repository.write(&file, format!("{noise}{number}")).commit(&file);
+            expected = repository
+                .write(&file, format!("{noise}{number}"))
+                .commit(&file);
             let url = repository.url();
-            let mut command: Command = bailiwick.command(["image", "build", "-q", "--project", &url]);
+            let mut command: Command =
+                bailiwick.command(["image", "build", "-q", "--project", &url]);
             let build = Child::start(&mut command);
             std::thread::sleep(Duration::from_millis(15) * number);
             build.signal(rustix::process::Signal::KILL);
             drop(build);
         }
-        let outcome = project(&bailiwick, &repository).script("git rev-parse HEAD; git fsck 2>&1; git status --porcelain");
+        let outcome = project(&bailiwick, &repository)
+            .script("git rev-parse HEAD; git fsck 2>&1; git status --porcelain");
         assert_eq!(outcome.success().stdout.trim(), expected);
     }
 }
@@ -405,16 +503,15 @@ fn a_damaged_mirror_is_thrown_away_and_made_anew() {
     for bailiwick in everyone() {
         let repository = GitRepository::new("app");
         repository.write("file", "one").commit("first");
-        project(&bailiwick, &repository).script("cat file").success();
+        project(&bailiwick, &repository)
+            .script("cat file")
+            .success();
         let store = bailiwick.sandboxes().with_file_name("images/repositories");
         let mirrors = std::fs::read_dir(&store).expect("the mirrors");
-        let own = mirrors
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|mirror| {
-                let log = std::fs::read_to_string(mirror.join("log"));
-                log.is_ok_and(|log| log.contains(&repository.url()))
-            });
+        let own = mirrors.flatten().map(|entry| entry.path()).find(|mirror| {
+            let log = std::fs::read_to_string(mirror.join("log"));
+            log.is_ok_and(|log| log.contains(&repository.url()))
+        });
         let objects = own.expect("a mirror").join("tree/repository/objects");
         std::fs::remove_dir_all(&objects).expect("it can be damaged");
         let second = repository.write("file", "two").commit("second");

@@ -57,7 +57,10 @@ fn a_project_follows_its_repository_and_a_running_sandbox_keeps_its_own() {
         let outcome = run(bailiwick, &project).script(script).success();
         assert_eq!(outcome.stdout, told(&second, "two"), "writes are private");
         let offline = run(bailiwick, &project).option("--offline");
-        assert_eq!(offline.script(script).success().stdout, told(&second, "two"));
+        assert_eq!(
+            offline.script(script).success().stdout,
+            told(&second, "two")
+        );
 
         std::io::Write::write_all(&mut input, b"go\n").expect("it reads");
         drop(input);
@@ -96,7 +99,9 @@ fn branches_tags_and_commits_are_refs() {
         assert_eq!(told(&format!("#{second}")), detached(&second));
         let missing = head("#absent").exits(125);
         assert!(
-            missing.stderr.contains("has no absent: it is neither a branch nor a tag"),
+            missing
+                .stderr
+                .contains("has no absent: it is neither a branch nor a tag"),
             "{missing:#?}"
         );
     }
@@ -115,7 +120,10 @@ fn a_set_up_installs_from_the_registries_and_a_limited_sandbox_has_it() {
         .write(".gitignore", "node_modules/\npackage-lock.json\nbuilt\n")
         .commit("first");
     let setup = "['npm install --no-audit --no-fund', 'pip install -r requirements.txt', 'echo $((6*7)) > built']";
-    let project = format!("{{repository: '{}', name: tool, setup: {setup}}}", repository.url());
+    let project = format!(
+        "{{repository: '{}', name: tool, setup: {setup}}}",
+        repository.url()
+    );
     let script = "node -e 'console.log(require(\"is-odd\")(3))'; python3 -c 'import six; print(six.__version__)'; cat built; git status --porcelain; touch node_modules/mine; pwd; curl -s --max-time 5 https://registry.npmjs.org/ || echo denied";
     for bailiwick in &all {
         for already_built in [false, true] {
@@ -183,7 +191,8 @@ fn over_https_only_what_is_new_is_fetched_and_without_the_server_the_last_state_
         let reason = "could not read Username";
         assert!(refused.stderr.contains(reason), "{refused:#?}");
         let with_credentials = || run().option("--git-credentials").option(&file);
-        let script = "git rev-parse HEAD; env; cat /bailiwick/* ~/.git-credentials 2>/dev/null; true";
+        let script =
+            "git rev-parse HEAD; env; cat /bailiwick/* ~/.git-credentials 2>/dev/null; true";
         let outcome = with_credentials().script(script).success();
         assert!(outcome.stdout.starts_with(&first), "{outcome:#?}");
         assert!(!outcome.stdout.contains("secret"), "{outcome:#?}");
@@ -191,8 +200,12 @@ fn over_https_only_what_is_new_is_fetched_and_without_the_server_the_last_state_
         assert!(before.iter().sum::<u64>() > 3 << 20, "{before:?}");
 
         let second = repository.write("small", "x").commit("second");
-        let outcome = with_credentials().script("git rev-parse HEAD; ls; git log --oneline | wc -l");
-        assert_eq!(outcome.success().stdout, format!("{second}\nlarge\nsmall\n2\n"));
+        let outcome =
+            with_credentials().script("git rev-parse HEAD; ls; git log --oneline | wc -l");
+        assert_eq!(
+            outcome.success().stdout,
+            format!("{second}\nlarge\nsmall\n2\n")
+        );
         let new: u64 = server.answers()[before.len()..].iter().sum();
         assert!(new < 20_000, "{new} bytes for one small file");
 
@@ -200,9 +213,15 @@ fn over_https_only_what_is_new_is_fetched_and_without_the_server_the_last_state_
         drop(server);
         let run = bailiwick.run().option("--project").option(&url);
         let run = run.option("--ca").option(authority.certificate());
-        let outcome = run.resolve(NAME, address).script("git rev-parse HEAD").success();
+        let outcome = run
+            .resolve(NAME, address)
+            .script("git rev-parse HEAD")
+            .success();
         assert_eq!(outcome.stdout.trim(), second);
-        assert!(outcome.stderr.contains("the project is what it was last"), "{outcome:#?}");
+        assert!(
+            outcome.stderr.contains("the project is what it was last"),
+            "{outcome:#?}"
+        );
     }
 }
 
@@ -219,7 +238,8 @@ fn over_ssh_the_key_is_only_for_the_fetch_and_only_a_known_host_is_asked() {
         let key = bailiwick.write(bailiwick.home().join("key"), server.key());
         let known = |name: &str, line: String| bailiwick.write(bailiwick.home().join(name), line);
         let right = known("known", server.known_host(NAME));
-        let port_of = |line: String| line.replace(&stranger.address().port().to_string(), &port.to_string());
+        let port_of =
+            |line: String| line.replace(&stranger.address().port().to_string(), &port.to_string());
         let wrong = known("wrong", port_of(stranger.known_host(NAME)));
         let run = || {
             let run = bailiwick.run().option("--project").option(&url);
@@ -234,7 +254,10 @@ fn over_ssh_the_key_is_only_for_the_fetch_and_only_a_known_host_is_asked() {
             .option(&wrong)
             .script("true")
             .exits(125);
-        assert!(refused.stderr.contains("could not be fetched"), "{refused:#?}");
+        assert!(
+            refused.stderr.contains("could not be fetched"),
+            "{refused:#?}"
+        );
         let script = "git rev-parse HEAD; cat /bailiwick/* /tmp/ssh/* 2>/dev/null; ls -A / /tmp";
         let outcome = with_key()
             .option("--ssh-known-hosts")
@@ -260,7 +283,9 @@ fn an_image_is_built_refreshed_shown_and_removed_with_its_project() {
         let second = repository.write("file", "two").commit("second");
         let refreshed = keys(bailiwick.execute(["image", "refresh", "-q", "--project", &url]));
         assert_ne!(refreshed, first);
-        let shown = bailiwick.execute(["image", "show", &refreshed[0]]).success();
+        let shown = bailiwick
+            .execute(["image", "show", &refreshed[0]])
+            .success();
         assert!(shown.stdout.contains(&second), "{shown:#?}");
         for key in [&first[0], &refreshed[0]] {
             bailiwick.execute(["image", "remove", key]).success();
@@ -274,10 +299,15 @@ fn an_image_is_built_refreshed_shown_and_removed_with_its_project() {
 fn a_work_directory_beside_a_project_is_refused() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {
-        let run = bailiwick.run().option("--project").option("file:///srv/app");
+        let run = bailiwick
+            .run()
+            .option("--project")
+            .option("file:///srv/app");
         let outcome = run.option("--workdir").option(".").script("true").exits(2);
         assert!(
-            outcome.stderr.contains("at /workspace/app: leave out --workdir"),
+            outcome
+                .stderr
+                .contains("at /workspace/app: leave out --workdir"),
             "{outcome:#?}"
         );
     }

@@ -188,7 +188,8 @@ impl Output<'_, '_> {
     fn note(&mut self, lines: &[String]) -> std::io::Result<()> {
         for line in lines {
             writeln!(self.log, "bailiwick: {line}")?;
-            self.tail.extend(format!("bailiwick: {line}\n").into_bytes());
+            self.tail
+                .extend(format!("bailiwick: {line}\n").into_bytes());
         }
         Ok(())
     }

@@ -18,8 +18,8 @@ use crate::key::Content;
 use crate::mirror::{self, Head, Mirror};
 use crate::recipe;
 use crate::registry::Registry;
-use crate::store::lock::Kind;
 use crate::store::Draft;
+use crate::store::lock::Kind;
 
 /// What a script ends with where the repository does not have what was asked for.
 const NOT_THERE: u8 = 91;
@@ -120,9 +120,7 @@ impl Builder {
         let job = fetch_job(project, access)?;
         let mut log = mirror.log()?;
         writeln!(log, "bailiwick: {repository}").map_err(BuildError::Log)?;
-        let outcome = self
-            .run(job, Some(mirror.directory()), log, told)
-            .await?;
+        let outcome = self.run(job, Some(mirror.directory()), log, told).await?;
         match outcome {
             Outcome::Done(report) => match Head::parse(&report) {
                 Some(head) => Ok(Some(head)),
@@ -320,7 +318,8 @@ fn fetch_policy(repository: &Repository) -> Result<Policy, BuildError> {
                 policy.allowed_cidrs.push(rule?);
             } else {
                 let rule = format!("{host}:{port}").parse();
-                let rule = rule.map_err(|e: bailiwick_policy::HostPatternError| refused(e.to_string()));
+                let rule =
+                    rule.map_err(|e: bailiwick_policy::HostPatternError| refused(e.to_string()));
                 policy.allowed_hosts.push(rule?);
             }
         }
@@ -340,7 +339,14 @@ fn checkout_job(
         include_str!("../../data/recipes/git.sh"),
         include_str!("../../data/recipes/checkout.sh"),
     ]);
-    let arguments = ["file", repository, commit, branch.unwrap_or_default(), &files, &bytes];
+    let arguments = [
+        "file",
+        repository,
+        commit,
+        branch.unwrap_or_default(),
+        &files,
+        &bytes,
+    ];
     Job {
         argv: shell(&script, arguments.map(OsString::from)),
         policy: compiled(EgressPolicy::limited()),

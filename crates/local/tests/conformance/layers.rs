@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bailiwick_runtime::{Draft, ExitStatus, Identity, LayerDigest, Profile};
+use bailiwick_runtime::{
+    Access, Draft, ExitStatus, Identity, LayerDigest, Mount, MountSource, Profile,
+};
 
 use crate::harness::{Local, shell};
 
@@ -73,6 +75,45 @@ pub(crate) async fn what_is_written_with_a_draft_is_a_layer(local: &Local) {
         )
     );
     assert!(!Path::new("/usr/local/bin/tool").exists());
+}
+
+pub(crate) async fn a_directory_of_a_layer_can_be_written_to_in_private(local: &Local) {
+    let digest: LayerDigest = format!("sha256:{}", "3".repeat(64))
+        .parse()
+        .expect("a digest");
+    let directory = local.layers().join(digest.digits());
+    for name in ["tree", "work"] {
+        fs::create_dir_all(directory.join(name)).expect("a draft");
+    }
+    let app = PathBuf::from("/workspace/app");
+    let mut spec = local.spec();
+    (spec.identity, spec.profile) = (Identity::Root, Profile::Build);
+    spec.draft = Some(Draft {
+        directory,
+        image: false,
+        besides: Some(app.clone()),
+    });
+    let running = local.start(spec).await;
+    let make = "cd /workspace/app && mkdir deep && echo one > deep/file && touch /usr/not-kept
+        [ $(awk 'NR == 1 { print $3 }' /proc/self/uid_map) -lt 1001 ] || chown -R 1000:1000 .";
+    let (status, said) = shell(&running, make).await;
+    assert_eq!(status, ExitStatus::Exited(0), "{said}");
+    running.sandbox.stop(GRACE).await.expect("it stops");
+    for _ in 0..2 {
+        let mut spec = local.spec();
+        spec.mounts = vec![Mount {
+            source: MountSource::Layer(digest.clone()),
+            target: app.clone(),
+            access: Access::ReadWrite,
+        }];
+        spec.directory = app.clone();
+        let running = local.start(spec).await;
+        let script = "pwd; id -un; cat deep/file; echo two > deep/file; rm -r deep; echo three > new; ls; ls -d /usr/not-kept 2>/dev/null || echo gone";
+        let (status, said) = shell(&running, script).await;
+        running.sandbox.stop(GRACE).await.expect("it stops");
+        let expected = "/workspace/app\nagent\none\nnew\ngone\n";
+        assert_eq!((status, said.as_str()), (ExitStatus::Exited(0), expected));
+    }
 }
 
 pub(crate) async fn a_layer_that_is_not_there_is_refused(local: &Local) {

@@ -46,6 +46,7 @@ const OWN: &[(&str, Case)] = table!(cases;
 
 const LAYERS: &[(&str, Case)] = table!(layers;
     what_is_written_with_a_draft_is_a_layer
+    a_directory_of_a_layer_can_be_written_to_in_private
     a_layer_that_is_not_there_is_refused
 );
 

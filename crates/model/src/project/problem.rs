@@ -26,7 +26,7 @@ pub enum RepositoryProblem {
     #[error("has {0} bytes, more than {limit}", limit = limits::PROJECT_REPOSITORY_BYTES)]
     TooLong(usize),
     /// White space, a control character, a quote or another character that no URL has (RFC 3986).
-    #[error("holds {0:?}, which no URL has; write such a character as %XX")]
+    #[error("holds {0:?}, which no URL has")]
     Character(char),
     /// A leading `-`.
     #[error("begins with `-`, so that git would read an option")]
@@ -35,16 +35,22 @@ pub enum RepositoryProblem {
     #[error("names a helper with {0:?}, which git would run as a program")]
     Helper(String),
     /// `http://`, `git://`: nobody knows who answered.
-    #[error("has the scheme {0:?}; https, ssh and file are taken, of which somebody can be sure who answers")]
+    #[error(
+        "has the scheme {0:?}; https, ssh and file are taken, of which somebody can be sure who answers"
+    )]
     Scheme(String),
     /// No form of the four.
     #[error("is none of https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH and file:///PATH")]
     Form,
     /// A password in the URL.
-    #[error("holds a password, which everybody who sees the environment could read; use --git-credentials FILE")]
+    #[error(
+        "holds a password, which everybody who sees the environment could read; use --git-credentials FILE"
+    )]
     Password,
     /// The user's name.
-    #[error("has the user {0:?}; one has letters, digits, `.`, `_` and `-`, the first a letter, a digit or `_`")]
+    #[error(
+        "has the user {0:?}; one has letters, digits, `.`, `_` and `-`, the first a letter, a digit or `_`"
+    )]
     User(String),
     /// The host's name.
     #[error("has the host {0:?}; one has letters, digits, `-` and `.`, or is an address")]
@@ -93,7 +99,9 @@ pub enum ProjectNameProblem {
     )]
     Form(String),
     /// The name that would follow from the repository.
-    #[error("would be {0:?}, as the repository's, which no directory here has; give one with `name`")]
+    #[error(
+        "would be {0:?}, as the repository's, which no directory here has; give one with `name`"
+    )]
     NotFromRepository(String),
 }
 

@@ -98,22 +98,20 @@ fn refuse_what_no_form_has(text: &str) -> Result<(), RepositoryProblem> {
     if text.starts_with('-') {
         return Err(RepositoryProblem::Option);
     }
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');
+    let helper = text.find("::").map(|end| &text[..end]);
+    if let Some(name) = helper.filter(|name| name.chars().all(word)) {
+        return Err(RepositoryProblem::Helper(format!("{name}::")));
+    }
     // What a URL may hold (RFC 3986, 2), without its characters that mean something to a shell only.
-    let is_good = |c: char| {
-        c.is_ascii_alphanumeric() || "-._~:/?#[]@!+,=%".contains(c)
-    };
+    let is_good = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!+,=%".contains(c);
     if let Some(c) = text.chars().find(|c| !is_good(*c)) {
         return Err(RepositoryProblem::Character(c));
     }
     if let Some(c) = text.chars().find(|c| matches!(c, '?' | '#')) {
         return Err(RepositoryProblem::QueryOrFragment(c));
     }
-    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');
-    let helper = text.find("::").map(|end| &text[..end]);
-    match helper.filter(|name| name.chars().all(word)) {
-        Some(name) => Err(RepositoryProblem::Helper(format!("{name}::"))),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// `[USER@]HOST[:PORT]/PATH`; the path keeps its slash.
@@ -220,7 +218,8 @@ fn escapes(path: &str) -> Result<(), RepositoryProblem> {
     for rest in path.split('%').skip(1) {
         let digits = rest.get(..2).ok_or_else(bad)?;
         let byte = u8::from_str_radix(digits, 16).map_err(|_| bad())?;
-        if digits.starts_with('+') || byte.is_ascii_control() || matches!(byte, b'/' | b'.' | b'-') {
+        if digits.starts_with('+') || byte.is_ascii_control() || matches!(byte, b'/' | b'.' | b'-')
+        {
             return Err(bad());
         }
     }

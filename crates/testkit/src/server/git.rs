@@ -96,7 +96,10 @@ impl SshServer {
         let mut sshd = command("/usr/sbin/sshd", User::current());
         let process = Child::start_helper(sshd.args(["-D", "-e", "-f"]).arg(path("config")));
         eventually("sshd", Duration::from_secs(20), || {
-            process.complained().contains("Server listening").then_some(())
+            process
+                .complained()
+                .contains("Server listening")
+                .then_some(())
         });
         Self {
             _process: process,

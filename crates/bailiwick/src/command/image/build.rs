@@ -60,7 +60,9 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     match arguments.format {
         Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,
         Format::Text if keys.is_empty() => {
-            output::print("the environment declares no packages and no project: its image is the base\n")?;
+            output::print(
+                "the environment declares no packages and no project: its image is the base\n",
+            )?;
         }
         Format::Text => output::print(&(keys.join("\n") + "\n"))?,
     }
