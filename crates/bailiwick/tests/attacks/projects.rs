@@ -273,60 +273,64 @@ fn a_repository_that_borrows_from_another_directory_of_the_host_gets_nothing() {
     }
 }
 
+/// What git could take for something else than a repository.
+const REPOSITORIES: &[&str] = &[
+    "--upload-pack=touch /tmp/x",
+    "-oProxyCommand=x",
+    "ext::sh -c id",
+    "fd::3",
+    "file:///srv/a?b",
+    "file://relative/path",
+    "file:///srv/../etc",
+    "ssh://-oProxyCommand=x/y",
+    "ssh://git@-oProxyCommand=x/y",
+    "git@-oProxyCommand=x:y",
+    "git@host.example.com:-x",
+    "ssh://-l@host.example.com/y",
+    "ssh://git@host.example.com:22x/y",
+    "https://user:secret@host.example.com/y",
+    "https://host.example.com/a%0ab",
+    "https://host.example.com/%2e%2e/b",
+    "https://host.example.com",
+    "http://host.example.com/y",
+    "git://host.example.com/y",
+    "/srv/app",
+    "./app",
+    "https://host.example.com/a b",
+    "https://host.example.com/$(id)",
+    "https://host.example.com/a\u{202e}b",
+];
+
+/// What it could take for something else than a ref.
+const REFS: &[&str] = &[
+    "--upload-pack=x",
+    "-x",
+    "a..b",
+    "a b",
+    "a:b",
+    "a^{commit}",
+    "@{u}",
+    "",
+    "a.lock",
+    "../x",
+    "a\u{1b}b",
+];
+
 #[test]
 fn what_git_could_take_for_an_option_or_a_program_is_refused_before_anything_runs() {
-    let bad = [
-        "--upload-pack=touch /tmp/x",
-        "-oProxyCommand=x",
-        "ext::sh -c id",
-        "fd::3",
-        "file:///srv/a?b",
-        "file://relative/path",
-        "file:///srv/../etc",
-        "ssh://-oProxyCommand=x/y",
-        "ssh://git@-oProxyCommand=x/y",
-        "git@-oProxyCommand=x:y",
-        "git@host.example.com:-x",
-        "ssh://-l@host.example.com/y",
-        "ssh://git@host.example.com:22x/y",
-        "https://user:secret@host.example.com/y",
-        "https://host.example.com/a%0ab",
-        "https://host.example.com/%2e%2e/b",
-        "https://host.example.com",
-        "http://host.example.com/y",
-        "git://host.example.com/y",
-        "/srv/app",
-        "./app",
-        "https://host.example.com/a b",
-        "https://host.example.com/$(id)",
-        "https://host.example.com/a\u{202e}b",
-    ];
-    let refs = [
-        "--upload-pack=x",
-        "-x",
-        "a..b",
-        "a b",
-        "a:b",
-        "a^{commit}",
-        "@{u}",
-        "",
-        "a.lock",
-        "../x",
-        "a\u{1b}b",
-    ];
     for bailiwick in everyone() {
         let good = GitRepository::new("app");
         good.write("file", "x").commit("first");
-        let texts = bad.iter().map(|text| (*text).to_owned());
-        let with_ref = refs.iter().map(|name| format!("{}#{name}", good.url()));
+        let texts = REPOSITORIES.iter().map(|text| (*text).to_owned());
+        let with_ref = REFS.iter().map(|name| format!("{}#{name}", good.url()));
         for text in texts.chain(with_ref) {
             let option = format!("--project={text}");
             let outcome = bailiwick.run().option(option).script("echo started");
             assert_eq!(outcome.code, 2, "{text}: {outcome:#?}");
         }
         for (field, value) in [
-            ("repository", bad[0]),
-            ("ref", refs[0]),
+            ("repository", REPOSITORIES[0]),
+            ("ref", REFS[0]),
             ("name", "../x"),
             ("name", ".git"),
         ] {

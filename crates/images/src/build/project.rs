@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use bailiwick_model::{PackageManager, Project, Repository, Transport, limits};
+use bailiwick_model::{PackageManager, Project, Reason, Repository, Transport, limits};
 use bailiwick_policy::{EgressPolicy, HOST_SERVICE, Policy, registries};
 use bailiwick_runtime::{Access, Base, ExitStatus, Image, Mount, MountSource};
 
@@ -400,7 +400,13 @@ fn of_failed_fetch(repository: &Repository, status: ExitStatus, tail: &str) -> B
         "Permission denied",
         "invalid format",
     ];
-    let telling = |line: &&str| TELLING.iter().any(|sign| line.contains(sign));
+    // Nobody was there, be it that nobody has the name.
+    let absent = [Reason::Unreachable, Reason::NameNotFound];
+    let is_absent = |line: &str| {
+        let said = |reason: &Reason| line.ends_with(&format!(": {}", reason.code()));
+        line.starts_with("bailiwick: denied") && absent.iter().any(said)
+    };
+    let telling = |line: &&str| TELLING.iter().any(|sign| line.contains(sign)) && !is_absent(line);
     let refusal = tail.lines().find(telling).map(str::trim);
     let mut reason = refusal.map_or_else(|| super::error::reason(tail), str::to_owned);
     if reason.contains("resolved_to_private") {
@@ -411,7 +417,9 @@ fn of_failed_fetch(repository: &Repository, status: ExitStatus, tail: &str) -> B
     }
     let repository = repository.as_str().to_owned();
     let is_answer = refusal.is_some() || matches!(status, ExitStatus::Exited(NOT_THERE));
-    let unreached = recipe::is_transient(tail) || UNREACHED.iter().any(|sign| tail.contains(sign));
+    let unreached = tail.lines().any(is_absent)
+        || recipe::is_transient(tail)
+        || UNREACHED.iter().any(|sign| tail.contains(sign));
     if unreached && !is_answer {
         BuildError::Unreachable { repository, reason }
     } else {
