@@ -516,7 +516,11 @@ fn a_damaged_mirror_is_thrown_away_and_made_anew() {
             let log = std::fs::read_to_string(mirror.join("log"));
             log.is_ok_and(|log| log.contains(&repository.url()))
         });
-        let objects = own.expect("a mirror").join("tree/repository/objects");
+        let mirror = own.expect("a mirror").join("tree/repository");
+        let url = format!("file://{}", mirror.display());
+        let clone = bailiwick.run().option("--project").option(url);
+        is_refused(clone.script("true"), &["Bailiwick's own state"]);
+        let objects = mirror.join("objects");
         std::fs::remove_dir_all(&objects).expect("it can be damaged");
         let second = repository.write("file", "two").commit("second");
         let outcome = project(&bailiwick, &repository).script("git rev-parse HEAD; cat file");

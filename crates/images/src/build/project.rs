@@ -4,7 +4,8 @@
 //! mirror nor a credential. So what runs code of the repository has nothing to steal, and what has something runs none.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::fs;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -117,6 +118,9 @@ impl Builder {
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Option<Head>, BuildError> {
         let repository = &project.repository;
+        if *repository.transport() == Transport::File {
+            self.refuse_own_state(repository)?;
+        }
         let job = fetch_job(project, access)?;
         let mut log = mirror.log()?;
         writeln!(log, "bailiwick: {repository}").map_err(BuildError::Log)?;
@@ -130,6 +134,17 @@ impl Builder {
             Outcome::Failed(status, tail) => Err(of_failed_fetch(repository, status, &tail)),
             Outcome::OutOfTime => Err(fetch_error(repository, "it took too long")),
         }
+    }
+
+    /// A mirror, which may be another organization's, is no repository to clone.
+    fn refuse_own_state(&self, repository: &Repository) -> Result<(), BuildError> {
+        let failed = |error: io::Error| fetch_error(repository, &error.to_string());
+        let path = fs::canonicalize(repository.path()).map_err(failed)?;
+        let own = fs::canonicalize(self.store.path()).map_err(failed)?;
+        if path.starts_with(&own) || own.starts_with(&path) {
+            return Err(fetch_error(repository, "it is or holds Bailiwick's own state"));
+        }
+        Ok(())
     }
 
     /// Fills the draft of a project's layer.
@@ -294,7 +309,7 @@ fn fetch_job(project: &Project, access: &FetchAccess) -> Result<Job, BuildError>
 /// Of a work tree, what git needs: its other files have nothing to do with it.
 fn git_directory(path: &str) -> PathBuf {
     let own = Path::new(path).join(".git");
-    match std::fs::symlink_metadata(&own) {
+    match fs::symlink_metadata(&own) {
         Ok(metadata) if metadata.is_dir() => own,
         Ok(_) | Err(_) => path.into(),
     }
