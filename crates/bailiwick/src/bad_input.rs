@@ -24,6 +24,24 @@ pub(crate) enum BadInput {
     /// Something else stands where a directory is wanted.
     #[error("{} is not a directory", .0.display())]
     NotADirectory(PathBuf),
+    /// Something else stands where a file is wanted.
+    #[error("{} is not a file", .0.display())]
+    NotAFile(PathBuf),
+    /// A work directory beside a project.
+    #[error(
+        "the project is what the program works in, at /workspace/{0}: leave out --workdir, or the project"
+    )]
+    WorkdirWithProject(String),
+    /// A repository over ssh without a key.
+    #[error(
+        "a repository over ssh needs --ssh-key FILE, a private key without a passphrase that may read it"
+    )]
+    NoSshKey,
+    /// A repository over ssh without known hosts.
+    #[error(
+        "a repository over ssh needs the keys of hosts that you trust: ~/.ssh/known_hosts, or --ssh-known-hosts FILE (`ssh-keyscan HOST` prints what to check and put there)"
+    )]
+    NoKnownHosts,
     /// The file of `--ca` holds no certificate.
     #[error("{} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", .0.display())]
     NoCertificate(PathBuf),

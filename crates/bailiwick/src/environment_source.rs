@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bailiwick_model::limits::ENVIRONMENT_FILE_BYTES;
-use bailiwick_model::{EnvironmentName, Packages};
+use bailiwick_model::{EnvironmentName, Packages, Project};
 use bailiwick_policy::{EffectivePolicy, OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_wire::{EnvironmentFile, parse_environment};
 
@@ -20,6 +20,8 @@ pub(crate) struct Environment {
     pub(crate) effective: EffectivePolicy,
     /// What is to be installed in every sandbox made from it.
     pub(crate) packages: Packages,
+    /// What it is for.
+    pub(crate) project: Option<Project>,
 }
 
 impl Environment {
@@ -44,6 +46,7 @@ pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Enviro
             name: None,
             effective: effective(None, None),
             packages: Packages::default(),
+            project: None,
         });
     };
     let file = load_file(path, host)?;
@@ -52,6 +55,7 @@ pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Enviro
         name: Some(file.name),
         effective: effective(own, None),
         packages: file.packages,
+        project: file.project,
     })
 }
 

@@ -25,7 +25,7 @@ impl FlowLog {
     /// # Errors
     ///
     /// [`BadInput`], if the file cannot be opened or is reached through such a link.
-    pub(crate) fn open(path: &Path, work_directory: &Path) -> Result<Self, BadInput> {
+    pub(crate) fn open(path: &Path, work_directory: Option<&Path>) -> Result<Self, BadInput> {
         let unusable = |source| BadInput::FlowLog {
             path: path.to_owned(),
             source,
@@ -66,7 +66,7 @@ impl FlowLog {
 }
 
 /// The path with its directory resolved, which stays below the work directory if it was typed so.
-fn resolved(path: &Path, work_directory: &Path) -> Result<PathBuf, BadInput> {
+fn resolved(path: &Path, work_directory: Option<&Path>) -> Result<PathBuf, BadInput> {
     let unusable = |source| BadInput::FlowLog {
         path: path.to_owned(),
         source,
@@ -76,7 +76,8 @@ fn resolved(path: &Path, work_directory: &Path) -> Result<PathBuf, BadInput> {
         return Err(unusable(io::ErrorKind::IsADirectory.into()));
     };
     let real = directory.canonicalize().map_err(unusable)?;
-    if typed.starts_with(work_directory) && !real.starts_with(work_directory) {
+    let leaves = |work: &Path| typed.starts_with(work) && !real.starts_with(work);
+    if work_directory.is_some_and(leaves) {
         return Err(BadInput::FlowLogLeavesWorkDirectory(path.to_owned()));
     }
     Ok(real.join(name))
@@ -114,7 +115,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("flows.jsonl");
         for _ in 0..2 {
-            FlowLog::open(&path, directory.path())
+            FlowLog::open(&path, Some(directory.path()))
                 .unwrap()
                 .write(&flow())
                 .unwrap();
@@ -145,13 +146,13 @@ mod tests {
             "./inside/../logs/profile",
         ] {
             assert!(
-                FlowLog::open(&work.path().join(left), work.path()).is_err(),
+                FlowLog::open(&work.path().join(left), Some(work.path())).is_err(),
                 "{left} was followed"
             );
         }
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "kept");
-        FlowLog::open(&work.path().join("within/flows.jsonl"), work.path())
+        FlowLog::open(&work.path().join("within/flows.jsonl"), Some(work.path()))
             .expect("the control: a link that stays inside");
-        FlowLog::open(Path::new("/dev/stderr"), work.path()).expect("the control: a device");
+        FlowLog::open(Path::new("/dev/stderr"), Some(work.path())).expect("the control: a device");
     }
 }

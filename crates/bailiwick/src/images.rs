@@ -9,13 +9,15 @@ use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
     BaseImage, BaseSource, BuildError, BuildEvent, BuildLimits, Builder, Content, FailureClass,
-    Held, ImageSpec, Layer, Progress, Refreshed, Registry, Store, host_base, remove_tree,
+    Head, Held, ImageSpec, Layer, Progress, ProjectAt, Refreshed, Registry, Store, host_base,
+    remove_tree,
 };
 use bailiwick_local::{
-    Layers, LocalOptions, LocalRuntime, StateDirectory, Surroundings, has_subordinate_ids,
-    host_facts, privileged, snapshot, with_subordinate_ids,
+    Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings,
+    has_subordinate_ids, host_facts, privileged, snapshot, with_subordinate_ids,
 };
-use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
+use bailiwick_model::{GitRef, PackageManager, PackageSpec, Packages, Project, SandboxId};
+use bailiwick_policy::Pins;
 use bailiwick_runtime::{Base, LayerDigest};
 use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 use tokio::sync::watch;
@@ -24,6 +26,7 @@ use crate::bad_input::BadInput;
 use crate::environment_source::Environment;
 use crate::host_environment::HostEnvironment;
 use crate::output::{self, printable};
+use crate::project::Fetching;
 use crate::{clock, state};
 
 mod base;
@@ -37,6 +40,9 @@ const ORGANIZATION: &str = "local";
 pub(crate) struct Images {
     /// Without the base, which may have to be looked up first.
     builder: Builder,
+    /// The builder, with the network that fetches may use.
+    fetcher: Builder,
+    fetching: Fetching,
     bases: Bases,
     source: BaseSource,
 }
@@ -46,6 +52,7 @@ pub(crate) struct Image {
     pub(crate) keys: Vec<LayerDigest>,
     base: bailiwick_local::Base,
     layers: Layers,
+    directory: Option<PathBuf>,
     held: Held,
 }
 
@@ -64,13 +71,19 @@ impl Image {
     pub(crate) fn layers_held(&self) -> &[Layer] {
         self.held.layers()
     }
+
+    /// Where programs start, as a path inside, if it has a project.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
 }
 
-/// The image that an environment declares.
+/// The packages that an environment declares; its project has to be fetched.
 pub(crate) fn image_spec(environment: &Environment) -> ImageSpec {
     ImageSpec {
         packages: environment.packages.clone(),
         lock: None,
+        project: None,
     }
 }
 
@@ -84,6 +97,7 @@ impl Images {
     pub(crate) fn open(
         source: &BaseSource,
         registries: &[Registry],
+        fetching: Fetching,
         host: &HostEnvironment,
     ) -> anyhow::Result<Self> {
         let state = state::open(host)?;
@@ -94,14 +108,19 @@ impl Images {
         let bases = Bases::new(directory, base, host)?;
         let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
         let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
-        let dialer = Dialer::new(DialOptions {
-            proxy,
-            ..DialOptions::new(facts)
-        });
-        let runtime = LocalRuntime::new(LocalOptions {
+        let egress = |pins| {
+            let dialer = Dialer::new(DialOptions {
+                pins,
+                proxy: proxy.clone(),
+                ..DialOptions::new(facts.clone())
+            });
+            Arc::new(Egress::new(Arc::new(dialer)))
+        };
+        let options = LocalOptions {
             state,
-            egress: Arc::new(Egress::new(Arc::new(dialer))),
+            egress: egress(Pins::default()),
             layers: store.path().join("layers"),
+            repositories: store.path().join("repositories"),
             snapshot: Some(bases.snapshot().to_owned()),
             surroundings: Surroundings {
                 home: host.home.clone(),
@@ -110,9 +129,14 @@ impl Images {
             },
             certificates: None,
             now: clock::now_seconds,
-        })?;
+        };
+        let for_fetches = LocalOptions {
+            egress: egress(fetching.pins.clone()),
+            certificates: fetching.ca.clone(),
+            ..options.clone()
+        };
         let builder = Builder {
-            runtime: Arc::new(runtime),
+            runtime: Arc::new(LocalRuntime::new(options)?),
             store,
             organization: ORGANIZATION.to_owned(),
             registries: registries.to_vec(),
@@ -125,11 +149,93 @@ impl Images {
             now: clock::now_seconds,
             sandbox_id: fresh_id,
         };
+        let fetcher = Builder {
+            runtime: Arc::new(LocalRuntime::new(for_fetches)?),
+            ..builder.clone()
+        };
         Ok(Self {
             builder,
+            fetcher,
+            fetching,
             bases,
             source: source.clone(),
         })
+    }
+
+    /// The image that an environment declares, with what its project's ref is now.
+    ///
+    /// Where the repository does not answer, with what it was when it was fetched last, which is told.
+    pub(crate) fn spec(
+        &self,
+        environment: &Environment,
+        telling: Telling,
+    ) -> anyhow::Result<ImageSpec> {
+        let project = environment.project.as_ref();
+        Ok(ImageSpec {
+            project: project
+                .map(|project| self.project(project, telling))
+                .transpose()?,
+            ..image_spec(environment)
+        })
+    }
+
+    /// The image that an environment declares, with what its project's ref was when it was fetched last; `None` if it never was.
+    pub(crate) fn last_spec(&self, environment: &Environment) -> Option<ImageSpec> {
+        let at = |project: &Project| {
+            Some(ProjectAt {
+                head: self.builder.last_head(project)?,
+                project: project.clone(),
+            })
+        };
+        let project = match &environment.project {
+            Some(project) => Some(at(project)?),
+            None => None,
+        };
+        Some(ImageSpec {
+            project,
+            ..image_spec(environment)
+        })
+    }
+
+    fn project(&self, project: &Project, telling: Telling) -> anyhow::Result<ProjectAt> {
+        let last = self.builder.last_head(project);
+        let is_pinned = project.git_ref.as_ref().is_some_and(GitRef::is_commit);
+        let head = match last {
+            Some(last) if self.fetching.offline || is_pinned => last,
+            None if self.fetching.offline => bail!(
+                "{} was never fetched here; leave out --offline",
+                project.repository
+            ),
+            last => match self.fetch(project, telling) {
+                Err(error @ BuildError::Unreachable { .. }) => {
+                    let Some(last) = last else {
+                        return Err(error.into());
+                    };
+                    let text = printable(&format!(
+                        "bailiwick: {error}; the project is what it was last, {}",
+                        last.commit
+                    ))
+                    .into_owned();
+                    output::print_to_stderr(&(text + "\n"));
+                    last
+                }
+                other => other?,
+            },
+        };
+        Ok(ProjectAt {
+            project: project.clone(),
+            head,
+        })
+    }
+
+    fn fetch(&self, project: &Project, telling: Telling) -> Result<Head, BuildError> {
+        let mut teller = Teller::new(telling);
+        let runtime = runtime().map_err(BuildError::Log)?;
+        let mut told = |progress: Progress<'_>| teller.tell(progress);
+        let access = &self.fetching.access;
+        let fetched = runtime.block_on(self.fetcher.fetch(project, access, &mut told));
+        teller.clear();
+        fetched
     }
 
     /// The builder on its base; `None` if that is the name of an image that was never looked up.
@@ -168,14 +274,14 @@ impl Images {
             return Ok(None);
         };
         let found = builder.find(spec)?;
-        Ok(found.map(|(keys, held)| image(&builder, &self.bases, keys, held)))
+        Ok(found.map(|(keys, held)| image(&builder, &self.bases, spec, keys, held)))
     }
 
     /// The image; what is missing of it is built, which is told on standard error. A failure, too, is told as an event where events are.
     pub(crate) fn build(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
         self.told(spec, telling, async |builder, tell| {
             let (keys, held) = builder.build(spec, tell).await?;
-            Ok(image(builder, &self.bases, keys, held))
+            Ok(image(builder, &self.bases, spec, keys, held))
         })
     }
 
@@ -183,7 +289,7 @@ impl Images {
     pub(crate) fn resolve(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
         self.told(spec, telling, async |builder, tell| {
             let (keys, held) = builder.resolve(spec, tell).await?;
-            Ok(image(builder, &self.bases, keys, held))
+            Ok(image(builder, &self.bases, spec, keys, held))
         })
     }
 
@@ -262,7 +368,13 @@ fn refuse_what_takes_other_users(source: &BaseSource, packages: &Packages) -> an
     Ok(())
 }
 
-fn image(builder: &Builder, bases: &Bases, keys: Vec<LayerDigest>, held: Held) -> Image {
+fn image(
+    builder: &Builder,
+    bases: &Bases,
+    spec: &ImageSpec,
+    keys: Vec<LayerDigest>,
+    held: Held,
+) -> Image {
     let layers = builder.store.path().join("layers");
     let tree = |key: &LayerDigest| layers.join(key.digits()).join("tree");
     let stack = builder.image(&keys);
@@ -271,11 +383,21 @@ fn image(builder: &Builder, bases: &Bases, keys: Vec<LayerDigest>, held: Held) -
         Base::Directory(directory) => bailiwick_local::Base::Directory(directory.clone()),
         Base::Layer(key) => bailiwick_local::Base::Directory(tree(key).join("base")),
     };
+    let trees: Vec<PathBuf> = stack.layers.iter().map(tree).collect();
+    let directory = spec.project.as_ref().map(ProjectAt::directory);
+    // The project's layer is the topmost.
+    let topmost = trees.last().cloned().zip(directory.clone());
+    let mounted = topmost.map(|(tree, target)| MountedLayer {
+        tree,
+        target,
+        writable: true,
+    });
     Image {
+        directory,
         layers: Layers {
             snapshot: (base == bailiwick_local::Base::Host).then(|| bases.snapshot().to_owned()),
-            trees: stack.layers.iter().map(tree).collect(),
-            mounted: Vec::new(),
+            mounted: mounted.into_iter().collect(),
+            trees,
             draft: None,
         },
         base,
@@ -380,8 +502,19 @@ impl Teller {
 
     fn tell_person(&mut self, progress: Progress<'_>) {
         match progress {
+            Progress::Fetching(repository) => {
+                self.current = format!("project: fetching {repository}");
+                // Mostly there is nothing new, and then nobody wants to read of it.
+                if self.terminal {
+                    self.say(&self.current.clone(), true);
+                }
+            }
             Progress::Begun(content) => {
-                self.current = format!("{}: installing {}", content.kind(), content.declared());
+                let what = match content {
+                    Content::Packages { .. } | Content::Base { .. } => "installing",
+                    Content::Project { .. } => "setting up",
+                };
+                self.current = format!("{}: {what} {}", content.kind(), content.declared());
                 self.say(&self.current.clone(), true);
             }
             Progress::Waiting(content) => {

@@ -11,6 +11,7 @@ mod host_environment;
 mod images;
 mod lock_source;
 mod output;
+mod project;
 mod state;
 mod stdio;
 mod summary;

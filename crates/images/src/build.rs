@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_model::{Packages, SandboxId};
+use bailiwick_model::{Packages, Repository, SandboxId};
 use bailiwick_policy::Policy;
 use bailiwick_runtime::{Base, Image, LayerDigest, Runtime};
 use tokio::time::{Instant, sleep};
@@ -22,6 +22,7 @@ mod event;
 mod job;
 mod limit;
 mod packages;
+mod project;
 mod refresh;
 mod step;
 
@@ -32,6 +33,7 @@ use step::Step;
 
 pub(crate) use job::{Job, Keeps, Outcome};
 pub use limit::{BuildLimit, BuildLimits};
+pub use project::{FetchAccess, ProjectAt};
 pub use refresh::Refreshed;
 
 /// How often somebody else's build of the same layer is looked at.
@@ -85,6 +87,8 @@ pub struct ImageSpec {
     pub packages: Packages,
     /// What they were resolved to before: exactly that is installed. Without one, the newest that fits.
     pub lock: Option<Arc<Lock>>,
+    /// The project over them, at its commit.
+    pub project: Option<ProjectAt>,
 }
 
 /// What a builder is doing, for whoever waits.
@@ -98,6 +102,8 @@ pub enum Progress<'a> {
     Line(&'a str),
     /// The layer is there now.
     Done(&'a Layer),
+    /// A repository is about to be fetched.
+    Fetching(&'a Repository),
     /// The network failed; the build is tried again after this pause.
     Retrying(Duration),
 }
@@ -241,10 +247,23 @@ impl Builder {
     ) -> Result<Layer, BuildError> {
         let started = Instant::now();
         let what = step.inputs.content.kind();
-        let job = self.job(step);
-        let outcome = self
-            .run(job, Some(draft.directory()), Some(draft.log()?), told)
-            .await?;
+        let outcome = match &step.inputs.content {
+            Content::Packages { manager, specs, .. } => {
+                let image = self.image(&step.below);
+                let job = self.packages_job(*manager, specs, step.locked.as_ref(), image);
+                self.run(job, Some(draft.directory()), Some(draft.log()?), told)
+                    .await?
+            }
+            Content::Base { .. } => {
+                let BaseImage::Built(base) = &self.base else {
+                    unreachable!("only a built base has such a step")
+                };
+                let job = base.job(self);
+                self.run(job, Some(draft.directory()), Some(draft.log()?), told)
+                    .await?
+            }
+            Content::Project { .. } => self.run_project(&draft, step, told).await?,
+        };
         let key = draft.key().clone();
         match outcome {
             Outcome::Done(report) => {
@@ -274,20 +293,6 @@ impl Builder {
                 draft.abandon()?;
                 Err(error::of_limit(what, limit, key))
             }
-        }
-    }
-
-    fn job(&self, step: &Step) -> Job {
-        match &step.inputs.content {
-            Content::Packages { manager, specs, .. } => {
-                let image = self.image(&step.below);
-                self.packages_job(*manager, specs, step.locked.as_ref(), image)
-            }
-            Content::Base { .. } => match &self.base {
-                BaseImage::Built(base) => base.job(self),
-                BaseImage::Outside { .. } => unreachable!("only a built base has such a step"),
-            },
-            Content::Project { .. } => unreachable!("no step has such content yet"),
         }
     }
 }

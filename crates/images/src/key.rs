@@ -77,8 +77,14 @@ pub enum Content {
         repository: String,
         /// The commit.
         commit: String,
+        /// What is checked out as a branch, as a full ref; without one, the commit alone (a detached HEAD).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branch: Option<String>,
         /// The commands of its set-up, in their order.
         setup: Vec<String>,
+        /// The registries that its set-up asks instead of the public ones, as `MANAGER=URL`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        registries: Vec<String>,
     },
 }
 
@@ -127,13 +133,17 @@ impl Content {
                 name,
                 repository,
                 commit,
+                branch,
                 setup,
+                registries,
             } => {
                 bytes.push(2);
                 for text in [name, repository, commit] {
                     field(bytes, text);
                 }
+                optional(bytes, branch.as_deref());
                 list(bytes, setup.iter().collect());
+                list(bytes, registries.iter().collect());
             }
         }
     }
@@ -268,14 +278,16 @@ mod tests {
                 }
             }),
             text().prop_map(|source| Content::Base { source }),
-            (text(), text(), text(), texts()).prop_map(|(name, repository, commit, setup)| {
-                Content::Project {
+            (text(), text(), text(), lock(), texts(), texts()).prop_map(
+                |(name, repository, commit, branch, setup, registries)| Content::Project {
                     name,
                     repository,
                     commit,
+                    branch,
                     setup,
+                    registries,
                 }
-            }),
+            ),
         ]
     }
 
@@ -336,7 +348,9 @@ mod tests {
                     name: "a".into(),
                     repository: "b".into(),
                     commit: "c".into(),
+                    branch: None,
                     setup: setup.to_vec(),
+                    registries: Vec::new(),
                 };
                 LayerInputs { content, ..inputs() }.key()
             };
@@ -353,7 +367,9 @@ mod tests {
                     name: whole[..at].into(),
                     repository: whole[at..].into(),
                     commit: String::new(),
+                    branch: None,
                     setup: Vec::new(),
+                    registries: Vec::new(),
                 },
                 ..inputs()
             };

@@ -10,6 +10,7 @@ pub mod base;
 mod build;
 pub mod key;
 pub mod lock;
+mod mirror;
 mod recipe;
 mod registry;
 pub mod sbom;
@@ -20,10 +21,11 @@ pub use base::{
 };
 pub use build::{
     BaseImage, BuildError, BuildEvent, BuildLimit, BuildLimits, Builder, BuiltBase, FailureClass,
-    ImageSpec, LOGIN_PASSWORD, LOGIN_USER, Material, Progress, Refreshed,
+    FetchAccess, ImageSpec, LOGIN_PASSWORD, LOGIN_USER, Material, Progress, ProjectAt, Refreshed,
 };
 pub use key::{Below, Content, LayerInputs};
 pub use lock::Lock;
+pub use mirror::Head;
 pub use oci_client::Reference;
 pub use recipe::REPORT;
 pub use registry::{InvalidRegistry, Registry};

@@ -35,17 +35,21 @@ pub(crate) fn command(
 
 /// The command that puts a Debian release together in `/base`; `mirror` is asked instead of the public one.
 pub(crate) fn debian_base(suite: &str, mirror: Option<&Registry>) -> Vec<OsString> {
-    let script = format!(
-        "REPORT={REPORT}\n{}\n{}",
+    let script = script_of(&[
         include_str!("../data/recipes/common.sh"),
-        include_str!("../data/recipes/debian.sh")
-    );
+        include_str!("../data/recipes/debian.sh"),
+    ]);
     let mirror = mirror.map(ToString::to_string);
     ["sh", "-c", &script, "debian", suite]
         .into_iter()
         .chain(mirror.as_deref())
         .map(OsString::from)
         .collect()
+}
+
+/// A script of these parts, which tells its result in [`REPORT`].
+pub(crate) fn script_of(parts: &[&str]) -> String {
+    format!("REPORT={REPORT}\n{}", parts.join("\n"))
 }
 
 fn script(manager: PackageManager) -> &'static str {

@@ -8,6 +8,7 @@
 //!                KEY-RANDOM-removed/   a layer that is being removed
 //!       logs/KEY                the log of the last build that failed
 //!       generations/KEY         which resolution of what this key stands for is in force: a number
+//!       repositories/           mirrors of repositories, see `mirror`
 //!       keys/KEY                its lock; when it was last changed is when the layer was last used
 //! ```
 //!
@@ -38,7 +39,7 @@ mod error;
 mod gc;
 mod generation;
 mod held;
-mod lock;
+pub(crate) mod lock;
 mod record;
 mod sweep;
 mod tree;
@@ -50,11 +51,22 @@ pub use held::Held;
 pub use record::{Layer, LayerRecord, ResolvedPackage};
 pub use tree::remove_tree;
 
-use error::{absent_is_none, io_error};
+pub(crate) use error::io_error;
+
+use error::absent_is_none;
 use lock::Kind;
 
 /// The directories of a store.
-const PARTS: [&str; 5] = ["layers", "building", "logs", "keys", "generations"];
+const PARTS: [&str; 6] = [
+    "layers",
+    "building",
+    "logs",
+    "keys",
+    "generations",
+    REPOSITORIES,
+];
+/// Where mirrors of repositories are, which `mirror` keeps.
+pub(crate) const REPOSITORIES: &str = "repositories";
 
 /// The layers of one installation.
 #[derive(Debug, Clone)]
@@ -284,7 +296,7 @@ fn key_of(name: &str) -> Option<LayerDigest> {
 }
 
 /// The entries of one of the store's own directories. A name that is not text is nobody's.
-fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
+pub(crate) fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(io_error("read", directory))? {
         let entry = entry.map_err(io_error("read", directory))?;
@@ -302,7 +314,7 @@ fn random_name() -> io::Result<String> {
     Ok(format!("{:016x}", u64::from_ne_bytes(bits)))
 }
 
-fn make_private(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -319,7 +331,7 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Removes a file that may be gone.
-fn unlink(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn unlink(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(io_error("remove", path)),

@@ -44,6 +44,8 @@ pub struct LocalOptions {
     pub egress: Arc<Egress>,
     /// Where layers are: `DIGITS/tree` for the layer `sha256:DIGITS`.
     pub layers: PathBuf,
+    /// Where mirrors of repositories are: their keeper may mount them read-only, although they are Bailiwick's own state.
+    pub repositories: PathBuf,
     /// What [`crate::snapshot`] made of this host, which layers and drafts on its userland need.
     pub snapshot: Option<PathBuf>,
     /// What of the caller's surroundings matters: toolchains of the home directory, trusted certificates, TERM.

@@ -381,20 +381,7 @@ fn variables(
         // Programs in the work directory find what was installed for all (Node.js, "Loading from the global folders").
         all.push(("NODE_PATH".into(), "/usr/local/lib/node_modules".into()));
     }
-    let protects = request
-        .workspace
-        .as_ref()
-        .is_some_and(|workspace| !workspace.writable_meta);
-    if protects {
-        // git-config(1): settings from the environment, over those of files.
-        for (name, value) in [
-            ("GIT_CONFIG_COUNT", "1"),
-            ("GIT_CONFIG_KEY_0", "core.excludesFile"),
-            ("GIT_CONFIG_VALUE_0", workspace::GIT_EXCLUDES),
-        ] {
-            all.push((name.into(), value.into()));
-        }
-    }
+    all.extend(git_settings(request));
     if let Some(name) = &request.environment {
         all.push(("BAILIWICK_ENVIRONMENT".into(), name.as_str().into()));
     }
@@ -419,6 +406,35 @@ fn variables(
     all.into_iter()
         .map(|(name, value)| [name, value].join(std::ffi::OsStr::new("=")))
         .collect()
+}
+
+/// git-config(1): settings from the environment, over those of files.
+fn git_settings(request: &Request) -> Vec<(OsString, OsString)> {
+    let protects = request
+        .workspace
+        .as_ref()
+        .is_some_and(|workspace| !workspace.writable_meta);
+    let mut settings: Vec<(&str, OsString)> = Vec::new();
+    if protects {
+        settings.push(("core.excludesFile", workspace::GIT_EXCLUDES.into()));
+    }
+    // The files of a project belong to the user `agent`, also where root works on them.
+    let mounted = request.layers.mounted.iter();
+    settings.extend(mounted.map(|layer| ("safe.directory", layer.target.clone().into())));
+    if settings.is_empty() {
+        return Vec::new();
+    }
+    let count = ("GIT_CONFIG_COUNT".into(), settings.len().to_string().into());
+    let pairs = settings
+        .into_iter()
+        .enumerate()
+        .flat_map(|(n, (key, value))| {
+            [
+                (format!("GIT_CONFIG_KEY_{n}").into(), key.into()),
+                (format!("GIT_CONFIG_VALUE_{n}").into(), value),
+            ]
+        });
+    [count].into_iter().chain(pairs).collect()
 }
 
 fn path(home: &str, layered: bool, toolchains: &Toolchains) -> OsString {

@@ -3,7 +3,7 @@
 //! This crate does no I/O, reads no clock and holds no rule: what a destination *may* do is decided in `policy`, and how
 //! a name is normalised is decided there too. Everything here is data that other crates agree on.
 //!
-//! Entry points: [`Destination`], [`Decision`], [`Flow`], [`Packages`], [`SandboxId`].
+//! Entry points: [`Destination`], [`Decision`], [`Flow`], [`Packages`], [`Project`], [`SandboxId`].
 
 mod decision;
 mod destination;
@@ -11,6 +11,7 @@ mod flow;
 mod id;
 pub mod limits;
 mod packages;
+mod project;
 
 pub use decision::{Decision, PolicySource, Reason, Verdict};
 pub use destination::{Destination, Host, HostName, InvalidHostName, Protocol};
@@ -19,4 +20,8 @@ pub use id::{EnvironmentName, InvalidId, SandboxId};
 pub use packages::{
     PackageManager, PackageSpec, PackageSpecProblem, Packages, PackagesProblem,
     UnknownPackageManager,
+};
+pub use project::{
+    GitRef, GitRefProblem, Project, ProjectName, ProjectNameProblem, ProjectProblem, Repository,
+    RepositoryProblem, SetupCommand, SetupProblem, Transport,
 };

@@ -42,6 +42,16 @@ pub const LOCK_LIST: usize = 1000;
 pub const LOCK_DIFFERENCES: usize = 20;
 /// The largest package database of a base that is read for the list of what it holds.
 pub const PACKAGE_DATABASE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of a repository's URL.
+pub const PROJECT_REPOSITORY_BYTES: usize = 2048;
+/// Bytes of a project's ref.
+pub const PROJECT_REF_BYTES: usize = 256;
+/// Bytes of the name of a project's directory.
+pub const PROJECT_NAME_BYTES: usize = 64;
+/// Commands in the set-up of a project.
+pub const PROJECT_SETUP_COMMANDS: usize = 50;
+/// Bytes of one command of a set-up.
+pub const PROJECT_SETUP_COMMAND_BYTES: usize = 4096;
 
 /// The largest file of `--ca`.
 pub const CA_FILE_BYTES: usize = 4 * 1024 * 1024;
@@ -134,6 +144,15 @@ pub const BUILD_LOG_BYTES: u64 = 64 << 20;
 pub const BUILD_LINE_BYTES: usize = 4096;
 /// Bytes of what a build says that it installed.
 pub const BUILD_REPORT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes of what one fetch of a repository may download.
+pub const REPOSITORY_FETCH_BYTES: u64 = 16 << 30;
+/// Bytes of the files of a project at its commit.
+pub const PROJECT_BYTES: u64 = 16 << 30;
+/// Files of a project at its commit.
+pub const PROJECT_FILES: u64 = 1_000_000;
+/// How long to wait for another process that fetches the same repository.
+pub const REPOSITORY_LOCK_WAIT: Duration = Duration::from_secs(30 * 60);
 
 /// After this long a directory of the state without a lock is not one that is being made.
 pub const STATE_REMAINS: Duration = Duration::from_secs(60);

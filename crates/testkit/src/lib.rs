@@ -1,6 +1,6 @@
 //! What tests of the whole system share: servers on loopback, the `bailiwick` command, and a check that nothing is left behind.
 //!
-//! The servers are real ones, as processes ([`HttpsServer`], [`Postgres`]) or threads ([`HttpServer`], [`BannerServer`],
+//! The servers are real ones, as processes ([`HttpsServer`], [`Postgres`], [`GitHttpsServer`], [`SshServer`]) or threads ([`HttpServer`], [`BannerServer`],
 //! [`UdpEcho`], [`DnsServer`]); each ends when it is dropped, and counts who reached it, so that a test can show that nobody did.
 //! [`Bailiwick`] runs the binary, as root or as an ordinary user. [`LeakCheck`] fails the test that leaves processes, control groups, mounts or
 //! entries of the state directory.
@@ -9,6 +9,7 @@
 
 mod bailiwick;
 mod certificate;
+mod git;
 mod leak;
 mod process;
 mod server;
@@ -16,11 +17,13 @@ mod user;
 
 pub use bailiwick::{Bailiwick, Outcome, Run};
 pub use certificate::{Authority, Certificate};
+pub use git::GitRepository;
 pub use leak::LeakCheck;
 pub use process::{Child, eventually};
 pub use server::banner::BannerServer;
 pub use server::dns::DnsServer;
 pub use server::files::FileServer;
+pub use server::git::{GitHttpsServer, SshServer};
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
 pub use server::postgres::Postgres;

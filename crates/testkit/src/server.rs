@@ -10,6 +10,7 @@ use std::time::Duration;
 pub(crate) mod banner;
 pub(crate) mod dns;
 pub(crate) mod files;
+pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod https;
 pub(crate) mod postgres;

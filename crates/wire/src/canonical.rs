@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bailiwick_model::Packages;
+use bailiwick_model::{Packages, Project};
 use bailiwick_policy::{CidrRule, EgressPolicy, HostPattern, Mode, Preset};
 use serde::{Serialize, Serializer};
 
@@ -50,6 +50,7 @@ impl EnvironmentFile {
                     kind: "packages",
                     lists: &self.packages,
                 }),
+                project: self.project.as_ref(),
             },
             metadata: Some(&self.metadata),
         }
@@ -74,6 +75,9 @@ struct Config<'a> {
     networking: Option<Networking<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     packages: Option<PackageLists<'a>>,
+    /// An extension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<&'a Project>,
 }
 
 #[derive(Serialize)]

@@ -55,6 +55,8 @@ pub(crate) struct ConfigDraft {
     pub(crate) kind: Field<String>,
     pub(crate) networking: Field<NetworkingDraft>,
     pub(crate) packages: Field<PackagesDraft>,
+    /// An extension of the Managed Agents shape.
+    pub(crate) project: Field<ProjectDraft>,
 }
 
 /// `config.networking`. The fields after `allow_mcp_servers` are extensions of the Managed Agents shape.
@@ -87,6 +89,16 @@ pub(crate) struct PackageDraft {
     pub(crate) text: Located<String>,
 }
 
+/// `config.project`.
+#[derive(Debug)]
+pub(crate) struct ProjectDraft {
+    pub(crate) repository: Field<String>,
+    pub(crate) git_ref: Field<String>,
+    pub(crate) name: Field<String>,
+    /// Each with its position in the list.
+    pub(crate) setup: Field<Vec<(usize, Located<String>)>>,
+}
+
 impl EnvironmentDraft {
     /// Reads the shape; `None` where the document is not a map.
     pub(crate) fn read(root: Node, problems: &mut Vec<Problem>) -> Option<Located<Self>> {
@@ -109,6 +121,7 @@ impl ConfigDraft {
             kind: reader.field(fields, "type", Reader::text),
             networking: reader.field(fields, "networking", NetworkingDraft::read),
             packages: reader.field(fields, "packages", PackagesDraft::read),
+            project: reader.field(fields, "project", ProjectDraft::read),
         })
     }
 }
@@ -139,6 +152,17 @@ impl NetworkingDraft {
                 host_ports: reader.field(fields, "host_ports", Reader::ports),
             },
         )
+    }
+}
+
+impl ProjectDraft {
+    fn read(reader: &mut Reader<'_>, _: &'static str, node: Node) -> Option<Self> {
+        reader.map(node, "`config.project`", |reader, fields| Self {
+            repository: reader.field(fields, "repository", Reader::text),
+            git_ref: reader.field(fields, "ref", Reader::text),
+            name: reader.field(fields, "name", Reader::text),
+            setup: reader.field(fields, "setup", Reader::numbered_texts),
+        })
     }
 }
 

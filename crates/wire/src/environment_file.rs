@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_model::{EnvironmentName, Packages};
+use bailiwick_model::{EnvironmentName, Packages, Project};
 use bailiwick_policy::EgressPolicy;
 
 use crate::draft::EnvironmentDraft;
@@ -21,6 +21,8 @@ pub struct EnvironmentFile {
     pub policy: Option<EgressPolicy>,
     /// The packages that it declares.
     pub packages: Packages,
+    /// The project that it is for.
+    pub project: Option<Project>,
     /// Free pairs; no key has a reserved prefix.
     pub metadata: BTreeMap<String, String>,
     /// What is worth saying although the file can be used.
@@ -59,6 +61,7 @@ impl EnvironmentFile {
             description: None,
             policy: Some(policy),
             packages: Packages::default(),
+            project: None,
             metadata: BTreeMap::new(),
             warnings: Vec::new(),
         }

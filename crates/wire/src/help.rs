@@ -40,6 +40,8 @@ impl Cause {
             Self::PackagesNeedManagers => "add `allow_package_managers: true` to `config.networking`: listing the registries' hosts is not enough".into(),
             Self::Package { place, .. } => format!("write {}", place.manager.spec_forms()),
             Self::TooManyPackages(_) => format!("keep at most {}; what a package depends on needs no entry", limits::PACKAGES),
+            Self::Project { problem, .. } => problem.help().into(),
+            Self::TooManyCommands(_) => "put them into a script in the repository, and run that".into(),
             Self::AllowedAndDenied(_) => "remove one of the two".into(),
             Self::HostWarning(_) => "name the hosts that you mean".into(),
         }

@@ -16,6 +16,7 @@ mod help;
 mod networking;
 mod packages;
 mod problem;
+mod project;
 mod report;
 mod shape;
 mod source;

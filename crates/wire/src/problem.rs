@@ -3,7 +3,10 @@
 use std::fmt;
 
 use bailiwick_model::limits;
-use bailiwick_model::{InvalidId, PackageManager, PackageSpecProblem};
+use bailiwick_model::{
+    GitRefProblem, InvalidId, PackageManager, PackageSpecProblem, ProjectNameProblem,
+    RepositoryProblem, SetupProblem,
+};
 use bailiwick_policy::{CidrRuleError, HostPatternError, HostPatternWarning};
 use miette::{Diagnostic, LabeledSpan, Severity};
 
@@ -180,6 +183,36 @@ impl fmt::Display for PackagePlace {
     }
 }
 
+/// What is wrong with a field of `config.project`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProjectFieldProblem {
+    /// `repository`.
+    #[error(transparent)]
+    Repository(#[from] RepositoryProblem),
+    /// `ref`.
+    #[error(transparent)]
+    Ref(#[from] GitRefProblem),
+    /// `name`.
+    #[error(transparent)]
+    Name(#[from] ProjectNameProblem),
+    /// A command of `setup`.
+    #[error(transparent)]
+    Setup(#[from] SetupProblem),
+}
+
+impl ProjectFieldProblem {
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Self::Repository(_) => {
+                "write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or file:///PATH"
+            }
+            Self::Ref(_) => "write a branch, a tag, a full ref or the hash of a commit",
+            Self::Name(_) => "add `name: NAME`, the directory in /workspace",
+            Self::Setup(_) => "write one shell command an entry, such as `npm ci`",
+        }
+    }
+}
+
 /// Why a file, or a part of it, is refused; the last ones are warnings.
 ///
 /// Texts that come from the file are printed with `{:?}`, which escapes what a terminal would obey.
@@ -286,6 +319,14 @@ pub enum Cause {
     #[error("`config.packages` has {0} packages, more than {limit} of all managers together", limit = limits::PACKAGES)]
     TooManyPackages(usize),
 
+    #[error("`config.project.{field}` {problem}")]
+    Project {
+        field: String,
+        problem: ProjectFieldProblem,
+    },
+    #[error("`config.project.setup` has {0} commands, more than {limit}", limit = limits::PROJECT_SETUP_COMMANDS)]
+    TooManyCommands(usize),
+
     #[error("{0:?} is allowed and denied; the denial wins")]
     AllowedAndDenied(String),
     #[error(transparent)]
@@ -300,7 +341,8 @@ impl Cause {
             | Self::TooDeep
             | Self::TooManyNodes
             | Self::TooMany { .. }
-            | Self::TooManyPackages(_) => "too_much",
+            | Self::TooManyPackages(_)
+            | Self::TooManyCommands(_) => "too_much",
             Self::NothingThere => "empty",
             Self::Syntax(_) | Self::SeveralDocuments | Self::KeyNotText => "syntax",
             Self::Alias(_) | Self::Anchor(_) | Self::Tag | Self::MergeKey => "yaml_feature",
@@ -322,6 +364,7 @@ impl Cause {
             Self::NeedsLimited(_) => "needs_limited",
             Self::PackagesNeedManagers => "packages_need_managers",
             Self::Package { .. } => "invalid_package",
+            Self::Project { .. } => "invalid_project",
             Self::AllowedAndDenied(_) => "allowed_and_denied",
             Self::HostWarning(_) => "shared_suffix",
         }

@@ -113,6 +113,21 @@ impl<'p> Reader<'p> {
         })
     }
 
+    /// A list of texts, each with its position. An entry that is none is reported and left out.
+    pub(crate) fn numbered_texts(
+        &mut self,
+        name: &'static str,
+        node: Node,
+    ) -> Option<Vec<(usize, Located<String>)>> {
+        self.list(name, node, |reader, index, item| {
+            let Value::Text(value) = item.value else {
+                return reader.wrong_form(format!("`{name}[{index}]`"), Form::Text, &item);
+            };
+            let span = item.span;
+            Some((index, Located { value, span }))
+        })
+    }
+
     /// The packages of one manager. An entry that is no text is reported and left out.
     pub(crate) fn packages(
         &mut self,

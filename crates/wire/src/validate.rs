@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_model::{EnvironmentName, Packages, limits};
+use bailiwick_model::{EnvironmentName, Packages, Project, limits};
 use bailiwick_policy::EgressPolicy;
 
 use crate::draft::{ConfigDraft, EnvironmentDraft, Field};
@@ -10,7 +10,7 @@ use crate::environment_file::EnvironmentFile;
 use crate::problem::{Cause, Problem};
 use crate::shape::closest;
 use crate::tree::{Located, Span};
-use crate::{networking, packages};
+use crate::{networking, packages, project};
 
 /// Prefixes of metadata keys that belong to servers: ours, and the one that files of another service reserve.
 const RESERVED_METADATA: &[&str] = &["bailiwick.", "sandbox0.managed_agents."];
@@ -29,7 +29,7 @@ impl TryFrom<Located<EnvironmentDraft>> for EnvironmentFile {
         }
         let description = description(draft.description, &mut problems);
         let metadata = metadata(draft.metadata, &mut problems);
-        let (policy, packages) = match draft.config.set() {
+        let (policy, packages, project) = match draft.config.set() {
             Some(config) => configuration(config, &mut problems),
             None => Default::default(),
         };
@@ -42,6 +42,7 @@ impl TryFrom<Located<EnvironmentDraft>> for EnvironmentFile {
                 description,
                 policy,
                 packages,
+                project,
                 metadata,
                 warnings,
             }),
@@ -107,7 +108,7 @@ fn description(field: Field<String>, problems: &mut Vec<Problem>) -> Option<Stri
 fn configuration(
     config: Located<ConfigDraft>,
     problems: &mut Vec<Problem>,
-) -> (Option<EgressPolicy>, Packages) {
+) -> (Option<EgressPolicy>, Packages, Option<Project>) {
     let Located {
         value: config,
         span,
@@ -143,9 +144,12 @@ fn configuration(
         }
         None => Packages::default(),
     };
+    let project = config.project.set();
+    let project = project.and_then(|draft| project::validate(draft, problems));
     (
         networking.and_then(|networking| networking::validate(networking, problems)),
         packages,
+        project,
     )
 }
 

@@ -25,13 +25,13 @@ use crate::value::{self, Bytes};
 /// made of, so environments with the same packages share them. `bailiwick run` builds what is missing by itself.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    Build(build::Arguments),
+    Build(Box<build::Arguments>),
     List(list::Arguments),
     Show(show::Arguments),
     Log(log::Arguments),
     Lock(lock::Arguments),
     Sbom(sbom::Arguments),
-    Refresh(refresh::Arguments),
+    Refresh(Box<refresh::Arguments>),
     Remove(remove::Arguments),
     Gc(gc::Arguments),
 }

@@ -15,6 +15,7 @@ use bailiwick_policy::Pin;
 use crate::host_environment::HostEnvironment;
 use crate::images::ProgressForm;
 use crate::lock_source::LockArguments;
+use crate::project::ProjectArguments;
 use crate::value::{self, Bytes, MilliCpus, Variable};
 
 pub(crate) use request::RunRequest;
@@ -41,6 +42,8 @@ Examples:
       With exactly the packages that environment.lock says.
   bailiwick run --memory 2GiB --cpus 1.5 --timeout 10m -- cargo test
       With limits.
+  bailiwick run --project https://git.example.com/team/app.git#main -- make test
+      At the head of a branch, in a copy that is the sandbox's own.
   bailiwick run -- bash
       A shell.")]
 pub(crate) struct Arguments {
@@ -66,6 +69,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) flows: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) project: ProjectArguments,
     #[command(flatten)]
     pub(crate) network: NetworkArguments,
     #[command(flatten)]

@@ -22,6 +22,7 @@ mod names;
 mod neighbours;
 mod network;
 mod policy_changes;
+mod projects;
 mod resources;
 mod rights;
 mod streams;

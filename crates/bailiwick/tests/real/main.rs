@@ -9,6 +9,7 @@ mod images;
 mod locks;
 mod network;
 mod production;
+mod projects;
 mod proxy;
 mod registries;
 mod registries_local;

@@ -144,10 +144,7 @@ impl Builder {
         match self.run(job, None, None, told).await? {
             Outcome::Done(report) => Ok(report.trim().to_owned()),
             Outcome::Failed(_, tail) => Err(refused(error::reason(&tail))),
-            Outcome::Over(limit) => Err(refused(format!(
-                "it ran into the limit on {}",
-                limit.code()
-            ))),
+            Outcome::Over(limit) => Err(refused(format!("it ran into {limit}"))),
         }
     }
 }

@@ -78,6 +78,22 @@ pub enum BuildError {
     /// The lock was made for something else.
     #[error(transparent)]
     Lock(#[from] LockMismatch),
+    /// A repository is there and does not have what was asked for, or refuses, or cannot be asked at all.
+    #[error("the repository {repository} could not be fetched: {reason}")]
+    Fetch {
+        /// Its URL.
+        repository: String,
+        /// The line of git's output that says most.
+        reason: String,
+    },
+    /// Nobody answered for a repository.
+    #[error("the repository {repository} could not be reached: {reason}")]
+    Unreachable {
+        /// Its URL.
+        repository: String,
+        /// The line of git's output that says most.
+        reason: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -144,6 +160,7 @@ pub(super) fn reason(tail: &str) -> String {
         let is_code = line.starts_with("npm error code ") || line.starts_with("npm err! code ");
         !is_code
             && (line.starts_with("error")
+                || line.starts_with("fatal: ")
                 || line.starts_with("e: ")
                 || line.starts_with("npm error ")
                 || line.contains("error:")

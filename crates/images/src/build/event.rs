@@ -26,6 +26,11 @@ pub enum BuildEvent<'a> {
         /// What was asked for, in one line.
         declared: String,
     },
+    /// A project's repository is asked what is new.
+    Fetching {
+        /// Its URL.
+        repository: &'a str,
+    },
     /// Another process builds the layer; this one waits for it.
     Waiting {
         /// As above.
@@ -99,6 +104,9 @@ impl<'a> From<Progress<'a>> for BuildEvent<'a> {
                 what: content.kind(),
                 declared: content.declared(),
             },
+            Progress::Fetching(repository) => Self::Fetching {
+                repository: repository.as_str(),
+            },
             Progress::Waiting(content) => Self::Waiting {
                 what: content.kind(),
             },
@@ -128,6 +136,8 @@ impl<'a> From<&'a BuildError> for BuildEvent<'a> {
             BuildError::Limit { what, limit, key } => (Some(what), Some(limit.code()), Some(key)),
             BuildError::NoManager(what) => (Some(what), None, None),
             BuildError::Unresolved { .. }
+            | BuildError::Fetch { .. }
+            | BuildError::Unreachable { .. }
             | BuildError::Lock(_)
             | BuildError::Store(_)
             | BuildError::Runtime(_)
@@ -150,11 +160,11 @@ impl BuildError {
             Self::Failed { .. } | Self::NoManager(_) | Self::NotAsLocked { .. } | Self::Lock(_) => {
                 FailureClass::UserError
             }
-            Self::Network { .. } => FailureClass::Transient,
+            Self::Network { .. } | Self::Unreachable { .. } => FailureClass::Transient,
             Self::Unresolved { reason, .. } if recipe::is_transient(reason) => {
                 FailureClass::Transient
             }
-            Self::Unresolved { .. } => FailureClass::UserError,
+            Self::Unresolved { .. } | Self::Fetch { .. } => FailureClass::UserError,
             Self::Limit { .. } => FailureClass::Limit,
             Self::Store(_) | Self::Runtime(_) | Self::Log(_) => FailureClass::Machine,
         }

@@ -215,12 +215,14 @@ struct Output<'a, 'b> {
 impl Output<'_, '_> {
     /// Lines of Bailiwick's own, at the end of the log.
     fn note(&mut self, lines: &[String]) -> std::io::Result<()> {
-        let Some(log) = &mut self.log else {
-            return Ok(());
-        };
-        lines
-            .iter()
-            .try_for_each(|line| writeln!(log, "bailiwick: {line}"))
+        for line in lines {
+            let line = format!("bailiwick: {line}\n").into_bytes();
+            if let Some(log) = &mut self.log {
+                log.write_all(&line)?;
+            }
+            self.tail.extend(line);
+        }
+        Ok(())
     }
 
     async fn copy(

@@ -98,6 +98,9 @@ impl Builder {
             };
             stack.push(content, locked.cloned())?;
         }
+        if let Some(project) = &image.project {
+            stack.push(project.content(&self.registries), None)?;
+        }
         Ok(stack.steps)
     }
 }

@@ -58,7 +58,7 @@ pub enum StoreError {
 }
 
 /// For `map_err`: what was tried, on what.
-pub(super) fn io_error<E: Into<io::Error>>(
+pub(crate) fn io_error<E: Into<io::Error>>(
     action: &'static str,
     path: &Path,
 ) -> impl FnOnce(E) -> StoreError {

@@ -75,6 +75,7 @@ impl Store {
             }
         }
         self.sweep_logs(oldest, &mut report.failed)?;
+        crate::mirror::sweep(self, oldest, &mut report.failed)?;
         Ok(report)
     }
 

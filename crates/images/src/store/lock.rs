@@ -13,7 +13,7 @@ use super::error::{StoreError, io_error};
 
 /// How a lock is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// By a build, and to remove.
     Exclusive,
     /// By whoever uses the layer.
@@ -21,7 +21,7 @@ pub(super) enum Kind {
 }
 
 /// Takes the lock, making its file if there is none; `None` if somebody else holds it.
-pub(super) fn take(path: &Path, kind: Kind) -> Result<Option<File>, StoreError> {
+pub(crate) fn take(path: &Path, kind: Kind) -> Result<Option<File>, StoreError> {
     let operation = match kind {
         Kind::Exclusive => FlockOperation::NonBlockingLockExclusive,
         Kind::Shared => FlockOperation::NonBlockingLockShared,
@@ -43,7 +43,7 @@ pub(super) fn take(path: &Path, kind: Kind) -> Result<Option<File>, StoreError> 
 }
 
 /// Notes that the layer is used now.
-pub(super) fn touch(lock: &File, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn touch(lock: &File, path: &Path) -> Result<(), StoreError> {
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: UTIME_NOW,

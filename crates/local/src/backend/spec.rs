@@ -108,7 +108,11 @@ fn read_only((source, target): (&Path, &Path), options: &LocalOptions) -> Result
     let unusable = |_| error::path(source, PathProblem::NotFound);
     let canonical = fs::canonicalize(source).map_err(unusable)?;
     let metadata = fs::metadata(&canonical).map_err(unusable)?;
-    if metadata.is_dir() {
+    let mirrors = fs::canonicalize(&options.repositories);
+    let is_mirror = mirrors.is_ok_and(|mirrors| canonical.starts_with(mirrors));
+    if is_mirror {
+        // Nobody but builds wrote there, and none of them lives on to listen.
+    } else if metadata.is_dir() {
         let workspace = Workspace {
             path: canonical.clone(),
             writable_meta: true,

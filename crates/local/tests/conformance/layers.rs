@@ -102,39 +102,42 @@ pub(crate) async fn a_link_in_a_layer_does_not_make_the_host_read_its_own_files(
     assert!(!said.contains("secret"), "{said}");
 }
 
-pub(crate) async fn what_a_draft_keeps_besides_the_image_is_mounted_by_others(local: &Local) {
-    let digest: LayerDigest = format!("sha256:{}", "4".repeat(64))
+pub(crate) async fn a_directory_of_a_layer_can_be_written_to_in_private(local: &Local) {
+    let digest: LayerDigest = format!("sha256:{}", "3".repeat(64))
         .parse()
         .expect("a digest");
     let directory = local.layers().join(digest.digits());
     for name in ["tree", "work"] {
         fs::create_dir_all(directory.join(name)).expect("a draft");
     }
-    let target = PathBuf::from("/workspace/project");
+    let app = PathBuf::from("/workspace/app");
     let mut spec = local.spec();
     (spec.identity, spec.profile) = (Identity::Root, Profile::Build);
     spec.draft = Some(Draft {
         directory,
         image: false,
-        besides: Some(target.clone()),
+        besides: Some(app.clone()),
     });
     let running = local.start(spec).await;
-    let script = "cd /workspace/project; echo one > file; mkdir below; echo two > below/file; chmod 777 . below; chmod 666 file; echo lost > /opt/lost";
-    let (status, said) = shell(&running, script).await;
+    let make = "cd /workspace/app && mkdir deep && echo one > deep/file && touch /usr/not-kept
+        [ $(awk 'NR == 1 { print $3 }' /proc/self/uid_map) -lt 1001 ] || chown -R 1000:1000 .";
+    let (status, said) = shell(&running, make).await;
     assert_eq!(status, ExitStatus::Exited(0), "{said}");
     running.sandbox.stop(GRACE).await.expect("it stops");
     for _ in 0..2 {
         let mut spec = local.spec();
-        spec.mounts.push(Mount {
+        spec.mounts = vec![Mount {
             source: MountSource::Layer(digest.clone()),
-            target: target.clone(),
+            target: app.clone(),
             access: Access::ReadWrite,
-        });
+        }];
+        spec.directory = app.clone();
         let running = local.start(spec).await;
-        let script = "cd /workspace/project; cat file below/file; echo three >> file && touch below/new && cat file; ls /opt";
-        let (_, said) = shell(&running, script).await;
+        let script = "pwd; id -un; cat deep/file; echo two > deep/file; rm -r deep; echo three > new; ls; ls -d /usr/not-kept 2>/dev/null || echo gone";
+        let (status, said) = shell(&running, script).await;
         running.sandbox.stop(GRACE).await.expect("it stops");
-        assert_eq!(said, "one\ntwo\none\nthree\n");
+        let expected = "/workspace/app\nagent\none\nnew\ngone\n";
+        assert_eq!((status, said.as_str()), (ExitStatus::Exited(0), expected));
     }
 }
 

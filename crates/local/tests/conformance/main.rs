@@ -47,7 +47,7 @@ const OWN: &[(&str, Case)] = table!(cases;
 const LAYERS: &[(&str, Case)] = table!(layers;
     what_is_written_with_a_draft_is_a_layer
     a_link_in_a_layer_does_not_make_the_host_read_its_own_files
-    what_a_draft_keeps_besides_the_image_is_mounted_by_others
+    a_directory_of_a_layer_can_be_written_to_in_private
     a_layer_that_is_not_there_is_refused
 );
 

@@ -198,3 +198,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_project_is_taken_and_written_again() {
+    let text = "name: x\nconfig:\n  type: cloud\n  project:\n    repository: https://example.com/team/app.git\n    ref: main\n    setup: [npm ci, make]\n";
+    let file = parse(text);
+    let project = file.project.as_ref().expect("a project");
+    assert_eq!(project.name.as_str(), "app");
+    assert_eq!(project.setup.len(), 2);
+    let written = file.to_short_yaml().unwrap();
+    assert_snapshot!(written, @r#"
+    name: x
+    config:
+      type: cloud
+      project:
+        repository: https://example.com/team/app.git
+        ref: main
+        name: app
+        setup:
+        - npm ci
+        - make
+    "#);
+    assert_eq!(parse(&written).project, file.project);
+}

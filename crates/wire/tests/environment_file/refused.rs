@@ -312,3 +312,22 @@ fn five_hundred_rules_are_taken_and_one_more_is_not() {
     4:6980 too_much: 501 CIDR rules, more than 500 | keep at most 500; a wildcard ("*.example.com") or a shorter prefix covers many
     "#);
 }
+
+#[test]
+fn a_project_that_git_could_misread_is_refused_with_the_path_of_the_field() {
+    check!("name: x\nconfig:\n  type: cloud\n  project:\n    repository: \"ext::sh -c id\"\n    ref: --upload-pack=x\n    name: ../x\n    setup: [npm ci, \"\", 7]\n    branch: x\n", @r#"
+    5:17 invalid_project: `config.project.repository` names a helper with "ext::", which git would run as a program | write https://HOST/PATH, ssh://USER@HOST/PATH, USER@HOST:PATH or file:///PATH
+    6:10 invalid_project: `config.project.ref` begins with `-`, so that git would read an option | write a branch, a tag, a full ref or the hash of a commit
+    7:11 invalid_project: `config.project.name` is "../x"; one has at most 64 letters, digits, `.`, `_` and `-`, the first a letter, a digit or `_` | add `name: NAME`, the directory in /workspace
+    8:21 invalid_project: `config.project.setup[1]` is empty | write one shell command an entry, such as `npm ci`
+    8:25 wrong_type: `setup[2]` must be a text, this is a number | put it in quotes
+    9:5 unknown_field: `config.project` has no field "branch" | known are `repository`, `ref`, `name`, `setup`
+    "#);
+    check!("name: x\nconfig: {type: cloud, project: {ref: main}}\n", @r#"2:32 missing_field: `config.project` needs the field `repository` | add `repository: https://HOST/PATH`"#);
+    check!("name: x\nconfig: {type: cloud, project: {repository: \"https://example.com/.x\"}}\n", @r#"2:45 invalid_project: `config.project.name` would be ".x", as the repository's, which no directory here has; give one with `name` | add `name: NAME`, the directory in /workspace"#);
+    let many = format!(
+        "name: x\nconfig: {{type: cloud, project: {{repository: \"https://example.com/x\", setup: [{}]}}}}\n",
+        "a,".repeat(51)
+    );
+    check!(&many, @r#"2:77 too_much: `config.project.setup` has 51 commands, more than 50 | put them into a script in the repository, and run that"#);
+}

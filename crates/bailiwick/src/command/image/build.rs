@@ -8,9 +8,10 @@ use bailiwick_images::{BaseSource, Registry};
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, ProgressForm, Telling, image_spec};
+use crate::images::{Images, ProgressForm, Telling};
 use crate::lock_source::{self, LockArguments};
 use crate::output::{self, Format};
+use crate::project::{FetchNetworkArguments, ProjectArguments};
 
 /// Build what is missing of an environment's image.
 ///
@@ -27,11 +28,18 @@ Examples:
   bailiwick image build -f environment.yaml --progress json
       Events for a program, one JSON object a line on standard error: begun, waiting, line, retrying, done, failed.
   bailiwick image build -f environment.yaml --timeout 2h --disk 50GiB
-  bailiwick image build -f environment.yaml --registry apt=https://mirror.example.com/debian")]
+  bailiwick image build -f environment.yaml --registry apt=https://mirror.example.com/debian
+  bailiwick image build --project https://git.example.com/team/app.git#main
+      A project at the head of its ref, with its set-up.")]
 pub(crate) struct Arguments {
-    /// The environment file.
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    file: PathBuf,
+    /// The environment file; may be left out with --project.
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        required_unless_present = "project"
+    )]
+    file: Option<PathBuf>,
     /// Ask another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
@@ -51,22 +59,32 @@ pub(crate) struct Arguments {
     limits: super::LimitArguments,
     #[command(flatten)]
     lock: LockArguments,
+    #[command(flatten)]
+    project: ProjectArguments,
+    #[command(flatten)]
+    network: FetchNetworkArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let environment = environment_source::load(Some(&arguments.file), host)?;
-    let mut images = Images::open(&arguments.base, &arguments.registries, host)?;
+    let file = arguments.file.as_deref();
+    let mut environment = environment_source::load(file, host)?;
+    arguments.project.apply(&mut environment);
+    let (pins, ca) = arguments.network.read()?;
+    let fetching = arguments.project.fetching(&environment, pins, ca, host)?;
+    let mut images = Images::open(&arguments.base, &arguments.registries, fetching, host)?;
     arguments.limits.change(images.limits());
     let telling = Telling::of(arguments.progress, arguments.quiet);
-    let mut spec = image_spec(&environment);
-    let lock = lock_source::load(&arguments.lock, Some(&arguments.file), &spec.packages)?;
+    let mut spec = images.spec(&environment, telling)?;
+    let lock = lock_source::load(&arguments.lock, file, &spec.packages)?;
     spec.lock = lock.map(|file| file.lock);
     let image = images.build(&spec, telling)?;
     let keys: Vec<_> = image.keys.iter().map(ToString::to_string).collect();
     match arguments.format {
         Format::Json => output::print_json(&serde_json::json!({ "layers": keys }))?,
         Format::Text if keys.is_empty() => {
-            output::print("the environment declares no packages: its image is the base\n")?;
+            output::print(
+                "the environment declares no packages and no project: its image is the base\n",
+            )?;
         }
         Format::Text => output::print(&(keys.join("\n") + "\n"))?,
     }

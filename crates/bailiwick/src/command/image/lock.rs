@@ -11,6 +11,7 @@ use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::images::{Images, ProgressForm, Telling, image_spec};
+use crate::project::Fetching;
 use crate::{lock_source, output};
 
 /// Write what an environment's packages were resolved to into a lock file.
@@ -55,7 +56,12 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
             Arc::unwrap_or_clone(before.lock).fitting(&spec.packages, std::env::consts::ARCH);
         spec.lock = Some(Arc::new(kept));
     }
-    let images = Images::open(&arguments.base, &arguments.registries, host)?;
+    let images = Images::open(
+        &arguments.base,
+        &arguments.registries,
+        Fetching::default(),
+        host,
+    )?;
     let image = images.resolve(&spec, Telling::of(ProgressForm::Text, arguments.quiet))?;
     write(&path, &of_layers(image.layers_held())?)?;
     output::print(&format!(

@@ -12,9 +12,10 @@ use super::lock::{of_layers, write};
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, ProgressForm, Telling, image_spec};
+use crate::images::{Images, ProgressForm, Telling};
 use crate::lock_source::{self, LockFile};
 use crate::output;
+use crate::project::{FetchNetworkArguments, ProjectArguments};
 
 /// Resolve an environment's packages anew, and print what changed.
 ///
@@ -25,9 +26,14 @@ use crate::output;
 Examples:
   bailiwick image refresh -f environment.yaml")]
 pub(crate) struct Arguments {
-    /// The environment file.
-    #[arg(short = 'f', long = "file", value_name = "FILE")]
-    file: PathBuf,
+    /// The environment file; may be left out with --project.
+    #[arg(
+        short = 'f',
+        long = "file",
+        value_name = "FILE",
+        required_unless_present = "project"
+    )]
+    file: Option<PathBuf>,
     /// The lock file to write anew [default: the one beside the environment file, if there is one].
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
@@ -45,21 +51,36 @@ pub(crate) struct Arguments {
     progress: ProgressForm,
     #[command(flatten)]
     limits: super::LimitArguments,
+    #[command(flatten)]
+    project: ProjectArguments,
+    #[command(flatten)]
+    network: FetchNetworkArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let environment = environment_source::load(Some(&arguments.file), host)?;
-    let spec = image_spec(&environment);
-    let beside = || lock_source::beside(&arguments.file);
-    let path = arguments.lock.clone().unwrap_or_else(beside);
-    let has_lock = arguments.lock.is_some() || path.symlink_metadata().is_ok();
-    let before = lock_source::read_to_replace(&path)?;
-    let mut images = Images::open(&arguments.base, &arguments.registries, host)?;
+    let file = arguments.file.as_deref();
+    let mut environment = environment_source::load(file, host)?;
+    arguments.project.apply(&mut environment);
+    let (pins, ca) = arguments.network.read()?;
+    let fetching = arguments.project.fetching(&environment, pins, ca, host)?;
+    // The lock to be written anew: the one that was named, or one that is there.
+    let beside = || {
+        file.map(lock_source::beside)
+            .filter(|path| path.symlink_metadata().is_ok())
+    };
+    let lock = arguments.lock.clone().or_else(beside);
+    let before = lock
+        .as_deref()
+        .map(lock_source::read_to_replace)
+        .transpose()?
+        .flatten();
+    let mut images = Images::open(&arguments.base, &arguments.registries, fetching, host)?;
     arguments.limits.change(images.limits());
     let telling = Telling::of(arguments.progress, arguments.quiet);
+    let spec = images.spec(&environment, telling)?;
     let refreshed = images.refresh(&spec, telling)?;
-    if has_lock {
-        write(&path, &of_layers(refreshed.held.layers())?)?;
+    if let Some(path) = &lock {
+        write(path, &of_layers(refreshed.held.layers())?)?;
     }
     output::print(&told(before.as_ref(), &refreshed))?;
     Ok(Exit::Done.into())

@@ -12,6 +12,7 @@ use crate::host_environment::HostEnvironment;
 use crate::images::{Images, ProgressForm, Telling, image_spec};
 use crate::lock_source::{self, LockArguments};
 use crate::output;
+use crate::project::Fetching;
 
 /// Print what an image holds as a bill of materials: CycloneDX 1.6, JSON.
 ///
@@ -52,7 +53,12 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let mut spec = image_spec(&environment);
     let lock = lock_source::load(&arguments.lock, arguments.file.as_deref(), &spec.packages)?;
     spec.lock = lock.map(|file| file.lock);
-    let images = Images::open(&arguments.base, &arguments.registries, host)?;
+    let images = Images::open(
+        &arguments.base,
+        &arguments.registries,
+        Fetching::default(),
+        host,
+    )?;
     let sbom = match &arguments.key {
         Some(key) => {
             let store = images.store();

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use bailiwick_dial::ProxySettings;
 use bailiwick_images::{BaseSource, Lock, Registry};
-use bailiwick_model::limits::{CA_FILE_BYTES, HOST_PORTS};
+use bailiwick_model::limits::HOST_PORTS;
 use bailiwick_policy::Pins;
 
 use super::{Arguments, LimitArguments};
-use crate::bad_input::{BadInput, read_text};
+use crate::bad_input::BadInput;
 use crate::environment_source::{self, Environment};
 use crate::host_environment::HostEnvironment;
 use crate::images::Telling;
 use crate::lock_source;
+use crate::project::{Fetching, certificates};
 use crate::value::{Bytes, MilliCpus, Variable};
 
 /// Everything that one run was asked for, valid as far as arguments and files can say.
@@ -23,8 +24,10 @@ use crate::value::{Bytes, MilliCpus, Variable};
 pub(crate) struct RunRequest {
     /// The environment with its effective policy; ports of `--host-port` are in it.
     pub(crate) environment: Environment,
-    /// The work directory: absolute, without symbolic links, a directory when it was looked at.
-    pub(crate) work_directory: PathBuf,
+    /// The work directory: absolute, without symbolic links, a directory when it was looked at. None with a project.
+    pub(crate) work_directory: Option<PathBuf>,
+    /// How the project is fetched, if there is one.
+    pub(crate) fetching: Fetching,
     /// The variables of `-e`, in order; a later one wins.
     pub(crate) variables: Vec<Variable>,
     /// The program, and its arguments.
@@ -97,6 +100,7 @@ impl RunRequest {
             quiet,
             progress,
             flows,
+            project,
             network,
             lock,
             limits,
@@ -108,19 +112,24 @@ impl RunRequest {
         let lock_path = lock.as_ref().map(|lock| &lock.path);
         let decisive_files = file.iter().chain(&network.ca).chain(lock_path);
         let decisive_files = decisive_files.cloned().collect();
+        project.apply(&mut environment);
+        let work_directory = work_directory(workdir, &environment)?;
         open_host_ports(&mut environment, &network.host_ports)?;
         let upstream_proxy = match network.upstream_proxy {
             Some(url) => Some(ProxySettings::new(url)),
             None => ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?,
         };
+        let pins = network.resolve.into_iter().collect::<Pins>();
+        let ca = network.ca.map(certificates).transpose()?;
         Ok(Self {
+            fetching: project.fetching(&environment, pins.clone(), ca.clone(), host)?,
             environment,
-            work_directory: directory(workdir.unwrap_or_else(|| PathBuf::from(".")))?,
+            work_directory,
             variables: env,
             command,
-            pins: network.resolve.into_iter().collect::<Pins>(),
+            pins,
             publish: without_repetition(network.publish),
-            ca: network.ca.map(certificates).transpose()?,
+            ca,
             upstream_proxy,
             trust_proxy_dns: network.trust_proxy_dns,
             limits: limits.into(),
@@ -186,20 +195,23 @@ fn without_repetition(ports: Vec<u16>) -> Vec<u16> {
         .collect()
 }
 
+/// None beside a project, which is where the program works then.
+fn work_directory(
+    named: Option<PathBuf>,
+    environment: &Environment,
+) -> Result<Option<PathBuf>, BadInput> {
+    match (&environment.project, named) {
+        (Some(project), Some(_)) => Err(BadInput::WorkdirWithProject(project.name.to_string())),
+        (Some(_), None) => Ok(None),
+        (None, named) => directory(named.unwrap_or_else(|| PathBuf::from("."))).map(Some),
+    }
+}
+
 /// The directory without symbolic links, so that what is checked is what is mounted.
 fn directory(path: PathBuf) -> Result<PathBuf, BadInput> {
     match path.canonicalize() {
         Ok(real) if real.is_dir() => Ok(real),
         Ok(_) => Err(BadInput::NotADirectory(path)),
         Err(source) => Err(BadInput::Unreadable { path, source }),
-    }
-}
-
-fn certificates(path: PathBuf) -> Result<String, BadInput> {
-    let text = read_text(&path, CA_FILE_BYTES)?;
-    if text.contains("-----BEGIN CERTIFICATE-----") {
-        Ok(text)
-    } else {
-        Err(BadInput::NoCertificate(path))
     }
 }

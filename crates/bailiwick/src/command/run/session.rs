@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
-use bailiwick_images::BaseSource;
+use bailiwick_images::{BaseSource, ImageSpec};
 use bailiwick_local::{
     Base, Description, Ending, Launching, Limits, Prepared, ProgramError, Published, Request,
     RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
@@ -23,7 +23,7 @@ use crate::attached::{self, OwnProgram, Signals};
 use crate::exit::Exit;
 use crate::flow_log::FlowLog;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Image, Images, image_spec};
+use crate::images::{Image, Images};
 use crate::output::{self, Colour};
 use crate::stdio::Streams;
 use crate::summary::Summary;
@@ -44,12 +44,15 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
         None
     } else {
         let path = request.flows.as_deref();
-        path.map(|path| FlowLog::open(path, &request.work_directory))
+        path.map(|path| FlowLog::open(path, request.work_directory.as_deref()))
             .transpose()?
     };
     let image = image(&request, host)?;
-    let prepared =
+    let mut prepared =
         bailiwick_local::prepare(&sandbox_request(&request, image.as_ref(), host)?, &state)?;
+    if let Some(directory) = image.as_ref().and_then(Image::directory) {
+        prepared.directory = directory.to_owned();
+    }
     if request.dry_run {
         return Ok(output::print(&describe(&prepared, &request))?).map(|()| Exit::Done.into());
     }
@@ -78,18 +81,26 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
     Ok(exit.into())
 }
 
-/// The image of the environment's packages, which stays for as long as the run; what is missing of it is built now.
+/// The image of the environment's packages and project, which stays for as long as the run; what is missing of it is built now.
 fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
-    let mut spec = image_spec(&request.environment);
-    spec.lock.clone_from(&request.lock);
+    let environment = &request.environment;
     let is_there = matches!(request.base, BaseSource::Host | BaseSource::Directory(_));
-    if spec.packages.is_empty() && is_there {
+    if environment.packages.is_empty() && environment.project.is_none() && is_there {
         return Ok(None);
     }
-    let images = Images::open(&request.base, &request.registries, host)?;
+    let fetching = request.fetching.clone();
+    let images = Images::open(&request.base, &request.registries, fetching, host)?;
+    if request.dry_run {
+        let spec = images.last_spec(environment).map(|spec| ImageSpec {
+            lock: request.lock.clone(),
+            ..spec
+        });
+        return Ok(spec.map(|spec| images.find(&spec)).transpose()?.flatten());
+    }
+    let mut spec = images.spec(environment, request.telling)?;
+    spec.lock.clone_from(&request.lock);
     match images.find(&spec)? {
         Some(image) => Ok(Some(image)),
-        None if request.dry_run => Ok(None),
         None => images.build(&spec, request.telling).map(Some),
     }
 }
@@ -105,8 +116,8 @@ fn sandbox_request(
     Ok(Request {
         id: SandboxId::from_random(u64::from_ne_bytes(bits)),
         environment: request.environment.name.clone(),
-        workspace: Some(Workspace {
-            path: request.work_directory.clone(),
+        workspace: request.work_directory.clone().map(|path| Workspace {
+            path,
             writable_meta: request.writable_meta,
             allow_sockets: request.allow_sockets,
             read_only: request
