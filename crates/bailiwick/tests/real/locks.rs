@@ -187,27 +187,34 @@ fn a_refresh_that_fails_leaves_everything_as_it_was() {
 
 #[test]
 fn another_file_under_the_same_version_is_refused_by_its_hash() {
+    refuses_another_file("pip", "1.0");
+}
+
+#[test]
+fn another_archive_under_the_same_version_is_refused_by_its_integrity() {
+    refuses_another_file("npm", "1.0.0");
+}
+
+fn refuses_another_file(manager: &str, version: &str) {
     let (_leaks, all) = everyone();
     for bailiwick in &all {
-        for (manager, version) in [("pip", "1.0"), ("npm", "1.0.0")] {
-            let registry = Registry::start();
-            let name = format!("{manager}.yaml");
-            let file = environment(bailiwick, &name, &format!("{{{manager}: [bwtop]}}"));
-            registry.image(bailiwick, "lock", &file, &[]).success();
-            registry.publish(&format!("{manager} bwdep {version} hostile"));
-            let refused = registry.image(bailiwick, "build", &file, &["--locked"]);
-            assert_eq!(refused.code, 125, "{refused:#?}");
-            let said = refused.stderr.to_lowercase();
-            assert!(
-                said.contains("hash") || said.contains("integrity"),
-                "{refused:#?}"
-            );
-            // The control: the file that was locked.
-            registry.publish(&format!("{manager} bwdep {version} first"));
-            registry
-                .image(bailiwick, "build", &file, &["--locked"])
-                .success();
-        }
+        let registry = Registry::start();
+        let packages = format!("{{{manager}: [bwtop]}}");
+        let file = environment(bailiwick, "environment.yaml", &packages);
+        registry.image(bailiwick, "lock", &file, &[]).success();
+        registry.publish(&format!("{manager} bwdep {version} hostile"));
+        let refused = registry.image(bailiwick, "build", &file, &["--locked"]);
+        assert_eq!(refused.code, 125, "{refused:#?}");
+        let said = refused.stderr.to_lowercase();
+        assert!(
+            said.contains("hash") || said.contains("integrity"),
+            "{refused:#?}"
+        );
+        // The control: the file that was locked.
+        registry.publish(&format!("{manager} bwdep {version} first"));
+        registry
+            .image(bailiwick, "build", &file, &["--locked"])
+            .success();
     }
 }
 
@@ -254,5 +261,50 @@ fn a_program_inside_cannot_change_the_lock_that_it_was_started_with() {
         let outcome = registry.run(bailiwick, &inside, &[], script);
         assert!(outcome.stdout.contains("control"), "{outcome:#?}");
         assert_eq!(std::fs::read_to_string(&lock).expect("a lock"), before);
+    }
+}
+
+/// The lock of an environment with another hash of its first package.
+fn with_another_hash(lock: &Path, manager: &str) -> String {
+    let text = std::fs::read_to_string(lock).expect("a lock");
+    let mut lock: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let hash = &mut lock["managers"][manager]["packages"][0]["hash"];
+    assert!(hash.is_string(), "{text}");
+    *hash = format!("sha256:{}", "0".repeat(64)).into();
+    lock.to_string()
+}
+
+#[test]
+fn a_debian_package_with_another_hash_than_the_locks_is_not_unpacked() {
+    let (_leaks, all) = everyone();
+    // Nobody else can install them: `images::debian_packages_are_installed_over_the_hosts_programs_for_root_alone`.
+    for bailiwick in all.iter().filter(|one| one.user().is_root()) {
+        let file = environment(bailiwick, "debian.yaml", "{apt: [hello]}");
+        let image = |verb: &str| {
+            let mut command = bailiwick.command(["image", verb, "-f"]);
+            let output = command.arg(&file).output().expect("bailiwick");
+            (
+                output.status.success(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            )
+        };
+        assert!(image("lock").0);
+        let lock = file.with_extension("lock");
+        let good = std::fs::read_to_string(&lock).expect("a lock");
+        bailiwick.write(&lock, with_another_hash(&lock, "apt"));
+        let (built, said) = image("build");
+        assert!(
+            !built && said.contains("has another hash than in the lock"),
+            "{said}"
+        );
+        let (_, key) = said
+            .split_once("bailiwick image log ")
+            .expect("the way to the log");
+        let key: String = key.chars().take_while(char::is_ascii_hexdigit).collect();
+        let log = bailiwick.execute(["image", "log", &key]).success().stdout;
+        assert!(!log.contains("Unpacking hello"), "{log}");
+        // The control.
+        bailiwick.write(&lock, good);
+        assert!(image("build").0);
     }
 }
