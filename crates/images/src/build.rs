@@ -73,7 +73,7 @@ pub enum BaseImage {
     Outside {
         /// Which.
         base: Base,
-        /// What identifies its contents: see [`Below::Base`].
+        /// What identifies its contents: see [`crate::Below::Base`].
         digest: String,
     },
     /// One that is a layer itself.
