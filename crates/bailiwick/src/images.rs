@@ -33,8 +33,8 @@ const ORGANIZATION: &str = "local";
 /// The images of this machine.
 pub(crate) struct Images {
     builder: Builder,
-    /// The builder, with the network that fetches may use.
-    fetcher: Builder,
+    /// The sandboxes of fetches: with names and certificates of the operator's choice.
+    for_fetches: LocalOptions,
     fetching: Fetching,
     base: HostBase,
 }
@@ -116,13 +116,9 @@ impl Images {
             now: clock::now_seconds,
             sandbox_id: fresh_id,
         };
-        let fetcher = Builder {
-            runtime: Arc::new(LocalRuntime::new(for_fetches)?),
-            ..builder.clone()
-        };
         Ok(Self {
             builder,
-            fetcher,
+            for_fetches,
             fetching,
             base,
         })
@@ -168,7 +164,7 @@ impl Images {
                 "{} was never fetched here; leave out --offline",
                 project.repository
             ),
-            last => match self.fetch(project, quiet) {
+            last => match self.fetch(project, quiet)? {
                 Err(error @ BuildError::Unreachable { .. }) => {
                     let Some(last) = last else {
                         return Err(error.into());
@@ -190,14 +186,18 @@ impl Images {
         })
     }
 
-    fn fetch(&self, project: &Project, quiet: bool) -> Result<Head, BuildError> {
+    fn fetch(&self, project: &Project, quiet: bool) -> anyhow::Result<Result<Head, BuildError>> {
+        let fetcher = Builder {
+            runtime: Arc::new(LocalRuntime::new(self.for_fetches.clone())?),
+            ..self.builder.clone()
+        };
         let mut teller = Teller::new(quiet);
-        let runtime = one_thread().map_err(BuildError::Log)?;
+        let runtime = one_thread()?;
         let mut told = |progress: Progress<'_>| teller.tell(progress);
         let access = &self.fetching.access;
-        let fetched = runtime.block_on(self.fetcher.fetch(project, access, &mut told));
+        let fetched = runtime.block_on(fetcher.fetch(project, access, &mut told));
         teller.clear();
-        fetched
+        Ok(fetched)
     }
 
     /// The layers of an image by their keys, whether they are there or not.

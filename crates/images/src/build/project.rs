@@ -142,7 +142,10 @@ impl Builder {
         let path = fs::canonicalize(repository.path()).map_err(failed)?;
         let own = fs::canonicalize(self.store.path()).map_err(failed)?;
         if path.starts_with(&own) || own.starts_with(&path) {
-            return Err(fetch_error(repository, "it is or holds Bailiwick's own state"));
+            return Err(fetch_error(
+                repository,
+                "it is or holds Bailiwick's own state",
+            ));
         }
         Ok(())
     }

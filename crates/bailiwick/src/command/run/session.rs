@@ -53,6 +53,10 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
         prepared.directory = directory.to_owned();
     }
     if request.dry_run {
+        if image.is_none() && request.environment.needs_image() {
+            let note = "the image is not built yet; a run builds it first, and has its layers too";
+            prepared.notes.push(note.to_owned());
+        }
         return Ok(output::print(&describe(&prepared, &request))?).map(|()| Exit::Done.into());
     }
     if !request.quiet {
@@ -83,7 +87,7 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
 /// The image of the environment's packages and project, which stays for as long as the run; what is missing of it is built now.
 fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
     let environment = &request.environment;
-    if environment.packages.is_empty() && environment.project.is_none() {
+    if !environment.needs_image() {
         return Ok(None);
     }
     if request.base.is_some() {
