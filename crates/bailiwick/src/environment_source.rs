@@ -25,6 +25,11 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
+    /// Whether there is more in its sandboxes than the base has.
+    pub(crate) fn needs_image(&self) -> bool {
+        !self.packages.is_empty() || self.project.is_some()
+    }
+
     /// The policy, compiled. On one machine there is no organization and no session: no further floor, no grants.
     pub(crate) fn compile(&self) -> Policy {
         Policy::compile(

@@ -40,8 +40,8 @@ const ORGANIZATION: &str = "local";
 pub(crate) struct Images {
     /// Without the base, which may have to be looked up first.
     builder: Builder,
-    /// The builder, with the network that fetches may use.
-    fetcher: Builder,
+    /// The sandboxes of fetches: with names and certificates of the operator's choice.
+    for_fetches: LocalOptions,
     fetching: Fetching,
     bases: Bases,
     source: BaseSource,
@@ -107,7 +107,10 @@ impl Images {
             .context("cannot take what images need of this host's settings")?;
         let bases = Bases::new(directory, base, host)?;
         let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
-        let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
+        let proxy = match fetching.proxy.clone() {
+            Some(proxy) => Some(proxy),
+            None => ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?,
+        };
         let egress = |pins| {
             let dialer = Dialer::new(DialOptions {
                 pins,
@@ -149,13 +152,9 @@ impl Images {
             now: clock::now_seconds,
             sandbox_id: fresh_id,
         };
-        let fetcher = Builder {
-            runtime: Arc::new(LocalRuntime::new(for_fetches)?),
-            ..builder.clone()
-        };
         Ok(Self {
             builder,
-            fetcher,
+            for_fetches,
             fetching,
             bases,
             source: source.clone(),
@@ -206,7 +205,7 @@ impl Images {
                 "{} was never fetched here; leave out --offline",
                 project.repository
             ),
-            last => match self.fetch(project, telling) {
+            last => match self.fetch(project, telling)? {
                 Err(error @ BuildError::Unreachable { .. }) => {
                     let Some(last) = last else {
                         return Err(error.into());
@@ -228,14 +227,22 @@ impl Images {
         })
     }
 
-    fn fetch(&self, project: &Project, telling: Telling) -> Result<Head, BuildError> {
+    fn fetch(
+        &self,
+        project: &Project,
+        telling: Telling,
+    ) -> anyhow::Result<Result<Head, BuildError>> {
+        let fetcher = Builder {
+            runtime: Arc::new(LocalRuntime::new(self.for_fetches.clone())?),
+            ..self.builder.clone()
+        };
         let mut teller = Teller::new(telling);
-        let runtime = runtime().map_err(BuildError::Log)?;
+        let runtime = runtime()?;
         let mut told = |progress: Progress<'_>| teller.tell(progress);
         let access = &self.fetching.access;
-        let fetched = runtime.block_on(self.fetcher.fetch(project, access, &mut told));
+        let fetched = runtime.block_on(fetcher.fetch(project, access, &mut told));
         teller.clear();
-        fetched
+        Ok(fetched)
     }
 
     /// The builder on its base; `None` if that is the name of an image that was never looked up.

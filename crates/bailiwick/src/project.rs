@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bailiwick_dial::ProxySettings;
 use bailiwick_images::FetchAccess;
 use bailiwick_model::limits::CA_FILE_BYTES;
 use bailiwick_model::{Project, Transport};
@@ -56,6 +57,8 @@ pub(crate) struct Fetching {
     pub(crate) pins: Pins,
     /// Certificates to be trusted besides the host's, PEM.
     pub(crate) ca: Option<String>,
+    /// The proxy for builds too, instead of the one that the host's variables name.
+    pub(crate) proxy: Option<ProxySettings>,
 }
 
 impl ProjectArguments {
@@ -106,6 +109,7 @@ impl ProjectArguments {
             offline: self.offline,
             pins,
             ca,
+            proxy: None,
         })
     }
 }

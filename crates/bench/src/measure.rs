@@ -5,6 +5,7 @@ mod decide;
 mod image;
 mod memory;
 mod network;
+mod project;
 mod start;
 mod turns;
 

@@ -296,6 +296,48 @@ fn an_image_is_built_refreshed_shown_and_removed_with_its_project() {
 }
 
 #[test]
+fn a_dry_run_fetches_nothing_and_shows_what_is_there() {
+    let (_leaks, all) = everyone();
+    let repository = GitRepository::new("app");
+    repository.write("file", "one").commit("first");
+    for bailiwick in &all {
+        let run = || bailiwick.run().option("--project").option(repository.url());
+        let dry = || run().option("--dry-run").script("true").success().stdout;
+        let before = dry();
+        assert!(before.contains("the image is not built yet"), "{before}");
+        assert!(!before.contains("/workspace/app"), "{before}");
+        run().script("true").success();
+        let after = dry();
+        assert!(after.contains("overlay    /workspace/app"), "{after}");
+    }
+}
+
+#[test]
+fn runs_that_begin_at_once_build_the_project_once() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let repository = GitRepository::new("app");
+        let commit = repository.write("file", "one").commit("first");
+        let project = format!(
+            "{{repository: '{}', setup: ['sleep 1; cat /proc/sys/kernel/random/uuid > built']}}",
+            repository.url()
+        );
+        let mut children: Vec<_> = (0..4)
+            .map(|_| run(bailiwick, &project).start(["sh", "-c", "cat built; git rev-parse HEAD"]))
+            .collect();
+        let told: Vec<String> = children
+            .iter_mut()
+            .map(|child| {
+                assert_eq!(child.wait(PATIENCE), 0, "{}", child.complained());
+                child.printed()
+            })
+            .collect();
+        assert!(told[0].ends_with(&format!("{commit}\n")), "{told:?}");
+        assert!(told.iter().all(|one| *one == told[0]), "{told:?}");
+    }
+}
+
+#[test]
 fn a_work_directory_beside_a_project_is_refused() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {

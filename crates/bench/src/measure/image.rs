@@ -23,7 +23,8 @@ const PACKAGES: u32 = 50;
 pub(super) fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
     start(stage, report);
     find(stage, report)?;
-    builds::measure(stage, report)
+    builds::measure(stage, report)?;
+    super::project::measure(stage, report)
 }
 
 fn start(stage: &Stage, report: &mut Report) {

@@ -122,7 +122,10 @@ impl RunRequest {
         let pins = network.resolve.into_iter().collect::<Pins>();
         let ca = network.ca.map(certificates).transpose()?;
         Ok(Self {
-            fetching: project.fetching(&environment, pins.clone(), ca.clone(), host)?,
+            fetching: Fetching {
+                proxy: upstream_proxy.clone(),
+                ..project.fetching(&environment, pins.clone(), ca.clone(), host)?
+            },
             environment,
             work_directory,
             variables: env,

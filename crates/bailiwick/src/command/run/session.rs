@@ -54,6 +54,10 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
         prepared.directory = directory.to_owned();
     }
     if request.dry_run {
+        if image.is_none() && needs_image(&request) {
+            let note = "the image is not built yet; a run builds it first, and has its layers too";
+            prepared.notes.push(note.to_owned());
+        }
         return Ok(output::print(&describe(&prepared, &request))?).map(|()| Exit::Done.into());
     }
     if !request.quiet {
@@ -81,11 +85,16 @@ pub(super) fn run(request: RunRequest, host: &HostEnvironment) -> anyhow::Result
     Ok(exit.into())
 }
 
+/// Whether there is anything to build: packages, a project, or a base that is a layer itself.
+fn needs_image(request: &RunRequest) -> bool {
+    let is_there = matches!(request.base, BaseSource::Host | BaseSource::Directory(_));
+    request.environment.needs_image() || !is_there
+}
+
 /// The image of the environment's packages and project, which stays for as long as the run; what is missing of it is built now.
 fn image(request: &RunRequest, host: &HostEnvironment) -> anyhow::Result<Option<Image>> {
     let environment = &request.environment;
-    let is_there = matches!(request.base, BaseSource::Host | BaseSource::Directory(_));
-    if environment.packages.is_empty() && environment.project.is_none() && is_there {
+    if !needs_image(request) {
         return Ok(None);
     }
     let fetching = request.fetching.clone();
