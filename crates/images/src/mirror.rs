@@ -230,4 +230,29 @@ mod tests {
         assert_ne!(one, of("acme2", "https://example.com/app"));
         assert_ne!(one, of("acme", "https://example.com/app2"));
     }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_mirror_goes_when_nobody_used_it_for_long_and_stays_while_somebody_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store")).unwrap();
+        let mirror = Mirror::of(&store, "acme", &"https://example.com/app".parse().unwrap());
+        let is_left = |oldest| {
+            let mut failed = Vec::new();
+            sweep(&store, oldest, &mut failed).unwrap();
+            assert!(failed.is_empty(), "{failed:?}");
+            mirror.directory().exists()
+        };
+        let lock = mirror.lock(Kind::Shared).await.unwrap();
+        let head = Head {
+            commit: "a1".repeat(20),
+            branch: None,
+        };
+        mirror.remember(None, &head).unwrap();
+        assert_eq!(mirror.known(None), Some(head));
+        assert!(is_left(0), "used just now");
+        assert!(is_left(i64::MAX), "in use");
+        drop(lock);
+        assert!(!is_left(i64::MAX));
+        assert_eq!(mirror.known(None), None);
+    }
 }

@@ -270,7 +270,15 @@ pub(crate) fn a_record_of_another_key_is_no_layer() {
 
 pub(crate) fn a_store_that_others_may_write_is_refused() {
     let place = Place::new();
-    for part in ["", "layers", "building", "logs", "keys", "generations"] {
+    for part in [
+        "",
+        "layers",
+        "building",
+        "logs",
+        "keys",
+        "generations",
+        "repositories",
+    ] {
         let directory = place.store.path().join(part);
         let set = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
         let mode = fs::metadata(&directory).unwrap().permissions().mode();
