@@ -281,7 +281,9 @@ fn an_image_is_built_refreshed_shown_and_removed_with_its_project() {
         assert_eq!(first.len(), 1);
         assert_eq!(build(), first, "nothing is new");
         let second = repository.write("file", "two").commit("second");
-        let refreshed = keys(bailiwick.execute(["image", "refresh", "-q", "--project", &url]));
+        let told = bailiwick.execute(["image", "refresh", "-q", "--project", &url]);
+        assert!(told.success().stdout.contains(&second));
+        let refreshed = build();
         assert_ne!(refreshed, first);
         let shown = bailiwick
             .execute(["image", "show", &refreshed[0]])

@@ -86,7 +86,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     Ok(Exit::Done.into())
 }
 
-/// What changed, a package a line: since the lock, or since the layers that were in force.
+/// What the image stands on and which project it has, and what changed, a package a line: since the lock, or since the layers that were in force.
 fn told(lock: Option<&LockFile>, refreshed: &Refreshed) -> String {
     let mut text = String::new();
     for manager in PackageManager::ALL {
@@ -99,6 +99,15 @@ fn told(lock: Option<&LockFile>, refreshed: &Refreshed) -> String {
         for change in changes(before.unwrap_or_default(), after.unwrap_or_default()) {
             let change = change.to_string();
             text += &format!("{:6} {}\n", manager.name(), output::printable(&change));
+        }
+    }
+    for layer in refreshed.held.layers() {
+        match &layer.record.inputs.content {
+            content @ (Content::Base { .. } | Content::Project { .. }) => {
+                let line = format!("{} {}", content.kind(), content.declared());
+                text += &format!("{}\n", output::printable(&line));
+            }
+            Content::Packages { .. } => {}
         }
     }
     if text.is_empty() {
