@@ -1,6 +1,6 @@
 //! The images of this machine: where they are kept, and how what is missing of one is built.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,9 +8,8 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, BaseSource, BuildError, BuildEvent, BuildLimits, Builder, Content, FailureClass,
-    Head, Held, ImageSpec, Layer, Progress, ProjectAt, Refreshed, Registry, Store, host_base,
-    remove_tree,
+    BaseImage, BaseSource, BuildError, BuildLimits, Builder, Head, Held, ImageSpec, Layer,
+    Progress, ProjectAt, Refreshed, Registry, Store, host_base, remove_tree,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings,
@@ -30,8 +29,12 @@ use crate::project::Fetching;
 use crate::{clock, state};
 
 mod base;
+mod telling;
 
 use base::Bases;
+use telling::{Teller, tell_failure};
+
+pub(crate) use telling::{ProgressForm, Telling, Told};
 
 /// Whose layers those of a machine without a server are.
 const ORGANIZATION: &str = "local";
@@ -427,161 +430,4 @@ fn fresh_id() -> SandboxId {
     // Blocks only before the kernel's generator is ready, at boot (getrandom(2)).
     let _ = rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty());
     SandboxId::from_random(u64::from_ne_bytes(bits))
-}
-
-/// How a build is told of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Telling {
-    /// Not at all.
-    Nothing,
-    /// To a person.
-    Text,
-    /// To a program: events, a JSON object a line.
-    Events,
-}
-
-/// In which form somebody wants to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum ProgressForm {
-    /// For people.
-    Text,
-    /// For programs: one JSON object a line, on standard error.
-    Json,
-}
-
-impl Telling {
-    pub(crate) fn of(form: ProgressForm, quiet: bool) -> Self {
-        match form {
-            ProgressForm::Json => Self::Events,
-            ProgressForm::Text if quiet => Self::Nothing,
-            ProgressForm::Text => Self::Text,
-        }
-    }
-}
-
-/// A failure that standard error has told already.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no image")]
-pub(crate) struct Told;
-
-fn tell_event(event: &BuildEvent<'_>) {
-    // Texts and numbers alone, which always have a form in JSON.
-    let line = serde_json::to_string(event).unwrap_or_default();
-    output::print_to_stderr(&format!("{line}\n"));
-}
-
-fn tell_failure(error: &anyhow::Error) {
-    match error.downcast_ref::<BuildError>() {
-        Some(error) => tell_event(&error.into()),
-        None => tell_event(&BuildEvent::Failed {
-            class: FailureClass::Machine,
-            limit: None,
-            what: None,
-            key: None,
-            message: format!("{error:#}"),
-        }),
-    }
-}
-
-/// Tells a person how a build goes: a line that changes on a terminal, else a line per layer.
-struct Teller {
-    telling: Telling,
-    terminal: bool,
-    current: String,
-}
-
-impl Teller {
-    fn new(telling: Telling) -> Self {
-        Self {
-            telling,
-            terminal: io::stderr().is_terminal(),
-            current: String::new(),
-        }
-    }
-
-    fn tell(&mut self, progress: Progress<'_>) {
-        match self.telling {
-            Telling::Nothing => {}
-            Telling::Text => self.tell_person(progress),
-            Telling::Events => tell_event(&progress.into()),
-        }
-    }
-
-    fn tell_person(&mut self, progress: Progress<'_>) {
-        match progress {
-            Progress::Fetching(repository) => {
-                self.current = format!("project: fetching {repository}");
-                // Mostly there is nothing new, and then nobody wants to read of it.
-                if self.terminal {
-                    self.say(&self.current.clone(), true);
-                }
-            }
-            Progress::Begun(content) => {
-                let what = match content {
-                    Content::Packages { .. } | Content::Base { .. } => "installing",
-                    Content::Project { .. } => "setting up",
-                };
-                self.current = format!("{}: {what} {}", content.kind(), content.declared());
-                self.say(&self.current.clone(), true);
-            }
-            Progress::Waiting(content) => {
-                let kind = content.kind();
-                self.say(
-                    &format!("{kind}: waiting for another build of the same layer"),
-                    true,
-                );
-            }
-            Progress::Line(line) if self.terminal => {
-                self.say(&format!("{} | {}", self.current, line.trim()), true);
-            }
-            Progress::Line(_) => {}
-            Progress::Retrying(pause) => {
-                let seconds = pause.as_secs();
-                self.say(
-                    &format!("the network failed; trying again in {seconds} s"),
-                    false,
-                );
-            }
-            Progress::Done(layer) => self.done(layer),
-        }
-    }
-
-    fn done(&mut self, layer: &Layer) {
-        if !std::mem::take(&mut self.current).is_empty() {
-            let record = &layer.record;
-            let packages = match &record.inputs.content {
-                Content::Packages { .. } => format!("{} packages, ", record.resolved.len()),
-                Content::Base { .. } | Content::Project { .. } => String::new(),
-            };
-            let (kind, size) = (record.inputs.content.kind(), record.bytes >> 20);
-            self.say(
-                &format!("{kind}: {packages}{size} MiB, {} s", record.seconds),
-                false,
-            );
-        }
-    }
-
-    /// A line that passes is overwritten by the next one where that is possible.
-    fn say(&self, text: &str, passes: bool) {
-        let text = printable(text);
-        if self.terminal {
-            let short: String = text.chars().take(self.columns()).collect();
-            let end = if passes { "" } else { "\n" };
-            output::print_to_stderr(&format!("\r\x1b[K{short}{end}"));
-        } else {
-            output::print_to_stderr(&format!("bailiwick: {text}\n"));
-        }
-    }
-
-    fn columns(&self) -> usize {
-        rustix::termios::tcgetwinsize(io::stderr())
-            .map_or(80, |size| usize::from(size.ws_col).max(20))
-            - 1
-    }
-
-    fn clear(&self) {
-        if self.terminal && self.telling == Telling::Text {
-            output::print_to_stderr("\r\x1b[K");
-        }
-    }
 }
