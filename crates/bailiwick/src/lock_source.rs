@@ -50,6 +50,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<LockFile>, BadInput> {
     {
         return Ok(None);
     }
+    // A fifo would be waited for, and a program inside may leave one where there is no lock yet.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(BadInput::NotAFile(path.to_owned()));
+    }
     let text = read_text(path, LOCK_FILE_BYTES)?;
     let path = path.to_owned();
     match Lock::parse(&text) {

@@ -108,6 +108,14 @@ pub enum PrepareError {
         /// Why.
         error: io::Error,
     },
+    /// A base that would show more than a system's programs.
+    #[error("{} is {what}: a base is a directory that holds a root file system and nothing else", path.display())]
+    Base {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// A directory that was named cannot be used.
     #[error("cannot use {} as {what}: {error}", path.display())]
     Directory {
@@ -124,7 +132,10 @@ impl PrepareError {
     /// Whether the request names something that cannot be used, and not this machine lacks something.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Workspace(_) | Self::Certificates { .. } | Self::Directory { .. } => true,
+            Self::Workspace(_)
+            | Self::Certificates { .. }
+            | Self::Base { .. }
+            | Self::Directory { .. } => true,
             Self::Identity(_) | Self::State(_) | Self::NoController { .. } => false,
         }
     }
@@ -175,9 +186,10 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
         .environment
         .as_ref()
         .map_or_else(|| "bailiwick".to_owned(), |name| hostname(name.as_str()));
+    let homes = workspace::home_directories(request.surroundings.home.as_deref());
+    check_base(request, &homes, state.path())?;
     let mut tree = Tree::assemble(request, &claimed.identity, &hostname)?;
 
-    let homes = workspace::home_directories(request.surroundings.home.as_deref());
     let idmapped = claimed.identity.writer == MapWriter::Root;
     let workspace = request
         .workspace
@@ -467,6 +479,31 @@ fn hostname(name: &str) -> String {
     } else {
         text.to_owned()
     }
+}
+
+/// Refuses a directory as a base that shows more of this host than a system's programs, or in which a program of the host listens.
+fn check_base(request: &Request, homes: &[PathBuf], state: &Path) -> Result<(), PrepareError> {
+    let Base::Directory(path) = canonical_base(&request.base)? else {
+        return Ok(());
+    };
+    // A layer of the store; nothing of the host is in it, and no program listens there.
+    if path.starts_with(state) {
+        return Ok(());
+    }
+    let what = if path == Path::new("/") {
+        "the root directory of this host; its programs are --base host"
+    } else if homes.iter().any(|home| home.starts_with(&path)) {
+        "a home directory, or above one"
+    } else if state.starts_with(&path) {
+        "above Bailiwick's own state"
+    } else {
+        let accepted = request.workspace.as_ref().is_some_and(|w| w.allow_sockets);
+        if !accepted {
+            workspace::refuse_sockets(&path)?;
+        }
+        return Ok(());
+    };
+    Err(PrepareError::Base { path, what })
 }
 
 fn canonical_base(base: &Base) -> Result<Base, PrepareError> {

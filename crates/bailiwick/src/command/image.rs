@@ -81,6 +81,9 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
 /// The layer whose key begins with these digits.
 fn layer(store: &Store, digits: &str) -> anyhow::Result<Layer> {
     let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
+    if digits.is_empty() {
+        bail!("a key has digits; see `bailiwick image list`");
+    }
     let mut found = store
         .list()?
         .into_iter()

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use bailiwick_images::base::oci::{self, Login};
-use bailiwick_images::base::unpack::{self, Kind};
+use bailiwick_images::base::unpack::{self, Digested, Kind};
 use bailiwick_images::{REPORT, Reference};
 use clap::Subcommand;
 
@@ -26,6 +26,9 @@ pub(crate) enum Command {
         /// It is a layer of an OCI image.
         #[arg(long)]
         layer: bool,
+        /// The archive's SHA-256, as 64 digits; without it the caller compares.
+        #[arg(long)]
+        sha256: Option<String>,
         /// The directory, which becomes this process's root.
         root: PathBuf,
     },
@@ -45,9 +48,17 @@ pub(crate) enum Command {
 
 pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Unpack { layer, root } => {
+        Command::Unpack {
+            layer,
+            sha256,
+            root,
+        } => {
             let kind = if layer { Kind::Layer } else { Kind::Root };
-            unpack::unpack(io::stdin().lock(), &root, kind)?;
+            let mut archive = Digested::new(io::stdin().lock());
+            unpack::unpack(&mut archive, &root, kind)?;
+            if let Some(sha256) = sha256 {
+                archive.finish(&sha256)?;
+            }
         }
         Command::Pull { image, root } => {
             let login = login(host);

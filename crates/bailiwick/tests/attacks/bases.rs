@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use bailiwick_testkit::{Bailiwick, LeakCheck, OciRegistry, Outcome, root_archive};
+use bailiwick_testkit::{
+    Bailiwick, Child, LeakCheck, OciRegistry, Outcome, eventually, root_archive,
+};
 use serde_json::{Value, json};
 
 use crate::support::everyone;
@@ -128,6 +131,84 @@ fn what_the_host_reads_of_a_base_is_the_bases_own() {
             );
             assert!(!outcome.stdout.contains("secret"), "{outcome:#?}");
         }
+    }
+}
+
+#[test]
+fn an_archive_that_is_replaced_after_its_digest_was_taken_is_not_kept() {
+    let _leaks = LeakCheck::begin();
+    for bailiwick in everyone() {
+        let archive = bailiwick.home().join("swapped.tar");
+        let file = bailiwick.write(
+            bailiwick.home().join("plain.yaml"),
+            "name: plain\nconfig: {type: cloud}\n",
+        );
+        root_archive(
+            &archive,
+            &json!([{"name": "etc/marker", "content": "the-good-one"}]),
+        );
+        let good = fs::read(&archive).expect("the archive");
+        let at = good
+            .windows(12)
+            .position(|w| w == b"the-good-one")
+            .expect("the marker");
+        let mut evil = good.clone();
+        evil[at..at + 12].copy_from_slice(b"the-evil-one");
+        let base = format!("tar:{}", archive.display());
+        let mut command = bailiwick.command(["image", "build", "--base", &base, "-f"]);
+        let mut build = Child::start(command.arg(&file));
+        // As soon as the build says that it has begun, the digest was taken.
+        eventually("the build begins", Duration::from_secs(20), || {
+            build.complained().contains("installing").then_some(())
+        });
+        overwrite(&archive, &evil);
+        let code = build.wait(Duration::from_secs(20));
+        let said = build.complained();
+        assert!(
+            code == 0 || code == 125 && said.contains("the archive changed"),
+            "{code}: {said}"
+        );
+        overwrite(&archive, &good);
+        let outcome = on(&bailiwick, &base, "cat /etc/marker").success();
+        assert_eq!(outcome.stdout, "the-good-one");
+    }
+}
+
+/// In place, as somebody would who may write the file and not its directory.
+fn overwrite(file: &Path, bytes: &[u8]) {
+    use std::io::Write;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .open(file)
+        .expect("the archive");
+    file.write_all(bytes).expect("it is written");
+}
+
+#[test]
+fn a_directory_that_shows_more_than_a_system_is_no_base() {
+    let _leaks = LeakCheck::begin();
+    for bailiwick in everyone() {
+        let home = bailiwick.home();
+        let root = home.join("root");
+        fs::create_dir_all(root.join("opt")).expect("a directory");
+        let listener =
+            std::os::unix::net::UnixListener::bind(root.join("opt/agent.sock")).expect("a socket");
+        let (home, root) = (home.display().to_string(), root.display().to_string());
+        for (directory, why) in [
+            ("/", "the root directory of this host"),
+            ("/home", "home directory"),
+            (&home, "home directory"),
+            (&root, "is a unix socket of this host"),
+        ] {
+            let outcome = on(&bailiwick, &format!("dir:{directory}"), "true");
+            assert_eq!(outcome.code, 2, "{directory}: {outcome:#?}");
+            assert!(outcome.stderr.contains(why), "{directory}: {outcome:#?}");
+        }
+        drop(listener);
+        fs::remove_file(format!("{root}/opt/agent.sock")).expect("it goes");
+        // The control: nothing is wrong with it but that it has no programs.
+        let outcome = on(&bailiwick, &format!("dir:{root}"), "true");
+        assert_eq!(outcome.code, 127, "{outcome:#?}");
     }
 }
 

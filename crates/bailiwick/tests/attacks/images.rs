@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use bailiwick_testkit::{Bailiwick, Child, FileServer, HttpServer, LeakCheck, Run, User};
+use bailiwick_testkit::{
+    Bailiwick, Child, FileServer, GitRepository, HttpServer, LeakCheck, Run, User,
+};
 
 use crate::support::{PYTHON, everyone, host_command};
 
@@ -237,4 +239,40 @@ fn what_is_no_name_of_a_package_is_refused_before_anything_runs() {
     // The control: a name is asked for.
     assert_eq!(build("pip", "no-such-package").code, 125);
     assert_eq!(registry.asked(), ["/no-such-package/"]);
+}
+
+#[test]
+fn a_fifo_in_place_of_a_lock_is_told_and_not_waited_for() {
+    let _leaks = LeakCheck::begin();
+    for bailiwick in everyone() {
+        let file = bailiwick.write("environment.yaml", "name: plain\nconfig: {type: cloud}\n");
+        let run = |script: &str| {
+            let run = bailiwick.run().option("-f").option(&file);
+            run.patience(Duration::from_secs(20)).script(script)
+        };
+        run("mkfifo environment.lock").success();
+        let outcome = run("true").exits(2);
+        assert!(outcome.stderr.contains("environment.lock"), "{outcome:#?}");
+        fs::remove_file(bailiwick.workspace().join("environment.lock")).expect("it goes");
+        run("true").success();
+    }
+}
+
+#[test]
+fn what_a_set_up_leaves_running_does_not_hold_its_build() {
+    let _leaks = LeakCheck::begin();
+    for bailiwick in everyone() {
+        let repository = GitRepository::new("app");
+        repository.write("file", "one").commit("first");
+        let text = format!(
+            "name: plain\nconfig:\n  type: cloud\n  project: {{repository: '{}', setup: ['sleep 600 & echo begun > begun']}}\n",
+            repository.url()
+        );
+        let outcome = bailiwick
+            .run()
+            .environment(&text)
+            .patience(Duration::from_secs(40))
+            .script("cat begun");
+        assert_eq!(outcome.success().stdout, "begun\n");
+    }
 }

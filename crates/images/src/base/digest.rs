@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 /// What was hashed, to know without hashing that it is the same: the ten thousand lines of a package database take longer than a launch.
@@ -30,8 +31,13 @@ pub fn archive_digest(archive: &Path, memory: &Path) -> io::Result<String> {
 
 /// SHA-256 of a file, as 64 digits; `memory` is the file that remembers it.
 pub(super) fn remembered(path: &Path, memory: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    // A fifo would be waited for, and a device may have no end.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut now = Seen {
         file: path.to_owned(),
         inode: (metadata.dev(), metadata.ino()),
@@ -68,6 +74,6 @@ pub(super) fn of_bytes(bytes: &[u8]) -> String {
     digits(digest(&SHA256, bytes).as_ref())
 }
 
-fn digits(hash: &[u8]) -> String {
+pub(super) fn digits(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -17,6 +17,9 @@ const PACKAGE_DATABASES: &[&str] = &[
     "/etc/os-release",
 ];
 
+/// The most bytes of a package database that identifies a directory; one that is larger is none.
+const PACKAGE_DATABASE_BYTES: u64 = 1 << 30;
+
 /// The userland of this machine, as a base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostBase {
@@ -79,7 +82,9 @@ fn database(root: &Path) -> Option<PathBuf> {
     PACKAGE_DATABASES
         .iter()
         .map(|path| root.join(path.trim_start_matches('/')))
-        .find(|path| path.is_file())
+        .find(|path| {
+            fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() <= PACKAGE_DATABASE_BYTES)
+        })
 }
 
 fn private_directory(path: &Path) -> io::Result<()> {

@@ -5,8 +5,11 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
+use aws_lc_rs::digest::{Context, SHA256};
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
+
+use super::digest::digits;
 
 /// Marks a name that an upper layer takes away (OCI image specification, "Whiteouts").
 const WHITEOUT: &str = ".wh.";
@@ -40,6 +43,9 @@ pub enum UnpackError {
     /// It cannot be read, or something cannot be made.
     #[error("cannot unpack the archive: {0}")]
     Io(#[from] io::Error),
+    /// It is another archive than the one that was to be unpacked.
+    #[error("the archive changed since its digest was taken: it is sha256:{0} now")]
+    Changed(String),
     /// An entry's name leads out of the root.
     #[error("the archive has an entry that leads out of its root: {0:?}")]
     Escapes(PathBuf),
@@ -49,6 +55,45 @@ pub enum UnpackError {
     /// It has more entries than any system.
     #[error("the archive has more than {ENTRIES} entries")]
     Entries,
+}
+
+/// An archive whose digest is taken while it is read.
+pub struct Digested<R> {
+    archive: R,
+    context: Context,
+}
+
+impl<R: Read> Digested<R> {
+    /// Reads from `archive`.
+    pub fn new(archive: R) -> Self {
+        Self {
+            archive,
+            context: Context::new(&SHA256),
+        }
+    }
+
+    /// Reads what is left, and compares: `expected` is SHA-256 as 64 digits.
+    ///
+    /// # Errors
+    ///
+    /// [`UnpackError::Changed`], [`UnpackError::Io`].
+    pub fn finish(mut self, expected: &str) -> Result<(), UnpackError> {
+        io::copy(&mut self, &mut io::sink())?;
+        let digest = digits(self.context.finish().as_ref());
+        if digest == expected {
+            Ok(())
+        } else {
+            Err(UnpackError::Changed(digest))
+        }
+    }
+}
+
+impl<R: Read> Read for Digested<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.archive.read(buffer)?;
+        self.context.update(&buffer[..length]);
+        Ok(length)
+    }
 }
 
 /// Makes `root` the root of this process, and unpacks into it. The process is good for nothing else afterwards.
@@ -243,6 +288,20 @@ mod tests {
                 inside.map(PathBuf::from),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn an_archive_that_changed_is_seen_by_its_digest_whatever_of_it_was_read() {
+        let of = |text: &str| super::super::digest::of_bytes(text.as_bytes());
+        for read in [0, 3, 9] {
+            let mut archive = Digested::new("archive!!".as_bytes());
+            archive.read_exact(&mut vec![0; read]).unwrap();
+            archive.finish(&of("archive!!")).unwrap();
+            let mut archive = Digested::new("archive!?".as_bytes());
+            archive.read_exact(&mut vec![0; read]).unwrap();
+            let changed = archive.finish(&of("archive!!"));
+            assert!(matches!(changed, Err(UnpackError::Changed(now)) if now == of("archive!?")));
         }
     }
 

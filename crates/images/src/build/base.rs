@@ -63,8 +63,11 @@ impl BuiltBase {
     pub(super) fn job(&self, builder: &Builder) -> Job {
         match &self.material {
             Material::Archive(archive) => {
-                let script =
-                    format!(": > {REPORT}; exec {PROGRAM} inside unpack {ROOT} < {ARCHIVE}");
+                // The archive may change between now and when its digest was taken.
+                let digest = self.source.rsplit(':').next().unwrap_or_default();
+                let script = format!(
+                    ": > {REPORT}; exec {PROGRAM} inside unpack --sha256 {digest} {ROOT} < {ARCHIVE}"
+                );
                 let mounts = vec![
                     read_only(archive, ARCHIVE),
                     read_only(&self.program, PROGRAM),

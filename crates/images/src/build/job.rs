@@ -16,12 +16,15 @@ use bailiwick_runtime::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::{BuildError, BuildLimit, Builder, Progress, disk};
 use crate::recipe;
 
 /// How long the programs of a build have to end before they are killed.
 const GRACE: Duration = Duration::from_millis(200);
+/// How long output is still read once the command has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How much of the end of a log is kept to say why a build failed.
 const TAIL_BYTES: usize = 16 * 1024;
 
@@ -146,21 +149,38 @@ async fn execute(
     output: &mut Output<'_, '_>,
 ) -> Result<(ExitStatus, String), BuildError> {
     let execution = sandbox.exec(Command::new(argv)).await?;
-    if let Streams::Pipes {
-        stdin,
-        stdout,
-        stderr,
-    } = execution.streams
-    {
+    let copy = async {
+        let Streams::Pipes {
+            mut stdin,
+            stdout,
+            stderr,
+        } = execution.streams
+        else {
+            return Ok(());
+        };
         let feed = async move {
-            let mut stdin = stdin;
             // Whoever does not read all of it says why by how it ends.
             let _ = stdin.write_all(input).await;
         };
         let ((), copied) = tokio::join!(feed, output.copy(stdout, stderr));
-        copied.map_err(BuildError::Log)?;
-    }
-    let status = execution.control.wait().await?;
+        copied
+    };
+    let mut copy = std::pin::pin!(copy);
+    let wait = execution.control.wait();
+    let mut wait = std::pin::pin!(wait);
+    let status = tokio::select! {
+        copied = &mut copy => {
+            copied.map_err(BuildError::Log)?;
+            wait.await?
+        }
+        status = &mut wait => {
+            // What it left running may hold its streams, and ends with the sandbox.
+            if let Ok(copied) = timeout(LAST_WORDS, copy).await {
+                copied.map_err(BuildError::Log)?;
+            }
+            status?
+        }
+    };
     if status != ExitStatus::Exited(0) {
         return Ok((status, String::new()));
     }

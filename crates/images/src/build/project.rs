@@ -142,6 +142,11 @@ impl Builder {
     fn refuse_own_state(&self, repository: &Repository) -> Result<(), BuildError> {
         let failed = |error: io::Error| fetch_error(repository, &error.to_string());
         let path = fs::canonicalize(repository.path()).map_err(failed)?;
+        // Whoever owns a link on the way would choose what is read with the rights of whoever runs this.
+        if path != Path::new(repository.path()) {
+            let reason = format!("symbolic links lead to it; name {} itself", path.display());
+            return Err(fetch_error(repository, &reason));
+        }
         let own = fs::canonicalize(self.store.path()).map_err(failed)?;
         if path.starts_with(&own) || own.starts_with(&path) {
             return Err(fetch_error(

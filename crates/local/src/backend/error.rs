@@ -32,7 +32,9 @@ pub(super) fn prepare(error: PrepareError) -> Error {
             refused(feature, error.to_string())
         }
         PrepareError::Workspace(cause) => refused("another directory", cause.to_string()),
-        PrepareError::Directory { .. } => refused("another directory", error.to_string()),
+        PrepareError::Directory { .. } | PrepareError::Base { .. } => {
+            refused("another directory", error.to_string())
+        }
         PrepareError::Identity(IdentityError::NoRange) => Error::Full,
         PrepareError::Identity(_) | PrepareError::State(_) | PrepareError::Certificates { .. } => {
             backend(error)
