@@ -164,9 +164,11 @@ pub struct Run<'a> {
 impl Run<'_> {
     /// `-f`, with an environment file of this text, which lies outside the work directory.
     pub fn environment(self, text: &str) -> Self {
-        let path = self
-            .bailiwick
-            .write(self.bailiwick.home().join("environment.yaml"), text);
+        let path = self.bailiwick.home().join("environment.yaml");
+        // A run that was started just before may be about to read it.
+        if !fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+            self.bailiwick.write(&path, text);
+        }
         self.option("-f").option(path)
     }
 
