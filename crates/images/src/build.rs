@@ -258,7 +258,7 @@ impl Builder {
                 let BaseImage::Built(base) = &self.base else {
                     unreachable!("only a built base has such a step")
                 };
-                let job = base.job(self);
+                let job = base.job(self)?;
                 self.run(job, Some(draft.directory()), Some(draft.log()?), told)
                     .await?
             }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::PackageManager;
-use bailiwick_policy::{EgressPolicy, HostPatternError, Policy};
+use bailiwick_policy::{EgressPolicy, Policy};
 use bailiwick_runtime::{Access, Base, Image, Mount, MountSource};
 use oci_client::Reference;
 
@@ -60,8 +60,13 @@ impl BuiltBase {
         }
     }
 
-    pub(super) fn job(&self, builder: &Builder) -> Job {
-        match &self.material {
+    /// What makes it.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Unresolved`]: the registry's name is one that no policy can allow.
+    pub(super) fn job(&self, builder: &Builder) -> Result<Job, BuildError> {
+        Ok(match &self.material {
             Material::Archive(archive) => {
                 // The archive may change between now and when its digest was taken.
                 let digest = self.source.rsplit(':').next().unwrap_or_default();
@@ -82,33 +87,8 @@ impl BuiltBase {
             Material::Oci { reference, login } => {
                 let reached = oci::inside(reference).to_string();
                 let argv = words(&[PROGRAM, "inside", "pull", &reached, ROOT]);
-                self.pulling(argv, reference, login.as_ref())
-                    .unwrap_or_else(|_| job(words(&["false"]), EgressPolicy::limited()))
+                pulling(argv, &self.program, reference, login.as_ref())?
             }
-        }
-    }
-
-    /// A job that reaches the registry of an image.
-    fn pulling(
-        &self,
-        argv: Vec<OsString>,
-        reference: &Reference,
-        login: Option<&Login>,
-    ) -> Result<Job, HostPatternError> {
-        let mut policy = EgressPolicy::limited();
-        let (hosts, port) = oci::reached(reference)?;
-        policy.allowed_hosts.extend(hosts);
-        policy.host_ports.extend(port);
-        let env = login.into_iter().flat_map(|login| {
-            [
-                (LOGIN_USER.into(), login.user.clone().into()),
-                (LOGIN_PASSWORD.into(), login.password.clone().into()),
-            ]
-        });
-        Ok(Job {
-            mounts: vec![read_only(&self.program, PROGRAM)],
-            env: env.collect(),
-            ..job(argv, policy)
         })
     }
 }
@@ -126,29 +106,50 @@ impl Builder {
         program: &Path,
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<String, BuildError> {
-        let base = BuiltBase {
-            source: String::new(),
-            material: Material::Archive(PathBuf::new()),
-            program: program.to_owned(),
-        };
         let reached = oci::inside(reference).to_string();
         let argv = words(&[PROGRAM, "inside", "resolve", &reached]);
-        let refused = |reason: String| BuildError::Unresolved {
-            image: reference.to_string(),
-            reason,
-        };
-        let job = base
-            .pulling(argv, reference, login)
-            .map_err(|error| refused(error.to_string()))?;
         let job = Job {
             keeps: Keeps::default(),
-            ..job
+            ..pulling(argv, program, reference, login)?
         };
+        let refused = |reason| unresolved(reference, reason);
         match self.run(job, None, None, told).await? {
             Outcome::Done(report) => Ok(report.trim().to_owned()),
             Outcome::Failed(_, tail) => Err(refused(error::reason(&tail))),
             Outcome::Over(limit) => Err(refused(format!("it ran into {limit}"))),
         }
+    }
+}
+
+/// A job that reaches the registry of an image; `program` is this program's own file.
+fn pulling(
+    argv: Vec<OsString>,
+    program: &Path,
+    reference: &Reference,
+    login: Option<&Login>,
+) -> Result<Job, BuildError> {
+    let mut policy = EgressPolicy::limited();
+    let (hosts, port) =
+        oci::reached(reference).map_err(|error| unresolved(reference, error.to_string()))?;
+    policy.allowed_hosts.extend(hosts);
+    policy.host_ports.extend(port);
+    let env = login.into_iter().flat_map(|login| {
+        [
+            (LOGIN_USER.into(), login.user.clone().into()),
+            (LOGIN_PASSWORD.into(), login.password.clone().into()),
+        ]
+    });
+    Ok(Job {
+        mounts: vec![read_only(program, PROGRAM)],
+        env: env.collect(),
+        ..job(argv, policy)
+    })
+}
+
+fn unresolved(reference: &Reference, reason: String) -> BuildError {
+    BuildError::Unresolved {
+        image: reference.to_string(),
+        reason,
     }
 }
 
