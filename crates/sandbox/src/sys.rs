@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
@@ -62,6 +63,19 @@ pub(crate) unsafe fn clone3(
     }
 }
 
+/// The stack of a process that shares this one's memory: enough for some system calls and a signal frame.
+#[repr(align(16))]
+struct Stack([MaybeUninit<u8>; 32 * 1024]);
+
+impl Stack {
+    const UNUSED: Self = Self([MaybeUninit::uninit(); _]);
+
+    /// Where it begins: stacks grow downwards.
+    fn top(&mut self) -> *mut libc::c_void {
+        self.0.as_mut_ptr_range().end.cast()
+    }
+}
+
 /// Starts a process that does nothing but be in new namespaces, until it is killed or this one ends. It shares this process's memory, so
 /// nothing is copied; it has none of its descriptors, so that it holds no lock and no socket that outlives this process.
 pub(crate) fn spawn_sleeper(namespaces: libc::c_int) -> Result<Pid, Errno> {
@@ -83,15 +97,8 @@ pub(crate) fn spawn_sleeper(namespaces: libc::c_int) -> Result<Pid, Errno> {
         call(libc::SYS_exit, 0, 0);
         0
     }
-    /// Enough for one call of the C library, and a signal frame.
-    #[repr(align(16))]
-    struct Stack([u8; 16 * 1024]);
     // Never freed: the process may be on it for a moment after it was killed. One a launch, as root, and untouched pages cost nothing.
-    let stack = Box::leak(Box::new(Stack([0; 16 * 1024])));
-    let top = (&raw mut stack.0)
-        .cast::<u8>()
-        .wrapping_add(size_of::<Stack>())
-        .cast();
+    let top = Box::leak(Box::new(Stack::UNUSED)).top();
     let flags = namespaces | libc::CLONE_VM | libc::SIGCHLD;
     let parent = std::ptr::without_provenance_mut(std::process::id() as usize);
     // SAFETY: the stack is the sleeper's alone and outlives it; the function never returns and touches no memory but that stack.
@@ -140,6 +147,43 @@ pub(crate) unsafe fn fork() -> Result<Option<Pid>, Errno> {
         -1 => Err(last_errno()),
         pid => Ok(Pid::from_raw(pid)),
     }
+}
+
+/// Starts a child as vfork(2) does: it shares this process's memory, so that nothing is copied, and this process sleeps until the child has
+/// executed another program or ended.
+///
+/// `become_it` runs in the child and returns only what kept it from executing another program; the child has ended then.
+///
+/// # Errors
+///
+/// What the kernel says to clone(2), or what `become_it` returned.
+///
+/// # Safety
+///
+/// The process must have one thread and block every signal; `become_it` must not panic, and what it changes in memory stays changed.
+pub(crate) unsafe fn spawn(become_it: &mut dyn FnMut() -> Errno) -> Result<Pid, Errno> {
+    struct Child<'a> {
+        become_it: &'a mut dyn FnMut() -> Errno,
+        failed: Option<Errno>,
+    }
+    extern "C" fn enter(child: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: it is the `Child` below, whose owner sleeps.
+        let child = unsafe { &mut *child.cast::<Child<'_>>() };
+        child.failed = Some((child.become_it)());
+        exit_now(127)
+    }
+    let mut stack = Box::new(Stack::UNUSED);
+    let mut child = Child {
+        become_it,
+        failed: None,
+    };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack and `child` are the child's alone until this call returns, when it needs them no more; the rest the caller promises.
+    let pid = match unsafe { libc::clone(enter, stack.top(), flags, (&raw mut child).cast()) } {
+        -1 => return Err(last_errno()),
+        pid => Pid::from_raw(pid).ok_or(Errno::INVAL)?,
+    };
+    child.failed.map_or(Ok(pid), Err)
 }
 
 /// mount_setattr(2) on the mount that `mount` is an open_tree or fsmount descriptor of.
@@ -264,18 +308,28 @@ pub(crate) fn load_seccomp_filter(instructions: &[libc::sock_filter]) -> Result<
     }
 }
 
+/// Strings as execve(2) takes them: an array of pointers that ends in null.
+pub(crate) struct StringArray {
+    pointers: Vec<*const libc::c_char>,
+    /// What they point to.
+    _strings: Vec<CString>,
+}
+
+impl From<Vec<CString>> for StringArray {
+    fn from(strings: Vec<CString>) -> Self {
+        let pointers = strings.iter().map(|s| s.as_ptr());
+        Self {
+            pointers: pointers.chain([std::ptr::null()]).collect(),
+            _strings: strings,
+        }
+    }
+}
+
 /// execve(2). Returns only if it failed.
-pub(crate) fn execute(path: &CStr, arguments: &[CString], environment: &[CString]) -> Errno {
-    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
-        strings
-            .iter()
-            .map(|s| s.as_ptr())
-            .chain([std::ptr::null()])
-            .collect()
-    };
-    let (arguments, environment) = (pointers(arguments), pointers(environment));
+pub(crate) fn execute(path: &CStr, arguments: &StringArray, environment: &StringArray) -> Errno {
+    let (arguments, environment) = (arguments.pointers.as_ptr(), environment.pointers.as_ptr());
     // SAFETY: both arrays end in null, and their strings live through the call.
-    unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    unsafe { libc::execve(path.as_ptr(), arguments, environment) };
     last_errno()
 }
 

@@ -1,13 +1,11 @@
-//! Starting one program from the init: fork, streams, terminal, exec.
+//! Starting one program from the init: a process, its streams, its terminal, exec.
 
 use std::ffi::{CString, OsStr};
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -15,7 +13,7 @@ use rustix::termios::Winsize;
 use super::Descriptors;
 use crate::plan::Command;
 use crate::protocol::{TerminalSize, TerminalStreams};
-use crate::sys;
+use crate::sys::{self, StringArray};
 
 /// A program that runs.
 pub(super) struct Started {
@@ -24,7 +22,7 @@ pub(super) struct Started {
     pub(super) terminal: Option<OwnedFd>,
 }
 
-/// Starts a program and returns when it has replaced the copy of the init, or failed to.
+/// Starts a program and returns when it has taken the place of its process, or failed to.
 ///
 /// # Errors
 ///
@@ -46,27 +44,12 @@ pub(super) fn start(
         terminal.as_ref().map(|(_, slave)| slave),
     )?;
     let program = Program::prepare(command)?;
-    let (told, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    // SAFETY: an init has one thread.
-    match unsafe { sys::fork() }? {
-        None => {
-            let errno = program.become_it(&standard, terminal.is_some());
-            let _ = rustix::io::write(&tell, &errno.raw_os_error().to_ne_bytes());
-            sys::exit_now(127)
-        }
-        Some(pid) => {
-            drop(tell);
-            let mut answer = [0; 4];
-            // The pipe closes without a word when the program is executed.
-            match std::fs::File::from(told).read_exact(&mut answer) {
-                Ok(()) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(answer))),
-                Err(_) => Ok(Started {
-                    pid,
-                    terminal: terminal.map(|(master, _)| master),
-                }),
-            }
-        }
-    }
+    // SAFETY: an init has one thread and blocks every signal; what becomes the program makes system calls and nothing else.
+    let pid = unsafe { sys::spawn(&mut || program.become_it(&standard, terminal.is_some())) }?;
+    Ok(Started {
+        pid,
+        terminal: terminal.map(|(master, _)| master),
+    })
 }
 
 /// Master and slave of a fresh pseudo-terminal of the sandbox's own devpts.
@@ -108,8 +91,8 @@ fn arrange(
 /// A command as execve(2) takes it.
 struct Program {
     candidates: Vec<CString>,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
+    arguments: StringArray,
+    environment: StringArray,
     directory: CString,
 }
 
@@ -120,6 +103,7 @@ impl Program {
                 .iter()
                 .map(|s| c_string(s))
                 .collect::<Result<Vec<_>, _>>()
+                .map(StringArray::from)
         };
         let name = command.argv.first().ok_or(Errno::NOENT)?;
         Ok(Self {
@@ -130,7 +114,7 @@ impl Program {
         })
     }
 
-    /// Replaces the calling process, a fresh fork. Returns only if that failed.
+    /// Replaces the calling process, which shares the init's memory and so allocates nothing. Returns only if that failed.
     fn become_it(&self, standard: &[OwnedFd; 3], with_terminal: bool) -> Errno {
         match self.settle(standard, with_terminal) {
             Ok(()) => self.execute(),
