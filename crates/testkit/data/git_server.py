@@ -1,23 +1,15 @@
-"""git over HTTPS on loopback: TLS and HTTP here, the rest by `git http-backend`. Prints one JSON object a line."""
+
+# git over HTTPS on loopback: TLS and HTTP by tls_server.py, which stands above, the rest by `git http-backend`.
 
 import base64
-import json
 import os
-import ssl
 import subprocess
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 root, certificate, key, wanted = sys.argv[1:5]
 
 
-def say(**what):
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
-
-
-class Handler(BaseHTTPRequestHandler):
+class Git(Handler):
     protocol_version = "HTTP/1.0"
 
     def answer(self):
@@ -57,27 +49,5 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = answer
 
-    def log_message(self, *_):
-        pass
 
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def finish_request(self, connection, peer):
-        connection.settimeout(30)
-        try:
-            with context.wrap_socket(connection, server_side=True) as secured:
-                super().finish_request(secured, peer)
-        except (OSError, ssl.SSLError) as error:
-            say(failed=str(error))
-
-    def handle_error(self, *_):
-        pass
-
-
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(certificate, key)
-server = Server(("127.0.0.1", 0), Handler)
-say(port=server.server_address[1])
-server.serve_forever()
+Server("127.0.0.1", certificate, key, Git).serve()

@@ -14,9 +14,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bailiwick_images::{BuildLimits, Layer, Store};
+use bailiwick_images::{BaseSource, BuildLimits, Layer, Registry, Store};
 
 use crate::host_environment::HostEnvironment;
+use crate::images::{Images, ProgressForm, Telling};
+use crate::project::Fetching;
 use crate::value::{self, Bytes};
 
 /// Build, show and remove images: packages of environments, installed once.
@@ -29,11 +31,38 @@ pub(crate) enum Command {
     List(list::Arguments),
     Show(show::Arguments),
     Log(log::Arguments),
-    Lock(lock::Arguments),
-    Sbom(sbom::Arguments),
+    Lock(Box<lock::Arguments>),
+    Sbom(Box<sbom::Arguments>),
     Refresh(Box<refresh::Arguments>),
     Remove(remove::Arguments),
     Gc(gc::Arguments),
+}
+
+/// What is built, and how that is told.
+#[derive(Debug, clap::Args)]
+struct BuildArguments {
+    /// Ask another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times.
+    #[arg(long = "registry", value_name = "MANAGER=URL")]
+    registries: Vec<Registry>,
+    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
+    #[arg(long, value_name = "BASE", default_value_t)]
+    base: BaseSource,
+    /// Tell nothing while it goes on.
+    #[arg(short, long)]
+    quiet: bool,
+    /// How to tell of what goes on.
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ProgressForm::Text)]
+    progress: ProgressForm,
+}
+
+impl BuildArguments {
+    fn images(&self, fetching: Fetching, host: &HostEnvironment) -> anyhow::Result<Images> {
+        Images::open(&self.base, &self.registries, fetching, host)
+    }
+
+    fn telling(&self) -> Telling {
+        Telling::of(self.progress, self.quiet)
+    }
 }
 
 /// What the build of one layer may use up.

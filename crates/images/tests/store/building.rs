@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bailiwick_images::{Begin, ResolvedPackage, Store, StoreError};
 
 use crate::child::verify;
-use crate::harness::{Place, inputs, inputs_on, start};
+use crate::harness::{PARTS, Place, inputs, inputs_on, start};
 
 pub(crate) fn a_layer_is_there_after_its_commit_and_not_before() {
     let place = Place::new();
@@ -270,15 +270,7 @@ pub(crate) fn a_record_of_another_key_is_no_layer() {
 
 pub(crate) fn a_store_that_others_may_write_is_refused() {
     let place = Place::new();
-    for part in [
-        "",
-        "layers",
-        "building",
-        "logs",
-        "keys",
-        "generations",
-        "repositories",
-    ] {
+    for part in PARTS {
         let directory = place.store.path().join(part);
         let set = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
         let mode = fs::metadata(&directory).unwrap().permissions().mode();

@@ -14,6 +14,16 @@ use tempfile::TempDir;
 
 /// The flag behind which the name and arguments of a role stand.
 pub(crate) const ROLE: &str = "--role";
+/// The directories of a store, and itself.
+pub(crate) const PARTS: [&str; 7] = [
+    "",
+    "layers",
+    "building",
+    "logs",
+    "keys",
+    "generations",
+    "repositories",
+];
 /// A user without a name, groups or subordinate ids.
 const ORDINARY: u32 = 12345;
 

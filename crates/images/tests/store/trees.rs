@@ -11,7 +11,7 @@ use bailiwick_images::store::remove_tree;
 use bailiwick_images::{GcLimits, StoreError};
 use rustix::fs::{Mode, OFlags};
 
-use crate::harness::{Place, inputs, start};
+use crate::harness::{PARTS, Place, inputs, start};
 
 pub(crate) fn links_lead_neither_a_commit_nor_a_removal_out() {
     let place = Place::new();
@@ -284,16 +284,7 @@ pub(crate) fn what_belongs_to_another_id_is_told_and_left() {
     fs::write(draft.tree().join("own"), "text").unwrap();
     fs::set_permissions(&foreign, fs::Permissions::from_mode(0o700)).unwrap();
     std::os::unix::fs::chown(&foreign, Some(54321), Some(54321)).unwrap();
-    let parts = [
-        "",
-        "layers",
-        "building",
-        "logs",
-        "keys",
-        "generations",
-        "repositories",
-    ]
-    .map(|part| place.store.path().join(part));
+    let parts = PARTS.map(|part| place.store.path().join(part));
     let own = [draft.directory().to_owned(), draft.tree(), draft.work()];
     let lock = place
         .store

@@ -13,7 +13,10 @@ use super::LOOPBACK;
 use crate::process::{Child, command, eventually, succeed};
 use crate::{Authority, User};
 
-const SCRIPT: &str = include_str!("../../data/git_server.py");
+const SCRIPT: &str = concat!(
+    include_str!("../../data/tls_server.py"),
+    include_str!("../../data/git_server.py")
+);
 
 /// `git http-backend` behind TLS, on 127.0.0.1.
 #[derive(Debug)]

@@ -9,7 +9,10 @@ use super::LOOPBACK;
 use crate::process::{Child, command};
 use crate::{Authority, User};
 
-const SCRIPT: &str = include_str!("../../data/https_server.py");
+const SCRIPT: &str = concat!(
+    include_str!("../../data/tls_server.py"),
+    include_str!("../../data/https_server.py")
+);
 
 /// Answers every request with a JSON object: `method`, `path`, `host`, `headers`, `body`, `sni`.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ impl HttpsServer {
         let certificate = authority.issue(names);
         let mut python = command(python(), User::current());
         python
-            .args(["-c", SCRIPT, &address.to_string(), "0"])
+            .args(["-c", SCRIPT, &address.to_string()])
             .args([certificate.certificate, certificate.key]);
         let process = Child::start_helper(&mut python);
         let port = process.wait_for("the server's port", |line| {

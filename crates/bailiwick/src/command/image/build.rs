@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bailiwick_images::{BaseSource, Registry};
-
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, ProgressForm, Telling};
 use crate::lock_source::{self, LockArguments};
 use crate::output::{self, Format};
 use crate::project::{FetchNetworkArguments, ProjectArguments};
@@ -40,18 +37,8 @@ pub(crate) struct Arguments {
         required_unless_present = "project"
     )]
     file: Option<PathBuf>,
-    /// Ask another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times.
-    #[arg(long = "registry", value_name = "MANAGER=URL")]
-    registries: Vec<Registry>,
-    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
-    #[arg(long, value_name = "BASE", default_value_t)]
-    base: BaseSource,
-    /// Tell nothing while it goes on.
-    #[arg(short, long)]
-    quiet: bool,
-    /// How to tell of what goes on.
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = ProgressForm::Text)]
-    progress: ProgressForm,
+    #[command(flatten)]
+    build: super::BuildArguments,
     /// In which form to answer.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -71,9 +58,9 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     arguments.project.apply(&mut environment);
     let (pins, ca) = arguments.network.read()?;
     let fetching = arguments.project.fetching(&environment, pins, ca, host)?;
-    let mut images = Images::open(&arguments.base, &arguments.registries, fetching, host)?;
+    let mut images = arguments.build.images(fetching, host)?;
     arguments.limits.change(images.limits());
-    let telling = Telling::of(arguments.progress, arguments.quiet);
+    let telling = arguments.build.telling();
     let mut spec = images.spec(&environment, telling)?;
     let lock = lock_source::load(&arguments.lock, file, &spec.packages)?;
     spec.lock = lock.map(|file| file.lock);

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bailiwick_images::lock::NotALock;
-use bailiwick_images::{BaseSource, Layer, Lock, Registry};
+use bailiwick_images::{Layer, Lock};
 
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, ProgressForm, Telling, image_spec};
+use crate::images::image_spec;
 use crate::project::Fetching;
 use crate::{lock_source, output};
 
@@ -32,15 +32,8 @@ pub(crate) struct Arguments {
     /// Where to write the lock [default: beside the environment file, such as environment.lock].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
-    #[arg(long = "registry", value_name = "MANAGER=URL")]
-    registries: Vec<Registry>,
-    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
-    #[arg(long, value_name = "BASE", default_value_t)]
-    base: BaseSource,
-    /// Tell nothing while it goes on.
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    build: super::BuildArguments,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
@@ -56,13 +49,8 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
             Arc::unwrap_or_clone(before.lock).fitting(&spec.packages, std::env::consts::ARCH);
         spec.lock = Some(Arc::new(kept));
     }
-    let images = Images::open(
-        &arguments.base,
-        &arguments.registries,
-        Fetching::default(),
-        host,
-    )?;
-    let image = images.resolve(&spec, Telling::of(ProgressForm::Text, arguments.quiet))?;
+    let images = arguments.build.images(Fetching::default(), host)?;
+    let image = images.resolve(&spec, arguments.build.telling())?;
     write(&path, &of_layers(image.layers_held())?)?;
     output::print(&format!(
         "{}\n",

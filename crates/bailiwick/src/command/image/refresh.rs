@@ -5,14 +5,13 @@ use std::process::ExitCode;
 
 use bailiwick_images::key::Content;
 use bailiwick_images::lock::changes;
-use bailiwick_images::{BaseSource, Layer, Refreshed, Registry};
+use bailiwick_images::{Layer, Refreshed};
 use bailiwick_model::PackageManager;
 
 use super::lock::{of_layers, write};
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, ProgressForm, Telling};
 use crate::lock_source::{self, LockFile};
 use crate::output;
 use crate::project::{FetchNetworkArguments, ProjectArguments};
@@ -37,18 +36,8 @@ pub(crate) struct Arguments {
     /// The lock file to write anew [default: the one beside the environment file, if there is one].
     #[arg(long, value_name = "FILE")]
     lock: Option<PathBuf>,
-    /// Ask another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times.
-    #[arg(long = "registry", value_name = "MANAGER=URL")]
-    registries: Vec<Registry>,
-    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
-    #[arg(long, value_name = "BASE", default_value_t)]
-    base: BaseSource,
-    /// Tell nothing while it goes on.
-    #[arg(short, long)]
-    quiet: bool,
-    /// How to tell of what goes on.
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = ProgressForm::Text)]
-    progress: ProgressForm,
+    #[command(flatten)]
+    build: super::BuildArguments,
     #[command(flatten)]
     limits: super::LimitArguments,
     #[command(flatten)]
@@ -74,9 +63,9 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
         .map(lock_source::read_to_replace)
         .transpose()?
         .flatten();
-    let mut images = Images::open(&arguments.base, &arguments.registries, fetching, host)?;
+    let mut images = arguments.build.images(fetching, host)?;
     arguments.limits.change(images.limits());
-    let telling = Telling::of(arguments.progress, arguments.quiet);
+    let telling = arguments.build.telling();
     let spec = images.spec(&environment, telling)?;
     let refreshed = images.refresh(&spec, telling)?;
     if let Some(path) = &lock {

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bailiwick_images::sbom::{Sbom, Subject};
-use bailiwick_images::{BaseSource, Below, Content, Layer, Registry, Store};
+use bailiwick_images::{Below, Content, Layer, Store};
 
 use crate::environment_source;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Images, ProgressForm, Telling, image_spec};
+use crate::images::{Images, image_spec};
 use crate::lock_source::{self, LockArguments};
 use crate::output;
 use crate::project::Fetching;
@@ -35,15 +35,8 @@ pub(crate) struct Arguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Ask another registry than the public one: gem, go, npm or pip; may be given many times.
-    #[arg(long = "registry", value_name = "MANAGER=URL")]
-    registries: Vec<Registry>,
-    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
-    #[arg(long, value_name = "BASE", default_value_t)]
-    base: BaseSource,
-    /// Tell nothing while it goes on.
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    build: super::BuildArguments,
     #[command(flatten)]
     lock: LockArguments,
 }
@@ -53,12 +46,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let mut spec = image_spec(&environment);
     let lock = lock_source::load(&arguments.lock, arguments.file.as_deref(), &spec.packages)?;
     spec.lock = lock.map(|file| file.lock);
-    let images = Images::open(
-        &arguments.base,
-        &arguments.registries,
-        Fetching::default(),
-        host,
-    )?;
+    let images = arguments.build.images(Fetching::default(), host)?;
     let sbom = match &arguments.key {
         Some(key) => {
             let store = images.store();
@@ -66,7 +54,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
             of_stack(&layers, &images)?
         }
         None => {
-            let image = images.build(&spec, Telling::of(ProgressForm::Text, arguments.quiet))?;
+            let image = images.build(&spec, arguments.build.telling())?;
             let name = environment.name.map(|name| name.to_string());
             of_image(name.as_deref(), image.layers_held(), images.outside_base()?)?
         }
