@@ -11,7 +11,9 @@ mod flow;
 mod id;
 pub mod limits;
 mod packages;
+mod permission;
 mod project;
+mod resource_id;
 
 pub use decision::{Decision, PolicySource, Reason, Verdict};
 pub use destination::{Destination, Host, HostName, InvalidHostName, Protocol};
@@ -21,7 +23,13 @@ pub use packages::{
     PackageManager, PackageSpec, PackageSpecProblem, Packages, PackagesProblem,
     UnknownPackageManager,
 };
+pub use permission::{Permission, Permissions, PredefinedRole, UnknownPermission};
 pub use project::{
     GitRef, GitRefProblem, Project, ProjectName, ProjectNameProblem, ProjectProblem, Repository,
     RepositoryProblem, SetupCommand, SetupProblem, Transport,
+};
+pub use resource_id::{
+    AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, NotAnId, OrganizationId,
+    RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId, SkillId,
+    SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };

@@ -1,0 +1,175 @@
+//! The ids of what an organization has: a prefix that says what it is, and 22 characters that sort by when it was made.
+//!
+//! The 22 characters are 128 bits in the layout of UUID version 7 (RFC 9562, section 5.7), written in base 58 with its digits in the order of
+//! ASCII, so that sorting ids as bytes sorts what they name by age. Clients take them as opaque.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Base 58 in ASCII order: no `0`, `I`, `O` or `l`.
+const DIGITS: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+/// 58^22 is the first power above 2^128.
+const LENGTH: usize = 22;
+
+/// Not an id of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not the id of {kind}: such ids begin with {prefix:?}")]
+pub struct NotAnId {
+    /// What was asked for, such as `an environment`.
+    pub kind: &'static str,
+    /// What its ids begin with.
+    pub prefix: &'static str,
+}
+
+/// What every kind of id can do.
+pub trait ResourceId: Clone + Eq + fmt::Display + FromStr<Err = NotAnId> + Send + Sync {
+    /// What its ids begin with, with the underscore.
+    const PREFIX: &'static str;
+
+    /// An id made at this moment, in milliseconds since 1970, from 80 random bits.
+    fn made(at_ms: u64, random: [u8; 10]) -> Self;
+
+    /// The id as text.
+    fn as_str(&self) -> &str;
+}
+
+fn digits_of(at_ms: u64, random: [u8; 10]) -> [u8; LENGTH] {
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&at_ms.to_be_bytes()[2..]);
+    bytes[6..].copy_from_slice(&random);
+    bytes[6] = bytes[6] & 0x0f | 0x70;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut rest = u128::from_be_bytes(bytes);
+    let mut digits = [0; LENGTH];
+    for digit in digits.iter_mut().rev() {
+        *digit = DIGITS[(rest % 58) as usize];
+        rest /= 58;
+    }
+    digits
+}
+
+macro_rules! resource_ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal, $kind:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl ResourceId for $name {
+            const PREFIX: &'static str = $prefix;
+
+            fn made(at_ms: u64, random: [u8; 10]) -> Self {
+                let digits = digits_of(at_ms, random).map(char::from);
+                Self(Self::PREFIX.chars().chain(digits).collect())
+            }
+
+            fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                let digits = text.strip_prefix(Self::PREFIX).unwrap_or_default();
+                if digits.len() == LENGTH && digits.bytes().all(|digit| DIGITS.contains(&digit)) {
+                    return Ok(Self(text.to_owned()));
+                }
+                Err(NotAnId { kind: $kind, prefix: Self::PREFIX })
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NotAnId;
+
+            fn try_from(text: String) -> Result<Self, NotAnId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+resource_ids! {
+    /// An organization: the boundary that no query crosses.
+    OrganizationId = "org_", "an organization";
+    /// A person who can sign in.
+    UserId = "user_", "a user";
+    /// A group of members.
+    TeamId = "team_", "a team";
+    /// A named set of permissions.
+    RoleId = "role_", "a role";
+    /// Something that acts and is no person.
+    ServiceAccountId = "sa_", "a service account";
+    /// A key that a program authenticates with.
+    ApiKeyId = "key_", "an API key";
+    /// The right of one member or team to deploy to one environment.
+    GrantId = "grant_", "a grant";
+    /// An environment.
+    EnvironmentId = "env_", "an environment";
+    /// An agent.
+    AgentId = "agent_", "an agent";
+    /// A session.
+    SessionId = "sesn_", "a session";
+    /// A resource of a session.
+    SessionResourceId = "sesrsc_", "a resource of a session";
+    /// A vault.
+    VaultId = "vlt_", "a vault";
+    /// A credential in a vault.
+    CredentialId = "vcrd_", "a credential";
+    /// A file.
+    FileId = "file_", "a file";
+    /// A skill.
+    SkillId = "skill_", "a skill";
+    /// A version of a skill.
+    SkillVersionId = "skillver_", "a version of a skill";
+    /// An item of an environment's work queue.
+    WorkId = "work_", "a work item";
+    /// An HTTP request, in answers and logs.
+    RequestId = "req_", "a request";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_when_they_were_made() {
+        let random = [0xff; 10];
+        let ids: Vec<_> = [0, 1, 1_795_000_000_000, 1_795_000_000_001, (1 << 48) - 1]
+            .map(|at| EnvironmentId::made(at, random))
+            .to_vec();
+        assert!(ids.is_sorted());
+        assert!(EnvironmentId::made(5, [0xff; 10]) < EnvironmentId::made(6, [0; 10]));
+    }
+
+    #[test]
+    fn an_id_parses_again_and_as_nothing_else() {
+        let id = EnvironmentId::made(1_795_000_000_000, [7; 10]);
+        assert_eq!(id.as_str().len(), "env_".len() + LENGTH);
+        assert_eq!(id.as_str().parse(), Ok(id.clone()));
+        assert!(id.as_str().parse::<AgentId>().is_err());
+        for bad in [
+            "",
+            "env_",
+            "env_0000000000000000000000",
+            "env_/../../../../../../..x",
+        ] {
+            assert!(bad.parse::<EnvironmentId>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Keys that programs authenticate with. What is stored is their hash.
+
+use bailiwick_model::{
+    ApiKeyId, EnvironmentId, OrganizationId, Permissions, ServiceAccountId, UserId,
+};
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+
+use crate::change::Change;
+use crate::error::StoreError;
+use crate::page::{Page, PageRequest};
+use crate::row::Columns;
+use crate::store::{Scope, Store};
+
+/// Whose a key is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum KeyOwner {
+    /// A member's: it may what they may.
+    User(UserId),
+    /// A service account's.
+    ServiceAccount(ServiceAccountId),
+    /// The workers' of one self-hosted environment.
+    Environment(EnvironmentId),
+}
+
+/// A key, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Whose it is.
+    pub owner: KeyOwner,
+    /// What people call it.
+    pub name: String,
+    /// Its first characters.
+    pub shown: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it is not taken.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is not taken.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// One to be made.
+#[derive(Debug, Clone)]
+pub struct NewApiKey<'a> {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Whose it is.
+    pub owner: KeyOwner,
+    /// What people call it.
+    pub name: &'a str,
+    /// Its first characters.
+    pub shown: &'a str,
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// From when on it is not taken.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What a key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Whose things it opens.
+    pub organization: OrganizationId,
+    /// Whose it is.
+    pub owner: KeyOwner,
+    /// What its owner's role allows; nothing for the key of an environment.
+    pub permissions: Permissions,
+    /// From when on it is not taken.
+    pub expires_at: Option<Timestamp>,
+}
+
+fn owner(row: &AnyRow) -> Result<KeyOwner, StoreError> {
+    if let Some(user) = row.optional_id("user_id")? {
+        return Ok(KeyOwner::User(user));
+    }
+    if let Some(account) = row.optional_id("service_account_id")? {
+        return Ok(KeyOwner::ServiceAccount(account));
+    }
+    Ok(KeyOwner::Environment(row.id("environment_id")?))
+}
+
+impl Store {
+    /// What a key stands for, by its hash; `None` if there is none, it was revoked, or its owner is no member any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn known_key(&self, hash: &[u8; 32]) -> Result<Option<KnownKey>, StoreError> {
+        let row = sqlx::query(
+            "SELECT k.id, k.organization_id, k.user_id, k.service_account_id, k.environment_id, k.expires_at, r.permissions \
+             FROM api_key k \
+             LEFT JOIN member m ON m.organization_id = k.organization_id AND m.user_id = k.user_id \
+             LEFT JOIN user_account u ON u.id = m.user_id AND u.disabled_at IS NULL \
+             LEFT JOIN service_account s ON s.id = k.service_account_id AND s.organization_id = k.organization_id \
+             LEFT JOIN role r ON r.id = COALESCE(CASE WHEN u.id IS NULL THEN NULL ELSE m.role_id END, s.role_id) \
+             WHERE k.hash = $1 AND k.revoked_at IS NULL AND (r.id IS NOT NULL OR k.environment_id IS NOT NULL)",
+        )
+        .bind(hash.to_vec())
+        .fetch_optional(self.reader())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let owner = owner(&row)?;
+        let permissions = match &owner {
+            KeyOwner::Environment(_) => Permissions::NONE,
+            KeyOwner::User(_) | KeyOwner::ServiceAccount(_) => row.json("permissions")?,
+        };
+        Ok(Some(KnownKey {
+            id: row.id("id")?,
+            organization: row.id("organization_id")?,
+            owner,
+            permissions,
+            expires_at: row.optional_time("expires_at")?,
+        }))
+    }
+}
+
+impl Scope<'_> {
+    /// Keys, the newest first, with those that are not taken any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn api_keys(
+        &self,
+        page: &PageRequest<ApiKeyId>,
+    ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, user_id, service_account_id, environment_id, name, shown, created_at, expires_at, revoked_at FROM api_key \
+             WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        )
+        .bind(self.organization.to_string())
+        .bind(page.bound())
+        .bind(page.rows())
+        .fetch_all(self.pool)
+        .await?;
+        let read = |row: &AnyRow| {
+            Ok(ApiKey {
+                id: row.id("id")?,
+                owner: owner(row)?,
+                name: row.value("name")?,
+                shown: row.value("shown")?,
+                created_at: row.time("created_at")?,
+                expires_at: row.optional_time("expires_at")?,
+                revoked_at: row.optional_time("revoked_at")?,
+            })
+        };
+        let items = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
+        Ok(Page::of(items, page, |key: &ApiKey| key.id.clone()))
+    }
+}
+
+impl Change {
+    /// Makes a key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Taken`] if there is this key already.
+    pub async fn insert_api_key(&mut self, new: NewApiKey<'_>) -> Result<(), StoreError> {
+        let (organization, at) = (self.organization().to_string(), self.micros());
+        let (user, account, environment) = match new.owner {
+            KeyOwner::User(id) => (Some(id.to_string()), None, None),
+            KeyOwner::ServiceAccount(id) => (None, Some(id.to_string()), None),
+            KeyOwner::Environment(id) => (None, None, Some(id.to_string())),
+        };
+        sqlx::query(
+            "INSERT INTO api_key (id, organization_id, user_id, service_account_id, environment_id, name, shown, hash, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(new.id.to_string())
+        .bind(organization)
+        .bind(user)
+        .bind(account)
+        .bind(environment)
+        .bind(new.name.to_owned())
+        .bind(new.shown.to_owned())
+        .bind(new.hash.to_vec())
+        .bind(at)
+        .bind(new.expires_at.map(Timestamp::as_microsecond))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Revokes a key; whether it was one that was still taken.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn revoke_api_key(&mut self, id: &ApiKeyId) -> Result<bool, StoreError> {
+        let (organization, at) = (self.organization().to_string(), self.micros());
+        let done = sqlx::query(
+            "UPDATE api_key SET revoked_at = $3 WHERE organization_id = $1 AND id = $2 AND revoked_at IS NULL",
+        )
+        .bind(organization)
+        .bind(id.to_string())
+        .bind(at)
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

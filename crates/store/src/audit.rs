@@ -1,0 +1,233 @@
+//! The audit log: append-only, each entry hashed together with the one before, so that a rewritten table shows.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bailiwick_model::OrganizationId;
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
+
+use crate::error::StoreError;
+use crate::row::Columns;
+use crate::store::Scope;
+
+/// SHA-256.
+pub type AuditHash = [u8; 32];
+
+/// What is entered about a change, without secrets.
+#[derive(Debug, Clone)]
+pub struct AuditEvent<'a> {
+    /// Who did it: `user`, `service_account`, `environment_key`, or `system`.
+    pub actor_kind: &'a str,
+    /// Which one.
+    pub actor_id: &'a str,
+    /// From where, if it came over the network.
+    pub address: Option<String>,
+    /// What was done, such as `environment.update`.
+    pub action: &'a str,
+    /// To what kind of thing.
+    pub resource_kind: &'a str,
+    /// To which one.
+    pub resource_id: &'a str,
+    /// What it was, as JSON.
+    pub before: Option<String>,
+    /// What it became, as JSON.
+    pub after: Option<String>,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// From 1, without gaps.
+    pub sequence: i64,
+    /// When.
+    pub at: Timestamp,
+    /// See [`AuditEvent`], as what follows.
+    pub actor_kind: String,
+    /// Which one.
+    pub actor_id: String,
+    /// From where.
+    pub address: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// To what kind of thing.
+    pub resource_kind: String,
+    /// To which one.
+    pub resource_id: String,
+    /// What it was, as JSON.
+    pub before: Option<String>,
+    /// What it became, as JSON.
+    pub after: Option<String>,
+    /// Of this entry and the hash before.
+    pub hash: AuditHash,
+}
+
+/// Where a log is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log was changed or cut at entry {sequence}")]
+pub struct BrokenChain {
+    /// The first entry that does not fit.
+    pub sequence: i64,
+}
+
+impl AuditEntry {
+    /// The hash that this entry has if `previous` is the one before: SHA-256 of the previous hash and the entry's fields as a JSON list.
+    ///
+    /// The organization is the first of the fields, so that an entry of one log cannot stand in another.
+    pub fn hash_after(&self, previous: &AuditHash, organization: &OrganizationId) -> AuditHash {
+        let fields = serde_json::json!([
+            organization.to_string(),
+            self.sequence,
+            self.at.as_microsecond(),
+            self.actor_kind,
+            self.actor_id,
+            self.address,
+            self.action,
+            self.resource_kind,
+            self.resource_id,
+            self.before,
+            self.after,
+        ]);
+        let mut bytes = previous.to_vec();
+        bytes.extend_from_slice(fields.to_string().as_bytes());
+        let mut hash = AuditHash::default();
+        hash.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+        hash
+    }
+
+    fn read(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            sequence: row.value("sequence")?,
+            at: row.time("at")?,
+            actor_kind: row.value("actor_kind")?,
+            actor_id: row.value("actor_id")?,
+            address: row.value("address")?,
+            action: row.value("action")?,
+            resource_kind: row.value("resource_kind")?,
+            resource_id: row.value("resource_id")?,
+            before: row.value("before_change")?,
+            after: row.value("after_change")?,
+            hash: row.hash("hash")?,
+        })
+    }
+}
+
+/// Takes the next number and the end of the chain under the lock of the organization's row, so that entries have the order of their commits.
+pub(crate) async fn append(
+    connection: &mut AnyConnection,
+    organization: &OrganizationId,
+    at: Timestamp,
+    event: &AuditEvent<'_>,
+) -> Result<(), StoreError> {
+    let end = sqlx::query(
+        "UPDATE organization SET audit_sequence = audit_sequence + 1 WHERE id = $1 RETURNING audit_sequence, audit_hash",
+    )
+    .bind(organization.to_string())
+    .fetch_one(&mut *connection)
+    .await?;
+    let mut entry = AuditEntry {
+        sequence: end.try_get("audit_sequence")?,
+        at,
+        actor_kind: event.actor_kind.to_owned(),
+        actor_id: event.actor_id.to_owned(),
+        address: event.address.clone(),
+        action: event.action.to_owned(),
+        resource_kind: event.resource_kind.to_owned(),
+        resource_id: event.resource_id.to_owned(),
+        before: event.before.clone(),
+        after: event.after.clone(),
+        hash: AuditHash::default(),
+    };
+    entry.hash = entry.hash_after(&end.hash("audit_hash")?, organization);
+    sqlx::query("UPDATE organization SET audit_hash = $2 WHERE id = $1")
+        .bind(organization.to_string())
+        .bind(entry.hash.to_vec())
+        .execute(&mut *connection)
+        .await?;
+    insert(connection, organization, entry).await
+}
+
+async fn insert(
+    connection: &mut AnyConnection,
+    organization: &OrganizationId,
+    entry: AuditEntry,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO audit_entry (organization_id, sequence, at, actor_kind, actor_id, address, action, resource_kind, resource_id, \
+         before_change, after_change, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(organization.to_string())
+    .bind(entry.sequence)
+    .bind(entry.at.as_microsecond())
+    .bind(entry.actor_kind)
+    .bind(entry.actor_id)
+    .bind(entry.address)
+    .bind(entry.action)
+    .bind(entry.resource_kind)
+    .bind(entry.resource_id)
+    .bind(entry.before)
+    .bind(entry.after)
+    .bind(entry.hash.to_vec())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Scope<'_> {
+    /// Entries of the audit log after `sequence`, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn audit_entries(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT sequence, at, actor_kind, actor_id, address, action, resource_kind, resource_id, before_change, after_change, hash \
+             FROM audit_entry WHERE organization_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+        )
+        .bind(self.organization.to_string())
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(self.pool)
+        .await?;
+        rows.iter().map(AuditEntry::read).collect()
+    }
+
+    /// Reads the whole log and compares every hash; the number of entries and the hash of the last one.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]; the inner error says where the log is not what was written.
+    pub async fn verify_audit_log(
+        &self,
+    ) -> Result<Result<(i64, AuditHash), BrokenChain>, StoreError> {
+        let end = sqlx::query("SELECT audit_sequence, audit_hash FROM organization WHERE id = $1")
+            .bind(self.organization.to_string())
+            .fetch_one(self.pool)
+            .await?;
+        let (last, end_hash) = (end.value::<i64>("audit_sequence")?, end.hash("audit_hash")?);
+        let (mut sequence, mut hash) = (0, AuditHash::default());
+        while sequence < last {
+            let entries = self.audit_entries(sequence, 1000).await?;
+            if entries.is_empty() {
+                return Ok(Err(BrokenChain {
+                    sequence: sequence + 1,
+                }));
+            }
+            for entry in entries.iter().take_while(|entry| entry.sequence <= last) {
+                sequence += 1;
+                hash = entry.hash_after(&hash, self.organization);
+                if entry.sequence != sequence || entry.hash != hash {
+                    return Ok(Err(BrokenChain { sequence }));
+                }
+            }
+        }
+        if hash == end_hash {
+            Ok(Ok((last, hash)))
+        } else {
+            Ok(Err(BrokenChain { sequence: last }))
+        }
+    }
+}

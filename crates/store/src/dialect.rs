@@ -1,0 +1,100 @@
+//! What the two databases do differently.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// The words in braces of a migration.
+    pub(crate) fn translate(self, sql: &str) -> String {
+        let (id, bytes) = match self {
+            Self::Sqlite => ("TEXT", "BLOB"),
+            // Ids are compared byte by byte, whatever the database's collation.
+            Self::Postgres => (r#"TEXT COLLATE "C""#, "BYTEA"),
+        };
+        sql.replace("{id}", id).replace("{bytes}", bytes)
+    }
+
+    /// How a transaction that writes begins. SQLite takes its one write lock at once, so that it never fails halfway for want of it.
+    pub(crate) fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN",
+        }
+    }
+
+    /// What every connection of it begins with.
+    pub(crate) fn on_connect(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[
+                "PRAGMA journal_mode = WAL",
+                // What was acknowledged survives the loss of power.
+                "PRAGMA synchronous = FULL",
+                "PRAGMA foreign_keys = ON",
+                "PRAGMA busy_timeout = 10000",
+            ],
+            Self::Postgres => &[],
+        }
+    }
+}
+
+/// Where the database is: `sqlite:PATH` or `postgres://…`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file of this machine.
+    Sqlite(PathBuf),
+    /// A server's URL, with its password.
+    Postgres(String),
+}
+
+/// Neither `sqlite:PATH` nor `postgres://…`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a database's URL is sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")]
+pub struct NotADatabaseUrl;
+
+impl FromStr for DatabaseUrl {
+    type Err = NotADatabaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, NotADatabaseUrl> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        match text.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(_) | None => Err(NotADatabaseUrl),
+        }
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(_) => f.write_str("postgres://…"),
+        }
+    }
+}
+
+impl DatabaseUrl {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    pub(crate) fn as_text(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:{}?mode=rwc", path.display()),
+            Self::Postgres(url) => url.clone(),
+        }
+    }
+}
