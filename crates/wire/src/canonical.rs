@@ -90,13 +90,13 @@ struct PackageLists<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Networking<'a> {
+pub(crate) enum Networking<'a> {
     Unrestricted(Extensions<'a>),
     Limited(Limited<'a>),
 }
 
 #[derive(Serialize)]
-struct Limited<'a> {
+pub(crate) struct Limited<'a> {
     allowed_hosts: Texts<'a, HostPattern>,
     allow_package_managers: bool,
     allow_mcp_servers: bool,
@@ -110,7 +110,7 @@ struct Limited<'a> {
 }
 
 #[derive(Serialize)]
-struct Extensions<'a> {
+pub(crate) struct Extensions<'a> {
     #[serde(skip_serializing_if = "Texts::is_empty")]
     allowed_cidrs: Texts<'a, CidrRule>,
     #[serde(skip_serializing_if = "Texts::is_empty")]

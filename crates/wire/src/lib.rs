@@ -11,8 +11,10 @@
 
 mod canonical;
 mod draft;
+mod environment;
 mod environment_file;
 mod help;
+mod json;
 mod networking;
 mod packages;
 mod problem;
@@ -23,6 +25,10 @@ mod source;
 mod tree;
 mod validate;
 
+pub use environment::{
+    EnvironmentBody, EnvironmentConfig, StoredEnvironment, networking_json, policy_from_json,
+};
 pub use environment_file::{EnvironmentFile, parse_environment};
+pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
