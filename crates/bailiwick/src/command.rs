@@ -10,6 +10,7 @@ pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod ps;
 pub(crate) mod run;
+pub(crate) mod up;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Arguments>),
+    Up(up::Arguments),
     Ps(ps::Arguments),
     Exec(exec::Arguments),
     Kill(kill::Arguments),
@@ -60,6 +62,7 @@ impl CommandLine {
     pub(crate) fn execute(self, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(arguments) => run::execute(*arguments, host),
+            Command::Up(arguments) => up::execute(arguments, host),
             Command::Ps(arguments) => ps::execute(&arguments, host),
             Command::Exec(arguments) => exec::execute(arguments, host),
             Command::Kill(arguments) => kill::execute(arguments, host),

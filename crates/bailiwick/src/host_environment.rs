@@ -23,6 +23,8 @@ pub(crate) struct HostEnvironment {
     pub(crate) registry_login: Option<(String, String)>,
     /// The directory of docker's configuration: `DOCKER_CONFIG`, or `.docker` in the home.
     pub(crate) docker: Option<PathBuf>,
+    /// `BAILIWICK_BOOTSTRAP_KEY`: the administrator's key of a first start.
+    pub(crate) bootstrap_key: Option<String>,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -60,6 +62,7 @@ impl HostEnvironment {
                 no_proxy: first(&["no_proxy", "NO_PROXY"]),
             },
             registry_login: first(&[LOGIN_USER]).zip(first(&[LOGIN_PASSWORD])),
+            bootstrap_key: first(&["BAILIWICK_BOOTSTRAP_KEY"]),
             docker: path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker"))),
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),

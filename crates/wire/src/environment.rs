@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use bailiwick_model::{EnvironmentName, Packages, Project};
 use bailiwick_policy::EgressPolicy;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::draft::EnvironmentDraft;
@@ -16,16 +18,53 @@ use crate::json::{Body, FieldProblem};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvironmentConfig {
     /// Bailiwick does.
-    Cloud {
-        /// Its own egress policy; without one the organization's default holds.
-        policy: Option<EgressPolicy>,
-        /// The packages that it declares.
-        packages: Packages,
-        /// The project that it is for.
-        project: Option<Project>,
-    },
+    Cloud(Box<CloudConfig>),
     /// Workers of the organization do, which take work from its queue.
     SelfHosted,
+}
+
+/// What sandboxes of Bailiwick's are like.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CloudConfig {
+    /// Its own egress policy; without one the organization's default holds.
+    pub policy: Option<EgressPolicy>,
+    /// The packages that it declares.
+    pub packages: Packages,
+    /// The project that it is for.
+    pub project: Option<Project>,
+}
+
+/// A stored configuration in its parts, each as its text: answers are put together from them without reading them.
+#[derive(Debug, Deserialize)]
+pub struct ConfigParts<'a> {
+    /// `cloud` or `self_hosted`.
+    #[serde(rename = "type")]
+    pub kind: &'a str,
+    /// Its own egress policy.
+    #[serde(borrow, default)]
+    pub networking: Option<&'a RawValue>,
+    /// The packages that it declares.
+    #[serde(borrow, default)]
+    pub packages: Option<&'a RawValue>,
+    /// The project that it is for.
+    #[serde(borrow, default)]
+    pub project: Option<&'a RawValue>,
+}
+
+impl<'a> ConfigParts<'a> {
+    /// Takes a stored configuration apart.
+    ///
+    /// # Errors
+    ///
+    /// It is not what [`EnvironmentBody::config_json`] writes.
+    pub fn of(config: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(config)
+    }
+
+    /// Whether the organization's default policy holds.
+    pub fn inherits_policy(&self) -> bool {
+        self.kind == "cloud" && self.networking.is_none()
+    }
 }
 
 /// What a body says of an environment, or what is stored of one after it was changed.
@@ -132,11 +171,11 @@ impl EnvironmentBody {
         let config = if is_self_hosted {
             EnvironmentConfig::SelfHosted
         } else {
-            EnvironmentConfig::Cloud {
+            EnvironmentConfig::Cloud(Box::new(CloudConfig {
                 policy,
                 packages,
                 project,
-            }
+            }))
         };
         Ok(Self {
             name,
@@ -150,11 +189,12 @@ impl EnvironmentBody {
     pub fn config_json(&self) -> Value {
         match &self.config {
             EnvironmentConfig::SelfHosted => json!({"type": "self_hosted"}),
-            EnvironmentConfig::Cloud {
-                policy,
-                packages,
-                project,
-            } => {
+            EnvironmentConfig::Cloud(config) => {
+                let CloudConfig {
+                    policy,
+                    packages,
+                    project,
+                } = config.as_ref();
                 let file = EnvironmentFile {
                     name: self.name.clone(),
                     description: None,
@@ -197,21 +237,21 @@ pub fn policy_from_json(networking: &Value) -> Result<EgressPolicy, Vec<FieldPro
             .to_owned(),
         ..problem
     };
+    let nothing = || FieldProblem {
+        field: "networking".to_owned(),
+        code: "missing_field",
+        message: "a policy is wanted".to_owned(),
+        help: "write `\"type\": \"limited\"` or `\"type\": \"unrestricted\"`".to_owned(),
+    };
     match read {
         Ok(EnvironmentBody {
-            config:
-                EnvironmentConfig::Cloud {
-                    policy: Some(policy),
-                    ..
-                },
+            config: EnvironmentConfig::Cloud(config),
             ..
-        }) => Ok(policy),
-        Ok(_) => Err(vec![FieldProblem {
-            field: "networking".to_owned(),
-            code: "missing_field",
-            message: "a policy is wanted".to_owned(),
-            help: "write `\"type\": \"limited\"` or `\"type\": \"unrestricted\"`".to_owned(),
-        }]),
+        }) => config.policy.ok_or_else(|| vec![nothing()]),
+        Ok(EnvironmentBody {
+            config: EnvironmentConfig::SelfHosted,
+            ..
+        }) => Err(vec![nothing()]),
         Err(problems) => Err(problems.into_iter().map(below).collect()),
     }
 }

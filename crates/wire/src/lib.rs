@@ -26,7 +26,8 @@ mod tree;
 mod validate;
 
 pub use environment::{
-    EnvironmentBody, EnvironmentConfig, StoredEnvironment, networking_json, policy_from_json,
+    CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
+    networking_json, policy_from_json,
 };
 pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;

@@ -4,10 +4,10 @@ use bailiwick_wire::{EnvironmentBody, EnvironmentConfig, FieldProblem, StoredEnv
 use serde_json::{Map, Value, json};
 
 fn map(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("no map: {other}"),
-    }
+    let Value::Object(map) = value else {
+        panic!("no map: {value}")
+    };
+    map
 }
 
 fn create(body: Value) -> Result<EnvironmentBody, Vec<FieldProblem>> {
@@ -47,10 +47,10 @@ fn a_name_alone_is_an_environment_of_the_cloud_without_a_policy_of_its_own() {
         json!({"name": "dev", "config": null, "description": null}),
     ] {
         let made = create(body).unwrap();
-        assert!(matches!(
-            made.config,
-            EnvironmentConfig::Cloud { policy: None, .. }
-        ));
+        let EnvironmentConfig::Cloud(config) = &made.config else {
+            panic!("of the cloud")
+        };
+        assert_eq!(config.policy, None);
         assert_eq!(
             made.config_json(),
             json!({"type": "cloud", "packages": {"type": "packages", "apt": [], "cargo": [], "gem": [], "go": [], "npm": [], "pip": []}})

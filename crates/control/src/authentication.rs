@@ -1,0 +1,99 @@
+//! From a key to a caller.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use bailiwick_store::{KeyOwner, KnownKey};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::caller::{Actor, Caller};
+use crate::control::Control;
+use crate::error::ControlError;
+use crate::{clock, fresh};
+
+/// How long what a key stands for is not asked again. A key that is revoked here is forgotten here at once; another replica learns of it
+/// after this time at the latest.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
+/// More keys than this in one second are asked for each time.
+const KNOWN_KEYS: usize = 10_000;
+/// The longest key that is looked at.
+const KEY_BYTES: usize = 512;
+
+/// What somebody showed.
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials<'a> {
+    /// A key.
+    pub key: &'a str,
+    /// Where they came from.
+    pub address: Option<IpAddr>,
+}
+
+/// What keys stood for a moment ago, by their hashes.
+#[derive(Debug, Default)]
+pub(crate) struct KnownKeys(RwLock<HashMap<[u8; 32], (Timestamp, KnownKey)>>);
+
+impl KnownKeys {
+    fn get(&self, hash: &[u8; 32], now: Timestamp) -> Option<KnownKey> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (asked, key) = known.get(hash)?;
+        let age = now.duration_since(*asked);
+        (age >= SignedDuration::ZERO && age.unsigned_abs() < KNOWN_FOR).then(|| key.clone())
+    }
+
+    fn put(&self, hash: [u8; 32], now: Timestamp, key: &KnownKey) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_KEYS {
+            known.clear();
+        }
+        known.insert(hash, (now, key.clone()));
+    }
+
+    /// Forgets them all: something changed that they stand for.
+    pub(crate) fn forget(&self) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+impl Control {
+    /// Who shows this key.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Unauthenticated`] for a key that does not exist, has expired, was revoked, or whose owner is gone: which of these,
+    /// nobody is told.
+    pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Caller, ControlError> {
+        if credentials.key.is_empty() || credentials.key.len() > KEY_BYTES {
+            return Err(ControlError::Unauthenticated);
+        }
+        let (now, hash) = (clock::now(), fresh::hash(credentials.key));
+        let known = match self.known_keys.get(&hash, now) {
+            Some(known) => known,
+            None => {
+                let known = self.store.known_key(&hash).await?;
+                let known = known.ok_or(ControlError::Unauthenticated)?;
+                self.known_keys.put(hash, now, &known);
+                known
+            }
+        };
+        if known.expires_at.is_some_and(|expires| expires <= now) {
+            return Err(ControlError::Unauthenticated);
+        }
+        let actor = match known.owner {
+            KeyOwner::User(id) => Actor::User(id),
+            KeyOwner::ServiceAccount(id) => Actor::ServiceAccount(id),
+            KeyOwner::Environment(id) => Actor::Worker(id),
+        };
+        Ok(Caller {
+            organization: known.organization,
+            actor,
+            permissions: known.permissions,
+            key: Some(known.id),
+            address: credentials.address,
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Who asks.
+
+use std::net::IpAddr;
+
+use bailiwick_model::{
+    ApiKeyId, EnvironmentId, OrganizationId, Permission, Permissions, ServiceAccountId, UserId,
+};
+use bailiwick_store::AuditEvent;
+
+use crate::error::ControlError;
+
+/// Who acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A member.
+    User(UserId),
+    /// A service account.
+    ServiceAccount(ServiceAccountId),
+    /// A worker of one self-hosted environment.
+    Worker(EnvironmentId),
+    /// Bailiwick itself, such as at its first start.
+    System,
+}
+
+/// Somebody who was authenticated, in one organization.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub(crate) organization: OrganizationId,
+    pub(crate) actor: Actor,
+    pub(crate) permissions: Permissions,
+    pub(crate) key: Option<ApiKeyId>,
+    pub(crate) address: Option<IpAddr>,
+}
+
+impl Actor {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::ServiceAccount(_) => "service_account",
+            Self::Worker(_) => "environment_key",
+            Self::System => "system",
+        }
+    }
+
+    fn id(&self) -> &str {
+        use bailiwick_model::ResourceId as _;
+        match self {
+            Self::User(id) => id.as_str(),
+            Self::ServiceAccount(id) => id.as_str(),
+            Self::Worker(id) => id.as_str(),
+            Self::System => "bailiwick",
+        }
+    }
+}
+
+impl Caller {
+    /// In which organization.
+    pub fn organization(&self) -> &OrganizationId {
+        &self.organization
+    }
+
+    /// Who acts.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// What they may do.
+    pub fn permissions(&self) -> Permissions {
+        self.permissions
+    }
+
+    /// The key that they came with.
+    pub fn key(&self) -> Option<&ApiKeyId> {
+        self.key.as_ref()
+    }
+
+    /// Goes on only with the permission.
+    pub(crate) fn require(&self, permission: Permission) -> Result<(), ControlError> {
+        if self.permissions.allow(permission) {
+            Ok(())
+        } else {
+            Err(ControlError::Forbidden(permission))
+        }
+    }
+
+    /// The audit log's entry of something that they did. `before` and `after` hold no secrets.
+    pub(crate) fn event<'a>(
+        &'a self,
+        action: &'a str,
+        (resource_kind, resource_id): (&'a str, &'a str),
+        before: Option<&serde_json::Value>,
+        after: Option<&serde_json::Value>,
+    ) -> AuditEvent<'a> {
+        AuditEvent {
+            actor_kind: self.actor.kind(),
+            actor_id: self.actor.id(),
+            address: self.address.map(|address| address.to_string()),
+            action,
+            resource_kind,
+            resource_id,
+            before: before.map(ToString::to_string),
+            after: after.map(ToString::to_string),
+        }
+    }
+}

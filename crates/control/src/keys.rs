@@ -1,0 +1,198 @@
+//! Keys.
+
+use bailiwick_model::{ApiKeyId, EnvironmentId, Permission, ResourceId as _};
+use bailiwick_store::{ApiKey, KeyOwner, NewApiKey, Page, PageRequest};
+use bailiwick_wire::FieldProblem;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::caller::{Actor, Caller};
+use crate::control::Control;
+use crate::error::ControlError;
+use crate::{clock, fresh};
+
+const KIND: &str = "key";
+/// What keys are called.
+const NAME_CHARS: usize = 100;
+
+/// A request to make a key.
+#[derive(Debug, Clone)]
+pub struct NewKeyRequest {
+    /// What people call it.
+    pub name: String,
+    /// From when on it is not taken.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key that was made: the only time that it is seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// The key.
+    pub key: String,
+    /// From when on it is not taken.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Control {
+    /// Makes a key of the caller, who may do with it what they may do.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Invalid`], and what every use case may answer.
+    pub async fn create_key(
+        &self,
+        caller: &Caller,
+        request: NewKeyRequest,
+    ) -> Result<MadeKey, ControlError> {
+        caller.require(Permission::KeyWrite)?;
+        let owner = match &caller.actor {
+            Actor::User(id) => KeyOwner::User(id.clone()),
+            Actor::ServiceAccount(id) => KeyOwner::ServiceAccount(id.clone()),
+            Actor::Worker(_) | Actor::System => {
+                return Err(ControlError::Forbidden(Permission::KeyWrite));
+            }
+        };
+        self.make_key(caller, "bwk_", owner, request).await
+    }
+
+    /// Makes a key for the workers of one self-hosted environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NotFound`], [`ControlError::Archived`], and what every use case may answer.
+    pub async fn create_environment_key(
+        &self,
+        caller: &Caller,
+        id: &EnvironmentId,
+        request: NewKeyRequest,
+    ) -> Result<MadeKey, ControlError> {
+        caller.require(Permission::KeyAdmin)?;
+        let found = self
+            .store
+            .scope(&caller.organization)
+            .environment(id)
+            .await?;
+        let environment = found.ok_or(ControlError::NotFound("environment"))?;
+        if environment.archived_at.is_some() {
+            return Err(ControlError::Archived("environment"));
+        }
+        self.make_key(
+            caller,
+            "bwe_",
+            KeyOwner::Environment(environment.id),
+            request,
+        )
+        .await
+    }
+
+    /// Keys, the newest first: all of them for who administers keys, else the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// What every use case may answer.
+    pub async fn keys(
+        &self,
+        caller: &Caller,
+        page: &PageRequest<ApiKeyId>,
+    ) -> Result<Page<ApiKey, ApiKeyId>, ControlError> {
+        caller.require(Permission::KeyAdmin)?;
+        Ok(self
+            .store
+            .scope(&caller.organization)
+            .api_keys(page)
+            .await?)
+    }
+
+    /// Revokes a key. It is not taken any more when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NotFound`], and what every use case may answer.
+    pub async fn revoke_key(&self, caller: &Caller, id: &ApiKeyId) -> Result<(), ControlError> {
+        let own = caller.key.as_ref() == Some(id);
+        caller.require(if own {
+            Permission::KeyWrite
+        } else {
+            Permission::KeyAdmin
+        })?;
+        let mut change = self
+            .store
+            .change(&caller.organization, clock::now())
+            .await?;
+        if !change.revoke_api_key(id).await? {
+            return Err(ControlError::NotFound(KIND));
+        }
+        change
+            .commit(&caller.event("key.revoke", (KIND, id.as_str()), None, None))
+            .await?;
+        self.known_keys.forget();
+        Ok(())
+    }
+
+    async fn make_key(
+        &self,
+        caller: &Caller,
+        prefix: &str,
+        owner: KeyOwner,
+        request: NewKeyRequest,
+    ) -> Result<MadeKey, ControlError> {
+        let at = clock::now();
+        check(&request, at)?;
+        let (id, secret): (ApiKeyId, _) = (fresh::id(at), fresh::secret(prefix));
+        let mut change = self.store.change(&caller.organization, at).await?;
+        let new = NewApiKey {
+            id: id.clone(),
+            owner,
+            name: request.name.trim(),
+            shown: &secret.shown,
+            hash: secret.hash,
+            expires_at: request.expires_at,
+        };
+        change
+            .insert_api_key(new)
+            .await
+            .map_err(ControlError::of(KIND))?;
+        let after = json!({"name": request.name.trim(), "shown": secret.shown, "expires_at": request.expires_at});
+        change
+            .commit(&caller.event("key.create", (KIND, id.as_str()), None, Some(&after)))
+            .await?;
+        Ok(MadeKey {
+            id,
+            key: secret.text,
+            expires_at: request.expires_at,
+        })
+    }
+}
+
+fn check(request: &NewKeyRequest, now: Timestamp) -> Result<(), ControlError> {
+    let problem = |field: &str, code, message: String, help: &str| {
+        let (field, help) = (field.to_owned(), help.to_owned());
+        ControlError::Invalid(vec![FieldProblem {
+            field,
+            code,
+            message,
+            help,
+        }])
+    };
+    if !(1..=NAME_CHARS).contains(&request.name.trim().chars().count()) {
+        let message = format!("a name has 1 to {NAME_CHARS} characters");
+        return Err(problem(
+            "name",
+            "invalid_name",
+            message,
+            "say what the key is for",
+        ));
+    }
+    if request.expires_at.is_some_and(|expires| expires <= now) {
+        let message = "the key would never be taken".to_owned();
+        return Err(problem(
+            "expires_at",
+            "in_the_past",
+            message,
+            "name a time to come, or none",
+        ));
+    }
+    Ok(())
+}

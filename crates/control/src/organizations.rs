@@ -1,0 +1,164 @@
+//! The organization: its default policy and its floor.
+
+use bailiwick_model::{Permission, ResourceId as _};
+use bailiwick_policy::{EgressPolicy, OrganizationFloor};
+use bailiwick_store::{Organization, StoreError};
+use bailiwick_wire::{networking_json, policy_from_json};
+use serde_json::{Value, json};
+
+use crate::caller::Caller;
+use crate::clock;
+use crate::control::Control;
+use crate::error::ControlError;
+
+const KIND: &str = "organization";
+
+/// An organization, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrganizationView {
+    /// The organization.
+    pub organization: Organization,
+}
+
+/// A change of what holds in all environments: what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct PoliciesChange {
+    /// The policy of environments that have none of their own, as the wire writes networking; `Some(Null)` is the built-in one.
+    pub default_networking: Option<Value>,
+    /// Denied hosts, in every environment.
+    pub denied_hosts: Option<Vec<String>>,
+    /// Denied CIDRs, in every environment.
+    pub denied_cidrs: Option<Vec<String>>,
+    /// Only if the organization is at this version.
+    pub version: Option<i64>,
+}
+
+/// What holds in all environments.
+pub(crate) struct Policies {
+    /// The policy of environments that have none of their own.
+    pub(crate) default: Option<EgressPolicy>,
+    /// What no environment opens.
+    pub(crate) floor: OrganizationFloor,
+}
+
+/// What is stored, as values.
+pub(crate) fn policies(organization: &Organization) -> Result<Policies, ControlError> {
+    let corrupt = |column| ControlError::Store(StoreError::Corrupt { column });
+    let default = organization.default_networking.as_deref().map(|text| {
+        let networking: Value =
+            serde_json::from_str(text).map_err(|_| corrupt("default_networking"))?;
+        policy_from_json(&networking).map_err(ControlError::Invalid)
+    });
+    let floor: Value = serde_json::from_str(&organization.floor).map_err(|_| corrupt("floor"))?;
+    Ok(Policies {
+        default: default.transpose()?,
+        floor: floor_of(&floor)?,
+    })
+}
+
+/// A floor has the form of the denials of networking, and is read by the same code.
+fn floor_of(floor: &Value) -> Result<OrganizationFloor, ControlError> {
+    let list = |key: &str| floor.get(key).cloned().unwrap_or_else(|| json!([]));
+    let networking = json!({"type": "unrestricted", "denied_hosts": list("denied_hosts"), "denied_cidrs": list("denied_cidrs")});
+    let policy = policy_from_json(&networking)?;
+    Ok(OrganizationFloor {
+        denied_hosts: policy.denied_hosts,
+        denied_cidrs: policy.denied_cidrs,
+    })
+}
+
+impl Control {
+    /// The caller's organization.
+    ///
+    /// # Errors
+    ///
+    /// What every use case may answer.
+    pub async fn organization(&self, caller: &Caller) -> Result<OrganizationView, ControlError> {
+        caller.require(Permission::EnvironmentRead)?;
+        let found = self
+            .store
+            .scope(&caller.organization)
+            .organization()
+            .await?;
+        let organization = found.ok_or(ControlError::NotFound(KIND))?;
+        Ok(OrganizationView { organization })
+    }
+
+    /// Changes what holds in all environments.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Invalid`], [`ControlError::Stale`], and what every use case may answer.
+    pub async fn change_policies(
+        &self,
+        caller: &Caller,
+        request: PoliciesChange,
+    ) -> Result<OrganizationView, ControlError> {
+        caller.require(Permission::EnvironmentAdmin)?;
+        let before = self.organization(caller).await?.organization;
+        if request
+            .version
+            .is_some_and(|version| version != before.version)
+        {
+            return Err(ControlError::Stale(KIND));
+        }
+        let default = match &request.default_networking {
+            None => before.default_networking.clone(),
+            Some(Value::Null) => None,
+            Some(networking) => Some(networking_json(&policy_from_json(networking)?).to_string()),
+        };
+        let floor = floor_after(&before, &request)?;
+        let mut change = self
+            .store
+            .change(&caller.organization, clock::now())
+            .await?;
+        change
+            .set_policies(before.version, default.as_deref(), &floor.to_string())
+            .await
+            .map_err(ControlError::of(KIND))?;
+        let told = |default: &Option<String>, floor: &str| json!({"default_networking": default, "floor": floor});
+        let was = told(&before.default_networking, &before.floor);
+        let becomes = told(&default, &floor.to_string());
+        let event = caller.event(
+            "organization.policies",
+            (KIND, before.id.as_str()),
+            Some(&was),
+            Some(&becomes),
+        );
+        change
+            .commit(&event)
+            .await
+            .map_err(ControlError::of(KIND))?;
+        self.organization(caller).await
+    }
+}
+
+/// The floor after a change, in its normal form.
+fn floor_after(before: &Organization, request: &PoliciesChange) -> Result<Value, ControlError> {
+    let Policies { floor, .. } = policies(before)?;
+    let texts = |list: &[String]| json!(list);
+    let hosts = match &request.denied_hosts {
+        Some(hosts) => texts(hosts),
+        None => texts(
+            &floor
+                .denied_hosts
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        ),
+    };
+    let cidrs = match &request.denied_cidrs {
+        Some(cidrs) => texts(cidrs),
+        None => texts(
+            &floor
+                .denied_cidrs
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        ),
+    };
+    let after = floor_of(&json!({"denied_hosts": hosts, "denied_cidrs": cidrs}))?;
+    let hosts: Vec<_> = after.denied_hosts.iter().map(ToString::to_string).collect();
+    let cidrs: Vec<_> = after.denied_cidrs.iter().map(ToString::to_string).collect();
+    Ok(json!({"denied_hosts": hosts, "denied_cidrs": cidrs}))
+}

@@ -1,0 +1,100 @@
+//! `/api/keys`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{delete, get};
+use bailiwick_control::{Control, MadeKey, NewKeyRequest};
+use bailiwick_model::ApiKeyId;
+use bailiwick_store::{ApiKey, KeyOwner};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::authenticated::Authenticated;
+use crate::body::{IdOf, JsonBody, Parameters};
+use crate::failure::Failure;
+use crate::v1::cursor::{cursor, page_request};
+
+/// The most of a page.
+const MOST: u32 = 1000;
+
+pub(super) fn routes() -> Router<Arc<Control>> {
+    Router::new()
+        .route("/keys", get(list).post(create))
+        .route("/keys/{id}", delete(revoke))
+}
+
+/// A key to be made.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyBody {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListParameters {
+    limit: Option<u32>,
+    page: Option<String>,
+}
+
+/// A key, the one time that it is seen.
+pub(super) fn made_json(made: &MadeKey) -> Value {
+    json!({"id": made.id, "key": made.key, "expires_at": made.expires_at})
+}
+
+fn shown(key: &ApiKey) -> Value {
+    let (kind, owner) = match &key.owner {
+        KeyOwner::User(id) => ("user", id.to_string()),
+        KeyOwner::ServiceAccount(id) => ("service_account", id.to_string()),
+        KeyOwner::Environment(id) => ("environment", id.to_string()),
+    };
+    json!({
+        "id": key.id,
+        "owner": {"kind": kind, "id": owner},
+        "name": key.name,
+        "shown": key.shown,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    })
+}
+
+async fn create(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    JsonBody(body): JsonBody<KeyBody>,
+) -> Result<Response, Failure> {
+    let request = NewKeyRequest {
+        name: body.name,
+        expires_at: body.expires_at,
+    };
+    let made = control.create_key(&caller, request).await?;
+    Ok((StatusCode::CREATED, Json(made_json(&made))).into_response())
+}
+
+async fn list(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Response, Failure> {
+    let page = page_request(parameters.limit, MOST, parameters.page.as_deref())?;
+    let found = control.keys(&caller, &page).await?;
+    let data: Vec<_> = found.items.iter().map(shown).collect();
+    Ok(Json(json!({"data": data, "next_page": cursor(found.next.as_ref())})).into_response())
+}
+
+async fn revoke(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    IdOf(id): IdOf<ApiKeyId>,
+) -> Result<StatusCode, Failure> {
+    control.revoke_key(&caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

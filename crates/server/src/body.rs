@@ -1,0 +1,99 @@
+//! Bodies and parameters.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bailiwick_control::ControlError;
+use bailiwick_model::ResourceId;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A JSON object. No body at all is an empty one: SDKs send none with verbs that take nothing.
+pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let arriving = tokio::time::timeout(PATIENCE, Bytes::from_request(request, state));
+        let bytes = arriving.await.map_err(|_| Failure::Slow)?;
+        let bytes = bytes.map_err(|rejection| refused(&rejection))?;
+        if bytes.is_empty() {
+            return Ok(Self(Map::new()));
+        }
+        let map =
+            serde_json::from_slice(&bytes).map_err(|error| Failure::NotJson(error.to_string()))?;
+        Ok(Self(map))
+    }
+}
+
+/// A body of a known form; fields that it does not have are refused.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let JsonObject(map) = JsonObject::from_request(request, state).await?;
+        let body = serde_json::from_value(Value::Object(map));
+        Ok(Self(
+            body.map_err(|error| Failure::NotJson(error.to_string()))?,
+        ))
+    }
+}
+
+fn refused(rejection: &BytesRejection) -> Failure {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Failure::TooLarge
+    } else {
+        Failure::NotJson(rejection.body_text())
+    }
+}
+
+/// The id in a path. What cannot be an id is the id of nothing.
+pub(crate) struct IdOf<I>(pub(crate) I);
+
+impl<S: Send + Sync, I: ResourceId> FromRequestParts<S> for IdOf<I> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let found = Path::<String>::from_request_parts(parts, state).await;
+        let id = found.ok().and_then(|Path(text)| text.parse().ok());
+        Ok(Self(id.ok_or(ControlError::NotFound(kind::<I>()))?))
+    }
+}
+
+/// What the prefix of an id stands for, for people.
+fn kind<I: ResourceId>() -> &'static str {
+    match I::PREFIX {
+        "env_" => "environment",
+        "key_" => "key",
+        _ => "resource",
+    }
+}
+
+/// The parameters of a query.
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Failure::Parameter {
+                field: "query",
+                message: rejection.body_text(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What went wrong with a request, on its way to the edge that writes it down.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bailiwick_control::ControlError;
+
+/// Why a request was not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The use case refused.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// There is no such route.
+    #[error("there is nothing at this path")]
+    NoRoute,
+    /// The route takes other methods.
+    #[error("this path does not take this method")]
+    Method,
+    /// The body has more bytes than the route takes.
+    #[error("the body is larger than this path takes")]
+    TooLarge,
+    /// The body is not JSON, or not an object.
+    #[error("the body is not a JSON object: {0}")]
+    NotJson(String),
+    /// A parameter of the query or the path cannot be used.
+    #[error("{field}: {message}")]
+    Parameter {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// The client took too long to send its request.
+    #[error("the request did not arrive in time")]
+    Slow,
+}
+
+impl Failure {
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Control(error) => match error {
+                ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
+                ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
+                ControlError::NotFound(_) => StatusCode::NOT_FOUND,
+                ControlError::Invalid(_) | ControlError::Archived(_) => StatusCode::BAD_REQUEST,
+                ControlError::NameTaken(_)
+                | ControlError::Stale(_)
+                | ControlError::IsDefault
+                | ControlError::Referred(_) => StatusCode::CONFLICT,
+                ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            },
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotJson(_) | Self::Parameter { .. } => StatusCode::BAD_REQUEST,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// A stable word for a program.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Control(error) => match error {
+                ControlError::Unauthenticated => "unauthenticated",
+                ControlError::Forbidden(_) => "forbidden",
+                ControlError::NotFound(_) => "not_found",
+                ControlError::Invalid(problems) => match problems.as_slice() {
+                    [only] => only.code,
+                    _ => "invalid",
+                },
+                ControlError::NameTaken(_) => "name_taken",
+                ControlError::Stale(_) => "stale",
+                ControlError::Archived(_) => "environment_archived",
+                ControlError::IsDefault => "default_environment",
+                ControlError::Referred(_) => "referred",
+                ControlError::Store(_) => "unavailable",
+            },
+            Self::NoRoute => "no_route",
+            Self::Method => "method_not_allowed",
+            Self::TooLarge => "request_too_large",
+            Self::NotJson(_) => "not_json",
+            Self::Parameter { .. } => "invalid_parameter",
+            Self::Slow => "request_body_timeout",
+        }
+    }
+
+    /// Whether the same request may succeed if it is sent again as it is.
+    pub(crate) fn may_be_retried(&self) -> bool {
+        matches!(self, Self::Control(ControlError::Store(_)) | Self::Slow)
+    }
+}
+
+/// Without a body: the edge writes it.
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}

@@ -1,0 +1,22 @@
+//! `/v1`: the wire API of Managed Agents, as the official SDKs speak it.
+
+pub(crate) mod cursor;
+mod edge;
+mod environments;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use bailiwick_control::Control;
+
+use crate::failure::Failure;
+
+/// The routes, with errors in the wire's form.
+pub(crate) fn routes() -> Router<Arc<Control>> {
+    Router::new()
+        .merge(environments::routes())
+        .fallback(|| async { Failure::NoRoute })
+        .method_not_allowed_fallback(|| async { Failure::Method })
+        .layer(from_fn(edge::write_errors))
+}

@@ -1,0 +1,74 @@
+//! The wire's error body.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Json, Response};
+use bailiwick_model::RequestId;
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    error: Error<'a>,
+    request_id: Option<&'a RequestId>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    r#type: &'static str,
+    message: String,
+    details: Details<'a>,
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    error_code: &'a str,
+}
+
+/// Gives a failed answer its body. SDKs send a request again after 409 and after 5xx unless they are told not to.
+pub(super) async fn write_errors(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let response = next.run(request).await;
+    let Some(failure) = response.extensions().get::<Arc<Failure>>() else {
+        return response;
+    };
+    let body = Body {
+        r#type: "error",
+        error: Error {
+            r#type: error_type(failure.status()),
+            message: failure.to_string(),
+            details: Details {
+                error_code: failure.code(),
+            },
+        },
+        request_id: id.as_ref(),
+    };
+    let retry = if failure.may_be_retried() {
+        "true"
+    } else {
+        "false"
+    };
+    let mut written = (failure.status(), Json(body)).into_response();
+    written
+        .headers_mut()
+        .insert("x-should-retry", HeaderValue::from_static(retry));
+    written
+}
+
+fn error_type(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::NOT_FOUND => "not_found_error",
+        StatusCode::CONFLICT => "conflict_error",
+        StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+        StatusCode::REQUEST_TIMEOUT => "timeout_error",
+        status if status.is_server_error() => "api_error",
+        _ => "invalid_request_error",
+    }
+}
