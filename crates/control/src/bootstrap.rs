@@ -32,6 +32,14 @@ pub struct Bootstrapped {
     pub key: String,
 }
 
+fn secret(bootstrap: Bootstrap) -> Result<Secret, ControlError> {
+    match bootstrap.key {
+        Some(key) if key.chars().count() < CHOSEN_KEY_CHARS => Err(too_short()),
+        Some(key) => Ok(Secret::of(key)),
+        None => Ok(fresh::secret("bwk_")),
+    }
+}
+
 /// A key that was chosen is too short.
 fn too_short() -> ControlError {
     ControlError::Invalid(vec![bailiwick_wire::FieldProblem {
@@ -55,12 +63,8 @@ impl Control {
         if self.store.first_organization().await?.is_some() {
             return Ok(None);
         }
-        let secret = match bootstrap.key {
-            Some(key) if key.chars().count() < CHOSEN_KEY_CHARS => return Err(too_short()),
-            Some(key) => Secret::of(key),
-            None => fresh::secret("bwk_"),
-        };
-        match self.make_first(&secret).await {
+        let secret = secret(bootstrap)?;
+        match self.make_organization(FIRST_ORGANIZATION, &secret).await {
             Ok(()) => Ok(Some(Bootstrapped { key: secret.text })),
             // Somebody else was faster.
             Err(StoreError::Taken) => Ok(None),
@@ -68,14 +72,28 @@ impl Control {
         }
     }
 
-    async fn make_first(&self, secret: &Secret) -> Result<(), StoreError> {
+    /// Makes an organization, its Default environment and an administrator. Who may is not asked: this is for whoever runs the server.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NameTaken`], and see [`ControlError`]; nothing is made then.
+    pub async fn create_organization(
+        &self,
+        name: &str,
+        bootstrap: Bootstrap,
+    ) -> Result<Bootstrapped, ControlError> {
+        let secret = secret(bootstrap)?;
+        self.make_organization(name, &secret)
+            .await
+            .map_err(ControlError::of("organization"))?;
+        Ok(Bootstrapped { key: secret.text })
+    }
+
+    async fn make_organization(&self, name: &str, secret: &Secret) -> Result<(), StoreError> {
         let at = clock::now();
         let organization = fresh::id(at);
         let mut change = self.store.change(&organization, at).await?;
-        let new = NewOrganization {
-            name: FIRST_ORGANIZATION,
-            floor: "{}",
-        };
+        let new = NewOrganization { name, floor: "{}" };
         change.insert_organization(&new).await?;
         let mut administrators: RoleId = fresh::id(at);
         for role in PredefinedRole::ALL {
@@ -94,9 +112,11 @@ impl Control {
                 .await?;
         }
         let user: UserId = fresh::id(at);
+        // Unique, and nobody's: it is to be changed.
+        let email = format!("administrator@{organization}.invalid");
         let member = NewMember {
             user: user.clone(),
-            email: "admin@localhost",
+            email: &email,
             name: "Administrator",
             role: &administrators,
         };
@@ -120,10 +140,7 @@ impl Control {
             key: None,
             address: None,
         };
-        let (id, after) = (
-            organization.to_string(),
-            json!({"name": FIRST_ORGANIZATION}),
-        );
+        let (id, after) = (organization.to_string(), json!({"name": name}));
         let event = system.event(
             "organization.create",
             ("organization", &id),

@@ -3,7 +3,7 @@
 use bailiwick_model::{Permission, ResourceId as _};
 use bailiwick_policy::{EgressPolicy, OrganizationFloor};
 use bailiwick_store::{Organization, StoreError};
-use bailiwick_wire::{networking_json, policy_from_json};
+use bailiwick_wire::{FieldProblem, networking_json, policy_from_json};
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
@@ -60,7 +60,13 @@ pub(crate) fn policies(organization: &Organization) -> Result<Policies, ControlE
 fn floor_of(floor: &Value) -> Result<OrganizationFloor, ControlError> {
     let list = |key: &str| floor.get(key).cloned().unwrap_or_else(|| json!([]));
     let networking = json!({"type": "unrestricted", "denied_hosts": list("denied_hosts"), "denied_cidrs": list("denied_cidrs")});
-    let policy = policy_from_json(&networking)?;
+    let policy = policy_from_json(&networking).map_err(|problems| {
+        let below = |problem: FieldProblem| FieldProblem {
+            field: problem.field.trim_start_matches("networking.").to_owned(),
+            ..problem
+        };
+        problems.into_iter().map(below).collect::<Vec<_>>()
+    })?;
     Ok(OrganizationFloor {
         denied_hosts: policy.denied_hosts,
         denied_cidrs: policy.denied_cidrs,

@@ -1,0 +1,125 @@
+//! Keys and what they open.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::{Server, on_both};
+
+on_both!(
+    a_key_is_taken_in_either_header,
+    what_is_no_key_is_refused_without_a_word_why,
+    a_revoked_key_is_not_taken_any_more,
+    an_expired_key_is_not_taken,
+    the_key_of_an_environment_opens_nothing_of_the_administration,
+);
+
+async fn a_key_is_taken_in_either_header(server: Server) {
+    let bearer = server
+        .request(Method::GET, "/v1/environments")
+        .header("authorization", format!("Bearer {}", server.key));
+    assert_eq!(crate::answer(bearer).await.status, StatusCode::OK);
+    assert_eq!(server.get("/v1/environments").await.status, StatusCode::OK);
+}
+
+async fn what_is_no_key_is_refused_without_a_word_why(server: Server) {
+    let mut bodies = Vec::new();
+    for header in [
+        None,
+        Some(("x-api-key", "bwk_1")),
+        Some(("authorization", "Basic YTpi")),
+        Some(("authorization", "Bearer ")),
+    ] {
+        let request = server.request(Method::GET, "/v1/environments");
+        let request = match header {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        };
+        let answer = crate::answer(request).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{header:?}");
+        assert_eq!(answer.header("request-id"), answer.text("request_id"));
+        bodies.push(answer.body["error"].clone());
+    }
+    assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+async fn a_revoked_key_is_not_taken_any_more(server: Server) {
+    let made = server.post("/api/keys", json!({"name": "laptop"})).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let (id, key) = (made.text("id"), made.text("key"));
+    let with = || server.send_as(key, Method::GET, "/v1/environments", None);
+    assert_eq!(with().await.status, StatusCode::OK);
+    let revoked = server
+        .send(Method::DELETE, &format!("/api/keys/{id}"), None)
+        .await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT);
+    assert_eq!(with().await.status, StatusCode::UNAUTHORIZED);
+    let again = server
+        .send(Method::DELETE, &format!("/api/keys/{id}"), None)
+        .await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND);
+    let listed = server.get("/api/keys").await.ok();
+    assert!(!listed.to_string().contains(key), "the list shows the key");
+}
+
+async fn an_expired_key_is_not_taken(server: Server) {
+    let past = server
+        .post(
+            "/api/keys",
+            json!({"name": "k", "expires_at": "2020-01-01T00:00:00Z"}),
+        )
+        .await;
+    assert_eq!(
+        (past.status, past.text("code")),
+        (StatusCode::BAD_REQUEST, "in_the_past")
+    );
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(300);
+    let made = server
+        .post("/api/keys", json!({"name": "k", "expires_at": soon}))
+        .await;
+    let key = made.text("key").to_owned();
+    assert_eq!(
+        server
+            .send_as(&key, Method::GET, "/v1/environments", None)
+            .await
+            .status,
+        StatusCode::OK
+    );
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    assert_eq!(
+        server
+            .send_as(&key, Method::GET, "/v1/environments", None)
+            .await
+            .status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+async fn the_key_of_an_environment_opens_nothing_of_the_administration(server: Server) {
+    let made = server
+        .post(
+            "/v1/environments",
+            json!({"name": "w", "config": {"type": "self_hosted"}}),
+        )
+        .await;
+    let id = made.text("id");
+    let key = server
+        .post(
+            &format!("/api/environments/{id}/keys"),
+            json!({"name": "worker"}),
+        )
+        .await;
+    assert!(key.text("key").starts_with("bwe_"));
+    for (method, path) in [
+        (Method::GET, "/v1/environments".to_owned()),
+        (Method::GET, format!("/v1/environments/{id}")),
+        (Method::GET, "/api/keys".to_owned()),
+        (Method::POST, "/api/keys".to_owned()),
+        (Method::GET, "/api/organization".to_owned()),
+    ] {
+        let body = (method == Method::POST).then(|| json!({"name": "k"}));
+        let answer = server
+            .send_as(key.text("key"), method.clone(), &path, body)
+            .await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The HTTP faces, on SQLite and on PostgreSQL.
+
+mod bad_input;
+mod environments;
+mod keys;
+mod policies;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bailiwick_control::{Bootstrap, Control};
+use bailiwick_server::Service;
+use bailiwick_store::{DatabaseUrl, Store};
+use bailiwick_testkit::Postgres;
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A server that just started for the first time.
+struct Server {
+    client: Client,
+    address: SocketAddr,
+    key: String,
+    store: Store,
+    _directory: TempDir,
+    _database: Option<Postgres>,
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: reqwest::header::HeaderMap,
+    body: Value,
+}
+
+impl Server {
+    async fn sqlite() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::on(url, directory, None).await
+    }
+
+    async fn postgres() -> Self {
+        let database = Postgres::start();
+        let url = format!("postgres://postgres@{}/postgres", database.address());
+        let directory = tempfile::tempdir().expect("a directory");
+        Self::on(url.parse().expect("a URL"), directory, Some(database)).await
+    }
+
+    async fn on(url: DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
+        let store = Store::open(&url).await.expect("a store");
+        let control = Arc::new(Control::new(store.clone()));
+        let first = control
+            .bootstrap(Bootstrap::default())
+            .await
+            .expect("a first start");
+        let service = Service::listen((Ipv4Addr::LOCALHOST, 0).into(), control)
+            .await
+            .expect("a port");
+        let address = service.address().expect("an address");
+        tokio::spawn(service.run(std::future::pending()));
+        Self {
+            client: Client::new(),
+            address,
+            key: first.expect("the first").key,
+            store,
+            _directory: directory,
+            _database: database,
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client
+            .request(method, format!("http://{}{path}", self.address))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.send_as(&self.key, method, path, body).await
+    }
+
+    async fn send_as(&self, key: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = self.request(method, path).header("x-api-key", key);
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        answer(request).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+}
+
+impl Answer {
+    /// The value, if the request succeeded.
+    fn ok(self) -> Value {
+        assert!(self.status.is_success(), "{self:?}");
+        self.body
+    }
+
+    /// A text of the value.
+    fn text(&self, field: &str) -> &str {
+        self.body[field]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {field} in {self:?}"))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = response.bytes().await.expect("a body");
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Answer {
+        status,
+        headers,
+        body,
+    }
+}
+
+/// Each fact, once for each database.
+macro_rules! on_both {
+    ($($fact:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $fact() {
+                super::$fact(crate::Server::sqlite().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $fact() {
+                super::$fact(crate::Server::postgres().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both;
