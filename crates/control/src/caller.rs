@@ -33,7 +33,8 @@ pub struct Caller {
 }
 
 impl Actor {
-    fn kind(&self) -> &'static str {
+    /// What acts, in a word.
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::User(_) => "user",
             Self::ServiceAccount(_) => "service_account",
@@ -42,7 +43,8 @@ impl Actor {
         }
     }
 
-    fn id(&self) -> &str {
+    /// Its id; a worker's is its environment's.
+    pub fn id(&self) -> &str {
         use bailiwick_model::ResourceId as _;
         match self {
             Self::User(id) => id.as_str(),
@@ -81,6 +83,11 @@ impl Caller {
         } else {
             Err(ControlError::Forbidden(permission))
         }
+    }
+
+    /// Goes on only with all of these: nobody hands on what they do not have.
+    pub(crate) fn require_all(&self, permissions: Permissions) -> Result<(), ControlError> {
+        permissions.iter().try_for_each(|one| self.require(one))
     }
 
     /// The audit log's entry of something that they did. `before` and `after` hold no secrets.

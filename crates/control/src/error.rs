@@ -31,6 +31,12 @@ pub enum ControlError {
     /// It must stay.
     #[error("the Default environment cannot be archived or deleted")]
     IsDefault,
+    /// It comes with every organization.
+    #[error("a predefined role stays as it is")]
+    Predefined,
+    /// Nobody would administer the organization any more.
+    #[error("this is the last administrator: make another one first")]
+    LastAdministrator,
     /// Something refers to it.
     #[error("something still refers to the {0}")]
     Referred(&'static str),

@@ -131,7 +131,7 @@ impl Control {
         Ok(())
     }
 
-    async fn make_key(
+    pub(crate) async fn make_key(
         &self,
         caller: &Caller,
         prefix: &str,

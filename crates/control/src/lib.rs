@@ -12,7 +12,14 @@ mod environments;
 mod error;
 mod fresh;
 mod keys;
+mod members;
+mod names;
 mod organizations;
+mod password;
+mod roles;
+mod service_accounts;
+mod sign_ins;
+mod teams;
 
 pub use authentication::Credentials;
 pub use bootstrap::{Bootstrap, Bootstrapped};
@@ -24,4 +31,8 @@ pub use environments::{
 pub use error::ControlError;
 pub use fresh::fresh_request_id;
 pub use keys::{MadeKey, NewKeyRequest};
+pub use members::NewMemberRequest;
 pub use organizations::{OrganizationView, PoliciesChange};
+pub use password::Password;
+pub use roles::RoleValues;
+pub use sign_ins::{BrowserSession, SignInRequest};

@@ -3,7 +3,12 @@
 mod edge;
 mod environments;
 mod keys;
+mod members;
 mod organization;
+mod roles;
+mod service_accounts;
+mod sessions;
+mod teams;
 
 use std::sync::Arc;
 
@@ -18,7 +23,12 @@ pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .merge(environments::routes())
         .merge(keys::routes())
+        .merge(members::routes())
         .merge(organization::routes())
+        .merge(roles::routes())
+        .merge(service_accounts::routes())
+        .merge(sessions::routes())
+        .merge(teams::routes())
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })
         .layer(from_fn(edge::write_errors))

@@ -1,18 +1,27 @@
 //! Who sends a request.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use bailiwick_control::{Caller, Control, ControlError, Credentials};
 
 use crate::failure::Failure;
 
-/// A caller whose key was taken. SDKs send a key as `x-api-key` or as a bearer token; both are the same key.
+/// What the cookie of a browser is called: browsers take one of this name only over TLS, from this very host (RFC 6265bis, section 4.1.3).
+pub(crate) const SESSION_COOKIE: &str = "__Host-bailiwick";
+/// What a browser's request that changes something carries besides.
+const CSRF_HEADER: &str = "x-csrf-token";
+
+/// A caller whose key or cookie was taken. SDKs send a key as `x-api-key` or as a bearer token; both are the same key.
 pub(crate) struct Authenticated(pub(crate) Caller);
+
+/// Where a request came from.
+pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
 impl FromRequestParts<Arc<Control>> for Authenticated {
     type Rejection = Failure;
@@ -21,16 +30,30 @@ impl FromRequestParts<Arc<Control>> for Authenticated {
         parts: &mut Parts,
         control: &Arc<Control>,
     ) -> Result<Self, Failure> {
-        let key = key(&parts.headers).ok_or(ControlError::Unauthenticated)?;
-        let address = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip());
-        let credentials = Credentials {
-            key,
-            address: address.map(unmapped),
-        };
-        Ok(Self(control.authenticate(credentials).await?))
+        let address = address(parts);
+        if let Some(key) = key(&parts.headers) {
+            return Ok(Self(
+                control.authenticate(Credentials { key, address }).await?,
+            ));
+        }
+        let key = cookie(&parts.headers).ok_or(ControlError::Unauthenticated)?;
+        let csrf = parts
+            .headers
+            .get(CSRF_HEADER)
+            .and_then(|value| value.to_str().ok());
+        let cookie = Credentials { key, address };
+        let changes = !parts.method.is_safe();
+        Ok(Self(
+            control.authenticate_browser(cookie, csrf, changes).await?,
+        ))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(address(parts)))
     }
 }
 
@@ -42,7 +65,20 @@ fn key(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// The value of the session's cookie.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let pairs = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = pairs
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs.find_map(|(name, value)| (name == SESSION_COOKIE).then_some(value))
+}
+
 /// IPv4 as IPv4 also where it came over a socket of IPv6.
-fn unmapped(address: IpAddr) -> IpAddr {
-    address.to_canonical()
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(peer.0.ip().to_canonical())
 }

@@ -72,11 +72,37 @@ impl<S: Send + Sync, I: ResourceId> FromRequestParts<S> for IdOf<I> {
     }
 }
 
+/// Both ids in a path.
+pub(crate) struct IdsOf<A, B>(pub(crate) A, pub(crate) B);
+
+impl<S: Send + Sync, A: ResourceId, B: ResourceId> FromRequestParts<S> for IdsOf<A, B> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let found = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Ok(Path((first, second))) = found else {
+            return Err(ControlError::NotFound("resource").into());
+        };
+        let first = first
+            .parse()
+            .map_err(|_| ControlError::NotFound(kind::<A>()))?;
+        let second = second
+            .parse()
+            .map_err(|_| ControlError::NotFound(kind::<B>()))?;
+        Ok(Self(first, second))
+    }
+}
+
 /// What the prefix of an id stands for, for people.
 fn kind<I: ResourceId>() -> &'static str {
     match I::PREFIX {
         "env_" => "environment",
         "key_" => "key",
+        "user_" => "member",
+        "team_" => "team",
+        "role_" => "role",
+        "sa_" => "service account",
+        "grant_" => "grant",
         _ => "resource",
     }
 }

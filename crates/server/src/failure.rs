@@ -49,6 +49,8 @@ impl Failure {
                 ControlError::NameTaken(_)
                 | ControlError::Stale(_)
                 | ControlError::IsDefault
+                | ControlError::Predefined
+                | ControlError::LastAdministrator
                 | ControlError::Referred(_) => StatusCode::CONFLICT,
                 ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
@@ -75,6 +77,8 @@ impl Failure {
                 ControlError::Stale(_) => "stale",
                 ControlError::Archived(_) => "environment_archived",
                 ControlError::IsDefault => "default_environment",
+                ControlError::Predefined => "predefined_role",
+                ControlError::LastAdministrator => "last_administrator",
                 ControlError::Referred(_) => "referred",
                 ControlError::Store(_) => "unavailable",
             },

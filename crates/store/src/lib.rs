@@ -8,23 +8,31 @@
 
 mod api_key;
 mod audit;
+mod browser_session;
 mod change;
 mod dialect;
 mod environment;
 mod error;
-mod identity;
+mod member;
 mod organization;
 mod page;
+mod role;
 mod row;
+mod service_account;
 mod store;
+mod team;
 
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
 pub use audit::{AuditEntry, AuditEvent, AuditHash, BrokenChain};
+pub use browser_session::KnownSession;
 pub use change::Change;
 pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use error::StoreError;
-pub use identity::{NewMember, NewRole, Role};
+pub use member::{Member, NewMember, SignIn};
 pub use organization::{NewOrganization, Organization};
 pub use page::{Page, PageRequest};
+pub use role::{NewRole, Role};
+pub use service_account::ServiceAccount;
 pub use store::{Scope, Store};
+pub use team::{Grant, Grantee, Team};

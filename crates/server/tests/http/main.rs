@@ -3,6 +3,8 @@
 mod bad_input;
 mod environments;
 mod keys;
+mod members;
+mod permissions;
 mod policies;
 
 use std::net::{Ipv4Addr, SocketAddr};
