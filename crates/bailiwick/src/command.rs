@@ -62,7 +62,7 @@ impl CommandLine {
     pub(crate) fn execute(self, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(arguments) => run::execute(*arguments, host),
-            Command::Up(arguments) => up::execute(arguments, host),
+            Command::Up(_) => up::execute(),
             Command::Ps(arguments) => ps::execute(&arguments, host),
             Command::Exec(arguments) => exec::execute(arguments, host),
             Command::Kill(arguments) => kill::execute(arguments, host),

@@ -1,0 +1,126 @@
+//! The program `bailiwick-server`: one process that serves an organization.
+
+use std::fs::{self, DirBuilder};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bailiwick_control::{Bootstrap, Control};
+use bailiwick_server::Service;
+use bailiwick_store::{DatabaseUrl, Store};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::command::up::Arguments;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::{output, state};
+
+/// What `bailiwick up` becomes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bailiwick up",
+    bin_name = "bailiwick up",
+    version,
+    max_term_width = 100
+)]
+pub(crate) struct ServerCommandLine {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+pub(crate) fn execute(
+    command_line: ServerCommandLine,
+    host: &HostEnvironment,
+) -> anyhow::Result<ExitCode> {
+    let arguments = command_line.arguments;
+    let url = match arguments.database_url {
+        Some(url) => url,
+        None => DatabaseUrl::Sqlite(data_directory(arguments.data, host)?.join("bailiwick.db")),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&url, arguments.listen, host))?;
+    Ok(Exit::Done.into())
+}
+
+/// Nobody else may look into it.
+fn data_directory(named: Option<PathBuf>, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
+    let directory = match named {
+        Some(directory) => directory,
+        None => state::open(host)?.path().join("server"),
+    };
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory);
+    made.with_context(|| format!("cannot make {}", directory.display()))?;
+    private(&directory)?;
+    Ok(directory)
+}
+
+fn private(directory: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let told = || format!("cannot look at {}", directory.display());
+    let mode = fs::metadata(directory)
+        .with_context(told)?
+        .permissions()
+        .mode();
+    anyhow::ensure!(
+        mode & 0o077 == 0,
+        "{} can be read by others, and would hold keys and secrets: `chmod 700` it",
+        directory.display()
+    );
+    Ok(())
+}
+
+async fn serve(
+    url: &DatabaseUrl,
+    address: SocketAddr,
+    host: &HostEnvironment,
+) -> anyhow::Result<()> {
+    let end = asked_to_end()?;
+    let store = Store::open(url)
+        .await
+        .with_context(|| format!("cannot open the database {url:?}"))?;
+    let control = Arc::new(Control::new(store));
+    let bootstrap = Bootstrap {
+        key: host.bootstrap_key.clone(),
+    };
+    let preset = bootstrap.key.is_some();
+    let first = control
+        .bootstrap(bootstrap)
+        .await
+        .context("cannot make the first organization")?;
+    let service = Service::listen(address, control).await?;
+    let address = service.address()?;
+    if let Some(first) = first {
+        let key = if preset {
+            "the one that was given"
+        } else {
+            &first.key
+        };
+        output::print(&format!(
+            "first start; the administrator's key, shown this once: {key}\n"
+        ))?;
+    }
+    output::print(&format!("listening on http://{address}\n"))?;
+    service.run(end).await?;
+    Ok(())
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+fn asked_to_end() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
