@@ -42,6 +42,12 @@ pub const LOCK_LIST: usize = 1000;
 pub const LOCK_DIFFERENCES: usize = 20;
 /// The largest package database of a base that is read for the list of what it holds.
 pub const PACKAGE_DATABASE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that are read of one file of a base or a layer: small tables and certificates.
+pub const BASE_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// The largest file that is put back if this host replaces it while a sandbox runs: text that people write, which the host runs or trusts.
+pub const COVERED_FILE_BYTES: u64 = 1024 * 1024;
+/// The largest file of docker's configuration that is read for the login of a registry.
+pub const DOCKER_CONFIG_BYTES: usize = 1024 * 1024;
 /// Bytes of a repository's URL.
 pub const PROJECT_REPOSITORY_BYTES: usize = 2048;
 /// Bytes of a project's ref.
