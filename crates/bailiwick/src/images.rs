@@ -391,7 +391,7 @@ fn image(
     let base = match &stack.base {
         Base::Host => bailiwick_local::Base::Host,
         Base::Directory(directory) => bailiwick_local::Base::Directory(directory.clone()),
-        Base::Layer(key) => bailiwick_local::Base::Directory(tree(key).join("base")),
+        Base::Layer(key) => bailiwick_local::Base::Layer(tree(key).join("base")),
     };
     let trees: Vec<PathBuf> = stack.layers.iter().map(tree).collect();
     let directory = spec.project.as_ref().map(ProjectAt::directory);
