@@ -9,7 +9,7 @@ use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
     BaseImage, BaseSource, BuildError, BuildLimits, Builder, Head, Held, ImageSpec, Layer,
-    Progress, ProjectAt, Refreshed, Registry, Store, host_base, remove_tree,
+    Material, Progress, ProjectAt, Refreshed, Registry, Store, host_base, remove_tree,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings,
@@ -24,15 +24,15 @@ use tokio::sync::watch;
 use crate::bad_input::BadInput;
 use crate::environment_source::Environment;
 use crate::host_environment::HostEnvironment;
-use crate::output::{self, printable};
 use crate::project::Fetching;
 use crate::{clock, state};
 
 mod base;
+mod login;
 mod telling;
 
-use base::Bases;
-use telling::{Teller, tell_failure};
+use base::{Bases, LookedUp};
+use telling::{Teller, ended};
 
 pub(crate) use telling::{ProgressForm, Telling, Told};
 
@@ -173,10 +173,9 @@ impl Images {
         telling: Telling,
     ) -> anyhow::Result<ImageSpec> {
         let project = environment.project.as_ref();
+        let project = project.map(|project| self.project(project, telling));
         Ok(ImageSpec {
-            project: project
-                .map(|project| self.project(project, telling))
-                .transpose()?,
+            project: ended(telling, project.transpose())?,
             ..image_spec(environment)
         })
     }
@@ -208,21 +207,7 @@ impl Images {
                 "{} was never fetched here; leave out --offline",
                 project.repository
             ),
-            last => match self.fetch(project, telling)? {
-                Err(error @ BuildError::Unreachable { .. }) => {
-                    let Some(last) = last else {
-                        return Err(error.into());
-                    };
-                    let text = printable(&format!(
-                        "bailiwick: {error}; the project is what it was last, {}",
-                        last.commit
-                    ))
-                    .into_owned();
-                    output::print_to_stderr(&(text + "\n"));
-                    last
-                }
-                other => other?,
-            },
+            last => return self.fetch(project, last, telling),
         };
         Ok(ProjectAt {
             project: project.clone(),
@@ -230,11 +215,13 @@ impl Images {
         })
     }
 
+    /// The project as it is now; where the repository does not answer, as it was last, which is told.
     fn fetch(
         &self,
         project: &Project,
+        last: Option<Head>,
         telling: Telling,
-    ) -> anyhow::Result<Result<Head, BuildError>> {
+    ) -> anyhow::Result<ProjectAt> {
         let fetcher = Builder {
             runtime: Arc::new(LocalRuntime::new(self.for_fetches.clone())?),
             ..self.builder.clone()
@@ -245,7 +232,18 @@ impl Images {
         let access = &self.fetching.access;
         let fetched = runtime.block_on(fetcher.fetch(project, access, &mut told));
         teller.clear();
-        Ok(fetched)
+        let at = |head| ProjectAt {
+            project: project.clone(),
+            head,
+        };
+        match (fetched, last) {
+            (Err(error @ BuildError::Unreachable { .. }), Some(last)) => {
+                let last = at(last);
+                teller.tell_unreachable(&last, &error);
+                Ok(last)
+            }
+            (fetched, _) => Ok(at(fetched?)),
+        }
     }
 
     /// The builder on its base; `None` if that is the name of an image that was never looked up.
@@ -289,62 +287,96 @@ impl Images {
 
     /// The image; what is missing of it is built, which is told on standard error. A failure, too, is told as an event where events are.
     pub(crate) fn build(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
-        self.told(spec, telling, async |builder, tell| {
+        self.told(telling, async |tell| {
+            let builder = self.ready(spec, telling, tell).await?;
             let (keys, held) = builder.build(spec, tell).await?;
-            Ok(image(builder, &self.bases, spec, keys, held))
+            Ok(image(&builder, &self.bases, spec, keys, held))
         })
     }
 
     /// The same, where the lock may be one of some managers only: the others are resolved now.
     pub(crate) fn resolve(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
-        self.told(spec, telling, async |builder, tell| {
+        self.told(telling, async |tell| {
+            let builder = self.ready(spec, telling, tell).await?;
             let (keys, held) = builder.resolve(spec, tell).await?;
-            Ok(image(builder, &self.bases, spec, keys, held))
+            Ok(image(&builder, &self.bases, spec, keys, held))
         })
     }
 
-    /// The image, resolved anew, also what the name of its base stands for.
+    /// The image, resolved anew, also what the name of its base stands for. If it cannot be built, that stays what it was.
     pub(crate) fn refresh(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Refreshed> {
-        runtime()?.block_on(self.bases.look_up(
-            &self.source,
-            &self.builder,
-            &mut |_: Progress<'_>| {},
-        ))?;
-        self.told(spec, telling, async |builder, tell| {
-            Ok(builder.refresh(spec, tell).await?)
+        self.told(telling, async |tell| {
+            refuse_what_takes_other_users(&self.source, &spec.packages)?;
+            let before = match self.builder()? {
+                Some(builder) => builder.keys(spec)?,
+                None => Vec::new(),
+            };
+            let found = self.look_up(telling, tell).await?;
+            let builder = self.on(found.base.clone(), telling)?;
+            let refreshed = builder.refresh(spec, &before, tell).await?;
+            self.bases.note(&self.source, &found)?;
+            builder.remove_replaced(&refreshed)?;
+            Ok(refreshed)
         })
     }
 
-    /// Runs a build on the base, and tells how it goes.
+    /// Does something, and tells how it goes.
     fn told<T>(
+        &self,
+        telling: Telling,
+        work: impl AsyncFnOnce(&mut dyn FnMut(Progress<'_>)) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let runtime = runtime()?;
+        let mut teller = Teller::new(telling);
+        let done = runtime.block_on(work(&mut |progress: Progress<'_>| teller.tell(progress)));
+        teller.clear();
+        ended(telling, done)
+    }
+
+    /// The builder for an image, on its base; what its name stands for is looked up if that was never done.
+    async fn ready(
         &self,
         spec: &ImageSpec,
         telling: Telling,
-        build: impl AsyncFnOnce(&Builder, &mut dyn FnMut(Progress<'_>)) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+        tell: &mut dyn FnMut(Progress<'_>),
+    ) -> anyhow::Result<Builder> {
         refuse_what_takes_other_users(&self.source, &spec.packages)?;
-        let runtime = runtime()?;
-        let mut teller = Teller::new(telling);
-        let built = runtime.block_on(async {
-            let mut told = |progress: Progress<'_>| teller.tell(progress);
-            if self.builder()?.is_none() {
-                self.bases
-                    .look_up(&self.source, &self.builder, &mut told)
-                    .await?;
+        let base = match self.bases.known(&self.source)? {
+            Some(base) => base,
+            None => {
+                let found = self.look_up(telling, tell).await?;
+                self.bases.note(&self.source, &found)?;
+                found.base
             }
-            let builder = self
-                .builder()?
-                .context("what the name of the base stands for is not known")?;
-            build(&builder, &mut told).await
-        });
-        teller.clear();
-        match (telling, built) {
-            (Telling::Events, Err(error)) => {
-                tell_failure(&error);
-                Err(Told.into())
-            }
-            (_, built) => built,
+        };
+        self.on(base, telling)
+    }
+
+    async fn look_up(
+        &self,
+        telling: Telling,
+        tell: &mut dyn FnMut(Progress<'_>),
+    ) -> anyhow::Result<LookedUp> {
+        let bases = &self.bases;
+        bases
+            .look_up(&self.source, &self.builder, telling, tell)
+            .await
+    }
+
+    /// The builder on this base. Who pulls it is only asked where it is not there yet.
+    fn on(&self, base: BaseImage, telling: Telling) -> anyhow::Result<Builder> {
+        let mut builder = Builder {
+            base,
+            ..self.builder.clone()
+        };
+        let is_there = builder.find(&ImageSpec::default())?.is_some();
+        if !is_there
+            && let BaseImage::Built(base) = &mut builder.base
+            && let Material::Oci { reference, login } = &mut base.material
+        {
+            *login = self.bases.login(reference, telling)?;
         }
+        Ok(builder)
     }
 }
 
@@ -425,9 +457,17 @@ fn names(packages: &Packages, manager: PackageManager) -> String {
     names.join(", ")
 }
 
-fn fresh_id() -> SandboxId {
+/// An id that no sandbox has had.
+///
+/// # Panics
+///
+/// The kernel has no random bytes, of which getrandom(2) knows no case that could happen here: a sandbox with a known id must not be begun.
+pub(crate) fn fresh_id() -> SandboxId {
     let mut bits = [0; 8];
-    // Blocks only before the kernel's generator is ready, at boot (getrandom(2)).
-    let _ = rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty());
+    // Blocks only before the kernel's generator is ready, at boot; a signal may end that.
+    rustix::io::retry_on_intr(|| {
+        rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())
+    })
+    .expect("the kernel has random bytes");
     SandboxId::from_random(u64::from_ne_bytes(bits))
 }

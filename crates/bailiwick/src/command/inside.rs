@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use bailiwick_images::base::oci::{self, Login};
+use bailiwick_images::base::oci;
 use bailiwick_images::base::unpack::{self, Digested, Kind};
 use bailiwick_images::{REPORT, Reference};
 use clap::Subcommand;
@@ -61,26 +61,20 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
             }
         }
         Command::Pull { image, root } => {
-            let login = login(host);
-            let digests =
-                runtime()?.block_on(oci::pull(&image, login.as_ref(), UNPACK_LAYER, &root))?;
+            let login = host.registry_login.as_ref();
+            let digests = runtime()?.block_on(oci::pull(&image, login, UNPACK_LAYER, &root))?;
             let mut report = fs::File::create(REPORT).context("cannot write the report")?;
             for digest in digests {
                 writeln!(report, "{}\tlayer\t\t{digest}", image.repository())?;
             }
         }
         Command::Resolve { image } => {
-            let digest = runtime()?.block_on(oci::resolve(&image, login(host).as_ref()))?;
+            let login = host.registry_login.as_ref();
+            let digest = runtime()?.block_on(oci::resolve(&image, login))?;
             fs::write(REPORT, digest).context("cannot write the report")?;
         }
     }
     Ok(Exit::Done.into())
-}
-
-fn login(host: &HostEnvironment) -> Option<Login> {
-    host.registry_login
-        .clone()
-        .map(|(user, password)| Login { user, password })
 }
 
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
