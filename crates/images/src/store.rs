@@ -52,6 +52,9 @@ pub use record::{Layer, LayerRecord, ResolvedPackage};
 pub use tree::remove_tree;
 
 pub(crate) use error::io_error;
+pub(crate) use tree::Measure;
+#[cfg(test)]
+pub(crate) use tree::measure;
 
 use error::absent_is_none;
 use lock::Kind;
