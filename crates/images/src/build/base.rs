@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_model::PackageManager;
 use bailiwick_policy::{EgressPolicy, Policy};
-use bailiwick_runtime::{Access, Base, Image, Mount, MountSource};
 use oci_client::Reference;
 
+use super::job::{host, read_only};
 use super::packages::compiled;
 use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, error};
 use crate::base::oci::{self, Login};
@@ -54,9 +54,14 @@ pub enum Material {
 }
 
 impl BuiltBase {
-    pub(super) fn content(&self) -> Content {
+    pub(super) fn content(&self, builder: &Builder) -> Content {
+        let registry = match &self.material {
+            Material::Debian(_) => builder.registry(PackageManager::Apt),
+            Material::Archive(_) | Material::Oci { .. } => None,
+        };
         Content::Base {
             source: self.source.clone(),
+            registry: registry.map(ToString::to_string),
         }
     }
 
@@ -82,7 +87,7 @@ impl BuiltBase {
             }
             Material::Debian(suite) => job(
                 recipe::debian_base(suite, builder.registry(PackageManager::Apt)),
-                builder.registries_of(PackageManager::Apt),
+                builder.policy_of(std::iter::once(PackageManager::Apt)),
             ),
             Material::Oci { reference, login } => {
                 let reached = oci::inside(reference).to_string();
@@ -158,10 +163,7 @@ fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
     Job {
         argv,
         policy,
-        image: Image {
-            base: Base::Host,
-            layers: Vec::new(),
-        },
+        image: host(),
         input: Vec::new(),
         mounts: Vec::new(),
         env: BTreeMap::new(),
@@ -170,14 +172,6 @@ fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
             image: false,
             besides: Some(ROOT.into()),
         },
-    }
-}
-
-fn read_only(source: &Path, target: &str) -> Mount {
-    Mount {
-        source: MountSource::Host(source.to_owned()),
-        target: target.into(),
-        access: Access::ReadOnly,
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bailiwick_model::{Verdict, limits};
 use bailiwick_policy::Policy;
 use bailiwick_runtime::{
-    ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount, Profile, Running,
-    Sandbox, SandboxSpec, StopReason, Streams,
+    Access, Base, ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount,
+    MountSource, Profile, Running, Sandbox, SandboxSpec, StopReason, Streams,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -66,6 +66,23 @@ pub(crate) enum Outcome {
     Failed(ExitStatus, String),
     /// It used something up.
     Over(BuildLimit),
+}
+
+/// This machine's own programs, on which what is no package manager runs, whatever an image stands on.
+pub(super) fn host() -> Image {
+    Image {
+        base: Base::Host,
+        layers: Vec::new(),
+    }
+}
+
+/// A file or directory of this machine, to be seen and not changed.
+pub(super) fn read_only(source: &Path, target: &str) -> Mount {
+    Mount {
+        source: MountSource::Host(source.to_owned()),
+        target: target.into(),
+        access: Access::ReadOnly,
+    }
 }
 
 impl Builder {

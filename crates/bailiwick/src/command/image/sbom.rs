@@ -99,7 +99,7 @@ fn of_image(
     outside: Option<(String, PathBuf)>,
 ) -> anyhow::Result<Sbom> {
     let (base, base_root) = match layers.first().map(|layer| &layer.record.inputs.content) {
-        Some(Content::Base { source }) => (
+        Some(Content::Base { source, .. }) => (
             source.clone(),
             layers.first().map(|l| l.tree().join("base")),
         ),
