@@ -11,6 +11,7 @@ mod host;
 mod names;
 pub mod oci;
 pub mod unpack;
+mod zstd;
 
 pub use digest::archive_digest;
 pub use host::{HostBase, directory_digest, host_base};

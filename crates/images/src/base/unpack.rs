@@ -10,6 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
 use super::digest::digits;
+use super::zstd;
 
 /// Marks a name that an upper layer takes away (OCI image specification, "Whiteouts").
 const WHITEOUT: &str = ".wh.";
@@ -258,9 +259,8 @@ fn decompressed<'a>(archive: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Unpac
     let start = archive.fill_buf()?;
     if start.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(MultiGzDecoder::new(archive)))
-    } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        let decoder = ruzstd::decoding::StreamingDecoder::new(archive).map_err(io::Error::other)?;
-        Ok(Box::new(decoder))
+    } else if zstd::is_frame(start) {
+        Ok(Box::new(zstd::Frames::new(archive)))
     } else if start.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]) {
         Err(UnpackError::Compression("xz"))
     } else if start.starts_with(b"BZh") {
