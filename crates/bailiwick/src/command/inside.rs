@@ -40,7 +40,7 @@ pub(crate) enum Command {
         root: PathBuf,
     },
     /// Look up the digest of an image's manifest.
-    Resolve {
+    LookUp {
         /// Which.
         image: Reference,
     },
@@ -56,8 +56,10 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
             let kind = if layer { Kind::Layer } else { Kind::Root };
             let mut archive = Digested::new(io::stdin().lock());
             unpack::unpack(&mut archive, &root, kind)?;
-            if let Some(sha256) = sha256 {
-                archive.finish(&sha256)?;
+            match sha256 {
+                Some(sha256) => archive.finish(&sha256)?,
+                // To its end, which lies behind what an archive says is its end: whoever writes it would fail.
+                None => drop(io::copy(&mut archive, &mut io::sink())?),
             }
         }
         Command::Pull { image, root } => {
@@ -69,8 +71,8 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
                 writeln!(report, "{}\tlayer\t\t{digest}", image.repository())?;
             }
         }
-        Command::Resolve { image } => {
-            let digest = runtime()?.block_on(oci::resolve(&image, login(host).as_ref()))?;
+        Command::LookUp { image } => {
+            let digest = runtime()?.block_on(oci::look_up(&image, login(host).as_ref()))?;
             fs::write(REPORT, digest).context("cannot write the report")?;
         }
     }

@@ -126,6 +126,25 @@ fn an_image_is_pulled_from_a_registry_by_name_and_kept_by_digest() {
 }
 
 #[test]
+fn a_layer_with_more_behind_its_end_than_a_pipe_holds_is_pulled_whole() {
+    let (_leaks, all) = everyone();
+    let registry = OciRegistry::start();
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().join("root.tar");
+    root_archive(&root, &json!([]));
+    // An archive ends with two blocks of zeros, and what writes one may add as many as it likes.
+    let mut bytes = std::fs::read(&root).expect("the archive");
+    bytes.resize(bytes.len() + (8 << 20), 0);
+    std::fs::write(&root, bytes).expect("a longer one");
+    registry.push("padded/base:1", &[&root]);
+    let base = format!("oci:host.internal:{}/padded/base:1", registry.port());
+    for bailiwick in &all {
+        let outcome = on(bailiwick, &base, "cat /etc/base-name").success();
+        assert_eq!(outcome.stdout, "a base of one program\n", "{outcome:#?}");
+    }
+}
+
+#[test]
 fn a_registry_that_asks_who_pulls_is_told_what_dockers_configuration_says() {
     let (_leaks, all) = everyone();
     let registry = OciRegistry::start_with_login();

@@ -1,6 +1,7 @@
 //! Unpacking archives that strangers made. This runs as root inside the sandbox of a build, and in a root of its own there (chroot(2)):
 //! a link in the archive leads to a place in the new root, whatever it says.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -114,6 +115,7 @@ pub fn unpack(archive: impl Read, root: &Path, kind: Kind) -> Result<(), UnpackE
     archive.set_mask(SET_ID);
     archive.set_unpack_xattrs(false);
     let mut directories = Vec::new();
+    let mut made = Made::default();
     for (count, entry) in (0..).zip(archive.entries()?) {
         if count >= ENTRIES {
             return Err(UnpackError::Entries);
@@ -125,8 +127,11 @@ pub fn unpack(archive: impl Read, root: &Path, kind: Kind) -> Result<(), UnpackE
         {
             contained(&link)?;
         }
-        if kind == Kind::Layer && take_away(&path)? {
-            continue;
+        if kind == Kind::Layer {
+            if take_away(&path, &made)? {
+                continue;
+            }
+            made.note(&path);
         }
         let kind = entry.header().entry_type();
         if kind.is_dir() {
@@ -165,8 +170,35 @@ fn contained(path: &Path) -> Result<PathBuf, UnpackError> {
     Ok(contained)
 }
 
+/// What one archive brought: its paths, and all above them.
+#[derive(Default)]
+struct Made(HashSet<PathBuf>);
+
+impl Made {
+    fn note(&mut self, path: &Path) {
+        for path in path.ancestors() {
+            if !self.0.insert(path.to_owned()) {
+                break;
+            }
+        }
+    }
+
+    /// Takes away what lower layers have at a path: wherever in its archive a whiteout stands, it says nothing of what is in there itself.
+    fn uncover(&self, path: PathBuf) -> io::Result<()> {
+        let mut waiting = vec![path];
+        while let Some(path) = waiting.pop() {
+            if !self.0.contains(&path) {
+                remove(&path)?;
+            } else if is_directory(&path) {
+                waiting.extend(below(&path)?);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether the entry only takes something away; it is gone then.
-fn take_away(path: &Path) -> io::Result<bool> {
+fn take_away(path: &Path, made: &Made) -> io::Result<bool> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Ok(false);
     };
@@ -175,13 +207,25 @@ fn take_away(path: &Path) -> io::Result<bool> {
     };
     let directory = path.parent().unwrap_or(Path::new("/"));
     if name == OPAQUE {
-        for entry in fs::read_dir(directory).into_iter().flatten() {
-            remove(&entry?.path())?;
+        if fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
+            for path in below(directory)? {
+                made.uncover(path)?;
+            }
         }
     } else if !hidden.starts_with(WHITEOUT) && !hidden.is_empty() && !matches!(hidden, "." | "..") {
-        remove(&directory.join(hidden))?;
+        made.uncover(directory.join(hidden))?;
     }
     Ok(true)
+}
+
+/// Whether there is a directory, and no link to one.
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+fn below(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -243,7 +287,7 @@ impl Attributes {
     fn apply(&self) -> io::Result<()> {
         use std::os::unix::fs::{PermissionsExt, chown};
         // A later entry may have replaced it.
-        if !fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_dir()) {
+        if !is_directory(&self.path) {
             return Ok(());
         }
         if let Some((uid, gid)) = self.owner {
@@ -289,6 +333,45 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_whiteout_takes_away_what_lower_layers_have_and_nothing_of_its_own_archive() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        let fill = || {
+            for path in [
+                "home/.bashrc",
+                "home/old",
+                "home/d/old",
+                "home/d/new",
+                "home/l/old",
+            ] {
+                fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+                fs::write(at(path), "").unwrap();
+            }
+        };
+        let mut made = Made::default();
+        made.note(&at("home/.bashrc"));
+        made.note(&at("home/d/new"));
+        for marker in ["home/.wh..wh..opq", ".wh.home"] {
+            fill();
+            assert!(take_away(&at(marker), &made).unwrap());
+            for (path, stays) in [
+                ("home/.bashrc", true),
+                ("home/d/new", true),
+                ("home/d/old", false),
+                ("home/old", false),
+                ("home/l", false),
+            ] {
+                assert_eq!(at(path).exists(), stays, "{marker}: {path}");
+            }
+        }
+        // The control: an archive with the marker alone.
+        fill();
+        assert!(take_away(&at("home/.wh..wh..opq"), &Made::default()).unwrap());
+        assert_eq!(below(&at("home")).unwrap(), [] as [PathBuf; 0]);
+        assert!(!take_away(&at("home/file"), &made).unwrap());
     }
 
     #[test]

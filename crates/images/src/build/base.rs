@@ -112,7 +112,7 @@ impl Builder {
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<String, BuildError> {
         let reached = oci::inside(reference).to_string();
-        let argv = words(&[PROGRAM, "inside", "resolve", &reached]);
+        let argv = words(&[PROGRAM, "inside", "look-up", &reached]);
         let job = Job {
             keeps: Keeps::default(),
             ..pulling(argv, program, reference, login)?
@@ -177,4 +177,26 @@ fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
 
 fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_login_a_job_shows_the_names_of_its_variables_alone() {
+        let login = Login {
+            user: "puller".to_owned(),
+            password: "secret".to_owned(),
+        };
+        let reference = "registry.example.com/team/base:1".parse().unwrap();
+        let job = pulling(Vec::new(), Path::new("/bin/true"), &reference, Some(&login)).unwrap();
+        assert_eq!(job.env[&OsString::from(LOGIN_PASSWORD)], "secret");
+        let text = format!("{job:?}");
+        assert!(text.contains(LOGIN_PASSWORD), "{text}");
+        assert!(
+            !text.contains("secret") && !text.contains("puller"),
+            "{text}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -28,8 +29,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How much of the end of a log is kept to say why a build failed.
 const TAIL_BYTES: usize = 16 * 1024;
 
-/// What a build runs.
-#[derive(Debug)]
+/// What a build runs. What is printed of it has of variables the names alone: one may be a password.
 pub(crate) struct Job {
     /// Program and arguments.
     pub(crate) argv: Vec<OsString>,
@@ -47,6 +47,19 @@ pub(crate) struct Job {
     pub(crate) input: Vec<u8>,
     /// What of its writing is kept.
     pub(crate) keeps: Keeps,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("argv", &self.argv)
+            .field("image", &self.image)
+            .field("mounts", &self.mounts)
+            .field("env", &self.env.keys())
+            .field("directory", &self.directory)
+            .field("keeps", &self.keeps)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What of a build's writing is kept.
