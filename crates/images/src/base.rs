@@ -14,6 +14,7 @@ pub mod unpack;
 mod zstd;
 
 pub use digest::archive_digest;
+pub(crate) use host::sweep;
 pub use host::{HostBase, directory_digest, host_base};
 pub use names::Names;
 

@@ -120,12 +120,19 @@ impl Builder {
     }
 
     /// The image of these layers, the first of which is the base where that is built.
+    ///
+    /// # Panics
+    ///
+    /// There is none on a base that is built.
     pub fn image(&self, layers: &[LayerDigest]) -> Image {
-        let (base, layers) = match (&self.base, layers) {
-            (BaseImage::Outside { base, .. }, layers) => (base.clone(), layers),
-            (BaseImage::Built(_), [base, layers @ ..]) => (Base::Layer(base.clone()), layers),
-            // The base itself is built on this machine's userland.
-            (BaseImage::Built(_), []) => (Base::Host, [].as_slice()),
+        let (base, layers) = match &self.base {
+            BaseImage::Outside { base, .. } => (base.clone(), layers),
+            BaseImage::Built(_) => {
+                let (base, layers) = layers
+                    .split_first()
+                    .expect("what stands on a base that is built has that as its lowest layer");
+                (Base::Layer(base.clone()), layers)
+            }
         };
         Image {
             base,

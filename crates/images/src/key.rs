@@ -3,10 +3,11 @@
 //! The key is SHA-256 over an encoding in which every field has its length in front and stands in a fixed place, so that no two
 //! different inputs have one encoding. It is not JSON: what a serializer prints may change with its version.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_model::PackageManager;
 use bailiwick_runtime::LayerDigest;
 use serde::{Deserialize, Serialize};
+
+use crate::sha256;
 
 /// The first bytes of every encoding; another way to encode is another number.
 const TAG: &[u8] = b"bailiwick layer 4";
@@ -157,9 +158,7 @@ impl Content {
 impl LayerInputs {
     /// The key of the layer that these make.
     pub fn key(&self) -> LayerDigest {
-        let hash = digest(&SHA256, &self.encode());
-        let digits: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        let text = format!("sha256:{digits}");
+        let text = format!("sha256:{}", sha256::of(&self.encode()));
         text.parse().expect("SHA-256 has 32 bytes")
     }
 

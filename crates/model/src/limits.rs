@@ -119,6 +119,9 @@ pub const OPEN_FILES: u64 = 65_536;
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
 
+/// The largest package database whose digest identifies a base; one that is larger is none.
+pub const IDENTIFYING_DATABASE_BYTES: u64 = 1 << 30;
+
 /// What a layer of packages says about itself, some hundred bytes for each package in it.
 pub const LAYER_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// How long to wait for a layer that is there and locked, by a build that has just ended or a removal that has just begun.

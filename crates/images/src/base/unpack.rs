@@ -10,8 +10,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
-use super::digest::digits;
 use super::zstd;
+use crate::sha256;
 
 /// Marks a name that an upper layer takes away (OCI image specification, "Whiteouts").
 const WHITEOUT: &str = ".wh.";
@@ -81,7 +81,7 @@ impl<R: Read> Digested<R> {
     /// [`UnpackError::Changed`], [`UnpackError::Io`].
     pub fn finish(mut self, expected: &str) -> Result<(), UnpackError> {
         io::copy(&mut self, &mut io::sink())?;
-        let digest = digits(self.context.finish().as_ref());
+        let digest = sha256::digits(self.context.finish().as_ref());
         if digest == expected {
             Ok(())
         } else {
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_changed_is_seen_by_its_digest_whatever_of_it_was_read() {
-        let of = |text: &str| super::super::digest::of_bytes(text.as_bytes());
+        let of = |text: &str| sha256::of(text.as_bytes());
         for read in [0, 3, 9] {
             let mut archive = Digested::new("archive!!".as_bytes());
             archive.read_exact(&mut vec![0; read]).unwrap();

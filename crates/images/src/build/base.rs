@@ -14,9 +14,8 @@ use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, error};
 use crate::base::oci::{self, Login};
 use crate::key::Content;
 use crate::recipe::{self, REPORT};
+use crate::store::BASE_ROOT as ROOT;
 
-/// Where the root of the other system is filled, inside; a layer's tree has it there too.
-const ROOT: &str = "/base";
 /// Where the program that unpacks and pulls stands, inside.
 const PROGRAM: &str = "/mnt/bailiwick";
 /// Where an archive stands, inside.

@@ -167,7 +167,7 @@ impl Draft {
         let layer = self.store.layer_directory(&self.key);
         fs::rename(&self.directory, &layer).map_err(io_error("make", &layer))?;
         self.is_over = true;
-        sync_directory(&self.store.path.join("layers"))?;
+        sync_directory(&self.store.layers_directory())?;
         unlink(&self.store.log_path(&self.key))
     }
 
