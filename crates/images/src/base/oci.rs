@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::task::{Context, Poll};
 
+use bailiwick_model::limits::OCI_LAYERS;
 use bailiwick_policy::{HOST_SERVICE, HostPattern, HostPatternError};
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
@@ -15,8 +16,6 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use tokio::io::AsyncWrite;
 
-/// The most layers of one image.
-const LAYERS: usize = 256;
 /// What names this machine in a reference; inside it is [`HOST_SERVICE`].
 const HERE: &[&str] = &["localhost", "127.0.0.1", "[::1]", HOST_SERVICE];
 /// The registry that references without one mean.
@@ -47,7 +46,7 @@ pub enum PullError {
     #[error(transparent)]
     Registry(#[from] OciDistributionError),
     /// Too many layers.
-    #[error("the image has {0} layers; {LAYERS} is the most")]
+    #[error("the image has {0} layers; {OCI_LAYERS} is the most")]
     Layers(usize),
     /// A layer could not be unpacked; why was told on standard error.
     #[error("a layer could not be unpacked")]
@@ -176,7 +175,7 @@ pub async fn pull(
 ) -> Result<Vec<String>, PullError> {
     let client = client(reference);
     let (manifest, _) = client.pull_image_manifest(reference, &auth(login)).await?;
-    if manifest.layers.len() > LAYERS {
+    if manifest.layers.len() > OCI_LAYERS {
         return Err(PullError::Layers(manifest.layers.len()));
     }
     let mut digests = Vec::new();

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bailiwick_model::limits::ARCHIVE_ENTRIES;
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
@@ -27,8 +28,6 @@ const MADE: [EntryType; 5] = [
     EntryType::Symlink,
     EntryType::GNUSparse,
 ];
-/// The most entries of one archive.
-const ENTRIES: u64 = 5_000_000;
 
 /// What an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +54,7 @@ pub enum UnpackError {
     #[error("the archive is compressed with {0}; decompress it first")]
     Compression(&'static str),
     /// It has more entries than any system.
-    #[error("the archive has more than {ENTRIES} entries")]
+    #[error("the archive has more than {ARCHIVE_ENTRIES} entries")]
     Entries,
 }
 
@@ -117,7 +116,7 @@ pub fn unpack(archive: impl Read, root: &Path, kind: Kind) -> Result<(), UnpackE
     let mut directories = Vec::new();
     let mut made = Made::default();
     for (count, entry) in (0..).zip(archive.entries()?) {
-        if count >= ENTRIES {
+        if count >= ARCHIVE_ENTRIES {
             return Err(UnpackError::Entries);
         }
         let mut entry = entry?;

@@ -26,8 +26,6 @@ use crate::recipe;
 const GRACE: Duration = Duration::from_millis(200);
 /// How long output is still read once the command has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How much of the end of a log is kept to say why a build failed.
-const TAIL_BYTES: usize = 16 * 1024;
 
 /// What a build runs. What is printed of it has of variables the names alone: one may be a password.
 pub(crate) struct Job {
@@ -317,7 +315,7 @@ impl Output<'_, '_> {
     fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.write(bytes)?;
         self.tail.extend_from_slice(bytes);
-        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
+        let surplus = self.tail.len().saturating_sub(limits::BUILD_TAIL_BYTES);
         self.tail.drain(..surplus);
         for byte in bytes {
             match byte {
