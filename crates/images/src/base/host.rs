@@ -63,7 +63,7 @@ pub struct HostBase {
 pub fn host_base(
     directory: &Path,
     sources: &[PathBuf],
-    make: impl FnOnce(&Path) -> io::Result<()>,
+    make: impl Fn(&Path) -> io::Result<()>,
 ) -> Result<HostBase, StoreError> {
     make_private(directory)?;
     let root = Path::new("/");
@@ -141,10 +141,9 @@ fn note(seen: &mut Vec<u8>, path: &Path, metadata: &Metadata) {
 }
 
 /// The lock of a snapshot that is there, shared.
-fn hold(snapshot: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<File, StoreError> {
+fn hold(snapshot: &Path, make: impl Fn(&Path) -> io::Result<()>) -> Result<File, StoreError> {
     let path = snapshot.with_extension(LOCK);
     let begun = Instant::now();
-    let mut make = Some(make);
     loop {
         if let Some(lock) = lock::take(&path, Kind::Shared)?
             && snapshot.is_dir()
@@ -152,25 +151,24 @@ fn hold(snapshot: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<F
             lock::touch(&lock, &path)?;
             return Ok(lock);
         }
-        // Whoever has it makes the snapshot, or removes it.
-        if let Some(_lock) = lock::take(&path, Kind::Exclusive)? {
-            if !snapshot.is_dir()
-                && let Some(make) = make.take()
-            {
-                make_snapshot(snapshot, make)?;
+        match lock::take(&path, Kind::Exclusive)? {
+            // Another process may have made it in between.
+            Some(_lock) if snapshot.is_dir() => {}
+            // A clean-up may remove it before it is held: then once more.
+            Some(_lock) => make_snapshot(snapshot, &make)?,
+            None if begun.elapsed() > LAYER_LOCK_WAIT => {
+                let error = io::Error::from(io::ErrorKind::WouldBlock);
+                return Err(io_error("lock", &path)(error));
             }
-        } else if begun.elapsed() > LAYER_LOCK_WAIT {
-            let error = io::Error::from(io::ErrorKind::WouldBlock);
-            return Err(io_error("lock", &path)(error));
+            None => std::thread::sleep(PAUSE),
         }
-        std::thread::sleep(PAUSE);
     }
 }
 
 /// The caller has its lock exclusively: what there is of it is of somebody who died.
 fn make_snapshot(
     snapshot: &Path,
-    make: impl FnOnce(&Path) -> io::Result<()>,
+    make: impl Fn(&Path) -> io::Result<()>,
 ) -> Result<(), StoreError> {
     let draft = snapshot.with_extension(NEW);
     remove_tree(&draft).map_err(io_error("remove", &draft))?;
@@ -262,6 +260,26 @@ mod tests {
         assert_eq!(first.snapshot, second.snapshot);
         assert!(first.snapshot.join("etc").exists());
         assert!(!first.snapshot.join("half").exists());
+    }
+
+    #[test]
+    fn of_all_that_race_for_a_snapshot_one_makes_it_and_all_have_it_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = std::sync::atomic::AtomicU32::new(0);
+        let slowly = |into: &Path| {
+            made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tick();
+            make(into)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let base = host_base(directory.path(), &[], slowly).unwrap();
+                    assert!(base.snapshot.join("etc").exists());
+                });
+            }
+        });
+        assert_eq!(made.into_inner(), 1);
     }
 
     #[test]
