@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, BaseSource, BuildError, BuildLimits, Builder, Head, Held, ImageSpec, Layer,
-    Material, Progress, ProjectAt, Refreshed, Registry, Store, host_base, remove_tree,
+    BaseImage, BaseSource, BuildError, BuildLimits, Builder, Head, Held, HostBase, ImageSpec,
+    Layer, Material, Progress, ProjectAt, Refreshed, Registry, Store, host_base, remove_tree,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings,
-    has_subordinate_ids, host_facts, privileged, snapshot, with_subordinate_ids,
+    has_subordinate_ids, host_facts, privileged, snapshot, snapshot_sources, with_subordinate_ids,
 };
 use bailiwick_model::{GitRef, PackageManager, PackageSpec, Packages, Project, SandboxId};
 use bailiwick_policy::Pins;
@@ -57,6 +57,8 @@ pub(crate) struct Image {
     layers: Layers,
     directory: Option<PathBuf>,
     held: Held,
+    /// For as long as its snapshot is used.
+    _host: HostBase,
 }
 
 impl Image {
@@ -105,8 +107,8 @@ impl Images {
     ) -> anyhow::Result<Self> {
         let state = state::open(host)?;
         let store = store(&state)?;
-        let directory = store.path().join("bases");
-        let base = host_base(&directory, snapshot)
+        let directory = store.bases_directory();
+        let base = host_base(&directory, &snapshot_sources(), snapshot)
             .context("cannot take what images need of this host's settings")?;
         let bases = Bases::new(directory, base, host)?;
         let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
@@ -445,6 +447,7 @@ fn image(
         base,
         keys,
         held,
+        _host: bases.host(),
     }
 }
 

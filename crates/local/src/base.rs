@@ -478,7 +478,7 @@ fn devices(steps: &mut Vec<MountStep>) {
 }
 
 /// The lines of `data/etc.txt`: how, and which.
-fn curated() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(crate) fn curated() -> impl Iterator<Item = (&'static str, &'static str)> {
     include_str!("../data/etc.txt")
         .lines()
         .filter(|line| !line.starts_with('#'))

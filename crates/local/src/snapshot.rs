@@ -10,9 +10,16 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_sandbox::plan::{IdMap, Identity, MapWriter, MountStep};
 
-use crate::base::{Base, Layout};
+use crate::base::{self, Base, Layout};
 use crate::identity::privileged;
 use crate::layers::{Layers, PARTS, make_directory};
+
+/// What of this host's settings a snapshot is made of, whether it is there or not; besides these it has the package database.
+pub fn snapshot_sources() -> Vec<PathBuf> {
+    let accounts = ["passwd", "group"];
+    let names = base::curated().map(|(_, name)| name).chain(accounts);
+    names.map(|name| Path::new("/etc").join(name)).collect()
+}
 
 /// Writes the snapshot of this host below `into`, an empty directory.
 ///

@@ -40,7 +40,7 @@ pub(crate) enum Command {
         root: PathBuf,
     },
     /// Look up the digest of an image's manifest.
-    Resolve {
+    LookUp {
         /// Which.
         image: Reference,
     },
@@ -56,8 +56,10 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
             let kind = if layer { Kind::Layer } else { Kind::Root };
             let mut archive = Digested::new(io::stdin().lock());
             unpack::unpack(&mut archive, &root, kind)?;
-            if let Some(sha256) = sha256 {
-                archive.finish(&sha256)?;
+            match sha256 {
+                Some(sha256) => archive.finish(&sha256)?,
+                // To its end, which lies behind what an archive says is its end: whoever writes it would fail.
+                None => drop(io::copy(&mut archive, &mut io::sink())?),
             }
         }
         Command::Pull { image, root } => {
@@ -68,9 +70,9 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
                 writeln!(report, "{}\tlayer\t\t{digest}", image.repository())?;
             }
         }
-        Command::Resolve { image } => {
+        Command::LookUp { image } => {
             let login = host.registry_login.as_ref();
-            let digest = runtime()?.block_on(oci::resolve(&image, login))?;
+            let digest = runtime()?.block_on(oci::look_up(&image, login))?;
             fs::write(REPORT, digest).context("cannot write the report")?;
         }
     }

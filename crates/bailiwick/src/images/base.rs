@@ -149,6 +149,11 @@ impl Bases {
         Ok(self.login.get_or_init(|| login).clone())
     }
 
+    /// This machine, whose snapshot stays as long as that lives.
+    pub(super) fn host(&self) -> HostBase {
+        self.host.clone()
+    }
+
     /// Where the snapshot of this machine is.
     pub(super) fn snapshot(&self) -> &Path {
         &self.host.snapshot

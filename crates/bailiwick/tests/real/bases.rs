@@ -254,6 +254,27 @@ fn a_program_that_keeps_passwords_for_docker_is_not_executed() {
 }
 
 #[test]
+fn a_layer_with_more_behind_its_end_than_a_pipe_holds_is_pulled_whole() {
+    let (_leaks, all) = everyone();
+    let registry = OciRegistry::start();
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().join("root.tar");
+    // Of this run alone: root's images are those of the machine, and one that is there is not pulled.
+    let run = std::process::id().to_string();
+    root_archive(&root, &json!([{"name": "etc/run", "content": run}]));
+    // An archive ends with two blocks of zeros, and what writes one may add as many as it likes.
+    let mut bytes = std::fs::read(&root).expect("the archive");
+    bytes.resize(bytes.len() + (8 << 20), 0);
+    std::fs::write(&root, bytes).expect("a longer one");
+    registry.push("padded/base:1", &[&root]);
+    let base = format!("oci:host.internal:{}/padded/base:1", registry.port());
+    for bailiwick in &all {
+        let outcome = on(bailiwick, &base, "cat /etc/base-name").success();
+        assert_eq!(outcome.stdout, "a base of one program\n", "{outcome:#?}");
+    }
+}
+
+#[test]
 fn a_registry_that_asks_who_pulls_is_told_what_dockers_configuration_says() {
     let (_leaks, all) = everyone();
     let registry = OciRegistry::start_with_login();

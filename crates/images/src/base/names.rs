@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oci_client::Reference;
 
-use super::digest::of_bytes;
+use crate::sha256;
 
 /// Names and their digests, in a directory of their own.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Names {
     }
 
     fn path(&self, name: &Reference) -> PathBuf {
-        Path::new(&self.0).join(format!("name-{}", of_bytes(name.to_string().as_bytes())))
+        Path::new(&self.0).join(format!("name-{}", sha256::of(name.to_string().as_bytes())))
     }
 }
 

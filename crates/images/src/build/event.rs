@@ -211,7 +211,7 @@ mod tests {
         let content = Content::Packages {
             manager: PackageManager::Pip,
             specs: vec!["six".into(), "attrs<24".into()],
-            registry: None,
+            registries: Vec::new(),
             lock: None,
         };
         assert_eq!(

@@ -110,7 +110,7 @@ fn of_image(
     outside: Option<(String, Option<PathBuf>)>,
 ) -> anyhow::Result<Sbom> {
     let (base, base_root) = match layers.first().map(|layer| &layer.record.inputs.content) {
-        Some(Content::Base { source }) => (
+        Some(Content::Base { source, .. }) => (
             source.clone(),
             // A layer as the others are.
             None,
