@@ -127,8 +127,8 @@ impl Images {
         let options = LocalOptions {
             state,
             egress: egress(Pins::default()),
-            layers: store.path().join("layers"),
-            repositories: store.path().join("repositories"),
+            layers: store.layers_directory(),
+            repositories: store.repositories_directory(),
             snapshot: Some(bases.snapshot().to_owned()),
             surroundings: Surroundings {
                 home: host.home.clone(),
@@ -419,15 +419,18 @@ fn image(
     keys: Vec<LayerDigest>,
     held: Held,
 ) -> Image {
-    let layers = builder.store.path().join("layers");
-    let tree = |key: &LayerDigest| layers.join(key.digits()).join("tree");
+    let layer = |key: &LayerDigest| {
+        let mut layers = held.layers().iter();
+        let found = layers.find(|layer| layer.key == *key);
+        found.expect("what an image is made of is held")
+    };
     let stack = builder.image(&keys);
     let base = match &stack.base {
         Base::Host => bailiwick_local::Base::Host,
         Base::Directory(directory) => bailiwick_local::Base::Directory(directory.clone()),
-        Base::Layer(key) => bailiwick_local::Base::Layer(tree(key).join("base")),
+        Base::Layer(key) => bailiwick_local::Base::Layer(layer(key).base_root()),
     };
-    let trees: Vec<PathBuf> = stack.layers.iter().map(tree).collect();
+    let trees: Vec<PathBuf> = stack.layers.iter().map(|key| layer(key).tree()).collect();
     let directory = spec.project.as_ref().map(ProjectAt::directory);
     // The project's layer is the topmost.
     let topmost = trees.last().cloned().zip(directory.clone());
