@@ -9,6 +9,7 @@ use oci_client::{ParseError, Reference};
 
 mod digest;
 mod host;
+mod memory;
 mod names;
 pub mod oci;
 pub mod unpack;

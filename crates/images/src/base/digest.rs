@@ -66,9 +66,7 @@ pub(super) fn remembered(mut file: File, path: &Path, memory: &Path) -> io::Resu
         }
     }
     now.digest = sha256::digits(context.finish().as_ref());
-    let draft = memory.with_extension(format!("{}", std::process::id()));
-    fs::write(&draft, serde_json::to_vec(&now)?)?;
-    fs::rename(&draft, memory)?;
+    super::memory::write(memory, &serde_json::to_vec(&now)?)?;
     Ok(now.digest)
 }
 

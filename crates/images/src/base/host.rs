@@ -6,7 +6,7 @@
 //!             DIGITS/          a snapshot of this machine: what it has besides programs
 //!             DIGITS.new/      one that is being made, by whoever has its lock exclusively
 //!             DIGITS.lock      locked (flock(2)), shared, by who uses the snapshot; changed when it was last used
-//!             NAME.PROCESS     a file that is being written, or that of a process that died
+//!             NAME.THREAD      a file that is being written, or that of a thread that died
 //!             name-…           see [`super::Names`]
 //! ```
 

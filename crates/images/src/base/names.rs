@@ -53,9 +53,7 @@ impl Names {
                 format!("{digest:?} is no digest"),
             ));
         }
-        let draft = path.with_extension(format!("{}", std::process::id()));
-        fs::write(&draft, digest)?;
-        fs::rename(&draft, path)
+        super::memory::write(&path, digest.as_bytes())
     }
 
     fn path(&self, name: &Reference) -> PathBuf {
