@@ -38,10 +38,20 @@ pub const LOCKED_PACKAGES: usize = 10_000;
 pub const LOCK_TEXT_BYTES: usize = 2048;
 /// Names in one list of a locked package of npm: what it depends on, what programs it has.
 pub const LOCK_LIST: usize = 1000;
+/// Bytes of the name of an architecture in a lock.
+pub const LOCK_ARCHITECTURE_BYTES: usize = 32;
+/// Bytes of the platform of a locked gem.
+pub const LOCK_PLATFORM_BYTES: usize = 64;
 /// Differences between a lock and what it is compared with that are told.
 pub const LOCK_DIFFERENCES: usize = 20;
 /// The largest package database of a base that is read for the list of what it holds.
 pub const PACKAGE_DATABASE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that are read of one file of a base or a layer: small tables and certificates.
+pub const BASE_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// The largest file that is put back if this host replaces it while a sandbox runs: text that people write, which the host runs or trusts.
+pub const COVERED_FILE_BYTES: u64 = 1024 * 1024;
+/// The largest file of docker's configuration that is read for the login of a registry.
+pub const DOCKER_CONFIG_BYTES: usize = 1024 * 1024;
 /// Bytes of a repository's URL.
 pub const PROJECT_REPOSITORY_BYTES: usize = 2048;
 /// Bytes of a project's ref.
@@ -119,6 +129,15 @@ pub const OPEN_FILES: u64 = 65_536;
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
 
+/// The largest package database whose digest identifies a base; one that is larger is none.
+pub const IDENTIFYING_DATABASE_BYTES: u64 = 1 << 30;
+/// Bytes of the name of a Debian release.
+pub const SUITE_BYTES: usize = 64;
+/// Layers of an image of a registry.
+pub const OCI_LAYERS: usize = 256;
+/// Entries of an archive that is unpacked.
+pub const ARCHIVE_ENTRIES: u64 = 5_000_000;
+
 /// What a layer of packages says about itself, some hundred bytes for each package in it.
 pub const LAYER_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// How long to wait for a layer that is there and locked, by a build that has just ended or a removal that has just begun.
@@ -142,6 +161,8 @@ pub const BUILD_MEMORY_BYTES: u64 = 8 << 30;
 pub const BUILD_LOG_BYTES: u64 = 64 << 20;
 /// Bytes of a line of a build's output that are shown; the log has more of it.
 pub const BUILD_LINE_BYTES: usize = 4096;
+/// Bytes of the end of a build's output that are kept to say why it failed.
+pub const BUILD_TAIL_BYTES: usize = 16 * 1024;
 /// Bytes of what a build says that it installed.
 pub const BUILD_REPORT_BYTES: u64 = 16 * 1024 * 1024;
 

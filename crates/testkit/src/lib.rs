@@ -1,7 +1,7 @@
 //! What tests of the whole system share: servers on loopback, the `bailiwick` command, and a check that nothing is left behind.
 //!
-//! The servers are real ones, as processes ([`HttpsServer`], [`Postgres`], [`GitHttpsServer`], [`SshServer`]) or threads ([`HttpServer`], [`BannerServer`],
-//! [`UdpEcho`], [`DnsServer`]); each ends when it is dropped, and counts who reached it, so that a test can show that nobody did.
+//! The servers are real ones, as processes ([`HttpsServer`], [`Postgres`], [`GitHttpsServer`], [`SshServer`], [`OciRegistry`]) or threads ([`HttpServer`],
+//! [`FileServer`], [`BannerServer`], [`UdpEcho`], [`DnsServer`]); each ends when it is dropped, and counts who reached it, so that a test can show that nobody did.
 //! [`Bailiwick`] runs the binary, as root or as an ordinary user. [`LeakCheck`] fails the test that leaves processes, control groups, mounts or
 //! entries of the state directory.
 //!
