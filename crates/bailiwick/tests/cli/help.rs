@@ -7,6 +7,7 @@ use crate::bailiwick;
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["run"],
+    &["up"],
     &["ps"],
     &["exec"],
     &["kill"],
