@@ -21,211 +21,107 @@ fn word(status: u16) -> &'static str {
     }
 }
 
-fn id<I: ResourceId>() -> String {
-    I::made(0, [0; 10]).to_string()
+/// Method, path and a body that is right; ids are of nothing.
+const OPERATIONS: &str = r#"
+GET /api/organization
+PATCH /api/organization {"version": 99}
+GET /api/keys
+POST /api/keys {"name": ""}
+DELETE /api/keys/KEY
+GET /api/roles
+POST /api/roles {"name": "", "permissions": []}
+PUT /api/roles/ROLE {"name": "x", "permissions": []}
+DELETE /api/roles/ROLE
+GET /api/members
+POST /api/members {"email": "", "name": "", "role_id": "ROLE"}
+GET /api/members/USER
+PATCH /api/members/USER {"role_id": "ROLE"}
+PUT /api/members/USER/password {"password": "x"}
+DELETE /api/members/USER
+GET /api/service-accounts
+POST /api/service-accounts {"name": "", "role_id": "ROLE"}
+DELETE /api/service-accounts/ACCOUNT
+POST /api/service-accounts/ACCOUNT/keys {"name": "x"}
+GET /api/teams
+POST /api/teams {"name": ""}
+DELETE /api/teams/TEAM
+GET /api/teams/TEAM/members
+PUT /api/teams/TEAM/members/USER
+DELETE /api/teams/TEAM/members/USER
+GET /api/environments/ENVIRONMENT/grants
+POST /api/environments/ENVIRONMENT/grants {"user_id": "USER"}
+DELETE /api/environments/ENVIRONMENT/grants/GRANT
+GET /api/environments/ENVIRONMENT/policy
+GET /api/environments/ENVIRONMENT/explain?destination=example.com
+POST /api/environments/ENVIRONMENT/keys {"name": "x"}
+GET /api/whoami
+GET /api/environments
+POST /api/environments {"name": ""}
+GET /api/environments/ENVIRONMENT
+PATCH /api/environments/ENVIRONMENT {}
+POST /api/environments/ENVIRONMENT/archive
+DELETE /api/environments/ENVIRONMENT
+GET /v1/environments
+POST /v1/environments {"name": ""}
+GET /v1/environments/ENVIRONMENT
+POST /v1/environments/ENVIRONMENT {}
+POST /v1/environments/ENVIRONMENT/archive
+DELETE /v1/environments/ENVIRONMENT
+"#;
+
+fn with_ids(text: &str) -> String {
+    fn id<I: ResourceId>() -> String {
+        I::made(0, [0; 10]).to_string()
+    }
+    text.replace("ENVIRONMENT", &id::<EnvironmentId>())
+        .replace("KEY", &id::<ApiKeyId>())
+        .replace("ROLE", &id::<RoleId>())
+        .replace("USER", &id::<UserId>())
+        .replace("ACCOUNT", &id::<ServiceAccountId>())
+        .replace("TEAM", &id::<TeamId>())
+        .replace("GRANT", &id::<GrantId>())
 }
 
-/// Method, path and a body that is right.
-fn operations() -> Vec<(Method, String, Value)> {
-    let (environment, key, user) = (id::<EnvironmentId>(), id::<ApiKeyId>(), id::<UserId>());
-    let (role, team, account, grant) = (
-        id::<RoleId>(),
-        id::<TeamId>(),
-        id::<ServiceAccountId>(),
-        id::<GrantId>(),
-    );
-    let none = Value::Null;
-    let one = |base: &str, id: &str| format!("{base}/{id}");
-    let mut all = vec![
-        (Method::GET, "/api/organization".to_owned(), none.clone()),
-        (
-            Method::PATCH,
-            "/api/organization".to_owned(),
-            json!({"version": 99}),
-        ),
-        (Method::GET, "/api/keys".to_owned(), none.clone()),
-        (Method::POST, "/api/keys".to_owned(), json!({"name": ""})),
-        (Method::DELETE, one("/api/keys", &key), none.clone()),
-        (Method::GET, "/api/roles".to_owned(), none.clone()),
-        (
-            Method::POST,
-            "/api/roles".to_owned(),
-            json!({"name": "", "permissions": []}),
-        ),
-        (
-            Method::PUT,
-            one("/api/roles", &role),
-            json!({"name": "x", "permissions": []}),
-        ),
-        (Method::DELETE, one("/api/roles", &role), none.clone()),
-        (Method::GET, "/api/members".to_owned(), none.clone()),
-        (
-            Method::POST,
-            "/api/members".to_owned(),
-            json!({"email": "", "name": "", "role_id": role}),
-        ),
-        (Method::GET, one("/api/members", &user), none.clone()),
-        (
-            Method::PATCH,
-            one("/api/members", &user),
-            json!({"role_id": role}),
-        ),
-        (
-            Method::PUT,
-            format!("/api/members/{user}/password"),
-            json!({"password": "x"}),
-        ),
-        (Method::DELETE, one("/api/members", &user), none.clone()),
-        (
-            Method::GET,
-            "/api/service-accounts".to_owned(),
-            none.clone(),
-        ),
-        (
-            Method::POST,
-            "/api/service-accounts".to_owned(),
-            json!({"name": "", "role_id": role}),
-        ),
-        (
-            Method::DELETE,
-            one("/api/service-accounts", &account),
-            none.clone(),
-        ),
-        (
-            Method::POST,
-            format!("/api/service-accounts/{account}/keys"),
-            json!({"name": "x"}),
-        ),
-        (Method::GET, "/api/teams".to_owned(), none.clone()),
-        (Method::POST, "/api/teams".to_owned(), json!({"name": ""})),
-        (Method::DELETE, one("/api/teams", &team), none.clone()),
-        (
-            Method::GET,
-            format!("/api/teams/{team}/members"),
-            none.clone(),
-        ),
-        (
-            Method::PUT,
-            format!("/api/teams/{team}/members/{user}"),
-            none.clone(),
-        ),
-        (
-            Method::DELETE,
-            format!("/api/teams/{team}/members/{user}"),
-            none.clone(),
-        ),
-        (
-            Method::GET,
-            format!("/api/environments/{environment}/grants"),
-            none.clone(),
-        ),
-        (
-            Method::POST,
-            format!("/api/environments/{environment}/grants"),
-            json!({"user_id": user}),
-        ),
-        (
-            Method::DELETE,
-            format!("/api/environments/{environment}/grants/{grant}"),
-            none.clone(),
-        ),
-        (
-            Method::GET,
-            format!("/api/environments/{environment}/policy"),
-            none.clone(),
-        ),
-        (
-            Method::GET,
-            format!("/api/environments/{environment}/explain?destination=example.com"),
-            none.clone(),
-        ),
-        (
-            Method::POST,
-            format!("/api/environments/{environment}/keys"),
-            json!({"name": "x"}),
-        ),
-        (Method::GET, "/api/whoami".to_owned(), none.clone()),
-    ];
-    for face in ["/api", "/v1"] {
-        let environments = format!("{face}/environments");
-        let change = if face == "/api" {
-            Method::PATCH
-        } else {
-            Method::POST
-        };
-        all.extend([
-            (Method::GET, environments.clone(), none.clone()),
-            (Method::POST, environments.clone(), json!({"name": ""})),
-            (Method::GET, one(&environments, &environment), none.clone()),
-            (change, one(&environments, &environment), json!({})),
-            (
-                Method::POST,
-                format!("{environments}/{environment}/archive"),
-                none.clone(),
-            ),
-            (
-                Method::DELETE,
-                one(&environments, &environment),
-                none.clone(),
-            ),
-        ]);
+/// One key of each predefined role.
+async fn keys(server: &Server) -> Vec<String> {
+    let roles = server.get("/api/roles").await.ok();
+    let mut keys = Vec::new();
+    for name in ["admin", "editor", "member"] {
+        let roles = roles["data"].as_array().unwrap();
+        let role = roles.iter().find(|role| role["name"] == name).unwrap();
+        let account = json!({"name": name, "role_id": role["id"]});
+        let made = server.post("/api/service-accounts", account).await;
+        let path = format!("/api/service-accounts/{}/keys", made.text("id"));
+        let key = server.post(&path, json!({"name": "k"})).await;
+        keys.push(key.text("key").to_owned());
     }
-    all
+    keys
 }
 
 #[tokio::test]
 async fn who_may_do_what() {
     let server = Server::sqlite().await;
-    let roles = server.get("/api/roles").await.ok();
-    let mut keys = Vec::new();
-    for name in ["admin", "editor", "member"] {
-        let role = roles["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|role| role["name"] == name)
-            .unwrap();
-        let account = json!({"name": name, "role_id": role["id"]});
-        let made = server.post("/api/service-accounts", account).await;
-        let path = format!("/api/service-accounts/{}/keys", made.text("id"));
-        keys.push(
-            server
-                .post(&path, json!({"name": "k"}))
-                .await
-                .text("key")
-                .to_owned(),
-        );
-    }
-    let mut table = format!(
-        "{:<88} {:<7} {:<7} {:<7} {}\n",
-        "operation", "nobody", "admin", "editor", "member"
-    );
-    for (method, path, body) in operations() {
-        let shown = path
-            .split('/')
-            .map(|part| part.split_once('_').map_or(part, |(kind, _)| kind))
-            .collect::<Vec<_>>()
-            .join("/");
+    let keys = keys(&server).await;
+    let mut table = format!("{:<72} nobody  admin   editor  member\n", "operation");
+    for line in OPERATIONS.trim().lines() {
+        let mut words = line.splitn(3, ' ');
+        let mut word_of = || words.next().unwrap_or_default();
+        let (method, path, body) = (word_of(), with_ids(word_of()), with_ids(word_of()));
+        let method: Method = method.parse().unwrap();
+        let body: Option<Value> = (!body.is_empty()).then(|| serde_json::from_str(&body).unwrap());
+        let shown = line.split(" {").next().unwrap_or(line);
         let nobody = server.request(method.clone(), &path);
-        let nobody = answer(if body.is_null() {
-            nobody
-        } else {
-            nobody.json(&body)
-        })
-        .await;
-        let _ = write!(
-            table,
-            "{:<88} {:<7}",
-            format!("{method} {shown}"),
-            word(nobody.status.as_u16())
-        );
+        let nobody = match &body {
+            Some(body) => nobody.json(body),
+            None => nobody,
+        };
+        let refused = answer(nobody).await.status.as_u16();
+        let _ = write!(table, "{shown:<72} {:<7}", word(refused));
         for key in &keys {
-            let body = (!body.is_null()).then(|| body.clone());
-            let answered = server.send_as(key, method.clone(), &path, body).await;
-            assert!(
-                !answered.status.is_server_error(),
-                "{method} {path}: {answered:?}"
-            );
+            let answered = server
+                .send_as(key, method.clone(), &path, body.clone())
+                .await;
+            assert!(!answered.status.is_server_error(), "{line}: {answered:?}");
             let _ = write!(table, " {:<7}", word(answered.status.as_u16()));
         }
         table.push('\n');
