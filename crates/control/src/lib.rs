@@ -3,6 +3,7 @@
 //! Every use case takes a [`Caller`], who was authenticated, checks what they may do first, works on their organization alone, and ends
 //! with an entry in the audit log. Whether a thing is another organization's or does not exist at all cannot be told apart.
 
+mod agents;
 mod authentication;
 mod bootstrap;
 mod caller;
@@ -14,6 +15,7 @@ mod fresh;
 mod keys;
 mod organizations;
 
+pub use agents::Placement;
 pub use authentication::Credentials;
 pub use bootstrap::{Bootstrap, Bootstrapped};
 pub use caller::{Actor, Caller};

@@ -75,6 +75,7 @@ impl<S: Send + Sync, I: ResourceId> FromRequestParts<S> for IdOf<I> {
 /// What the prefix of an id stands for, for people.
 fn kind<I: ResourceId>() -> &'static str {
     match I::PREFIX {
+        "agent_" => "agent",
         "env_" => "environment",
         "key_" => "key",
         _ => "resource",

@@ -6,6 +6,7 @@
 //!
 //! The same SQL runs on both databases; what differs is in `dialect`.
 
+mod agent;
 mod api_key;
 mod audit;
 mod change;
@@ -18,6 +19,7 @@ mod page;
 mod row;
 mod store;
 
+pub use agent::{Agent, AgentFilter, AgentValues, Delegates, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
 pub use audit::{AuditEntry, AuditEvent, AuditHash, BrokenChain};
 pub use change::Change;
