@@ -235,9 +235,12 @@ impl Control {
         let after = change
             .place_agent(&before, environment.as_ref())
             .await
-            .map_err(|error| match error {
-                StoreError::Referred => ControlError::NotFound("environment"),
-                other => ControlError::of(KIND)(other),
+            .map_err(|error| {
+                if matches!(error, StoreError::Referred) {
+                    ControlError::NotFound("environment")
+                } else {
+                    ControlError::of(KIND)(error)
+                }
             })?;
         stay_in_one_environment(&mut change, &after).await?;
         commit(change, caller, "agent.place", Some(&before), &after).await?;

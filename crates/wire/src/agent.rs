@@ -27,7 +27,9 @@ pub use tools::{
     BuiltInConfig, BuiltInTool, BuiltInToolset, McpConfig, McpToolset, PermissionPolicy, Tool,
     ToolDefaults,
 };
-pub use web::{ToolName, UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch};
+pub use web::{
+    ToolReference, UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch,
+};
 
 use crate::json::{FieldProblem, join};
 use crate::request::{Fields, Place, Reader};

@@ -31,8 +31,8 @@ pub use agent::{
     Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
     BuiltInTool, BuiltInToolset, CustomTool, Delegate, Delegation, Effort, ExecutionIdentity,
     InferenceGeo, InlineAgents, McpConfig, McpServer, McpToolset, ModelConfig, Multiagent, Own,
-    PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults, ToolName, UrlSource,
-    UrlSources, UserLocation, WebDomains, WebFetch, WebSearch, expected_version,
+    PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults, ToolReference,
+    UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch, expected_version,
 };
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,

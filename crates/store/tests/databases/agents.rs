@@ -203,8 +203,11 @@ async fn a_list_is_narrowed_to_times_and_places(place: Place) {
             ..AgentFilter::default()
         },
     );
-    assert_eq!(list(from).await, [second.id.clone()]);
-    assert_eq!(list(until).await, [first.id.clone()]);
+    assert_eq!(
+        list(from).await.as_slice(),
+        std::slice::from_ref(&second.id)
+    );
+    assert_eq!(list(until).await, [first.id]);
     let there = AgentFilter {
         environment: Some(environment.id),
         ..AgentFilter::default()

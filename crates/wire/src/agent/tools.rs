@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::custom::CustomTool;
 use super::servers::McpServer;
-use super::web::{WebFetch, WebSearch};
+use super::web::{UrlSource, WebFetch, WebSearch};
 use crate::request::{Fields, Place, Reader};
 
 /// One tool, or a set of them.
@@ -350,6 +350,7 @@ pub(super) fn read(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<Tool>> 
         |index| places[index].path.clone(),
         tools.iter().map(Tool::key),
     );
+    match_sources(reader, &tools);
     Some(tools)
 }
 
@@ -373,6 +374,33 @@ pub(super) fn match_servers(reader: &mut Reader, tools: &[Tool], servers: &[McpS
             let message = format!("no toolset uses the MCP server {:?}", server.name());
             let help = "add an `mcp_toolset` with its name to `tools`, or remove the server";
             reader.refuse(&path, "unused_mcp_server", message, help);
+        }
+    }
+}
+
+/// A source of URLs that is made of custom tools names tools that there are.
+fn match_sources(reader: &mut Reader, tools: &[Tool]) {
+    let custom = |tool| match tool {
+        &Tool::Custom(CustomTool { ref name, .. }) => Some(name.as_str()),
+        Tool::BuiltIn(_) | Tool::Mcp(_) => None,
+    };
+    let custom: BTreeSet<_> = tools.iter().filter_map(custom).collect();
+    for (set_index, tool) in tools.iter().enumerate() {
+        let Tool::BuiltIn(set) = tool else { continue };
+        for (index, config) in set.configs.iter().enumerate() {
+            let sources = config
+                .web_fetch
+                .as_ref()
+                .and_then(|web| web.url_sources.as_ref());
+            let results = sources.and_then(|sources| sources.client_tool_results.as_ref());
+            let named = results.map_or(&[][..], UrlSource::tools).iter().enumerate();
+            for (at, _) in named.filter(|(_, tool)| !custom.contains(tool.name.as_str())) {
+                let path = format!(
+                    "tools[{set_index}].configs[{index}].url_sources.client_tool_results.tools[{at}].name"
+                );
+                let message = "there is no such custom tool";
+                reader.refuse(&path, "unknown_tool", message, "add it to `tools`");
+            }
         }
     }
 }

@@ -59,20 +59,32 @@ pub enum UrlSource {
     /// Those of some tools.
     Only {
         /// Which.
-        tools: Vec<ToolName>,
+        tools: Vec<ToolReference>,
     },
     /// Those of all tools but some.
     Except {
         /// Which.
-        tools: Vec<ToolName>,
+        tools: Vec<ToolReference>,
     },
 }
 
 /// A tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ToolName {
+#[serde(tag = "type", rename = "tool_reference")]
+pub struct ToolReference {
     /// Its name.
     pub name: String,
+}
+
+/// Whose results a source is made of, and so which tools it can name.
+#[derive(Clone, Copy)]
+enum Results {
+    /// None: it is what the user wrote.
+    User,
+    /// Custom tools.
+    Client,
+    /// The tools of the web.
+    Server,
 }
 
 /// Where a search is made from.
@@ -192,14 +204,14 @@ impl UrlSources {
             let user = fields.take("user_input");
             let client = fields.take("client_tool_results");
             let server = fields.take("server_tool_results");
-            let mut source = |place: Option<Place<'_>>, of_tools| match place {
-                Some(place) => UrlSource::read(reader, &place, of_tools).map(Some),
+            let mut source = |place: Option<Place<'_>>, results| match place {
+                Some(place) => UrlSource::read(reader, &place, results).map(Some),
                 None => Some(None),
             };
             Some(Self {
-                user_input: source(user, false)?,
-                client_tool_results: source(client, true)?,
-                server_tool_results: source(server, true)?,
+                user_input: source(user, Results::User)?,
+                client_tool_results: source(client, Results::Client)?,
+                server_tool_results: source(server, Results::Server)?,
             })
         })?;
         let Self {
@@ -225,7 +237,7 @@ impl UrlSources {
 }
 
 impl UrlSource {
-    fn read(reader: &mut Reader, place: &Place<'_>, of_tools: bool) -> Option<Self> {
+    fn read(reader: &mut Reader, place: &Place<'_>, results: Results) -> Option<Self> {
         #[derive(Clone, Copy)]
         enum Kind {
             All,
@@ -239,7 +251,11 @@ impl UrlSource {
             ("only", Kind::Only),
             ("except", Kind::Except),
         ];
-        let (short, full) = (&KINDS[..2], if of_tools { KINDS } else { &KINDS[..2] });
+        let short = &KINDS[..2];
+        let full = match results {
+            Results::User => short,
+            Results::Client | Results::Server => KINDS,
+        };
         let simple = |kind| match kind {
             Kind::All => Some(Self::All),
             Kind::None => Some(Self::None),
@@ -253,7 +269,7 @@ impl UrlSource {
             let kind = reader.word(&kind, full)?;
             let mut tools = |reader: &mut Reader| {
                 let list = fields.required(reader, "tools")?;
-                tools_of(reader, &list)
+                tools_of(reader, &list, results)
             };
             match kind {
                 Kind::All | Kind::None => simple(kind),
@@ -268,13 +284,37 @@ impl UrlSource {
     }
 }
 
-fn tools_of(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<ToolName>> {
+impl UrlSource {
+    /// The tools that it names.
+    pub(super) fn tools(&self) -> &[ToolReference] {
+        match self {
+            Self::All | Self::None => &[],
+            Self::Only { tools } | Self::Except { tools } => tools,
+        }
+    }
+}
+
+fn tools_of(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    results: Results,
+) -> Option<Vec<ToolReference>> {
     let places = reader.list(place, 1..=limits::WEB_SOURCE_TOOLS)?;
     let tools = reader.each(&places, |reader, place| {
         reader.object(place, |reader, fields| {
-            let name = fields.required(reader, "name")?;
-            let name = reader.name(&name, 1..=limits::TOOL_NAME_CHARS)?;
-            Some(ToolName {
+            let kind = fields.required(reader, "type");
+            let name = fields.required(reader, "name");
+            reader.word(&kind?, &[("tool_reference", ())])?;
+            let name = match results {
+                Results::Server => {
+                    let web = [("web_search", "web_search"), ("web_fetch", "web_fetch")];
+                    reader.word(&name?, &web)?
+                }
+                Results::User | Results::Client => {
+                    reader.name(&name?, 1..=limits::TOOL_NAME_CHARS)?
+                }
+            };
+            Some(ToolReference {
                 name: name.to_owned(),
             })
         })

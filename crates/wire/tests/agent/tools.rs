@@ -59,7 +59,7 @@ fn what_a_toolset_leaves_out_is_resolved() {
 fn tools_of_the_web_show_everything_they_are_held_to() {
     let made = config(toolset(json!({"configs": [
         {"name": "web_fetch", "blocked_domains": ["Ads.example.com"], "max_content_tokens": 5,
-            "url_sources": {"user_input": "all", "client_tool_results": {"type": "only", "tools": [{"name": "t"}]}}},
+            "url_sources": {"user_input": "all", "client_tool_results": {"type": "none"}, "server_tool_results": {"type": "only", "tools": [{"type": "tool_reference", "name": "web_search"}]}}},
         {"name": "web_search", "allowed_domains": ["docs.example.com/api"], "user_location": {"type": "approximate", "city": "Ulm", "timezone": "Europe/Berlin"}},
     ]})));
     let configs = &made["tools"][0]["configs"];
@@ -67,7 +67,7 @@ fn tools_of_the_web_show_everything_they_are_held_to() {
         configs[0],
         json!({"name": "web_fetch", "type": "web_fetch", "enabled": true, "permission_policy": {"type": "always_allow"},
             "allowed_domains": null, "blocked_domains": ["ads.example.com"], "max_content_tokens": 5,
-            "url_sources": {"user_input": {"type": "all"}, "client_tool_results": {"type": "only", "tools": [{"name": "t"}]}, "server_tool_results": null}})
+            "url_sources": {"user_input": {"type": "all"}, "client_tool_results": {"type": "none"}, "server_tool_results": {"type": "only", "tools": [{"type": "tool_reference", "name": "web_search"}]}}})
     );
     assert_eq!(
         configs[1]["user_location"],
@@ -185,6 +185,54 @@ fn what_no_tool_has_is_refused_with_its_path() {
         ),
     ] {
         assert_eq!(refused(create(json!({"tools": tools}))), one(field, code));
+    }
+}
+
+#[test]
+fn sources_of_urls_name_tools_that_there_are() {
+    let with = |results: &str, names: Value| {
+        let tools: Vec<_> = names
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| json!({"type": "tool_reference", "name": name}))
+            .collect();
+        let sources = json!({results: {"type": "except", "tools": tools}});
+        create(json!({"tools": [
+            {"type": "agent_toolset_20260401", "configs": [{"name": "web_fetch", "url_sources": sources}]},
+            custom("t", json!({})),
+        ]}))
+    };
+    assert!(with("client_tool_results", json!(["t"])).is_ok());
+    assert!(with("server_tool_results", json!(["web_fetch"])).is_ok());
+    let at = |rest: &str| format!("tools[0].configs[0].url_sources.{rest}");
+    for (results, names, rest, code) in [
+        (
+            "client_tool_results",
+            json!(["t", "u"]),
+            "client_tool_results.tools[1].name",
+            "unknown_tool",
+        ),
+        (
+            "server_tool_results",
+            json!(["t"]),
+            "server_tool_results.tools[0].name",
+            "unknown_value",
+        ),
+        (
+            "client_tool_results",
+            json!(["t", "t"]),
+            "client_tool_results.tools[1]",
+            "duplicate",
+        ),
+        (
+            "client_tool_results",
+            json!([]),
+            "client_tool_results.tools",
+            "too_short",
+        ),
+    ] {
+        assert_eq!(refused(with(results, names)), one(&at(rest), code));
     }
 }
 
