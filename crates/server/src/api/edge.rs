@@ -77,8 +77,8 @@ fn fields<'a>(failure: &'a Failure) -> Vec<Field<'a>> {
 }
 
 fn conflicts(failure: &Failure) -> &[String] {
-    match failure {
-        Failure::Control(ControlError::AcrossEnvironments { others, .. }) => others,
-        _ => &[],
-    }
+    let Failure::Control(ControlError::AcrossEnvironments { others, .. }) = failure else {
+        return &[];
+    };
+    others
 }

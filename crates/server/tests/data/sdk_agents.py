@@ -1,10 +1,15 @@
-"""The official Python SDK (PyPI `anthropic`) drives the agents of a server: `sdk_agents.py BASE_URL KEY`."""
+"""The official Python SDK (PyPI `anthropic`, from 0.121 on) drives the agents of a server: `sdk_agents.py BASE_URL KEY`.
+
+Answers are validated strictly: a required field that is missing fails.
+"""
 
 import sys
 
 import anthropic
 
-client = anthropic.Anthropic(base_url=sys.argv[1], api_key=sys.argv[2], max_retries=2)
+client = anthropic.Anthropic(
+    base_url=sys.argv[1], api_key=sys.argv[2], max_retries=2, _strict_response_validation=True
+)
 agents = client.beta.agents
 
 
@@ -62,8 +67,8 @@ def made_and_read():
     assert mcp.default_config.permission_policy.type == "always_ask" and not mcp.configs[0].enabled
     assert custom.input_schema.required == ["question"]
     assert [skill.version for skill in agent.skills] == ["latest", "2"]
-    if hasattr(agent, "execution_identity"):
-        assert agent.execution_identity.type == "service_account"
+    # Older lines of the SDK have no type for it.
+    assert agent.to_dict()["execution_identity"] == {"type": "service_account"}
     assert agents.retrieve(agent.id) == agent
     return agent
 
@@ -98,11 +103,11 @@ def delegating(agent):
 
 def listed():
     before = agents.create(name="before", model="m")
-    names = [agents.create(name=f"n{number}", model="m").name for number in range(5)]
-    found = [agent.name for agent in agents.list(limit=2, created_at_gte=before.created_at)]
-    assert found == [*reversed(names), "before"], found
-    oldest = agents.list(limit=100, created_at_lte=before.created_at)
-    assert before.id in [agent.id for agent in oldest] and names[0] not in [agent.name for agent in oldest]
+    later = [agents.create(name=f"n{number}", model="m").id for number in range(5)]
+    found = [agent.id for agent in agents.list(limit=2, created_at_gte=before.created_at)]
+    assert found == [*reversed(later), before.id], found
+    oldest = [agent.id for agent in agents.list(limit=100, created_at_lte=before.created_at)]
+    assert before.id in oldest and later[0] not in oldest
     archived = agents.archive(before.id)
     assert archived.archived_at and agents.archive(before.id) == archived
     assert before.id not in [agent.id for agent in agents.list()]

@@ -13,6 +13,8 @@ on_both!(
     an_archived_agent_or_environment_takes_part_no_more,
     who_works_together_stays_together,
     of_two_who_move_the_same_agent_one_does,
+    an_environment_is_deleted_or_has_an_agent_and_never_both,
+    of_many_changes_at_once_each_is_done_or_refused,
     what_is_no_place_is_refused,
     who_may_not_write_places_nothing,
 );
@@ -203,6 +205,56 @@ async fn of_two_who_move_the_same_agent_one_does(server: Server) {
     let mut statuses = [first.status, second.status];
     statuses.sort();
     assert_eq!(statuses, [StatusCode::OK, StatusCode::CONFLICT]);
+}
+
+async fn an_environment_is_deleted_or_has_an_agent_and_never_both(server: Server) {
+    for round in 0..10 {
+        let there = environment(&server, &format!("e{round}"), false).await;
+        let id = agent(&server, json!({})).await;
+        let path = format!("/api/environments/{}", there.as_str().unwrap());
+        let (placed, deleted) = tokio::join!(
+            place(&server, &id, &there),
+            server.send(Method::DELETE, &path, None)
+        );
+        let statuses = (placed.status, deleted.status);
+        assert!(
+            [
+                (StatusCode::OK, StatusCode::CONFLICT),
+                (StatusCode::NOT_FOUND, StatusCode::NO_CONTENT)
+            ]
+            .contains(&statuses),
+            "{statuses:?}"
+        );
+    }
+}
+
+async fn of_many_changes_at_once_each_is_done_or_refused(server: Server) {
+    let dev = environment(&server, "dev", false).await;
+    let id = agent(&server, json!({})).await;
+    let wire = format!("/v1/agents/{id}");
+    let one = async |number: usize| -> StatusCode {
+        let answer = match number % 3 {
+            0 => {
+                server
+                    .post(&wire, json!({"name": format!("n{number}")}))
+                    .await
+            }
+            1 => place(&server, &id, &dev).await,
+            _ => place(&server, &id, &Value::Null).await,
+        };
+        answer.status
+    };
+    for round in 0..5 {
+        let at = |offset: usize| one(round * 6 + offset);
+        let (a, b, c, d, e, f) = tokio::join!(at(0), at(1), at(2), at(3), at(4), at(5));
+        for status in [a, b, c, d, e, f] {
+            let expected = [StatusCode::OK, StatusCode::CONFLICT];
+            assert!(expected.contains(&status), "{status}");
+        }
+    }
+    let newest = server.get(&wire).await.ok();
+    let versions = server.get(&format!("{wire}/versions")).await.ok();
+    assert_eq!(versions["data"][0], newest);
 }
 
 async fn what_is_no_place_is_refused(server: Server) {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod multiagent;
+mod properties;
 mod tools;
 
 use bailiwick_model::AgentId;

@@ -75,101 +75,56 @@ fn tools_of_the_web_show_everything_they_are_held_to() {
     );
 }
 
+/// One configuration of the built-in tools is refused for one of its fields.
+fn check(config: &Value, field: &str, code: &'static str) {
+    let problems = refused(create(toolset(json!({"configs": [config]}))));
+    let path = format!("tools[0].configs[0].{field}");
+    assert!(problems.contains(&(path, code)), "{config}: {problems:?}");
+}
+
 #[test]
 fn what_no_tool_has_is_refused_with_its_path() {
-    let none =
-        json!({"user_input": "none", "client_tool_results": "none", "server_tool_results": "none"});
-    for (set, field, code) in [
+    let never = json!({"type": "never"});
+    for (config, field, code) in [
+        (json!({"name": "rm"}), "name", "unknown_value"),
         (
-            json!({"configs": [{"name": "rm"}]}),
-            "name",
-            "unknown_value",
-        ),
-        (
-            json!({"configs": [{"name": "bash", "type": "read"}]}),
+            json!({"name": "bash", "type": "read"}),
             "type",
             "unknown_value",
         ),
         (
-            json!({"configs": [{"name": "bash", "allowed_domains": ["a.example"]}]}),
+            json!({"name": "bash", "allowed_domains": ["a.example"]}),
             "allowed_domains",
             "unknown_field",
         ),
         (
-            json!({"configs": [{"name": "web_search", "url_sources": {}}]}),
+            json!({"name": "web_search", "url_sources": {}}),
             "url_sources",
             "unknown_field",
         ),
         (
-            json!({"configs": [{"name": "bash", "permission_policy": {"type": "never"}}]}),
+            json!({"name": "bash", "permission_policy": never}),
             "permission_policy.type",
             "unknown_value",
         ),
         (
-            json!({"configs": [{"name": "web_fetch", "allowed_domains": []}]}),
-            "allowed_domains",
-            "too_short",
-        ),
-        (
-            json!({"configs": [{"name": "web_fetch", "allowed_domains": ["a.example"], "blocked_domains": ["b.example"]}]}),
-            "blocked_domains",
-            "exclusive_fields",
-        ),
-        (
-            json!({"configs": [{"name": "web_fetch", "allowed_domains": ["https://a.example"]}]}),
-            "allowed_domains[0]",
-            "invalid_domain",
-        ),
-        (
-            json!({"configs": [{"name": "web_fetch", "allowed_domains": ["a.example/x"]}]}),
-            "allowed_domains[0]",
-            "invalid_domain",
-        ),
-        (
-            json!({"configs": [{"name": "web_fetch", "allowed_domains": ["*.example"]}]}),
-            "allowed_domains[0]",
-            "invalid_domain",
-        ),
-        (
-            json!({"configs": [{"name": "web_fetch", "allowed_domains": ["bücher.example"]}]}),
-            "allowed_domains[0]",
-            "invalid_domain",
-        ),
-        (
-            json!({"configs": [{"name": "web_search", "allowed_domains": ["a.example:80/x"]}]}),
-            "allowed_domains[0]",
-            "invalid_domain",
-        ),
-        (
-            json!({"configs": [{"name": "web_fetch", "max_content_tokens": 0}]}),
-            "max_content_tokens",
+            json!({"name": "bash", "enabled": "yes"}),
+            "enabled",
             "wrong_type",
         ),
-        (
-            json!({"configs": [{"name": "web_fetch", "url_sources": none}]}),
-            "url_sources",
-            "nothing_left",
-        ),
-        (
-            json!({"configs": [{"name": "web_fetch", "url_sources": {"user_input": {"type": "only", "tools": [{"name": "t"}]}}}]}),
-            "url_sources.user_input.type",
-            "unknown_value",
-        ),
-        (
-            json!({"configs": [{"name": "web_search", "user_location": {"type": "approximate", "country": "de"}}]}),
-            "user_location.country",
-            "unknown_value",
-        ),
     ] {
-        let problems = refused(create(toolset(set.clone())));
-        let path = format!("tools[0].configs[0].{field}");
-        assert!(problems.contains(&(path, code)), "{set}: {problems:?}");
+        check(&config, field, code);
     }
     let twice = json!({"configs": [{"name": "bash"}, {"name": "bash"}]});
     assert_eq!(
         refused(create(toolset(twice))),
         one("tools[0].configs[1].name", "duplicate")
     );
+}
+
+#[test]
+fn what_is_neither_a_tool_nor_a_toolset_is_refused() {
+    let set = json!({"type": "agent_toolset_20260401"});
     for (tools, field, code) in [
         (json!([{"name": "x"}]), "tools[0].type", "missing_field"),
         (json!(["bash"]), "tools[0]", "wrong_type"),
@@ -178,13 +133,73 @@ fn what_no_tool_has_is_refused_with_its_path() {
             "tools[0].type",
             "unknown_value",
         ),
-        (
-            json!([{"type": "agent_toolset_20260401"}, {"type": "agent_toolset_20260401"}]),
-            "tools[1]",
-            "duplicate",
-        ),
+        (json!([set, set]), "tools[1]", "duplicate"),
     ] {
         assert_eq!(refused(create(json!({"tools": tools}))), one(field, code));
+    }
+}
+
+#[test]
+fn a_domain_is_a_plain_host_name() {
+    for domain in [
+        "https://a.example",
+        "a.example/x",
+        "a.example:80",
+        "*.example",
+        "bücher.example",
+        "127.0.0.1",
+        "",
+    ] {
+        let config = json!({"name": "web_fetch", "allowed_domains": [domain]});
+        let code = if domain.is_empty() {
+            "too_short"
+        } else {
+            "invalid_domain"
+        };
+        check(&config, "allowed_domains[0]", code);
+    }
+    // A search takes a path, and no more than that.
+    for domain in ["a.example:80/x", "a.example/x?y", "/x", "a.example/ä"] {
+        let config = json!({"name": "web_search", "blocked_domains": [domain]});
+        check(&config, "blocked_domains[0]", "invalid_domain");
+    }
+    let both = json!({"name": "web_fetch", "allowed_domains": ["a.example"], "blocked_domains": ["b.example"]});
+    check(&both, "blocked_domains", "exclusive_fields");
+}
+
+#[test]
+fn what_the_tools_of_the_web_are_held_to_makes_sense() {
+    let none = json!({"user_input": "none", "client_tool_results": "none", "server_tool_results": {"type": "none"}});
+    let only = json!({"user_input": {"type": "only", "tools": []}});
+    let country = json!({"type": "approximate", "country": "de"});
+    for (config, field, code) in [
+        (
+            json!({"name": "web_fetch", "max_content_tokens": 0}),
+            "max_content_tokens",
+            "wrong_type",
+        ),
+        (
+            json!({"name": "web_fetch", "url_sources": none}),
+            "url_sources",
+            "nothing_left",
+        ),
+        (
+            json!({"name": "web_fetch", "url_sources": only}),
+            "url_sources.user_input.type",
+            "unknown_value",
+        ),
+        (
+            json!({"name": "web_search", "user_location": country}),
+            "user_location.country",
+            "unknown_value",
+        ),
+        (
+            json!({"name": "web_search", "user_location": {"type": "exact"}}),
+            "user_location.type",
+            "unknown_value",
+        ),
+    ] {
+        check(&config, field, code);
     }
 }
 
@@ -245,10 +260,9 @@ fn lists_of_domains_have_a_bound() {
         ))
     };
     assert!(of(64).is_ok());
-    assert_eq!(
-        refused(of(65)),
-        one("tools[0].configs[0].allowed_domains", "too_much")
-    );
+    let path = "tools[0].configs[0].allowed_domains";
+    assert_eq!(refused(of(65)), one(path, "too_much"));
+    assert_eq!(refused(of(0)), one(path, "too_short"));
 }
 
 #[test]
