@@ -6,11 +6,11 @@ use crate::{ID, after, config, create, one, refused, update};
 
 const OTHER: &str = "agent_1ChGqExyZXj8gBdypLbMAg";
 
-fn coordinator(agents: Value) -> Value {
+fn coordinator(agents: &Value) -> Value {
     json!({"multiagent": {"type": "coordinator", "agents": agents}})
 }
 
-fn members(more: Value) -> Value {
+fn members(more: &Value) -> Value {
     let mut all = json!({"type": "multiagent_20261001"});
     for (key, value) in more.as_object().unwrap() {
         all[key] = value.clone();
@@ -21,7 +21,7 @@ fn members(more: Value) -> Value {
 #[test]
 fn a_roster_takes_every_form_of_an_agent_once() {
     let made = config(coordinator(
-        json!([{"type": "agent", "id": OTHER, "version": 3}, {"type": "self"}, {"type": "advisor", "model": "big"}]),
+        &json!([{"type": "agent", "id": OTHER, "version": 3}, {"type": "self"}, {"type": "advisor", "model": "big"}]),
     ));
     assert_eq!(
         made["multiagent"]["agents"],
@@ -51,13 +51,13 @@ fn a_roster_takes_every_form_of_an_agent_once() {
             "unknown_value",
         ),
     ] {
-        assert_eq!(refused(create(coordinator(agents))), one(field, code));
+        assert_eq!(refused(create(coordinator(&agents))), one(field, code));
     }
     let many = |count: usize| {
         let agents: Vec<_> = (0..count)
             .map(|n| json!({"type": "advisor", "model": format!("m{n}")}))
             .collect();
-        create(coordinator(json!(agents)))
+        create(coordinator(&json!(agents)))
     };
     assert!(many(20).is_ok());
     assert_eq!(refused(many(21)), one("multiagent.agents", "too_much"));
@@ -65,20 +65,20 @@ fn a_roster_takes_every_form_of_an_agent_once() {
 
 #[test]
 fn the_agent_itself_is_meant_at_each_version_anew() {
-    let before = coordinator(json!([{"type": "self"}]));
+    let before = coordinator(&json!([{"type": "self"}]));
     let own = |version: i64| json!([{"type": "agent", "id": ID, "version": version}]);
     assert_eq!(config(before.clone())["multiagent"]["agents"], own(1));
     // Kept, and written as it was read.
     for change in [
         json!({"name": "b"}),
-        coordinator(own(1)),
-        coordinator(json!([ID])),
+        coordinator(&own(1)),
+        coordinator(&json!([ID])),
     ] {
         let changed = after(before.clone(), change);
         assert_eq!(changed["multiagent"]["agents"], own(2));
     }
     // The same agent in two forms.
-    let twice = coordinator(json!([{"type": "self"}, ID]));
+    let twice = coordinator(&json!([{"type": "self"}, ID]));
     assert_eq!(
         refused(update(before, twice)),
         one("multiagent.agents[1]", "duplicate")
@@ -89,7 +89,7 @@ fn the_agent_itself_is_meant_at_each_version_anew() {
 fn members_have_their_defaults() {
     let open =
         json!({"type": "enabled", "inline_agents": {"type": "enabled"}, "predefined_agents": []});
-    let made = config(members(json!({"workflows": null})));
+    let made = config(members(&json!({"workflows": null})));
     assert_eq!(
         made["multiagent"],
         json!({"type": "multiagent_20261001", "advisor": {"type": "disabled"}, "subagents": open, "workflows": open})
@@ -127,7 +127,7 @@ fn members_have_their_defaults() {
         ),
         (json!({"agents": []}), "multiagent.agents", "unknown_field"),
     ] {
-        let problems = refused(create(members(more.clone())));
+        let problems = refused(create(members(&more.clone())));
         assert!(
             problems.contains(&(field.to_owned(), code)),
             "{more}: {problems:?}"
@@ -137,12 +137,12 @@ fn members_have_their_defaults() {
 
 #[test]
 fn a_change_of_members_is_merged_level_by_level() {
-    let before = members(json!({
+    let before = members(&json!({
         "advisor": {"type": "enabled", "model": "m"},
         "subagents": {"type": "enabled", "inline_agents": {"type": "disabled"}, "predefined_agents": [{"type": "agent", "id": OTHER, "version": 3}]},
         "workflows": {"type": "disabled"},
     }));
-    let change = |more: Value| after(before.clone(), members(more))["multiagent"].clone();
+    let change = |more: Value| after(before.clone(), members(&more))["multiagent"].clone();
     let whole = config(before.clone())["multiagent"].clone();
     assert_eq!(change(json!({})), whole);
     assert_eq!(
@@ -164,19 +164,19 @@ fn a_change_of_members_is_merged_level_by_level() {
     assert_eq!(
         refused(update(
             before.clone(),
-            members(json!({"advisor": {"type": "enabled"}}))
+            members(&json!({"advisor": {"type": "enabled"}}))
         )),
         one("multiagent.advisor.model", "missing_field")
     );
     assert_eq!(
         refused(update(
             before.clone(),
-            members(json!({"subagents": {"inline_agents": null}}))
+            members(&json!({"subagents": {"inline_agents": null}}))
         ))[0],
         ("multiagent.subagents.type".to_owned(), "missing_field")
     );
     // Another type replaces it, and null takes it away.
-    let replaced = after(before.clone(), coordinator(json!([{"type": "self"}])));
+    let replaced = after(before.clone(), coordinator(&json!([{"type": "self"}])));
     assert_eq!(replaced["multiagent"]["type"], "coordinator");
     assert_eq!(
         after(before, json!({"multiagent": null}))["multiagent"],

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{config, create, one, refused};
 
-fn toolset(more: Value) -> Value {
+fn toolset(more: &Value) -> Value {
     let mut set = json!({"type": "agent_toolset_20260401"});
     for (key, value) in more.as_object().unwrap() {
         set[key] = value.clone();
@@ -12,7 +12,7 @@ fn toolset(more: Value) -> Value {
     json!({"tools": [set]})
 }
 
-fn custom(name: &str, schema: Value) -> Value {
+fn custom(name: &str, schema: &Value) -> Value {
     json!({"type": "custom", "name": name, "description": "d", "input_schema": schema})
 }
 
@@ -29,10 +29,10 @@ fn what_a_toolset_leaves_out_is_resolved() {
     let allow = json!({"type": "always_allow"});
     let ask = json!({"type": "always_ask"});
     assert_eq!(
-        config(toolset(json!({})))["tools"],
+        config(toolset(&json!({})))["tools"],
         json!([{"type": "agent_toolset_20260401", "configs": [], "default_config": {"enabled": true, "permission_policy": allow}}])
     );
-    let made = config(toolset(json!({
+    let made = config(toolset(&json!({
         "default_config": {"enabled": false, "permission_policy": ask},
         "configs": [{"name": "bash", "enabled": true}, {"name": "grep", "type": "grep", "permission_policy": allow}],
     })));
@@ -57,7 +57,7 @@ fn what_a_toolset_leaves_out_is_resolved() {
 
 #[test]
 fn tools_of_the_web_show_everything_they_are_held_to() {
-    let made = config(toolset(json!({"configs": [
+    let made = config(toolset(&json!({"configs": [
         {"name": "web_fetch", "blocked_domains": ["Ads.example.com"], "max_content_tokens": 5,
             "url_sources": {"user_input": "all", "client_tool_results": {"type": "none"}, "server_tool_results": {"type": "only", "tools": [{"type": "tool_reference", "name": "web_search"}]}}},
         {"name": "web_search", "allowed_domains": ["docs.example.com/api"], "user_location": {"type": "approximate", "city": "Ulm", "timezone": "Europe/Berlin"}},
@@ -77,7 +77,7 @@ fn tools_of_the_web_show_everything_they_are_held_to() {
 
 /// One configuration of the built-in tools is refused for one of its fields.
 fn check(config: &Value, field: &str, code: &'static str) {
-    let problems = refused(create(toolset(json!({"configs": [config]}))));
+    let problems = refused(create(toolset(&json!({"configs": [config]}))));
     let path = format!("tools[0].configs[0].{field}");
     assert!(problems.contains(&(path, code)), "{config}: {problems:?}");
 }
@@ -117,7 +117,7 @@ fn what_no_tool_has_is_refused_with_its_path() {
     }
     let twice = json!({"configs": [{"name": "bash"}, {"name": "bash"}]});
     assert_eq!(
-        refused(create(toolset(twice))),
+        refused(create(toolset(&twice))),
         one("tools[0].configs[1].name", "duplicate")
     );
 }
@@ -215,7 +215,7 @@ fn sources_of_urls_name_tools_that_there_are() {
         let sources = json!({results: {"type": "except", "tools": tools}});
         create(json!({"tools": [
             {"type": "agent_toolset_20260401", "configs": [{"name": "web_fetch", "url_sources": sources}]},
-            custom("t", json!({})),
+            custom("t", &json!({})),
         ]}))
     };
     assert!(with("client_tool_results", json!(["t"])).is_ok());
@@ -256,7 +256,7 @@ fn lists_of_domains_have_a_bound() {
     let of = |count: usize| {
         let domains: Vec<_> = (0..count).map(|n| format!("d{n}.example.com")).collect();
         create(toolset(
-            json!({"configs": [{"name": "web_fetch", "allowed_domains": domains}]}),
+            &json!({"configs": [{"name": "web_fetch", "allowed_domains": domains}]}),
         ))
     };
     assert!(of(64).is_ok());
@@ -276,7 +276,7 @@ fn a_custom_tool_is_one_that_every_provider_takes() {
         ("bash", "invalid_name"),
         ("mcp__git__push", "invalid_name"),
     ] {
-        let tools = json!({"tools": [custom(name, json!({"type": "object"}))]});
+        let tools = json!({"tools": [custom(name, &json!({"type": "object"}))]});
         assert_eq!(refused(create(tools)), one("tools[0].name", code), "{name}");
     }
     let deep =
@@ -292,7 +292,7 @@ fn a_custom_tool_is_one_that_every_provider_takes() {
         ),
         (json!({"type": "object", "required": [1]}), "required"),
     ] {
-        let tools = json!({"tools": [custom("t", schema.clone())]});
+        let tools = json!({"tools": [custom("t", &schema.clone())]});
         let path = format!("tools[0].input_schema.{field}");
         assert_eq!(
             refused(create(tools)),
@@ -301,7 +301,7 @@ fn a_custom_tool_is_one_that_every_provider_takes() {
         );
     }
     let schema = json!({"properties": {"a.b-c_1": {"anyOf": [{"type": "string"}]}}, "required": null, "additionalProperties": false});
-    let made = config(json!({"tools": [custom(&"n".repeat(128), schema)]}));
+    let made = config(json!({"tools": [custom(&"n".repeat(128), &schema)]}));
     assert_eq!(
         made["tools"][0]["input_schema"],
         json!({"type": "object", "properties": {"a.b-c_1": {"anyOf": [{"type": "string"}]}}, "additionalProperties": false})
@@ -317,14 +317,14 @@ fn a_custom_tool_is_one_that_every_provider_takes() {
 fn tools_have_a_bound_over_all_toolsets() {
     let of = |count: usize| {
         let mut tools: Vec<_> = (0..count)
-            .map(|n| custom(&format!("t{n}"), json!({})))
+            .map(|n| custom(&format!("t{n}"), &json!({})))
             .collect();
         tools.push(json!({"type": "agent_toolset_20260401", "configs": [{"name": "bash"}, {"name": "read"}]}));
         create(json!({"tools": tools}))
     };
     assert!(of(254).is_ok());
     assert_eq!(refused(of(255)), one("tools", "too_much"));
-    let twice = json!({"tools": [custom("t", json!({})), custom("t", json!({}))]});
+    let twice = json!({"tools": [custom("t", &json!({})), custom("t", &json!({}))]});
     assert_eq!(refused(create(twice)), one("tools[1]", "duplicate"));
 }
 
