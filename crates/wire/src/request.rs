@@ -286,9 +286,11 @@ impl Reader {
     ) {
         let mut seen = std::collections::BTreeSet::new();
         for (index, item) in items.into_iter().enumerate() {
-            let message = format!("{item} stands here twice");
-            if !seen.insert(item) {
+            if seen.contains(&item) {
+                let message = format!("{item} stands here twice");
                 self.refuse(&path(index), "duplicate", message, "keep one of the two");
+            } else {
+                seen.insert(item);
             }
         }
     }

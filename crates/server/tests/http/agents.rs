@@ -17,6 +17,7 @@ on_both!(
     delegates_are_pinned_when_they_are_named,
     wrong_delegates_are_refused_with_their_fields,
     a_body_is_refused_with_its_fields_and_nothing_is_made,
+    lengths_are_counted_in_characters,
     who_may_not_write_reads_and_who_is_nobody_does_neither,
     another_organizations_agents_do_not_exist,
     every_change_is_in_the_audit_log,
@@ -351,6 +352,17 @@ async fn a_body_is_refused_with_its_fields_and_nothing_is_made(server: Server) {
         (&read["system"], &read["metadata"]),
         (&odd["system"], &odd["metadata"])
     );
+}
+
+async fn lengths_are_counted_in_characters(server: Server) {
+    for (field, most) in [("name", 256), ("description", 2048), ("system", 100_000)] {
+        for (chars, expected) in [(most, StatusCode::OK), (most + 1, StatusCode::BAD_REQUEST)] {
+            let mut body = minimal("a");
+            body[field] = json!("ä".repeat(chars));
+            let answer = server.post("/v1/agents", body).await;
+            assert_eq!(answer.status, expected, "{field} {chars}");
+        }
+    }
 }
 
 async fn who_may_not_write_reads_and_who_is_nobody_does_neither(server: Server) {
