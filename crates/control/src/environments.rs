@@ -271,6 +271,8 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
+        // What is placed in it meanwhile waits in the same order.
+        change.alone().await?;
         let before = change
             .environment(id)
             .await?

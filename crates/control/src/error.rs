@@ -40,6 +40,14 @@ pub enum ControlError {
     /// Something refers to it.
     #[error("something still refers to the {0}")]
     Referred(&'static str),
+    /// It would work together with something in another environment.
+    #[error("the {kind} works together with {} in another environment", .others.join(", "))]
+    AcrossEnvironments {
+        /// What it is.
+        kind: &'static str,
+        /// The ids of what it works together with.
+        others: Vec<String>,
+    },
     /// The database did not do what it should.
     #[error("the database did not answer as it should")]
     Store(#[source] StoreError),

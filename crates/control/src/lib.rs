@@ -3,6 +3,7 @@
 //! Every use case takes a [`Caller`], who was authenticated, checks what they may do first, works on their organization alone, and ends
 //! with an entry in the audit log. Whether a thing is another organization's or does not exist at all cannot be told apart.
 
+mod agents;
 mod authentication;
 mod bootstrap;
 mod caller;
@@ -21,6 +22,7 @@ mod service_accounts;
 mod sign_ins;
 mod teams;
 
+pub use agents::Placement;
 pub use authentication::Credentials;
 pub use bootstrap::{Bootstrap, Bootstrapped};
 pub use caller::{Actor, Caller};

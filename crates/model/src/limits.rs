@@ -179,3 +179,44 @@ pub const REPOSITORY_LOCK_WAIT: Duration = Duration::from_secs(30 * 60);
 pub const STATE_REMAINS: Duration = Duration::from_secs(60);
 /// Denied destinations that the log of a build names.
 pub const BUILD_DENIALS: usize = 100;
+
+/// Characters of an agent's name.
+pub const AGENT_NAME_CHARS: usize = 256;
+/// Characters of an agent's description.
+pub const AGENT_DESCRIPTION_CHARS: usize = 2048;
+/// Characters of an agent's system prompt.
+pub const AGENT_SYSTEM_CHARS: usize = 100_000;
+/// Tools of one agent: its custom tools, and those that its toolsets configure one by one (a toolset counts once at least).
+pub const AGENT_TOOLS: usize = 256;
+/// MCP servers of one agent.
+pub const AGENT_MCP_SERVERS: usize = 20;
+/// Skills of one agent.
+pub const AGENT_SKILLS: usize = 500;
+/// Agents that one agent may delegate to, in one list.
+pub const AGENT_ROSTER: usize = 20;
+/// Characters of a model's id.
+pub const MODEL_ID_CHARS: usize = 256;
+/// Characters of the name of a role of AWS.
+pub const ROLE_ARN_CHARS: usize = 2048;
+/// Characters of the name of an agent's MCP server.
+pub const MCP_SERVER_NAME_CHARS: usize = 255;
+/// Characters of the URL of an agent's MCP server.
+pub const MCP_SERVER_URL_CHARS: usize = 2048;
+/// Characters of a tool's name.
+pub const TOOL_NAME_CHARS: usize = 128;
+/// Characters of a custom tool's description.
+pub const TOOL_DESCRIPTION_CHARS: usize = 100_000;
+/// Characters of the name of a property in what a custom tool takes.
+pub const TOOL_PROPERTY_CHARS: usize = 64;
+/// Characters of the id of a skill, and of its version.
+pub const SKILL_ID_CHARS: usize = 64;
+/// Domains that one of the tools of the web is held to, or kept from.
+pub const WEB_DOMAINS: usize = 64;
+/// Bytes of one of these domains, with a path where one may stand.
+pub const WEB_DOMAIN_BYTES: usize = 2048;
+/// Tools whose results are named as sources of URLs.
+pub const WEB_SOURCE_TOOLS: usize = 128;
+/// Characters of each part of the place that a search is made from.
+pub const USER_LOCATION_CHARS: usize = 255;
+/// Problems of one request's body that are told.
+pub const REQUEST_PROBLEMS: usize = 100;

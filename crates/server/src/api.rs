@@ -1,5 +1,6 @@
 //! `/api`: administration.
 
+mod agents;
 mod edge;
 mod environments;
 mod keys;
@@ -21,6 +22,7 @@ use crate::failure::Failure;
 /// The routes, with errors as problem details.
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
+        .merge(agents::routes())
         .merge(environments::routes())
         .merge(keys::routes())
         .merge(members::routes())

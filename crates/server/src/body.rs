@@ -96,6 +96,7 @@ impl<S: Send + Sync, A: ResourceId, B: ResourceId> FromRequestParts<S> for IdsOf
 /// What the prefix of an id stands for, for people.
 fn kind<I: ResourceId>() -> &'static str {
     match I::PREFIX {
+        "agent_" => "agent",
         "env_" => "environment",
         "key_" => "key",
         "user_" => "member",

@@ -51,7 +51,8 @@ impl Failure {
                 | ControlError::IsDefault
                 | ControlError::Predefined
                 | ControlError::LastAdministrator
-                | ControlError::Referred(_) => StatusCode::CONFLICT,
+                | ControlError::Referred(_)
+                | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
                 ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::NoRoute => StatusCode::NOT_FOUND,
@@ -75,11 +76,13 @@ impl Failure {
                 },
                 ControlError::NameTaken(_) => "name_taken",
                 ControlError::Stale(_) => "stale",
-                ControlError::Archived(_) => "environment_archived",
+                ControlError::Archived("environment") => "environment_archived",
+                ControlError::Archived(_) => "archived",
                 ControlError::IsDefault => "default_environment",
                 ControlError::Predefined => "predefined_role",
                 ControlError::LastAdministrator => "last_administrator",
                 ControlError::Referred(_) => "referred",
+                ControlError::AcrossEnvironments { .. } => "across_environments",
                 ControlError::Store(_) => "unavailable",
             },
             Self::NoRoute => "no_route",

@@ -1,5 +1,6 @@
 //! `/v1`: the wire API of Managed Agents, as the official SDKs speak it.
 
+mod agents;
 pub(crate) mod cursor;
 mod edge;
 mod environments;
@@ -15,6 +16,7 @@ use crate::failure::Failure;
 /// The routes, with errors in the wire's form.
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
+        .merge(agents::routes())
         .merge(environments::routes())
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })

@@ -6,6 +6,7 @@
 //!
 //! The same SQL runs on both databases; what differs is in `dialect`.
 
+mod agent;
 mod api_key;
 mod audit;
 mod browser_session;
@@ -22,6 +23,7 @@ mod service_account;
 mod store;
 mod team;
 
+pub use agent::{Agent, AgentFilter, AgentValues, Delegates, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
 pub use audit::{AuditEntry, AuditEvent, AuditHash, BrokenChain};
 pub use browser_session::KnownSession;

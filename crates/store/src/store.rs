@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "organizations",
         include_str!("../migrations/0001_organizations.sql"),
     ),
+    (2, "agents", include_str!("../migrations/0002_agents.sql")),
     (6, "members", include_str!("../migrations/0006_members.sql")),
 ];
 

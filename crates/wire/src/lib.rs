@@ -9,6 +9,7 @@
 //!
 //! Entry point: [`parse_environment`].
 
+mod agent;
 mod canonical;
 mod draft;
 mod environment;
@@ -20,11 +21,19 @@ mod packages;
 mod problem;
 mod project;
 mod report;
+mod request;
 mod shape;
 mod source;
 mod tree;
 mod validate;
 
+pub use agent::{
+    Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
+    BuiltInTool, BuiltInToolset, CustomTool, Delegate, Delegation, Effort, ExecutionIdentity,
+    InferenceGeo, InlineAgents, McpConfig, McpServer, McpToolset, ModelConfig, Multiagent, Own,
+    PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults, ToolReference,
+    UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch, expected_version,
+};
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
     networking_json, policy_from_json,

@@ -1,11 +1,14 @@
 //! The HTTP faces, on SQLite and on PostgreSQL.
 
+mod agent_placement;
+mod agents;
 mod bad_input;
 mod environments;
 mod keys;
 mod members;
 mod permissions;
 mod policies;
+mod roles;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The same facts on SQLite and on PostgreSQL.
 
+mod agents;
 mod audit;
 mod environments;
 mod keys;
