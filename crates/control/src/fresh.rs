@@ -23,7 +23,8 @@ pub(crate) struct Secret {
     pub(crate) hash: [u8; 32],
 }
 
-fn random<const N: usize>() -> [u8; N] {
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the kernel gives random bytes");
     bytes

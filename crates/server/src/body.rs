@@ -72,11 +72,30 @@ impl<S: Send + Sync, I: ResourceId> FromRequestParts<S> for IdOf<I> {
     }
 }
 
+/// The two ids in a path, of a thing and of what is in it.
+pub(crate) struct IdsOf<I, J>(pub(crate) I, pub(crate) J);
+
+impl<S: Send + Sync, I: ResourceId, J: ResourceId> FromRequestParts<S> for IdsOf<I, J> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let found = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Ok(Path((outer, inner))) = found else {
+            return Err(ControlError::NotFound(kind::<I>()).into());
+        };
+        let missing = |kind| move |_| ControlError::NotFound(kind);
+        let outer = outer.parse().map_err(missing(kind::<I>()))?;
+        Ok(Self(outer, inner.parse().map_err(missing(kind::<J>()))?))
+    }
+}
+
 /// What the prefix of an id stands for, for people.
 fn kind<I: ResourceId>() -> &'static str {
     match I::PREFIX {
         "env_" => "environment",
         "key_" => "key",
+        "vcrd_" => "credential",
+        "vlt_" => "vault",
         _ => "resource",
     }
 }

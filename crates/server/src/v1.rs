@@ -1,8 +1,10 @@
 //! `/v1`: the wire API of Managed Agents, as the official SDKs speak it.
 
+mod credentials;
 pub(crate) mod cursor;
 mod edge;
 mod environments;
+mod vaults;
 
 use std::sync::Arc;
 
@@ -15,7 +17,9 @@ use crate::failure::Failure;
 /// The routes, with errors in the wire's form.
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
+        .merge(credentials::routes())
         .merge(environments::routes())
+        .merge(vaults::routes())
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })
         .layer(from_fn(edge::write_errors))

@@ -9,6 +9,8 @@
 mod api_key;
 mod audit;
 mod change;
+mod credential;
+mod credential_secret;
 mod dialect;
 mod environment;
 mod error;
@@ -17,10 +19,13 @@ mod organization;
 mod page;
 mod row;
 mod store;
+mod vault;
 
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
 pub use audit::{AuditEntry, AuditEvent, AuditHash, BrokenChain};
 pub use change::Change;
+pub use credential::{Credential, StoredCredentialValues};
+pub use credential_secret::{OwnedSecret, SealedSecret};
 pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use error::StoreError;
@@ -28,3 +33,4 @@ pub use identity::{NewMember, NewRole, Role};
 pub use organization::{NewOrganization, Organization};
 pub use page::{Page, PageRequest};
 pub use store::{Scope, Store};
+pub use vault::{Vault, VaultValues};

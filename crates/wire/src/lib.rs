@@ -10,6 +10,7 @@
 //! Entry point: [`parse_environment`].
 
 mod canonical;
+mod credential;
 mod draft;
 mod environment;
 mod environment_file;
@@ -20,11 +21,18 @@ mod packages;
 mod problem;
 mod project;
 mod report;
+mod secret_text;
 mod shape;
 mod source;
 mod tree;
 mod validate;
+mod vault;
 
+pub use credential::{
+    CredentialAuth, CredentialBody, CredentialNetworking, CredentialProblem, CredentialSecrets,
+    CredentialValues, EnvironmentVariable, InjectionLocation, McpOauth, OauthRefresh, SecretName,
+    StaticBearer, TokenEndpointAuth, TokenEndpointAuthKind, UnknownSecretName, UrlProblem,
+};
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
     networking_json, policy_from_json,
@@ -33,3 +41,5 @@ pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
+pub use secret_text::SecretText;
+pub use vault::VaultBody;

@@ -1,5 +1,7 @@
 //! `bailiwick up`.
 
+mod secret_key;
+
 use std::fs::{self, DirBuilder};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,26 +10,35 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bailiwick_control::{Bootstrap, Control};
+use bailiwick_control::{Bootstrap, Control, Resealed};
 use bailiwick_server::Service;
 use bailiwick_store::{DatabaseUrl, Store};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::bad_input::BadInput;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::{output, state};
+use secret_key::KeySource;
 
 /// Serve an organization: its environments, policies, keys and audit log.
 ///
 /// Without a database's URL everything is kept in SQLite in the data directory. The first start makes an organization, its Default
 /// environment and an administrator, and prints the administrator's key, once.
+///
+/// Secrets of vaults are sealed (AES-256-GCM). With SQLite the first start makes the key, `secret.key` in the data directory: back it up,
+/// apart from the database. With PostgreSQL it must be given. To change it put the new key before the old one, start again, and take the
+/// old one away once a start has said that everything was sealed anew. Where several servers run, give the new key to all of them as the
+/// last one first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   bailiwick up
   bailiwick up --listen 0.0.0.0:8080 --database-url postgres://bailiwick@db.example.com/bailiwick
   BAILIWICK_BOOTSTRAP_KEY=\"$(openssl rand -hex 32)\" bailiwick up
-      Unattended: the administrator's key is the one that was given.")]
+      Unattended: the administrator's key is the one that was given.
+  bailiwick up --secret-key-file <(decrypt-with-kms secret.key.encrypted)
+      A pipe will do, so that the key lies nowhere.")]
 pub(crate) struct Arguments {
     /// Where data is kept [default: `server` in the state directory].
     #[arg(long, value_name = "DIR")]
@@ -35,20 +46,31 @@ pub(crate) struct Arguments {
     /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: sqlite in the data directory].
     #[arg(long, value_name = "URL")]
     database_url: Option<DatabaseUrl>,
+    /// The keys that secrets are sealed with: one a line, 32 bytes in hexadecimal or base64, the current one first. Nobody else may be able
+    /// to read the file [default: BAILIWICK_SECRET_KEY, or with SQLite a file in the data directory].
+    #[arg(long, value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 }
 
 pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let data = arguments.data;
     let url = match arguments.database_url {
         Some(url) => url,
-        None => DatabaseUrl::Sqlite(data_directory(arguments.data, host)?.join("bailiwick.db")),
+        None => DatabaseUrl::Sqlite(data_directory(data.clone(), host)?.join("bailiwick.db")),
     };
+    let keys = KeySource::of(
+        arguments.secret_key_file,
+        host.secret_key.clone(),
+        &url,
+        || data_directory(data, host),
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&url, arguments.listen, host))?;
+    runtime.block_on(serve(&url, &keys, arguments.listen, host))?;
     Ok(Exit::Done.into())
 }
 
@@ -82,8 +104,42 @@ fn private(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The use cases, with keys that open everything that is sealed.
+async fn control(store: Store, keys: &KeySource) -> anyhow::Result<Arc<Control>> {
+    let in_use = store.sealing_keys_in_use().await?;
+    let control = Control::new(store, keys.read(!in_use.is_empty())?);
+    let missing = control.missing_sealing_keys().await?;
+    if missing.is_empty() {
+        Ok(Arc::new(control))
+    } else {
+        Err(BadInput::MissingSecretKeys(missing).into())
+    }
+}
+
+/// Seals anew what an older key has sealed, while requests are answered.
+async fn reseal(control: Arc<Control>) {
+    let told = match control.reseal().await {
+        Ok(resealed) if resealed == Resealed::default() => return,
+        Ok(Resealed {
+            secrets,
+            unreadable: 0,
+        }) => format!(
+            "{secrets} secrets were sealed anew: nothing is sealed with an older key any more\n"
+        ),
+        Ok(Resealed {
+            secrets,
+            unreadable,
+        }) => format!(
+            "{secrets} secrets were sealed anew; {unreadable} could not be opened and are as they were\n"
+        ),
+        Err(error) => format!("not everything could be sealed anew: {error}\n"),
+    };
+    output::print_to_stderr(&told);
+}
+
 async fn serve(
     url: &DatabaseUrl,
+    keys: &KeySource,
     address: SocketAddr,
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
@@ -91,7 +147,7 @@ async fn serve(
     let store = Store::open(url)
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
-    let control = Arc::new(Control::new(store));
+    let control = control(store, keys).await?;
     let bootstrap = Bootstrap {
         key: host.bootstrap_key.clone(),
     };
@@ -100,7 +156,7 @@ async fn serve(
         .bootstrap(bootstrap)
         .await
         .context("cannot make the first organization")?;
-    let service = Service::listen(address, control).await?;
+    let service = Service::listen(address, Arc::clone(&control)).await?;
     let address = service.address()?;
     if let Some(first) = first {
         let key = if preset {
@@ -113,7 +169,9 @@ async fn serve(
         ))?;
     }
     output::print(&format!("listening on http://{address}\n"))?;
+    let resealing = tokio::spawn(reseal(control));
     service.run(end).await?;
+    resealing.abort();
     Ok(())
 }
 
