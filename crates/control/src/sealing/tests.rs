@@ -107,7 +107,7 @@ fn a_new_current_key_opens_what_an_older_one_sealed_and_not_without_it() {
 
 #[test]
 fn keys_are_read_in_hexadecimal_and_base64() {
-    let raw: Vec<u8> = (250..).chain(0..).take(32).collect();
+    let raw: Vec<u8> = (0..32).map(|index| 250u8.wrapping_add(index)).collect();
     let hex: String = raw.iter().map(|byte| format!("{byte:02X}")).collect();
     let id = hex.parse::<SealingKeys>().unwrap().current().to_owned();
     for engine in [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD] {

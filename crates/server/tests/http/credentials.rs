@@ -334,8 +334,6 @@ async fn an_archived_credential_is_read_and_not_changed(server: Server) {
         (StatusCode::BAD_REQUEST, "credential_archived")
     );
     assert_eq!(server.get(&path(&made)).await.ok(), archived);
-    let list = |query: &'static str| server.get(query);
-    let _ = list;
     let shown = server
         .get(&format!("/v1/vaults/{id}/credentials"))
         .await

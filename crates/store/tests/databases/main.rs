@@ -3,6 +3,7 @@
 mod audit;
 mod environments;
 mod keys;
+mod vaults;
 
 use bailiwick_model::{EnvironmentId, OrganizationId, ResourceId};
 use bailiwick_store::{
