@@ -8,20 +8,17 @@ fn now() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-fn map(value: Value) -> Map<String, Value> {
-    let Value::Object(map) = value else {
-        panic!("no map: {value}")
-    };
-    map
+fn body(auth: Value) -> Map<String, Value> {
+    [("auth".to_owned(), auth)].into_iter().collect()
 }
 
 fn create(auth: Value) -> Result<CredentialBody, Vec<FieldProblem>> {
-    CredentialBody::create(&map(json!({"auth": auth})), now())
+    CredentialBody::create(&body(auth), now())
 }
 
 fn update(stored: Value, auth: Value) -> Result<CredentialBody, Vec<FieldProblem>> {
     let stored = create(stored).unwrap().values;
-    CredentialBody::update(&stored, &map(json!({"auth": auth})), now())
+    CredentialBody::update(&stored, &body(auth), now())
 }
 
 #[track_caller]
