@@ -12,7 +12,7 @@ use crate::caller::Caller;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::sealing::{Sealed, SealingKeys, UnsealError};
-use crate::{fresh, vaults};
+use crate::{clock, fresh, vaults};
 
 /// What the errors call it.
 const KIND: &str = "credential";
@@ -31,11 +31,11 @@ impl Control {
         body: &Map<String, Value>,
     ) -> Result<Credential, ControlError> {
         caller.require(Permission::VaultWrite)?;
+        let body = CredentialBody::create(body, clock::now())?;
         let (mut change, locked) = self.locked_vault(caller, vault).await?;
         if locked.archived_at.is_some() {
             return Err(ControlError::Archived(vaults::KIND));
         }
-        let body = CredentialBody::create(body, change.at())?;
         if change.active_credentials(vault).await?.len() >= CREDENTIALS_OF_VAULT {
             return Err(ControlError::Full {
                 kind: vaults::KIND,

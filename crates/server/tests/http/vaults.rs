@@ -1,5 +1,9 @@
 //! Vaults.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use bailiwick_model::{ApiKeyId, Permission, ResourceId as _, RoleId, UserId};
+use bailiwick_store::{AuditEvent, KeyOwner, NewApiKey, NewMember, NewRole};
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -13,6 +17,7 @@ on_both!(
     deleting_a_vault_deletes_what_is_in_it,
     what_does_not_exist_and_what_is_another_organizations_look_the_same,
     nobody_without_a_key_or_a_permission_comes_near,
+    who_may_read_vaults_changes_nothing,
 );
 
 /// Every operation on a vault and what is in it, in an order in which all of them succeed.
@@ -333,4 +338,69 @@ async fn nobody_without_a_key_or_a_permission_comes_near(server: Server) {
         assert_eq!(forbidden.status, StatusCode::FORBIDDEN, "{method} {path}");
         assert_eq!(forbidden.body["error"]["type"], "permission_error");
     }
+}
+
+/// The key of somebody who may read vaults and nothing else.
+async fn reader(server: &Server) -> String {
+    let organization = server.store.first_organization().await.unwrap().unwrap();
+    let now = Timestamp::now();
+    let (role, user) = (RoleId::made(1, [1; 10]), UserId::made(1, [2; 10]));
+    let mut change = server.store.change(&organization, now).await.unwrap();
+    let new = NewRole {
+        id: role.clone(),
+        name: "reader",
+        predefined: false,
+        permissions: [Permission::VaultRead].into_iter().collect(),
+    };
+    change.insert_role(&new).await.unwrap();
+    let member = NewMember {
+        user: user.clone(),
+        email: "reader@example.com",
+        name: "Reader",
+        role: &role,
+    };
+    change.insert_member(&member).await.unwrap();
+    let key = "bwk_of_the_reader";
+    let new = NewApiKey {
+        id: ApiKeyId::made(1, [3; 10]),
+        owner: KeyOwner::User(user),
+        name: "reader",
+        shown: "bwk_of",
+        hash: digest(&SHA256, key.as_bytes()).as_ref().try_into().unwrap(),
+        expires_at: None,
+    };
+    change.insert_api_key(new).await.unwrap();
+    let event = AuditEvent {
+        actor_kind: "system",
+        actor_id: "test",
+        address: None,
+        action: "key.create",
+        resource_kind: "key",
+        resource_id: "x",
+        before: None,
+        after: None,
+    };
+    change.commit(&event).await.unwrap();
+    key.to_owned()
+}
+
+async fn who_may_read_vaults_changes_nothing(server: Server) {
+    let id = vault(&server, "v").await;
+    let made = bearer(&server, &id, "a.example.com").await.ok();
+    let credential = made["id"].as_str().unwrap();
+    let reader = reader(&server).await;
+    for (method, path, body) in operations(&id, credential) {
+        let answer = server.send_as(&reader, method.clone(), &path, body).await;
+        let status = if method == Method::GET {
+            StatusCode::OK
+        } else {
+            StatusCode::FORBIDDEN
+        };
+        assert_eq!(answer.status, status, "{method} {path}");
+    }
+    let create = json!({"display_name": "x"});
+    let refused = server.send_as(&reader, Method::POST, "/v1/vaults", Some(create));
+    assert_eq!(refused.await.status, StatusCode::FORBIDDEN);
+    let path = format!("/v1/vaults/{id}/credentials/{credential}");
+    assert_eq!(server.get(&path).await.ok(), made);
 }
