@@ -26,6 +26,8 @@ pub(crate) struct HostEnvironment {
     pub(crate) docker: Option<PathBuf>,
     /// `BAILIWICK_BOOTSTRAP_KEY`: the administrator's key of a first start.
     pub(crate) bootstrap_key: Option<String>,
+    /// `BAILIWICK_SECRET_KEY`: the keys that secrets are sealed with.
+    pub(crate) secret_key: Option<String>,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -66,6 +68,7 @@ impl HostEnvironment {
                 .zip(first(&[LOGIN_PASSWORD]))
                 .map(|(user, password)| Login { user, password }),
             bootstrap_key: first(&["BAILIWICK_BOOTSTRAP_KEY"]),
+            secret_key: first(&["BAILIWICK_SECRET_KEY"]),
             docker: path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker"))),
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),

@@ -1,5 +1,7 @@
 //! The program `bailiwick-server`: one process that serves an organization.
 
+mod secret_key;
+
 use std::fs::{self, DirBuilder};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,16 +10,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bailiwick_control::{Bootstrap, Control};
+use bailiwick_control::{Bootstrap, Control, Resealed};
 use bailiwick_server::Service;
 use bailiwick_store::{DatabaseUrl, Store};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::bad_input::BadInput;
 use crate::command::up::Arguments;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::{output, state};
+use secret_key::KeySource;
 
 /// What `bailiwick up` becomes.
 #[derive(Debug, Parser)]
@@ -37,14 +41,21 @@ pub(crate) fn execute(
     host: &HostEnvironment,
 ) -> anyhow::Result<ExitCode> {
     let arguments = command_line.arguments;
+    let data = arguments.data;
     let url = match arguments.database_url {
         Some(url) => url,
-        None => DatabaseUrl::Sqlite(data_directory(arguments.data, host)?.join("bailiwick.db")),
+        None => DatabaseUrl::Sqlite(data_directory(data.clone(), host)?.join("bailiwick.db")),
     };
+    let keys = KeySource::of(
+        arguments.secret_key_file,
+        host.secret_key.clone(),
+        &url,
+        || data_directory(data, host),
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&url, arguments.listen, host))?;
+    runtime.block_on(serve(&url, &keys, arguments.listen, host))?;
     Ok(Exit::Done.into())
 }
 
@@ -78,8 +89,42 @@ fn private(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The use cases, with keys that open everything that is sealed.
+async fn control(store: Store, keys: &KeySource) -> anyhow::Result<Arc<Control>> {
+    let in_use = store.sealing_keys_in_use().await?;
+    let control = Control::new(store, keys.read(!in_use.is_empty())?);
+    let missing = control.missing_sealing_keys().await?;
+    if missing.is_empty() {
+        Ok(Arc::new(control))
+    } else {
+        Err(BadInput::MissingSecretKeys(missing).into())
+    }
+}
+
+/// Seals anew what an older key has sealed, while requests are answered.
+async fn reseal(control: Arc<Control>) {
+    let told = match control.reseal().await {
+        Ok(resealed) if resealed == Resealed::default() => return,
+        Ok(Resealed {
+            secrets,
+            unreadable: 0,
+        }) => format!(
+            "{secrets} secrets were sealed anew: nothing is sealed with an older key any more\n"
+        ),
+        Ok(Resealed {
+            secrets,
+            unreadable,
+        }) => format!(
+            "{secrets} secrets were sealed anew; {unreadable} could not be opened and are as they were\n"
+        ),
+        Err(error) => format!("not everything could be sealed anew: {error}\n"),
+    };
+    output::print_to_stderr(&told);
+}
+
 async fn serve(
     url: &DatabaseUrl,
+    keys: &KeySource,
     address: SocketAddr,
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
@@ -87,7 +132,7 @@ async fn serve(
     let store = Store::open(url)
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
-    let control = Arc::new(Control::new(store));
+    let control = control(store, keys).await?;
     let bootstrap = Bootstrap {
         key: host.bootstrap_key.clone(),
     };
@@ -96,7 +141,7 @@ async fn serve(
         .bootstrap(bootstrap)
         .await
         .context("cannot make the first organization")?;
-    let service = Service::listen(address, control).await?;
+    let service = Service::listen(address, Arc::clone(&control)).await?;
     let address = service.address()?;
     if let Some(first) = first {
         let key = if preset {
@@ -109,7 +154,9 @@ async fn serve(
         ))?;
     }
     output::print(&format!("listening on http://{address}\n"))?;
+    let resealing = tokio::spawn(reseal(control));
     service.run(end).await?;
+    resealing.abort();
     Ok(())
 }
 

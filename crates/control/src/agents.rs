@@ -230,7 +230,12 @@ impl Control {
             if before.archived_at.is_some() {
                 return Err(ControlError::Archived(KIND));
             }
-            may_deploy(caller, &mut change, environment).await?;
+            let found = change.environment(environment).await?;
+            let found = found.ok_or(ControlError::NotFound("environment"))?;
+            if found.archived_at.is_some() {
+                return Err(ControlError::Archived("environment"));
+            }
+            self.may_deploy(caller, &found).await?;
         }
         let after = change
             .place_agent(&before, environment.as_ref())
@@ -246,23 +251,6 @@ impl Control {
         commit(change, caller, "agent.place", Some(&before), &after).await?;
         Ok(after)
     }
-}
-
-/// Whether the caller may bring something to an environment.
-async fn may_deploy(
-    caller: &Caller,
-    change: &mut Change,
-    id: &EnvironmentId,
-) -> Result<(), ControlError> {
-    let environment = change.environment(id).await?;
-    let environment = environment.ok_or(ControlError::NotFound("environment"))?;
-    if environment.archived_at.is_some() {
-        return Err(ControlError::Archived("environment"));
-    }
-    if environment.values.restricted {
-        caller.require(Permission::EnvironmentDeployToRestricted)?;
-    }
-    Ok(())
 }
 
 /// An agent that was placed delegates to nobody who was placed elsewhere, and nobody who was placed elsewhere delegates to it.

@@ -4,19 +4,22 @@ use bailiwick_store::Store;
 
 use crate::authentication::KnownKeys;
 use crate::error::ControlError;
+use crate::sealing::SealingKeys;
 
-/// The use cases, on one database.
+/// The use cases, on one database, with the keys that its secrets are sealed with.
 #[derive(Debug)]
 pub struct Control {
     pub(crate) store: Store,
     pub(crate) known_keys: KnownKeys,
+    pub(crate) sealing: SealingKeys,
 }
 
 impl Control {
-    /// On this database.
-    pub fn new(store: Store) -> Self {
+    /// On this database. Whether the keys are those of its secrets says [`Self::missing_sealing_keys`].
+    pub fn new(store: Store, sealing: SealingKeys) -> Self {
         Self {
             store,
+            sealing,
             known_keys: KnownKeys::default(),
         }
     }

@@ -4,6 +4,8 @@ use bailiwick_model::Permission;
 use bailiwick_store::StoreError;
 use bailiwick_wire::FieldProblem;
 
+use crate::sealing::UnsealError;
+
 /// Why something was not done. What its text says may be told to whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -48,6 +50,24 @@ pub enum ControlError {
         /// The ids of what it works together with.
         others: Vec<String>,
     },
+    /// An active credential of the vault is for the same thing.
+    #[error(
+        "another credential of the vault is for the same MCP server or the same variable: archive it first"
+    )]
+    TargetTaken,
+    /// No more fit in.
+    #[error("the {kind} has {limit} {what} already, the most that it can have")]
+    Full {
+        /// What is full.
+        kind: &'static str,
+        /// Of what.
+        what: &'static str,
+        /// The most.
+        limit: usize,
+    },
+    /// A secret cannot be opened: a key is missing, or the database was tampered with.
+    #[error("a secret cannot be unsealed")]
+    Unseal(#[source] UnsealError),
     /// The database did not do what it should.
     #[error("the database did not answer as it should")]
     Store(#[source] StoreError),
@@ -76,6 +96,12 @@ impl ControlError {
 impl From<StoreError> for ControlError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<UnsealError> for ControlError {
+    fn from(error: UnsealError) -> Self {
+        Self::Unseal(error)
     }
 }
 

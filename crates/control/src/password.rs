@@ -46,7 +46,7 @@ impl Password {
         }
         let hashing = move || {
             let hash: Result<PasswordHash, _> =
-                argon2().hash_password_with_salt(self.0.as_bytes(), &fresh::bytes::<16>());
+                argon2().hash_password_with_salt(self.0.as_bytes(), &fresh::random::<16>());
             hash.map(|hash| hash.to_string())
         };
         Ok(beside(hashing).await.expect("the parameters are right"))

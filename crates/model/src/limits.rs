@@ -25,6 +25,35 @@ pub const METADATA_PAIRS: usize = 16;
 pub const METADATA_KEY_CHARS: usize = 64;
 /// Characters of a value in `metadata`.
 pub const METADATA_VALUE_CHARS: usize = 512;
+/// Characters of the display name of a vault or a credential.
+pub const DISPLAY_NAME_CHARS: usize = 255;
+/// Credentials in one vault that are not archived.
+pub const CREDENTIALS_OF_VAULT: usize = 20;
+/// Characters of a URL of a credential: its MCP server, its token endpoint, its resource (RFC 8707).
+pub const CREDENTIAL_URL_CHARS: usize = 2047;
+/// Characters of a bearer token or an OAuth access token.
+pub const ACCESS_TOKEN_CHARS: usize = 8192;
+/// Characters of an OAuth refresh token.
+pub const REFRESH_TOKEN_CHARS: usize = 4096;
+/// Characters of an OAuth client id.
+pub const CLIENT_ID_CHARS: usize = 1024;
+/// Characters of an OAuth client secret.
+pub const CLIENT_SECRET_CHARS: usize = 512;
+/// Characters of an OAuth scope.
+pub const OAUTH_SCOPE_CHARS: usize = 8192;
+/// Characters of the name of a variable that stands for a secret.
+pub const SECRET_NAME_CHARS: usize = 255;
+/// Characters of a secret that a variable stands for.
+pub const SECRET_VALUE_CHARS: usize = 4096;
+/// Host rules of one credential.
+pub const CREDENTIAL_HOSTS: usize = 16;
+/// Keys that seal secrets: the current one and those that were it.
+pub const SEALING_KEYS: usize = 64;
+/// The largest file of keys that seal secrets.
+pub const SEALING_KEY_FILE_BYTES: usize = 16 * 1024;
+/// Secrets that are sealed anew in one transaction, and organizations that are read at once for it.
+pub const RESEAL_BATCH: u32 = 200;
+
 /// Packages in one environment, of all package managers together.
 pub const PACKAGES: usize = 200;
 /// Bytes of one package specification, such as `pytest==8.3.4`.

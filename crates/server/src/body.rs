@@ -72,24 +72,20 @@ impl<S: Send + Sync, I: ResourceId> FromRequestParts<S> for IdOf<I> {
     }
 }
 
-/// Both ids in a path.
-pub(crate) struct IdsOf<A, B>(pub(crate) A, pub(crate) B);
+/// The two ids in a path, of a thing and of what is in it.
+pub(crate) struct IdsOf<I, J>(pub(crate) I, pub(crate) J);
 
-impl<S: Send + Sync, A: ResourceId, B: ResourceId> FromRequestParts<S> for IdsOf<A, B> {
+impl<S: Send + Sync, I: ResourceId, J: ResourceId> FromRequestParts<S> for IdsOf<I, J> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let found = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Ok(Path((first, second))) = found else {
-            return Err(ControlError::NotFound("resource").into());
+        let Ok(Path((outer, inner))) = found else {
+            return Err(ControlError::NotFound(kind::<I>()).into());
         };
-        let first = first
-            .parse()
-            .map_err(|_| ControlError::NotFound(kind::<A>()))?;
-        let second = second
-            .parse()
-            .map_err(|_| ControlError::NotFound(kind::<B>()))?;
-        Ok(Self(first, second))
+        let missing = |kind| move |_| ControlError::NotFound(kind);
+        let outer = outer.parse().map_err(missing(kind::<I>()))?;
+        Ok(Self(outer, inner.parse().map_err(missing(kind::<J>()))?))
     }
 }
 
@@ -104,6 +100,8 @@ fn kind<I: ResourceId>() -> &'static str {
         "role_" => "role",
         "sa_" => "service account",
         "grant_" => "grant",
+        "vcrd_" => "credential",
+        "vlt_" => "vault",
         _ => "resource",
     }
 }

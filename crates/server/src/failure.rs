@@ -45,15 +45,18 @@ impl Failure {
                 ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
                 ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
                 ControlError::NotFound(_) => StatusCode::NOT_FOUND,
-                ControlError::Invalid(_) | ControlError::Archived(_) => StatusCode::BAD_REQUEST,
+                ControlError::Invalid(_)
+                | ControlError::Archived(_)
+                | ControlError::Full { .. } => StatusCode::BAD_REQUEST,
                 ControlError::NameTaken(_)
+                | ControlError::TargetTaken
                 | ControlError::Stale(_)
                 | ControlError::IsDefault
                 | ControlError::Predefined
                 | ControlError::LastAdministrator
                 | ControlError::Referred(_)
                 | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
-                ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+                ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -77,7 +80,12 @@ impl Failure {
                 ControlError::NameTaken(_) => "name_taken",
                 ControlError::Stale(_) => "stale",
                 ControlError::Archived("environment") => "environment_archived",
+                ControlError::Archived("vault") => "vault_archived",
+                ControlError::Archived("credential") => "credential_archived",
                 ControlError::Archived(_) => "archived",
+                ControlError::TargetTaken => "credential_exists",
+                ControlError::Full { .. } => "full",
+                ControlError::Unseal(_) => "sealed",
                 ControlError::IsDefault => "default_environment",
                 ControlError::Predefined => "predefined_role",
                 ControlError::LastAdministrator => "last_administrator",
@@ -98,6 +106,11 @@ impl Failure {
     pub(crate) fn may_be_retried(&self) -> bool {
         matches!(self, Self::Control(ControlError::Store(_)) | Self::Slow)
     }
+}
+
+/// What is stored cannot be read.
+pub(crate) fn corrupt(column: &'static str) -> Failure {
+    ControlError::Store(bailiwick_store::StoreError::Corrupt { column }).into()
 }
 
 /// Without a body: the edge writes it.

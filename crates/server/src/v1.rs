@@ -1,9 +1,11 @@
 //! `/v1`: the wire API of Managed Agents, as the official SDKs speak it.
 
 mod agents;
+mod credentials;
 pub(crate) mod cursor;
 mod edge;
 mod environments;
+mod vaults;
 
 use std::sync::Arc;
 
@@ -17,7 +19,9 @@ use crate::failure::Failure;
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .merge(agents::routes())
+        .merge(credentials::routes())
         .merge(environments::routes())
+        .merge(vaults::routes())
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })
         .layer(from_fn(edge::write_errors))

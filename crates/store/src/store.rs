@@ -25,6 +25,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0001_organizations.sql"),
     ),
     (2, "agents", include_str!("../migrations/0002_agents.sql")),
+    (3, "vaults", include_str!("../migrations/0003_vaults.sql")),
     (6, "members", include_str!("../migrations/0006_members.sql")),
 ];
 

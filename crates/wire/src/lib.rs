@@ -11,6 +11,7 @@
 
 mod agent;
 mod canonical;
+mod credential;
 mod draft;
 mod environment;
 mod environment_file;
@@ -22,10 +23,12 @@ mod problem;
 mod project;
 mod report;
 mod request;
+mod secret_text;
 mod shape;
 mod source;
 mod tree;
 mod validate;
+mod vault;
 
 pub use agent::{
     Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
@@ -33,6 +36,11 @@ pub use agent::{
     InferenceGeo, InlineAgents, McpConfig, McpServer, McpToolset, ModelConfig, Multiagent, Own,
     PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults, ToolReference,
     UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch, expected_version,
+};
+pub use credential::{
+    CredentialAuth, CredentialBody, CredentialNetworking, CredentialProblem, CredentialSecrets,
+    CredentialValues, EnvironmentVariable, InjectionLocation, McpOauth, OauthRefresh, SecretName,
+    StaticBearer, TokenEndpointAuth, TokenEndpointAuthKind, UnknownSecretName, UrlProblem,
 };
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
@@ -42,3 +50,5 @@ pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
+pub use secret_text::SecretText;
+pub use vault::VaultBody;

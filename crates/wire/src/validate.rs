@@ -153,7 +153,7 @@ fn configuration(
     )
 }
 
-fn metadata(
+pub(crate) fn metadata(
     field: Field<Vec<(Located<String>, Located<String>)>>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, String> {

@@ -16,13 +16,20 @@ const SERVER: &str = "bailiwick-server";
 ///
 /// Without a database's URL everything is kept in SQLite in the data directory. The first start makes an organization, its Default
 /// environment and an administrator, and prints the administrator's key, once.
+///
+/// Secrets of vaults are sealed (AES-256-GCM). With SQLite the first start makes the key, `secret.key` in the data directory: back it up,
+/// apart from the database. With PostgreSQL it must be given. To change it put the new key before the old one, start again, and take the
+/// old one away once a start has said that everything was sealed anew. Where several servers run, give the new key to all of them as the
+/// last one first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   bailiwick up
   bailiwick up --listen 0.0.0.0:8080 --database-url postgres://bailiwick@db.example.com/bailiwick
   BAILIWICK_BOOTSTRAP_KEY=\"$(openssl rand -hex 32)\" bailiwick up
-      Unattended: the administrator's key is the one that was given.")]
+      Unattended: the administrator's key is the one that was given.
+  bailiwick up --secret-key-file <(decrypt-with-kms secret.key.encrypted)
+      A pipe will do, so that the key lies nowhere.")]
 pub(crate) struct Arguments {
     /// Where data is kept [default: `server` in the state directory].
     #[arg(long, value_name = "DIR")]
@@ -30,6 +37,10 @@ pub(crate) struct Arguments {
     /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: sqlite in the data directory].
     #[arg(long, value_name = "URL")]
     pub(crate) database_url: Option<DatabaseUrl>,
+    /// The keys that secrets are sealed with: one a line, 32 bytes in hexadecimal or base64, the current one first. Nobody else may be able
+    /// to read the file [default: BAILIWICK_SECRET_KEY, or with SQLite a file in the data directory].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_key_file: Option<PathBuf>,
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,

@@ -3,17 +3,20 @@
 mod agent_placement;
 mod agents;
 mod bad_input;
+mod credentials;
 mod environments;
 mod keys;
 mod members;
 mod permissions;
 mod policies;
 mod roles;
+mod secrets;
+mod vaults;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use bailiwick_control::{Bootstrap, Control};
+use bailiwick_control::{Bootstrap, Control, SealingKeys};
 use bailiwick_server::Service;
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_testkit::Postgres;
@@ -27,6 +30,7 @@ struct Server {
     address: SocketAddr,
     key: String,
     store: Store,
+    url: DatabaseUrl,
     _directory: TempDir,
     _database: Option<Postgres>,
 }
@@ -55,7 +59,7 @@ impl Server {
 
     async fn on(url: DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
         let store = Store::open(&url).await.expect("a store");
-        let control = Arc::new(Control::new(store.clone()));
+        let control = Arc::new(Control::new(store.clone(), sealing_keys(&[1])));
         let first = control
             .bootstrap(Bootstrap::default())
             .await
@@ -70,6 +74,7 @@ impl Server {
             address,
             key: first.expect("the first").key,
             store,
+            url,
             _directory: directory,
             _database: database,
         }
@@ -91,6 +96,16 @@ impl Server {
             None => request,
         };
         answer(request).await
+    }
+
+    /// The key of another organization's administrator.
+    async fn other_organization(&self) -> String {
+        let control = Control::new(self.store.clone(), sealing_keys(&[1]));
+        let made = control
+            .create_organization("Other", Bootstrap::default())
+            .await
+            .expect("another organization");
+        made.key
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -122,6 +137,15 @@ impl Answer {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
     }
+}
+
+/// Keys by their numbers, the current one first.
+fn sealing_keys(numbers: &[u8]) -> SealingKeys {
+    let lines: Vec<_> = numbers
+        .iter()
+        .map(|number| format!("{number:02x}").repeat(32))
+        .collect();
+    lines.join("\n").parse().expect("keys")
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {

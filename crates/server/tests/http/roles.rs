@@ -1,7 +1,6 @@
 //! People who may do less than the administrator.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use bailiwick_control::{Bootstrap, Control};
 use bailiwick_model::{Permissions, PredefinedRole, ResourceId, RoleId, UserId};
 use bailiwick_store::{AuditEvent, KeyOwner, NewApiKey, NewMember, NewRole};
 use jiff::Timestamp;
@@ -42,6 +41,7 @@ impl Server {
         };
         change.insert_role(&new).await.unwrap();
         let member = NewMember {
+            password_hash: None,
             user: user.clone(),
             email: &format!("{user}@example.com"),
             name: "Somebody",
@@ -69,15 +69,5 @@ impl Server {
         };
         change.commit(&event).await.unwrap();
         key
-    }
-
-    /// The key of another organization's administrator.
-    pub(crate) async fn other_organization(&self) -> String {
-        let control = Control::new(self.store.clone());
-        let made = control
-            .create_organization("Other", Bootstrap::default())
-            .await
-            .unwrap();
-        made.key
     }
 }

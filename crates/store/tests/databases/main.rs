@@ -4,6 +4,7 @@ mod agents;
 mod audit;
 mod environments;
 mod keys;
+mod vaults;
 
 use bailiwick_model::{EnvironmentId, OrganizationId, ResourceId};
 use bailiwick_store::{
