@@ -30,7 +30,7 @@ impl Server {
         let (address, key) = runtime.block_on(async {
             let control = Arc::new(Control::new(
                 Store::open(&database).await.expect("a store"),
-                SealingKeys::generate(),
+                SealingKeys::generate().0,
             ));
             let first = control
                 .bootstrap(Bootstrap::default())
