@@ -3,6 +3,7 @@
 use bailiwick_store::Store;
 
 use crate::authentication::KnownKeys;
+use crate::content::ContentLimits;
 use crate::error::ControlError;
 
 /// The use cases, on one database.
@@ -10,6 +11,7 @@ use crate::error::ControlError;
 pub struct Control {
     pub(crate) store: Store,
     pub(crate) known_keys: KnownKeys,
+    pub(crate) content_limits: ContentLimits,
 }
 
 impl Control {
@@ -18,6 +20,16 @@ impl Control {
         Self {
             store,
             known_keys: KnownKeys::default(),
+            content_limits: ContentLimits::default(),
+        }
+    }
+
+    /// With other bounds for files and skills than the usual ones.
+    #[must_use]
+    pub fn with_content_limits(self, content_limits: ContentLimits) -> Self {
+        Self {
+            content_limits,
+            ..self
         }
     }
 

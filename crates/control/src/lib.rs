@@ -7,21 +7,27 @@ mod authentication;
 mod bootstrap;
 mod caller;
 mod clock;
+mod content;
 mod control;
 mod environments;
 mod error;
+mod files;
 mod fresh;
 mod keys;
 mod organizations;
+mod skills;
 
 pub use authentication::Credentials;
 pub use bootstrap::{Bootstrap, Bootstrapped};
 pub use caller::{Actor, Caller};
+pub use content::{ContentLimits, Download};
 pub use control::Control;
 pub use environments::{
     EffectivePolicy, EnvironmentChange, EnvironmentView, NewEnvironmentRequest,
 };
 pub use error::ControlError;
+pub use files::{FileFacts, FileList, FileUpload, Swept};
 pub use fresh::fresh_request_id;
 pub use keys::{MadeKey, NewKeyRequest};
 pub use organizations::{OrganizationView, PoliciesChange};
+pub use skills::{NewSkillRequest, SkillRules};

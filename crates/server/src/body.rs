@@ -77,6 +77,8 @@ fn kind<I: ResourceId>() -> &'static str {
     match I::PREFIX {
         "env_" => "environment",
         "key_" => "key",
+        "file_" => "file",
+        "skill_" => "skill",
         _ => "resource",
     }
 }

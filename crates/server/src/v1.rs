@@ -1,8 +1,12 @@
 //! `/v1`: the wire API of Managed Agents, as the official SDKs speak it.
 
+mod content;
 pub(crate) mod cursor;
 mod edge;
 mod environments;
+mod files;
+mod form;
+mod skills;
 
 use std::sync::Arc;
 
@@ -16,6 +20,8 @@ use crate::failure::Failure;
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .merge(environments::routes())
+        .merge(files::routes())
+        .merge(skills::routes())
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })
         .layer(from_fn(edge::write_errors))

@@ -18,11 +18,14 @@ const CONNECTIONS: u32 = 16;
 
 /// In the order in which they run. One that has been released is never changed: what a version before this one still reads or writes goes in
 /// a later release (expand, then contract), so that two versions can run side by side.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "organizations",
-    include_str!("../migrations/0001_organizations.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "organizations",
+        include_str!("../migrations/0001_organizations.sql"),
+    ),
+    (4, "files", include_str!("../migrations/0004_files.sql")),
+];
 
 /// A database whose tables are of this version.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@
 //! This crate opens no file and decides nothing: patterns, CIDRs and presets are parsed by `bailiwick-policy`. It must
 //! never take a file that it does not understand in full: a field that is ignored is a rule that is not enforced.
 //!
-//! Entry point: [`parse_environment`].
+//! Entry points: [`parse_environment`], [`EnvironmentBody`], [`SkillBundle`].
 
 mod canonical;
 mod draft;
@@ -21,6 +21,7 @@ mod problem;
 mod project;
 mod report;
 mod shape;
+mod skill;
 mod source;
 mod tree;
 mod validate;
@@ -32,4 +33,5 @@ pub use environment::{
 pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
+pub use skill::{SkillBundle, SkillFile, SkillProblem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use bailiwick_control::{Bootstrap, Control};
@@ -16,6 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::{output, state};
+
+/// How often expired files, and bytes that nothing refers to, are taken away.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Serve an organization: its environments, policies, keys and audit log.
 ///
@@ -100,6 +104,7 @@ async fn serve(
         .bootstrap(bootstrap)
         .await
         .context("cannot make the first organization")?;
+    let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
     let service = Service::listen(address, control).await?;
     let address = service.address()?;
     if let Some(first) = first {
@@ -114,7 +119,18 @@ async fn serve(
     }
     output::print(&format!("listening on http://{address}\n"))?;
     service.run(end).await?;
+    sweeping.abort();
     Ok(())
+}
+
+/// Never ends by itself. What fails now is done the next time.
+async fn sweep(control: Arc<Control>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let _ = control.sweep_files().await;
+    }
 }
 
 /// Resolves at the first SIGTERM or SIGINT.
