@@ -197,7 +197,10 @@ impl Control {
         }
         let silent_since = before(now, UPLOAD_ABANDONED);
         loop {
-            let loose = self.store.loose_content(silent_since, SWEPT_AT_ONCE).await?;
+            let loose = self
+                .store
+                .loose_content(silent_since, SWEPT_AT_ONCE)
+                .await?;
             for content in &loose {
                 self.store.sweep_content(content, silent_since).await?;
                 swept.contents += 1;
@@ -224,12 +227,7 @@ impl Control {
             Err(error) => return Err(error.into()),
         }
         let before = evidence(&file);
-        let event = system.event(
-            "file.expire",
-            (KIND, file.id.as_str()),
-            Some(&before),
-            None,
-        );
+        let event = system.event("file.expire", (KIND, file.id.as_str()), Some(&before), None);
         change.commit(&event).await?;
         Ok(true)
     }
@@ -356,7 +354,9 @@ fn filename(said: Option<&str>, media_type: &str) -> Result<String, ControlError
         return Err(ControlError::Invalid(vec![FieldProblem {
             field: "file".to_owned(),
             code: "invalid_filename",
-            message: format!("the name of a file has at most {FILE_NAME_CHARS} characters, and none that cannot be seen"),
+            message: format!(
+                "the name of a file has at most {FILE_NAME_CHARS} characters, and none that cannot be seen"
+            ),
             help: "give the part another `filename`".to_owned(),
         }]));
     }

@@ -64,7 +64,9 @@ impl Control {
         };
         if let Err(error) = change.insert_skill(&new).await {
             drop(change);
-            let abandoned = self.store.abandon_content(&caller.organization, &archive.id);
+            let abandoned = self
+                .store
+                .abandon_content(&caller.organization, &archive.id);
             abandoned.await?;
             return Err(ControlError::of(KIND)(error));
         }

@@ -65,9 +65,7 @@ impl Failure {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson(_) | Self::NotForm(_) | Self::Parameter { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::NotJson(_) | Self::NotForm(_) | Self::Parameter { .. } => StatusCode::BAD_REQUEST,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
         }
     }

@@ -40,7 +40,9 @@ impl Store {
         let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         let mut transaction = self.begin().await?;
         let query = if number == 0 {
-            sqlx::query("INSERT INTO content (organization_id, id, state, bytes, touched_at) VALUES ($1, $2, 'arriving', $3, $4)")
+            sqlx::query(
+                "INSERT INTO content (organization_id, id, state, bytes, touched_at) VALUES ($1, $2, 'arriving', $3, $4)",
+            )
         } else {
             sqlx::query(
                 "UPDATE content SET bytes = bytes + $3, touched_at = $4 WHERE organization_id = $1 AND id = $2 AND state = 'arriving'",

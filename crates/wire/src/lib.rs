@@ -33,5 +33,5 @@ pub use environment::{
 pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
-pub use skill::{SkillBundle, SkillFile, SkillProblem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
+pub use skill::{SkillBundle, SkillFile, SkillProblem};

@@ -128,9 +128,9 @@ impl SkillProblem {
             Self::NoFrontMatter | Self::LongFrontMatter | Self::FrontMatter(_) => {
                 "begin it with `---`, `name: …`, `description: …` and `---`".to_owned()
             }
-            Self::Name(_) => format!(
-                "use 1 to {SKILL_NAME_CHARS} of a-z, 0-9 and single hyphens between them"
-            ),
+            Self::Name(_) => {
+                format!("use 1 to {SKILL_NAME_CHARS} of a-z, 0-9 and single hyphens between them")
+            }
             Self::Description => "say what the skill does and when to use it".to_owned(),
         }
     }

@@ -67,6 +67,9 @@ mod tests {
 
     #[test]
     fn a_name_cannot_end_its_header() {
-        assert_eq!(encoded("a b\".txt\r\nx: é"), "a%20b%22.txt%0D%0Ax%3A%20%C3%A9");
+        assert_eq!(
+            encoded("a b\".txt\r\nx: é"),
+            "a%20b%22.txt%0D%0Ax%3A%20%C3%A9"
+        );
     }
 }

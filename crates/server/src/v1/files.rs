@@ -228,7 +228,8 @@ impl Query {
         let ways = [&self.page, &self.after_id, &self.before_id];
         let ways = ways.into_iter().flatten().count();
         if ways > 1 {
-            let message = "is not together with `after_id` or `before_id`, nor these with each other";
+            let message =
+                "is not together with `after_id` or `before_id`, nor these with each other";
             return Err(parameter("page", message));
         }
         if !self.ids.is_empty() {

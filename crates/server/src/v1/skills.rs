@@ -149,9 +149,7 @@ impl<S: Send + Sync> FromRequestParts<S> for VersionOf {
             let name = match version.as_str() {
                 "latest" => SkillVersionName::Latest,
                 text => match text.parse::<i64>() {
-                    Ok(micros) => {
-                        SkillVersionName::Made(Timestamp::from_microsecond(micros).ok()?)
-                    }
+                    Ok(micros) => SkillVersionName::Made(Timestamp::from_microsecond(micros).ok()?),
                     Err(_) => SkillVersionName::Id(text.parse().ok()?),
                 },
             };

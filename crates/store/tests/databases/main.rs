@@ -2,6 +2,7 @@
 
 mod audit;
 mod environments;
+mod files;
 mod keys;
 
 use bailiwick_model::{EnvironmentId, OrganizationId, ResourceId};

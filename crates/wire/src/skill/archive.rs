@@ -43,10 +43,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Files, SkillProblem> {
         let raw = archive
             .by_index_raw(index)
             .map_err(|error| unreadable(&error))?;
-        let name = raw
-            .name()
-            .map_err(|error| unreadable(&error))?
-            .into_owned();
+        let name = raw.name().map_err(|error| unreadable(&error))?.into_owned();
         let mode = raw.unix_mode().unwrap_or_default();
         if !PLAIN.contains(&(mode & TYPE_BITS)) {
             return Err(SkillProblem::Special(name));

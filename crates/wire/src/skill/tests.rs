@@ -61,7 +61,10 @@ fn loose_files_and_a_zip_of_them_make_the_same_skill() {
     assert_eq!(loose, packed);
     assert_eq!((loose.name(), loose.description()), ("pdf", "Reads PDFs."));
     let is = unpacked(&loose);
-    assert_eq!(is[0], ("pdf/SKILL.md".to_owned(), false, MANIFEST.to_owned()));
+    assert_eq!(
+        is[0],
+        ("pdf/SKILL.md".to_owned(), false, MANIFEST.to_owned())
+    );
     assert_eq!((is[1].0.as_str(), is[1].1), ("pdf/scripts/run.sh", true));
     // What was kept can be sent again.
     let again = SkillBundle::of(vec![file("x", loose.archive())]).unwrap();
@@ -178,9 +181,15 @@ fn front_matter_says_what_a_skill_is() {
         ("---\nname: a\ndescription: d\n", "invalid_skill_md"),
         ("---\n- a\n---\n", "invalid_skill_md"),
         ("---\nname: *a\ndescription: d\n---\n", "invalid_skill_md"),
-        ("---\nname: a\nname: b\ndescription: d\n---\n", "invalid_skill_md"),
+        (
+            "---\nname: a\nname: b\ndescription: d\n---\n",
+            "invalid_skill_md",
+        ),
         ("---\nname: a\n---\n", "invalid_description"),
-        ("---\nname: a\ndescription: ' '\n---\n", "invalid_description"),
+        (
+            "---\nname: a\ndescription: ' '\n---\n",
+            "invalid_description",
+        ),
         ("---\nname: A b\ndescription: d\n---\n", "invalid_name"),
         ("---\nname: ../x\ndescription: d\n---\n", "invalid_name"),
         ("---\nname: a--b\ndescription: d\n---\n", "invalid_name"),
@@ -188,7 +197,8 @@ fn front_matter_says_what_a_skill_is() {
     ] {
         assert_eq!(of(text).expect_err(text).code(), code, "{text:?}");
     }
-    let described = |length: usize| format!("---\nname: a\ndescription: {}\n---\n", "é".repeat(length));
+    let described =
+        |length: usize| format!("---\nname: a\ndescription: {}\n---\n", "é".repeat(length));
     assert!(of(&described(1024)).is_ok());
     assert!(of(&described(1025)).is_err());
     let named = |length: usize| format!("---\nname: {}\ndescription: d\n---\n", "a".repeat(length));
