@@ -172,7 +172,10 @@ impl Control {
             .change(&caller.organization, clock::now())
             .await?;
         let file = present(change.file(id).await?)?;
-        change.delete_file(&file).await.map_err(gone)?;
+        change
+            .delete_file(&file)
+            .await
+            .map_err(|error| if_stale(error, ControlError::NotFound(KIND)))?;
         let before = evidence(&file);
         let event = caller.event("file.delete", (KIND, id.as_str()), Some(&before), None);
         change.commit(&event).await.map_err(ControlError::of(KIND))
@@ -268,10 +271,10 @@ impl FileUpload<'_> {
             content: arrived.id,
             expires_at,
         };
-        let made = change.insert_file(new).await.map_err(|error| match error {
-            StoreError::Stale => ControlError::GivenUp(KIND),
-            other => ControlError::Store(other),
-        })?;
+        let made = change
+            .insert_file(new)
+            .await
+            .map_err(|error| if_stale(error, ControlError::GivenUp(KIND)))?;
         let after = evidence(&made);
         let resource = (KIND, made.id.as_str());
         let event = self
@@ -295,11 +298,12 @@ fn present(file: Option<File>) -> Result<File, ControlError> {
     Ok(file)
 }
 
-/// Somebody else deleted it meanwhile.
-fn gone(error: StoreError) -> ControlError {
-    match error {
-        StoreError::Stale => ControlError::NotFound(KIND),
-        other => ControlError::of(KIND)(other),
+/// What it means that somebody else was faster.
+fn if_stale(error: StoreError, meaning: ControlError) -> ControlError {
+    if matches!(error, StoreError::Stale) {
+        meaning
+    } else {
+        ControlError::of(KIND)(error)
     }
 }
 
@@ -381,7 +385,9 @@ mod tests {
 
     #[test]
     fn a_name_is_what_follows_the_last_slash() {
-        let name = |said| filename(said, "text/plain; charset=utf-8").ok();
+        fn name(said: Option<&str>) -> Option<String> {
+            filename(said, "text/plain; charset=utf-8").ok()
+        }
         for (said, kept) in [
             (Some("a.txt"), Some("a.txt")),
             (Some("../../etc/passwd"), Some("passwd")),

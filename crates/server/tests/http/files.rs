@@ -130,8 +130,8 @@ async fn forms_that_are_no_upload_are_refused(server: Server) {
         assert_eq!(details["error_code"], code, "{refused:?}");
     }
     let long = "é".repeat(501);
-    let refused = server.send_form("/v1/files", &[file("file", &long, b"a")]);
-    let refused = refused.await;
+    let parts = [file("file", &long, b"a")];
+    let refused = server.send_form("/v1/files", &parts).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     for (content_type, body) in [
         ("application/json", "{}"),

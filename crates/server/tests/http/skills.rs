@@ -264,8 +264,9 @@ async fn files_that_are_no_skill_are_refused(server: Server) {
     let refused = server.send_form("/v1/skills", &many).await;
     assert_eq!(refused.body["error"]["details"]["error_code"], "too_much");
     let large = vec![0; (30 << 20) + 1];
-    let refused = server.send_form("/v1/skills", &[good(), file("files[]", "d/x", &large)]);
-    assert_eq!(refused.await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let parts = [good(), file("files[]", "d/x", &large)];
+    let refused = server.send_form("/v1/skills", &parts).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
     let named = [good(), field("display_name", "x")];
     let skill = make(&server, "pdf").await;
     let path = format!("/v1/skills/{}/versions", id(&skill));
