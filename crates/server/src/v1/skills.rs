@@ -29,8 +29,8 @@ use crate::failure::Failure;
 
 /// The most of a page.
 const MOST: u32 = 1000;
-/// The most bytes of an upload, with its frame.
-const BODY_BYTES: u64 = SKILL_BYTES + FORM_FRAME_BYTES;
+/// The most bytes of an upload, with its frame and with what is thrown away: a byte that clients of before 2026 send as text takes up to four.
+const BODY_BYTES: u64 = 5 * SKILL_BYTES + FORM_FRAME_BYTES;
 /// What clients of before 2026 send as `anthropic-beta`.
 const OLD_BETA: &str = "skills-2025-10-02";
 /// Where skills come from. All that are here were made here.
@@ -196,6 +196,8 @@ async fn read(
     while let Some(mut part) = form.next().await? {
         let name = part.name();
         match name.as_str() {
+            // Clients of before 2026 send every file a second time, as text in this field.
+            "files[][]" => while part.chunk().await?.is_some() {},
             "files" | "files[]" => {
                 if files.len() == SKILL_FILES {
                     let problem = FieldProblem::from(SkillProblem::TooManyFiles);

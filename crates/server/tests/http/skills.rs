@@ -80,6 +80,14 @@ async fn a_skill_has_the_fields_of_both_generations(server: Server) {
     // Without a name for people it has its own.
     let unnamed = make(&server, "unnamed").await;
     assert_eq!(unnamed["display_name"], "unnamed");
+    // Clients of before 2026 send more than the files.
+    let manifest = manifest("old");
+    let parts = [
+        field("files[][]", "d/SKILL.md"),
+        field("files[][]", "b'---'"),
+        file("files[]", "d/SKILL.md", manifest.as_bytes()),
+    ];
+    server.send_form("/v1/skills", &parts).await.ok();
 }
 
 async fn versions_are_found_by_id_by_time_and_as_the_latest(server: Server) {
