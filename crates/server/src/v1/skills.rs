@@ -19,6 +19,7 @@ use bailiwick_wire::{FieldProblem, SkillBundle, SkillFile, SkillProblem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::content;
 use super::cursor::{cursor, page_request};
@@ -31,6 +32,8 @@ use crate::failure::Failure;
 const MOST: u32 = 1000;
 /// The most bytes of an upload, with its frame and with what is thrown away: a byte that clients of before 2026 send as text takes up to four.
 const BODY_BYTES: u64 = 5 * SKILL_BYTES + FORM_FRAME_BYTES;
+/// Skills that are packed at once: it takes a processor.
+static PACKING: Semaphore = Semaphore::const_new(2);
 /// What clients of before 2026 send as `anthropic-beta`.
 const OLD_BETA: &str = "skills-2025-10-02";
 /// Where skills come from. All that are here were made here.
@@ -176,8 +179,15 @@ struct Upload {
 async fn receive(request: Request, takes_name: bool) -> Result<Upload, Failure> {
     let receiving = tokio::time::timeout(UPLOAD_TIME, read(request, takes_name));
     let (display_name, files) = receiving.await.map_err(|_| Failure::Slow)??;
-    let bundle = tokio::task::spawn_blocking(move || SkillBundle::of(files)).await;
-    let bundle = bundle.map_err(|error| Failure::NotForm(error.to_string()))?;
+    let turn = PACKING.acquire().await;
+    let packing = tokio::task::spawn_blocking(move || {
+        // Also where nobody waits for it any more, it ends with the work.
+        let _turn = turn;
+        SkillBundle::of(files)
+    });
+    let bundle = packing
+        .await
+        .map_err(|error| Failure::NotForm(error.to_string()))?;
     let bundle =
         bundle.map_err(|problem| ControlError::Invalid(vec![FieldProblem::from(problem)]))?;
     Ok(Upload {

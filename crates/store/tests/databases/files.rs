@@ -9,6 +9,7 @@ use crate::{Place, event, fresh, on_both, organization};
 on_both!(
     content_is_read_as_it_was_written,
     what_no_change_keeps_is_swept_once_it_was_silent,
+    two_sweeps_at_once_take_everything_once,
     content_that_is_being_swept_takes_nothing_more,
     content_of_two_files_goes_with_the_second,
     an_expired_file_loses_its_bytes_and_then_itself,
@@ -97,6 +98,18 @@ async fn what_no_change_keeps_is_swept_once_it_was_silent(place: Place) {
     assert!(scope.content_chunk(&kept, 39).await.unwrap().is_some());
     assert_eq!(scope.content_bytes().await.unwrap(), 40);
     assert_eq!(loose(&place, later()).await, []);
+}
+
+async fn two_sweeps_at_once_take_everything_once(place: Place) {
+    for _ in 0..3 {
+        arrive(&place, &vec![b"x".as_slice(); 40]).await;
+    }
+    let kept = arrive(&place, &[b"ab"]).await;
+    make(&place, &kept, None).await;
+    tokio::join!(sweep(&place, later()), sweep(&place, later()));
+    assert_eq!(loose(&place, later()).await, []);
+    let scope = place.store.scope(&place.organization);
+    assert_eq!(scope.content_bytes().await.unwrap(), 2);
 }
 
 async fn content_that_is_being_swept_takes_nothing_more(place: Place) {

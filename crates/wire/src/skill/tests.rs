@@ -1,6 +1,7 @@
 use std::io::{Cursor, Read as _, Write as _};
 
 use bailiwick_model::limits::{SKILL_BYTES, SKILL_FILES};
+use proptest::prelude::*;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
@@ -204,4 +205,48 @@ fn front_matter_says_what_a_skill_is() {
     let named = |length: usize| format!("---\nname: {}\ndescription: d\n---\n", "a".repeat(length));
     assert!(of(&named(64)).is_ok());
     assert!(of(&named(65)).is_err());
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_archive_is_refused_or_safe(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let long = "some text, ".repeat(50);
+        let mut packed = zipped(&[
+            ("pdf/SKILL.md", MANIFEST.as_bytes(), 0o644),
+            ("pdf/a/b.txt", long.as_bytes(), 0o755),
+        ]);
+        let bytes = &mut packed[0].bytes;
+        for (index, byte) in edits {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()).max(4));
+        }
+        if let Ok(bundle) = SkillBundle::of(packed) {
+            let again = SkillBundle::of(vec![file("again", bundle.archive())]);
+            prop_assert_eq!(again.as_ref(), Ok(&bundle));
+            for (path, _, _) in unpacked(&bundle) {
+                let below = format!("{}/", bundle.name());
+                prop_assert!(path.starts_with(&below) && !path.contains(".."));
+            }
+        }
+    }
+
+    #[test]
+    fn anything_that_claims_to_be_an_archive_is_refused_or_safe(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let bytes = [b"PK\x03\x04".as_slice(), &bytes, b"PK\x05\x06", &bytes].concat();
+        let _ = SkillBundle::of(vec![file("x", bytes)]);
+    }
+
+    #[test]
+    fn any_front_matter_is_refused_or_has_a_name(text in ".{0,200}") {
+        let manifest = format!("---\n{text}\n---\n");
+        if let Ok(bundle) = SkillBundle::of(vec![file("d/SKILL.md", manifest)]) {
+            prop_assert!(super::is_name(bundle.name()));
+        }
+    }
 }
