@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use bailiwick_control::{Bootstrap, Control, Resealed};
@@ -22,6 +23,9 @@ use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::{output, state};
 use secret_key::KeySource;
+
+/// How often expired files, and bytes that nothing refers to, are taken away.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// What `bailiwick up` becomes.
 #[derive(Debug, Parser)]
@@ -154,10 +158,22 @@ async fn serve(
         ))?;
     }
     output::print(&format!("listening on http://{address}\n"))?;
+    let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
     let resealing = tokio::spawn(reseal(control));
     service.run(end).await?;
     resealing.abort();
+    sweeping.abort();
     Ok(())
+}
+
+/// Never ends by itself. What fails now is done the next time.
+async fn sweep(control: Arc<Control>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let _ = control.sweep_files().await;
+    }
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

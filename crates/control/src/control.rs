@@ -3,6 +3,7 @@
 use bailiwick_store::Store;
 
 use crate::authentication::KnownKeys;
+use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::sealing::SealingKeys;
 
@@ -12,6 +13,7 @@ pub struct Control {
     pub(crate) store: Store,
     pub(crate) known_keys: KnownKeys,
     pub(crate) sealing: SealingKeys,
+    pub(crate) content_limits: ContentLimits,
 }
 
 impl Control {
@@ -21,6 +23,16 @@ impl Control {
             store,
             sealing,
             known_keys: KnownKeys::default(),
+            content_limits: ContentLimits::default(),
+        }
+    }
+
+    /// With other bounds for files and skills than the usual ones.
+    #[must_use]
+    pub fn with_content_limits(self, content_limits: ContentLimits) -> Self {
+        Self {
+            content_limits,
+            ..self
         }
     }
 

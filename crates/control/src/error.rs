@@ -68,6 +68,35 @@ pub enum ControlError {
     /// A secret cannot be opened: a key is missing, or the database was tampered with.
     #[error("a secret cannot be unsealed")]
     Unseal(#[source] UnsealError),
+    /// It was there, and its time is over.
+    #[error("the {0} has expired")]
+    Expired(&'static str),
+    /// It has more bytes than such a thing may have.
+    #[error("the {kind} is larger than {most_bytes} bytes")]
+    TooLarge {
+        /// What.
+        kind: &'static str,
+        /// How many it may have.
+        most_bytes: u64,
+    },
+    /// Its upload was silent for so long that it was given up.
+    #[error("the upload of the {0} took too long and was given up")]
+    GivenUp(&'static str),
+    /// The organization has as many bytes of files and skills as it may.
+    #[error("the organization's files and skills may have {most_bytes} bytes: delete some first")]
+    QuotaExceeded {
+        /// How many.
+        most_bytes: u64,
+    },
+    /// Its bytes are not for clients.
+    #[error("the file cannot be downloaded")]
+    NotDownloadable,
+    /// A skill of versions is deleted version by version, for clients of before 2026.
+    #[error("the skill has versions: delete them first")]
+    HasVersions,
+    /// A skill has at least one version.
+    #[error("this is the only version of the skill: delete the skill")]
+    OnlyVersion,
     /// The database did not do what it should.
     #[error("the database did not answer as it should")]
     Store(#[source] StoreError),

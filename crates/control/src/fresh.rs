@@ -64,3 +64,8 @@ pub(crate) fn hash(key: &str) -> [u8; 32] {
     hash.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
     hash
 }
+
+/// A hash, for people.
+pub(crate) fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -249,3 +249,50 @@ pub const WEB_SOURCE_TOOLS: usize = 128;
 pub const USER_LOCATION_CHARS: usize = 255;
 /// Problems of one request's body that are told.
 pub const REQUEST_PROBLEMS: usize = 100;
+/// Bytes of one file (the wire API's 500 MB).
+pub const FILE_BYTES: u64 = 500 << 20;
+/// Bytes of all files and skills of one organization.
+pub const ORGANIZATION_CONTENT_BYTES: u64 = 100 << 30;
+/// Bytes of one chunk of stored content: what an upload or a download keeps in memory.
+pub const CONTENT_CHUNK_BYTES: usize = 1 << 20;
+/// Characters of a file's name (the wire API).
+pub const FILE_NAME_CHARS: usize = 500;
+/// Bytes of a file's media type (the wire API).
+pub const MEDIA_TYPE_BYTES: usize = 255;
+/// The shortest life that an upload may ask for (the wire API).
+pub const FILE_LIFE_LEAST_SECONDS: i64 = 3600;
+/// The longest life that an upload may ask for (the wire API).
+pub const FILE_LIFE_MOST_SECONDS: i64 = 7_776_000;
+/// Files that one list may name (the wire API).
+pub const FILE_IDS: usize = 100;
+/// How long it is remembered that a file was there and expired.
+pub const EXPIRED_FILE_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// After this long without a chunk an upload is taken for cut off.
+pub const UPLOAD_ABANDONED: Duration = Duration::from_secs(60 * 60);
+/// How long an upload may be silent.
+pub const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
+/// How long an upload may take.
+pub const UPLOAD_TIME: Duration = Duration::from_secs(2 * 60 * 60);
+/// Bytes of a form that are kept while the next part of it is looked for.
+pub const FORM_HELD_BYTES: usize = 2 << 20;
+/// Bytes of a form that are no part's content: its boundaries, headers and small fields.
+pub const FORM_FRAME_BYTES: u64 = 1 << 20;
+/// Bytes of a small field of a form.
+pub const FORM_FIELD_BYTES: usize = 4096;
+
+/// Bytes of the files of one skill, packed or not.
+pub const SKILL_BYTES: u64 = 30 << 20;
+/// Files of one skill.
+pub const SKILL_FILES: usize = 1000;
+/// Bytes of the path of a file of a skill.
+pub const SKILL_PATH_BYTES: usize = 512;
+/// Directories inside one another in a skill.
+pub const SKILL_PATH_DEPTH: usize = 16;
+/// Characters of a skill's name (the format's rule, agentskills.io).
+pub const SKILL_NAME_CHARS: usize = 64;
+/// Characters of a skill's description (the format's rule, agentskills.io).
+pub const SKILL_DESCRIPTION_CHARS: usize = 1024;
+/// Characters of what people call a skill (the wire API).
+pub const SKILL_DISPLAY_NAME_CHARS: usize = 255;
+/// Bytes of what stands before the text of a `SKILL.md`.
+pub const SKILL_FRONT_MATTER_BYTES: usize = 64 * 1024;

@@ -102,6 +102,8 @@ fn kind<I: ResourceId>() -> &'static str {
         "grant_" => "grant",
         "vcrd_" => "credential",
         "vlt_" => "vault",
+        "file_" => "file",
+        "skill_" => "skill",
         _ => "resource",
     }
 }

@@ -24,6 +24,9 @@ pub(crate) enum Failure {
     /// The body is not JSON, or not an object.
     #[error("the body is not a JSON object: {0}")]
     NotJson(String),
+    /// The body is not a form of files.
+    #[error("the body is not a form that can be read (multipart/form-data, RFC 7578): {0}")]
+    NotForm(String),
     /// A parameter of the query or the path cannot be used.
     #[error("{field}: {message}")]
     Parameter {
@@ -44,10 +47,16 @@ impl Failure {
             Self::Control(error) => match error {
                 ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
                 ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
-                ControlError::NotFound(_) => StatusCode::NOT_FOUND,
+                ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
                 ControlError::Invalid(_)
                 | ControlError::Archived(_)
-                | ControlError::Full { .. } => StatusCode::BAD_REQUEST,
+                | ControlError::Full { .. }
+                | ControlError::QuotaExceeded { .. }
+                | ControlError::NotDownloadable
+                | ControlError::HasVersions
+                | ControlError::OnlyVersion => StatusCode::BAD_REQUEST,
+                ControlError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                ControlError::GivenUp(_) => StatusCode::REQUEST_TIMEOUT,
                 ControlError::NameTaken(_)
                 | ControlError::TargetTaken
                 | ControlError::Stale(_)
@@ -61,7 +70,7 @@ impl Failure {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson(_) | Self::Parameter { .. } => StatusCode::BAD_REQUEST,
+            Self::NotJson(_) | Self::NotForm(_) | Self::Parameter { .. } => StatusCode::BAD_REQUEST,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -77,6 +86,7 @@ impl Failure {
                     [only] => only.code,
                     _ => "invalid",
                 },
+                ControlError::NameTaken("skill") => "skill_name_taken",
                 ControlError::NameTaken(_) => "name_taken",
                 ControlError::Stale(_) => "stale",
                 ControlError::Archived("environment") => "environment_archived",
@@ -91,12 +101,20 @@ impl Failure {
                 ControlError::LastAdministrator => "last_administrator",
                 ControlError::Referred(_) => "referred",
                 ControlError::AcrossEnvironments { .. } => "across_environments",
+                ControlError::Expired(_) => "file_expired",
+                ControlError::TooLarge { .. } => "request_too_large",
+                ControlError::GivenUp(_) => "request_body_timeout",
+                ControlError::QuotaExceeded { .. } => "storage_quota_exceeded",
+                ControlError::NotDownloadable => "file_not_downloadable",
+                ControlError::HasVersions => "skill_has_versions",
+                ControlError::OnlyVersion => "only_skill_version",
                 ControlError::Store(_) => "unavailable",
             },
             Self::NoRoute => "no_route",
             Self::Method => "method_not_allowed",
             Self::TooLarge => "request_too_large",
             Self::NotJson(_) => "not_json",
+            Self::NotForm(_) => "not_a_form",
             Self::Parameter { .. } => "invalid_parameter",
             Self::Slow => "request_body_timeout",
         }
@@ -104,7 +122,10 @@ impl Failure {
 
     /// Whether the same request may succeed if it is sent again as it is.
     pub(crate) fn may_be_retried(&self) -> bool {
-        matches!(self, Self::Control(ControlError::Store(_)) | Self::Slow)
+        matches!(
+            self,
+            Self::Control(ControlError::Store(_) | ControlError::GivenUp(_)) | Self::Slow
+        )
     }
 }
 

@@ -1,10 +1,14 @@
 //! `/v1`: the wire API of Managed Agents, as the official SDKs speak it.
 
 mod agents;
+mod content;
 mod credentials;
 pub(crate) mod cursor;
 mod edge;
 mod environments;
+mod files;
+mod form;
+mod skills;
 mod vaults;
 
 use std::sync::Arc;
@@ -22,6 +26,8 @@ pub(crate) fn routes() -> Router<Arc<Control>> {
         .merge(credentials::routes())
         .merge(environments::routes())
         .merge(vaults::routes())
+        .merge(files::routes())
+        .merge(skills::routes())
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })
         .layer(from_fn(edge::write_errors))

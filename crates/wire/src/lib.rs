@@ -7,7 +7,7 @@
 //! This crate opens no file and decides nothing: patterns, CIDRs and presets are parsed by `bailiwick-policy`. It must
 //! never take a file that it does not understand in full: a field that is ignored is a rule that is not enforced.
 //!
-//! Entry point: [`parse_environment`].
+//! Entry points: [`parse_environment`], [`EnvironmentBody`], [`SkillBundle`].
 
 mod agent;
 mod canonical;
@@ -25,6 +25,7 @@ mod report;
 mod request;
 mod secret_text;
 mod shape;
+mod skill;
 mod source;
 mod tree;
 mod validate;
@@ -51,4 +52,5 @@ pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
 pub use secret_text::SecretText;
+pub use skill::{SkillBundle, SkillFile, SkillProblem};
 pub use vault::VaultBody;

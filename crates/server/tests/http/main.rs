@@ -5,12 +5,15 @@ mod agents;
 mod bad_input;
 mod credentials;
 mod environments;
+mod files;
+mod form;
 mod keys;
 mod members;
 mod permissions;
 mod policies;
 mod roles;
 mod secrets;
+mod skills;
 mod vaults;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -158,6 +161,17 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
         headers,
         body,
     }
+}
+
+/// The key of the workers of a self-hosted environment.
+async fn worker_key(server: &Server) -> String {
+    let config = serde_json::json!({"name": "workers", "config": {"type": "self_hosted"}});
+    let made = server.post("/v1/environments", config).await;
+    let path = format!("/api/environments/{}/keys", made.text("id"));
+    let key = server
+        .post(&path, serde_json::json!({"name": "worker"}))
+        .await;
+    key.text("key").to_owned()
 }
 
 /// Each fact, once for each database.

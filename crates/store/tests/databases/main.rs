@@ -3,6 +3,7 @@
 mod agents;
 mod audit;
 mod environments;
+mod files;
 mod keys;
 mod vaults;
 
