@@ -332,7 +332,7 @@ async fn a_body_is_refused_with_its_fields_and_nothing_is_made(server: Server) {
         (
             json!({"name": "a\u{0}", "model": "m"}),
             "name",
-            "invalid_name",
+            "nul_character",
         ),
     ] {
         let refused = server.post("/v1/agents", body).await;
@@ -345,7 +345,7 @@ async fn a_body_is_refused_with_its_fields_and_nothing_is_made(server: Server) {
     }
     assert_eq!(server.get("/v1/agents").await.ok()["data"], json!([]));
     // Texts that a database may not take as they are.
-    let odd = json!({"name": "a", "model": "m", "system": "\u{0}\u{ffff}'; --", "metadata": {"k": "\u{0}"}});
+    let odd = json!({"name": "a", "model": "m", "system": "\u{1}\u{ffff}'; --", "metadata": {"k": "\u{7f}"}});
     let agent = made(&server, odd.clone()).await;
     let read = server.get(&path(&agent)).await.ok();
     assert_eq!(
