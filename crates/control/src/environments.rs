@@ -292,7 +292,10 @@ impl Control {
             Some(&before),
             None,
         )
-        .await
+        .await?;
+        // Its keys went with it.
+        self.known_keys.forget();
+        Ok(())
     }
 
     /// The policy that holds in an environment, and where it comes from.

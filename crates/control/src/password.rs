@@ -87,3 +87,17 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
         .await
         .expect("hashing does not panic")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_that_is_nobodys_is_one_and_takes_as_long() {
+        let hash = PasswordHash::new(NOBODYS).expect("a hash");
+        assert_eq!(
+            Params::try_from(&hash).expect("parameters").m_cost(),
+            64 * 1024
+        );
+    }
+}
