@@ -25,6 +25,12 @@ pub(crate) struct HostEnvironment {
     pub(crate) docker: Option<PathBuf>,
     /// `BAILIWICK_BOOTSTRAP_KEY`: the administrator's key of a first start.
     pub(crate) bootstrap_key: Option<String>,
+    /// `BAILIWICK_LOG`: how much a server logs.
+    pub(crate) log_level: Option<String>,
+    /// `BAILIWICK_SERVER`: the server that commands ask.
+    pub(crate) server: Option<String>,
+    /// `BAILIWICK_API_KEY`: the key that they show it.
+    pub(crate) api_key: Option<String>,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -63,6 +69,9 @@ impl HostEnvironment {
             },
             registry_login: first(&[LOGIN_USER]).zip(first(&[LOGIN_PASSWORD])),
             bootstrap_key: first(&["BAILIWICK_BOOTSTRAP_KEY"]),
+            log_level: first(&["BAILIWICK_LOG"]),
+            server: first(&["BAILIWICK_SERVER"]),
+            api_key: first(&["BAILIWICK_API_KEY"]),
             docker: path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker"))),
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),

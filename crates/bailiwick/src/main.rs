@@ -2,14 +2,18 @@
 
 mod attached;
 mod bad_input;
+mod client;
 mod clock;
 mod command;
+mod database;
+mod database_lock;
 mod environment_source;
 mod exit;
 mod flow_log;
 mod host_environment;
 mod images;
 mod lock_source;
+mod log;
 mod output;
 mod project;
 mod state;

@@ -4,12 +4,14 @@ use bailiwick_store::Store;
 
 use crate::authentication::KnownKeys;
 use crate::error::ControlError;
+use crate::failures::Failures;
 
 /// The use cases, on one database.
 #[derive(Debug)]
 pub struct Control {
     pub(crate) store: Store,
     pub(crate) known_keys: KnownKeys,
+    pub(crate) failures: Failures,
 }
 
 impl Control {
@@ -18,6 +20,7 @@ impl Control {
         Self {
             store,
             known_keys: KnownKeys::default(),
+            failures: Failures::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Every use case takes a [`Caller`], who was authenticated, checks what they may do first, works on their organization alone, and ends
 //! with an entry in the audit log. Whether a thing is another organization's or does not exist at all cannot be told apart.
 
+mod audit_log;
 mod authentication;
 mod bootstrap;
 mod caller;
@@ -10,6 +11,7 @@ mod clock;
 mod control;
 mod environments;
 mod error;
+mod failures;
 mod fresh;
 mod keys;
 mod organizations;

@@ -1,5 +1,6 @@
 //! `/api`: administration.
 
+mod audit_log;
 mod edge;
 mod environments;
 mod keys;
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 /// The routes, with errors as problem details.
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
+        .merge(audit_log::routes())
         .merge(environments::routes())
         .merge(keys::routes())
         .merge(organization::routes())

@@ -7,9 +7,10 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use bailiwick_control::{Caller, Control, ControlError, Credentials};
+use bailiwick_control::{Caller, Control, Credentials};
 
 use crate::failure::Failure;
+use crate::observe::Whose;
 
 /// A caller whose key was taken. SDKs send a key as `x-api-key` or as a bearer token; both are the same key.
 pub(crate) struct Authenticated(pub(crate) Caller);
@@ -21,16 +22,20 @@ impl FromRequestParts<Arc<Control>> for Authenticated {
         parts: &mut Parts,
         control: &Arc<Control>,
     ) -> Result<Self, Failure> {
-        let key = key(&parts.headers).ok_or(ControlError::Unauthenticated)?;
         let address = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|info| info.0.ip());
         let credentials = Credentials {
-            key,
+            // None at all is a failure like any other.
+            key: key(&parts.headers).unwrap_or_default(),
             address: address.map(unmapped),
         };
-        Ok(Self(control.authenticate(credentials).await?))
+        let caller = control.authenticate(credentials).await?;
+        if let Some(whose) = parts.extensions.get::<Whose>() {
+            whose.is(caller.organization());
+        }
+        Ok(Self(caller))
     }
 }
 

@@ -4,12 +4,17 @@
 //! edge of its face, which alone writes the error body: the wire's form under `/v1`, problem details (RFC 9457) elsewhere.
 
 mod api;
+mod audit_json;
 mod authenticated;
 mod body;
+mod connections;
 mod environment_json;
 mod failure;
-mod request_id;
+mod metrics;
+mod observe;
 mod service;
 mod v1;
 
+pub use audit_json::{AuditLine, NotAnAuditLine, hash_text};
+pub use connections::ConnectionLimits;
 pub use service::{ServeError, Service};

@@ -4,28 +4,30 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bailiwick_control::Control;
 use tokio::net::TcpListener;
 
-use crate::{api, request_id, v1};
+use crate::connections::{ConnectionLimits, Connections};
+use crate::metrics::{self, Metrics};
+use crate::{api, observe, v1};
 
 /// The most bytes of a body, unless a route says otherwise.
 const BODY_BYTES: usize = 4 << 20;
-/// How long requests in flight may take after the end was asked for.
-const GRACE: Duration = Duration::from_secs(20);
 
 /// The HTTP side of the control plane.
 #[derive(Debug)]
 pub struct Service {
     listener: TcpListener,
     control: Arc<Control>,
+    limits: ConnectionLimits,
 }
 
 /// Why there is no server.
@@ -40,9 +42,6 @@ pub enum ServeError {
         #[source]
         error: io::Error,
     },
-    /// Nothing more can be accepted.
-    #[error("cannot serve")]
-    Serve(#[source] io::Error),
 }
 
 impl Service {
@@ -54,7 +53,17 @@ impl Service {
     pub async fn listen(address: SocketAddr, control: Arc<Control>) -> Result<Self, ServeError> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| ServeError::Listen { address, error })?;
-        Ok(Self { listener, control })
+        Ok(Self {
+            listener,
+            control,
+            limits: ConnectionLimits::default(),
+        })
+    }
+
+    /// With other limits than the usual ones.
+    #[must_use]
+    pub fn with_limits(self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Where it listens.
@@ -67,43 +76,25 @@ impl Service {
     }
 
     /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
-    ///
-    /// # Errors
-    ///
-    /// [`ServeError::Serve`].
-    pub async fn run(
-        self,
-        end: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), ServeError> {
-        let (ending, ended) = tokio::sync::oneshot::channel();
-        let end = async move {
-            end.await;
-            let _ = ending.send(());
-        };
-        let service = routes(self.control).into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(self.listener, service).with_graceful_shutdown(end);
-        let deadline = async {
-            // An end that is never asked for has no deadline.
-            if ended.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving => served.map_err(ServeError::Serve),
-            () = deadline => Ok(()),
-        }
+    pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
+        let metrics = Arc::new(Metrics::new());
+        let router = routes(self.control, &metrics);
+        Connections::new(router, metrics, self.limits)
+            .serve(self.listener, end)
+            .await;
     }
 }
 
-fn routes(control: Arc<Control>) -> Router {
+fn routes(control: Arc<Control>, metrics: &Arc<Metrics>) -> Router {
+    let shown = Arc::clone(metrics);
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(move || async move { numbers(&shown) }))
         .nest("/v1", v1::routes())
         .nest("/api", api::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(from_fn(request_id::name))
+        .layer(from_fn_with_state(Arc::clone(metrics), observe::observe))
         .with_state(control)
 }
 
@@ -111,9 +102,16 @@ fn routes(control: Arc<Control>) -> Router {
 async fn ready(State(control): State<Arc<Control>>) -> (StatusCode, &'static str) {
     match control.check().await {
         Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        ),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "not ready");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database does not answer\n",
+            )
+        }
     }
+}
+
+fn numbers(metrics: &Metrics) -> Response {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.text()).into_response()
 }

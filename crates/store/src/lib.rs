@@ -8,6 +8,7 @@
 
 mod api_key;
 mod audit;
+mod backup;
 mod change;
 mod dialect;
 mod environment;
@@ -19,7 +20,8 @@ mod row;
 mod store;
 
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
-pub use audit::{AuditEntry, AuditEvent, AuditHash, BrokenChain};
+pub use audit::{AuditChain, AuditEntry, AuditEvent, AuditHash, BrokenChain};
+pub use backup::{check_copy, copy_database};
 pub use change::Change;
 pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};

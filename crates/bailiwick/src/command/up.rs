@@ -1,9 +1,6 @@
 //! `bailiwick up`.
 
-use std::fs::{self, DirBuilder};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,11 +8,15 @@ use anyhow::Context;
 use bailiwick_control::{Bootstrap, Control};
 use bailiwick_server::Service;
 use bailiwick_store::{DatabaseUrl, Store};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::database::DatabaseArguments;
+use crate::database_lock::DatabaseLock;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::{output, state};
+use crate::log::{self, LogArguments};
+use crate::output;
 
 /// Serve an organization: its environments, policies, keys and audit log.
 ///
@@ -29,21 +30,23 @@ Examples:
   BAILIWICK_BOOTSTRAP_KEY=\"$(openssl rand -hex 32)\" bailiwick up
       Unattended: the administrator's key is the one that was given.")]
 pub(crate) struct Arguments {
-    /// Where data is kept [default: `server` in the state directory].
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: sqlite in the data directory].
-    #[arg(long, value_name = "URL")]
-    database_url: Option<DatabaseUrl>,
+    #[command(flatten)]
+    database: DatabaseArguments,
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten)]
+    log: LogArguments,
 }
 
 pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let url = match arguments.database_url {
-        Some(url) => url,
-        None => DatabaseUrl::Sqlite(data_directory(arguments.data, host)?.join("bailiwick.db")),
+    log::start(&arguments.log, host)?;
+    open_more_files();
+    let url = arguments.database.url(host)?;
+    let _lock = match &url {
+        DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
+        // Several servers share one.
+        DatabaseUrl::Postgres(_) => None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -52,34 +55,15 @@ pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::R
     Ok(Exit::Done.into())
 }
 
-/// Nobody else may look into it.
-fn data_directory(named: Option<PathBuf>, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
-    let directory = match named {
-        Some(directory) => directory,
-        None => state::open(host)?.path().join("server"),
+/// Each connection is a file; what the system gives at first is meant for programs that have few.
+fn open_more_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
     };
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&directory);
-    made.with_context(|| format!("cannot make {}", directory.display()))?;
-    private(&directory)?;
-    Ok(directory)
-}
-
-fn private(directory: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let told = || format!("cannot look at {}", directory.display());
-    let mode = fs::metadata(directory)
-        .with_context(told)?
-        .permissions()
-        .mode();
-    anyhow::ensure!(
-        mode & 0o077 == 0,
-        "{} can be read by others, and would hold keys and secrets: `chmod 700` it",
-        directory.display()
-    );
-    Ok(())
+    // Without it fewer connections are taken at once.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 async fn serve(
@@ -113,7 +97,7 @@ async fn serve(
         ))?;
     }
     output::print(&format!("listening on http://{address}\n"))?;
-    service.run(end).await?;
+    service.run(end).await;
     Ok(())
 }
 

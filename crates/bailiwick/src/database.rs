@@ -1,0 +1,73 @@
+//! Where a server keeps what it has.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use bailiwick_store::DatabaseUrl;
+
+use crate::host_environment::HostEnvironment;
+use crate::state;
+
+/// Which database.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DatabaseArguments {
+    /// Where data is kept [default: `server` in the state directory].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: sqlite in the data directory].
+    #[arg(long, value_name = "URL")]
+    database_url: Option<DatabaseUrl>,
+}
+
+impl DatabaseArguments {
+    /// The database; the data directory is made, if it is used.
+    pub(crate) fn url(self, host: &HostEnvironment) -> anyhow::Result<DatabaseUrl> {
+        match self.database_url {
+            Some(url) => Ok(url),
+            None => Ok(DatabaseUrl::Sqlite(
+                data_directory(self.data, host)?.join("bailiwick.db"),
+            )),
+        }
+    }
+
+    /// The file of the database.
+    pub(crate) fn file(self, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
+        match self.url(host)? {
+            DatabaseUrl::Sqlite(path) => Ok(path),
+            DatabaseUrl::Postgres(_) => anyhow::bail!(
+                "this is for the embedded database; PostgreSQL has its own programs for it: pg_dump and pg_restore"
+            ),
+        }
+    }
+}
+
+/// Nobody else may look into it.
+fn data_directory(named: Option<PathBuf>, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
+    let directory = match named {
+        Some(directory) => directory,
+        None => state::open(host)?.path().join("server"),
+    };
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory);
+    made.with_context(|| format!("cannot make {}", directory.display()))?;
+    private(&directory)?;
+    Ok(directory)
+}
+
+fn private(directory: &Path) -> anyhow::Result<()> {
+    let told = || format!("cannot look at {}", directory.display());
+    let mode = fs::metadata(directory)
+        .with_context(told)?
+        .permissions()
+        .mode();
+    anyhow::ensure!(
+        mode & 0o077 == 0,
+        "{} can be read by others, and would hold keys and secrets: `chmod 700` it",
+        directory.display()
+    );
+    Ok(())
+}
