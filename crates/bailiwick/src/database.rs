@@ -16,17 +16,21 @@ pub(crate) struct DatabaseArguments {
     /// Where data is kept [default: `server` in the state directory].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: sqlite in the data directory].
-    #[arg(long, value_name = "URL")]
+    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: $BAILIWICK_DATABASE_URL,
+    /// else sqlite in the data directory].
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     database_url: Option<DatabaseUrl>,
 }
 
 impl DatabaseArguments {
     /// The database; the data directory is made, if it is used.
     pub(crate) fn url(self, host: &HostEnvironment) -> anyhow::Result<DatabaseUrl> {
-        match self.database_url {
-            Some(url) => Ok(url),
-            None => Ok(DatabaseUrl::Sqlite(
+        match (self.database_url, &host.database_url) {
+            (Some(url), _) => Ok(url),
+            (None, Some(text)) if self.data.is_none() => text
+                .parse()
+                .context("BAILIWICK_DATABASE_URL cannot be used"),
+            (None, _) => Ok(DatabaseUrl::Sqlite(
                 data_directory(self.data, host)?.join("bailiwick.db"),
             )),
         }

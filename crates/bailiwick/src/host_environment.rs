@@ -25,6 +25,8 @@ pub(crate) struct HostEnvironment {
     pub(crate) docker: Option<PathBuf>,
     /// `BAILIWICK_BOOTSTRAP_KEY`: the administrator's key of a first start.
     pub(crate) bootstrap_key: Option<String>,
+    /// `BAILIWICK_DATABASE_URL`: a server's database. Its password is seen by nobody else here, as one on the command line would be.
+    pub(crate) database_url: Option<String>,
     /// `BAILIWICK_LOG`: how much a server logs.
     pub(crate) log_level: Option<String>,
     /// `BAILIWICK_SERVER`: the server that commands ask.
@@ -69,6 +71,7 @@ impl HostEnvironment {
             },
             registry_login: first(&[LOGIN_USER]).zip(first(&[LOGIN_PASSWORD])),
             bootstrap_key: first(&["BAILIWICK_BOOTSTRAP_KEY"]),
+            database_url: first(&["BAILIWICK_DATABASE_URL"]),
             log_level: first(&["BAILIWICK_LOG"]),
             server: first(&["BAILIWICK_SERVER"]),
             api_key: first(&["BAILIWICK_API_KEY"]),

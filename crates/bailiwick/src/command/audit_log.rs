@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use crate::host_environment::HostEnvironment;
 
-/// The audit log of a server: every change, by whom, and a chain of hashes that shows whether an entry was changed.
+/// Export and verify the audit log of a server.
+///
+/// It has every change, by whom, and a chain of hashes that shows whether an entry was changed.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Export(export::Arguments),

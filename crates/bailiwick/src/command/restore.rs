@@ -99,8 +99,11 @@ fn set_aside(database: &Path) -> anyhow::Result<PathBuf> {
         name.push(end);
         PathBuf::from(name)
     };
-    let kept = named(database, &format!(".replaced-{}", clock::now_seconds()));
-    anyhow::ensure!(!kept.exists(), "{} is there already", kept.display());
+    // One that was kept in the same second has a number less.
+    let now = clock::now_seconds();
+    let names = (1..).map(|number| named(database, &format!(".replaced-{now}-{number}")));
+    let kept = names.into_iter().find(|name| !name.exists());
+    let kept = kept.context("no name is free")?;
     for end in BESIDE {
         match fs::rename(named(database, end), named(&kept, end)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
