@@ -66,10 +66,10 @@ fn body_of(file: Option<&Path>, host: &HostEnvironment) -> anyhow::Result<Map<St
         return Ok(Map::new());
     };
     let file = environment_source::load_file(path, host)?;
-    match serde_json::to_value(file.canonical())? {
-        Value::Object(body) => Ok(body),
-        other => anyhow::bail!("an environment is a map, not {other}"),
-    }
+    let Value::Object(body) = serde_json::to_value(file.canonical())? else {
+        anyhow::bail!("an environment is a map");
+    };
+    Ok(body)
 }
 
 /// The number of a version, of what a server answered.

@@ -1,7 +1,7 @@
 //! `bailiwick audit-log export`.
 
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,7 +62,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
         .with_context(told)?;
     let mut writer = BufWriter::new(file);
     let head = export(&client, &mut writer)?;
-    let file = writer.into_inner().map_err(|error| error.into_error());
+    let file = writer.into_inner().map_err(IntoInnerError::into_error);
     file.with_context(told)?.sync_all().with_context(told)?;
     output::print(&format!(
         "{} entries; the head of the log is {head}\n",

@@ -9,7 +9,9 @@ use crate::client::{AnswerForm, Client, ServerArguments, print_one};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
-/// Archive an environment on a server: it can be read and not used, and its name is free. There is no way back.
+/// Archive an environment on a server.
+///
+/// It can be read and not used, and its name is free. There is no way back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

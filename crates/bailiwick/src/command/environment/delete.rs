@@ -8,7 +8,9 @@ use crate::client::{Client, ServerArguments};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
-/// Delete an environment of a server, to which nothing refers. There is no way back.
+/// Delete an environment of a server.
+///
+/// Nothing may refer to it. There is no way back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
