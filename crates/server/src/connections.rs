@@ -42,6 +42,8 @@ pub struct ConnectionLimits {
     pub head: Duration,
     /// See [`limits::HTTP_WRITE_TIMEOUT`].
     pub write: Duration,
+    /// See [`limits::HTTP_PING`].
+    pub ping: Duration,
     /// See [`limits::SHUTDOWN_GRACE`].
     pub grace: Duration,
 }
@@ -52,6 +54,7 @@ impl Default for ConnectionLimits {
             connections: limits::HTTP_CONNECTIONS,
             head: limits::HTTP_HEAD_TIMEOUT,
             write: limits::HTTP_WRITE_TIMEOUT,
+            ping: limits::HTTP_PING,
             grace: limits::SHUTDOWN_GRACE,
         }
     }
@@ -188,8 +191,8 @@ fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(head)
         .max_concurrent_streams(limits::HTTP_STREAMS)
-        .keep_alive_interval(limits::HTTP_PING)
-        .keep_alive_timeout(limits::HTTP_PING);
+        .keep_alive_interval(limits.ping)
+        .keep_alive_timeout(limits.ping);
     builder
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bailiwick_control::{Bootstrap, Control};
-use bailiwick_server::Service;
+use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,7 +41,6 @@ pub(crate) struct Arguments {
 
 pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     log::start(&arguments.log, host)?;
-    open_more_files();
     let url = arguments.database.url(host)?;
     let _lock = match &url {
         DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
@@ -56,14 +55,22 @@ pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::R
 }
 
 /// Each connection is a file; what the system gives at first is meant for programs that have few.
-fn open_more_files() {
+fn connection_limits() -> ConnectionLimits {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Without it fewer connections are taken at once.
+    // Where that is refused fewer connections are taken.
     let _ = setrlimit(Resource::Nofile, raised);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let usual = ConnectionLimits::default();
+    // The rest is the database's.
+    let most = usize::try_from(files / 4 * 3).unwrap_or(usize::MAX);
+    ConnectionLimits {
+        connections: usual.connections.min(most),
+        ..usual
+    }
 }
 
 async fn serve(
@@ -84,7 +91,9 @@ async fn serve(
         .bootstrap(bootstrap)
         .await
         .context("cannot make the first organization")?;
-    let service = Service::listen(address, control).await?;
+    let service = Service::listen(address, control)
+        .await?
+        .with_limits(connection_limits());
     let address = service.address()?;
     if let Some(first) = first {
         let key = if preset {

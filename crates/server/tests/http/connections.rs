@@ -108,6 +108,42 @@ async fn who_sends_a_head_byte_by_byte_is_cut_off_and_who_hurries_is_not() {
 }
 
 #[tokio::test]
+async fn who_speaks_http_2_and_does_not_answer_is_cut_off_and_who_does_is_served() {
+    let server = server(ConnectionLimits {
+        ping: SHORT,
+        ..ConnectionLimits::default()
+    })
+    .await;
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    for begun in [PREFACE.to_vec(), [PREFACE, SETTINGS].concat()] {
+        let mut stream = connect(&server).await;
+        let start = Instant::now();
+        stream.write_all(&begun).await.unwrap();
+        rest(stream).await;
+        let took = start.elapsed();
+        assert!(took >= SHORT && took < SHORT * 8, "{took:?}");
+    }
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        let answer = client
+            .get(format!("http://{}/healthz", server.address))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            (answer.version(), answer.status()),
+            (reqwest::Version::HTTP_2, StatusCode::OK)
+        );
+        tokio::time::sleep(SHORT * 3).await;
+    }
+    assert_eq!(number(&server, "bailiwick_http_connections").await, 2);
+}
+
+#[tokio::test]
 async fn a_flood_of_headers_is_refused() {
     let server = server(ConnectionLimits::default()).await;
     let many = |count: usize| -> String { (0..count).map(|n| format!("x-{n}: y\r\n")).collect() };
