@@ -4,109 +4,81 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
+use bailiwick_testkit::Bailiwick;
 use serde_json::{Value, json};
 
 use crate::{Ended, Up, finish, machine};
 
 const FILE: &str = "name: payments\ndescription: what pays\nconfig:\n  type: cloud\n  networking:\n    type: limited\n    allowed_hosts: [api.example.com]\n";
 
-#[test]
-fn an_environment_lives_from_its_file_to_its_end() {
+/// A command line without quotes.
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+/// A server with the environment of [`FILE`], restricted.
+fn with_payments() -> (Bailiwick, Up, Value) {
     let machine = machine();
     let up = Up::start(&machine, &[]);
     machine.write("environment.yaml", FILE);
-    let made = up.json(
-        &machine,
-        &[
-            "environment",
-            "create",
-            "-f",
-            "environment.yaml",
-            "--restricted",
-        ],
-    );
+    let create = words("environment create -f environment.yaml --restricted");
+    let made = up.json(&machine, &create);
+    (machine, up, made)
+}
+
+#[test]
+fn an_environment_is_made_of_its_file_and_shown_in_each_form() {
+    let (machine, up, made) = with_payments();
+    assert_eq!(made["name"], "payments");
     assert_eq!(
-        (&made["name"], &made["restricted"], &made["version"]),
-        (&json!("payments"), &json!(true), &json!(1))
+        (&made["restricted"], &made["version"]),
+        (&json!(true), &json!(1))
     );
-    assert_eq!(
-        made["config"]["networking"]["allowed_hosts"],
-        json!(["api.example.com"])
-    );
+    let hosts = &made["config"]["networking"]["allowed_hosts"];
+    assert_eq!(*hosts, json!(["api.example.com"]));
     let table = up.does(&machine, &["environment", "list"]);
-    assert!(
-        table.starts_with("ID ") && table.contains("  payments  cloud  limited "),
-        "{table}"
-    );
-    let yaml = up.does(&machine, &["environment", "get", "PAYMENTS", "-o", "yaml"]);
+    assert!(table.starts_with("ID "), "{table}");
+    assert!(table.contains("  payments  cloud  limited "), "{table}");
+    let yaml = up.does(&machine, &words("environment get PAYMENTS -o yaml"));
     assert!(yaml.contains("name: payments\n"), "{yaml}");
-    let changed = up.json(
-        &machine,
-        &[
-            "environment",
-            "update",
-            "payments",
-            "--name",
-            "pay",
-            "--restricted",
-            "false",
-            "--namespace",
-            "pay",
-        ],
+}
+
+#[test]
+fn a_change_keeps_what_it_does_not_name_and_loses_to_one_that_came_before() {
+    let (machine, up, made) = with_payments();
+    let change = "environment update payments --name pay --restricted false --namespace pay";
+    let changed = up.json(&machine, &words(change));
+    assert_eq!(
+        (&changed["name"], &changed["namespace"]),
+        (&json!("pay"), &json!("pay"))
     );
     assert_eq!(
-        (
-            &changed["name"],
-            &changed["restricted"],
-            &changed["namespace"],
-            &changed["version"]
-        ),
-        (&json!("pay"), &json!(false), &json!("pay"), &json!(2))
+        (&changed["restricted"], &changed["version"]),
+        (&json!(false), &json!(2))
     );
     assert_eq!(changed["config"], made["config"]);
-    let inherits = up.json(
-        &machine,
-        &[
-            "environment",
-            "update",
-            "pay",
-            "--inherit-policy",
-            "--namespace",
-            "",
-        ],
-    );
-    assert_eq!(
-        (&inherits["inherits_policy"], &inherits["namespace"]),
-        (&json!(true), &Value::Null)
-    );
-    let stale = up
-        .asks(
-            &machine,
-            &[
-                "environment",
-                "update",
-                "pay",
-                "--name",
-                "x",
-                "--if-version",
-                "1",
-            ],
-        )
-        .exits(2);
+    // The last word is an empty one.
+    let change = "environment update pay --inherit-policy --namespace ";
+    let inherits = up.json(&machine, &words(change));
+    assert_eq!(inherits["inherits_policy"], true);
+    assert_eq!(inherits["namespace"], Value::Null);
+    let late = words("environment update pay --name x --if-version 1");
+    let stale = up.asks(&machine, &late).exits(2);
     assert!(stale.stderr.contains("[stale]"), "{}", stale.stderr);
-    up.does(&machine, &["environment", "archive", "pay"]);
+}
+
+#[test]
+fn an_environment_is_archived_and_deleted() {
+    let (machine, up, made) = with_payments();
+    up.does(&machine, &words("environment archive payments"));
     let id = made["id"].as_str().unwrap();
-    assert_eq!(
-        up.json(&machine, &["environment", "get", id])["state"],
-        "archived"
-    );
-    let listed = |options: &[&str]| {
-        up.json(&machine, &[&["environment", "list"], options].concat())
-            .to_string()
-    };
-    assert!(!listed(&[]).contains(id) && listed(&["--include-archived"]).contains(id));
+    let get = ["environment", "get", id];
+    assert_eq!(up.json(&machine, &get)["state"], "archived");
+    let listed = |line: &str| up.json(&machine, &words(line)).to_string();
+    assert!(!listed("environment list").contains(id));
+    assert!(listed("environment list --include-archived").contains(id));
     up.does(&machine, &["environment", "delete", id]);
-    up.asks(&machine, &["environment", "get", id]).exits(2);
+    up.asks(&machine, &get).exits(2);
 }
 
 #[test]
