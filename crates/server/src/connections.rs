@@ -127,13 +127,14 @@ impl Connections {
         let io = TokioIo::new(Patient::new(stream, self.limits.head, self.limits.write));
         let connection = self.builder.serve_connection(io, service).into_owned();
         let connection = self.graceful.watch(connection);
+        // Before it can ask how many there are.
+        self.metrics.connections.set(self.open.len() as i64 + 1);
         let task = self.tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%peer, %error, "a connection ended early");
             }
         });
         self.open.insert(task.id(), Open { activity, task });
-        self.metrics.connections.set(self.open.len() as i64);
     }
 
     /// Whether there was one.

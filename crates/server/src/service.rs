@@ -28,6 +28,8 @@ pub struct Service {
     listener: TcpListener,
     control: Arc<Control>,
     limits: ConnectionLimits,
+    /// Where `/metrics` is, if it is not where everything is.
+    metrics: Option<TcpListener>,
 }
 
 /// Why there is no server.
@@ -51,13 +53,22 @@ impl Service {
     ///
     /// [`ServeError::Listen`].
     pub async fn listen(address: SocketAddr, control: Arc<Control>) -> Result<Self, ServeError> {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| ServeError::Listen { address, error })?;
         Ok(Self {
-            listener,
+            listener: bind(address).await?,
             control,
             limits: ConnectionLimits::default(),
+            metrics: None,
         })
+    }
+
+    /// Answers `/metrics` at this address and nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Listen`].
+    pub async fn with_metrics_at(self, address: SocketAddr) -> Result<Self, ServeError> {
+        let metrics = Some(bind(address).await?);
+        Ok(Self { metrics, ..self })
     }
 
     /// With other limits than the usual ones.
@@ -75,22 +86,52 @@ impl Service {
         self.listener.local_addr()
     }
 
+    /// Where `/metrics` is, if that is an address of its own.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel says.
+    pub fn metrics_address(&self) -> io::Result<Option<SocketAddr>> {
+        let own = self.metrics.as_ref().map(TcpListener::local_addr);
+        own.transpose()
+    }
+
     /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
     pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
         let metrics = Arc::new(Metrics::new());
-        let router = routes(self.control, &metrics);
-        Connections::new(router, metrics, self.limits)
-            .serve(self.listener, end)
-            .await;
+        let Some(listener) = self.metrics else {
+            let router = routes(self.control, &metrics, numbers_route(&metrics));
+            let serving = Connections::new(router, metrics, self.limits);
+            return serving.serve(self.listener, end).await;
+        };
+        // What it counts of its own connections nobody reads.
+        let (shown, unread) = (numbers_route(&metrics), Arc::new(Metrics::new()));
+        let showing = Connections::new(shown, unread, self.limits);
+        let router = routes(self.control, &metrics, Router::new());
+        let serving = Connections::new(router, metrics, self.limits);
+        tokio::select! {
+            () = serving.serve(self.listener, end) => {}
+            () = showing.serve(listener, std::future::pending()) => {}
+        }
     }
 }
 
-fn routes(control: Arc<Control>, metrics: &Arc<Metrics>) -> Router {
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| ServeError::Listen { address, error })
+}
+
+fn numbers_route<S: Clone + Send + Sync + 'static>(metrics: &Arc<Metrics>) -> Router<S> {
     let shown = Arc::clone(metrics);
+    let numbers = move || async move { numbers(&shown) };
+    Router::new().route("/metrics", get(numbers))
+}
+
+fn routes(control: Arc<Control>, metrics: &Arc<Metrics>, numbers: Router<Arc<Control>>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(move || async move { numbers(&shown) }))
+        .merge(numbers)
         .nest("/v1", v1::routes())
         .nest("/api", api::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES))

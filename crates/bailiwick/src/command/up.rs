@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Where to answer `/metrics`, and there alone [default: with everything else].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     log: LogArguments,
 }
@@ -50,7 +53,8 @@ pub(crate) fn execute(arguments: Arguments, host: &HostEnvironment) -> anyhow::R
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&url, arguments.listen, host))?;
+    let addresses = (arguments.listen, arguments.metrics_listen);
+    runtime.block_on(serve(&url, addresses, host))?;
     Ok(Exit::Done.into())
 }
 
@@ -75,7 +79,7 @@ fn connection_limits() -> ConnectionLimits {
 
 async fn serve(
     url: &DatabaseUrl,
-    address: SocketAddr,
+    (listen, metrics_listen): (SocketAddr, Option<SocketAddr>),
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
     let end = asked_to_end()?;
@@ -83,6 +87,13 @@ async fn serve(
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
     let control = Arc::new(Control::new(store));
+    // Before there is a key that would be made and never be shown.
+    let mut service = Service::listen(listen, Arc::clone(&control))
+        .await?
+        .with_limits(connection_limits());
+    if let Some(address) = metrics_listen {
+        service = service.with_metrics_at(address).await?;
+    }
     let bootstrap = Bootstrap {
         key: host.bootstrap_key.clone(),
     };
@@ -91,10 +102,6 @@ async fn serve(
         .bootstrap(bootstrap)
         .await
         .context("cannot make the first organization")?;
-    let service = Service::listen(address, control)
-        .await?
-        .with_limits(connection_limits());
-    let address = service.address()?;
     if let Some(first) = first {
         let key = if preset {
             "the one that was given"
@@ -105,6 +112,10 @@ async fn serve(
             "first start; the administrator's key, shown this once: {key}\n"
         ))?;
     }
+    if let Some(address) = service.metrics_address()? {
+        output::print(&format!("numbers on http://{address}/metrics\n"))?;
+    }
+    let address = service.address()?;
     output::print(&format!("listening on http://{address}\n"))?;
     service.run(end).await;
     Ok(())
