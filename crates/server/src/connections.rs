@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
@@ -30,8 +30,11 @@ use crate::metrics::Metrics;
 use activity::{Activity, Busy, Kept};
 use patient::Patient;
 
-/// How long nothing is accepted after the kernel could not: most likely all files of the process are open.
-const BREATH: Duration = Duration::from_millis(50);
+/// How long nothing is accepted after the kernel could not, most likely since all files of the process are open: where a connection is being
+/// ended for it, and where none can be.
+const BREATH: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+/// How often the log says so.
+const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// What connections may take.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +72,7 @@ pub(crate) struct Connections {
     graceful: GracefulShutdown,
     tasks: JoinSet<()>,
     open: HashMap<Id, Open>,
+    complained: Option<Instant>,
 }
 
 /// One of them.
@@ -87,6 +91,7 @@ impl Connections {
             graceful: GracefulShutdown::new(),
             tasks: JoinSet::new(),
             open: HashMap::new(),
+            complained: None,
         }
     }
 
@@ -172,9 +177,19 @@ impl Connections {
         ) {
             return;
         }
-        tracing::error!(%error, "no connection can be accepted");
-        self.end_an_idle_one();
-        tokio::time::sleep(BREATH).await;
+        if self
+            .complained
+            .is_none_or(|last| last.elapsed() >= COMPLAINT)
+        {
+            tracing::error!(%error, "no connection can be accepted");
+            self.complained = Some(Instant::now());
+        }
+        let breath = if self.end_an_idle_one() {
+            BREATH.0
+        } else {
+            BREATH.1
+        };
+        tokio::time::sleep(breath).await;
     }
 }
 

@@ -10,6 +10,9 @@ use crate::error::StoreError;
 use crate::row::Columns;
 use crate::store::Scope;
 
+/// Entries that are in memory at once while a log is verified.
+const VERIFIED_AT_ONCE: u32 = 200;
+
 /// SHA-256.
 pub type AuditHash = [u8; 32];
 
@@ -252,7 +255,7 @@ impl Scope<'_> {
         let mut chain = AuditChain::new(self.organization.clone());
         while chain.end().0 < last {
             let after = chain.end().0;
-            let entries = self.audit_entries(after, 1000).await?;
+            let entries = self.audit_entries(after, VERIFIED_AT_ONCE).await?;
             if entries.is_empty() {
                 let sequence = after + 1;
                 return Ok(Err(BrokenChain { sequence }));

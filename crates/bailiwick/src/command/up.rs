@@ -70,7 +70,7 @@ fn connection_limits() -> ConnectionLimits {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let usual = ConnectionLimits::default();
     // The rest is the database's.
-    let most = usize::try_from(files / 4 * 3).unwrap_or(usize::MAX);
+    let most = usize::try_from(files / 2).unwrap_or(usize::MAX);
     ConnectionLimits {
         connections: usual.connections.min(most),
         ..usual

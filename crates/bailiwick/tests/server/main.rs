@@ -4,6 +4,7 @@ mod audit_log;
 mod backup;
 mod client;
 mod deploy;
+mod few_files;
 mod logs;
 
 use std::process::Command;
