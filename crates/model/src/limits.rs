@@ -173,6 +173,8 @@ pub const HTTP_STREAMS: u32 = 100;
 pub const HTTP_PING: Duration = Duration::from_secs(20);
 /// How long requests in flight may take once a server was asked to end.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+/// Bytes of one entry of an exported audit log: what was changed, before and after, each no larger than a body.
+pub const AUDIT_LINE_BYTES: u64 = 16 * 1024 * 1024;
 /// Failed authentications of one address in a row before more of them are answered with 429.
 pub const FAILED_AUTHENTICATIONS: u32 = 50;
 /// Failed authentications of one address that are forgotten in a second.

@@ -1,6 +1,6 @@
 //! HTTP: `/v1` for the official SDKs, `/api` for administration, and what operators ask for.
 //!
-//! A handler turns a request into one use case of `control` and its value into an answer. What fails travels as a [`failure::Failure`] to the
+//! A handler turns a request into one use case of `control` and its value into an answer. What fails travels as a `failure::Failure` to the
 //! edge of its face, which alone writes the error body: the wire's form under `/v1`, problem details (RFC 9457) elsewhere.
 
 mod api;

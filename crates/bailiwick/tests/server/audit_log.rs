@@ -80,6 +80,11 @@ fn an_exported_log_is_verified_without_a_server_and_a_forged_one_is_refused_with
         ("twice", joined(&twice), "entry 4"),
         ("followed", text.clone() + lines[5] + "\n", "entry 6"),
         ("nonsense", text.replacen(lines[4], "{}", 1), "entry 5"),
+        (
+            "a line of 40 MB",
+            text.replacen(lines[1], &"x".repeat(40 << 20), 1),
+            "entry 2",
+        ),
         ("empty", String::new(), "entry 1"),
     ] {
         assert_ne!(forged, text, "{what}");
@@ -87,6 +92,11 @@ fn an_exported_log_is_verified_without_a_server_and_a_forged_one_is_refused_with
         let ended = verify(&machine, &[]).exits(3);
         assert!(ended.stderr.contains(entry), "{what}: {}", ended.stderr);
     }
+    let mut bytes = text.into_bytes();
+    bytes[300] = 0xff;
+    machine.write("audit.jsonl", bytes);
+    let ended = verify(&machine, &[]).exits(3);
+    assert!(ended.stderr.contains("is not text"), "{}", ended.stderr);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! `bailiwick audit-log verify`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use bailiwick_model::limits::AUDIT_LINE_BYTES;
 use bailiwick_server::{AuditLine, hash_text};
 use bailiwick_store::{AuditChain, AuditEntry};
 use serde_json::Value;
@@ -77,19 +78,20 @@ fn in_file(path: &Path, head: Option<&Head>) -> anyhow::Result<Found> {
     follow(BufReader::new(file), head)
 }
 
-/// Entry by entry, so that a log of any size takes no more memory than its longest line.
+/// Entry by entry, so that a log of any size takes no more memory than its longest line, which is bounded: a longer one is no entry.
 fn follow(mut reader: impl BufRead, head: Option<&Head>) -> anyhow::Result<Found> {
     let mut chain: Option<AuditChain> = None;
     let mut line = String::new();
     loop {
         line.clear();
         let number = chain.as_ref().map_or(0, |chain| chain.end().0) + 1;
-        if reader
-            .read_line(&mut line)
-            .with_context(|| format!("cannot read entry {number}"))?
-            == 0
-        {
-            return Ok(Found::Broken(format!("it was cut at entry {number}")));
+        match reader.by_ref().take(AUDIT_LINE_BYTES).read_line(&mut line) {
+            Ok(0) => return Ok(Found::Broken(format!("it was cut at entry {number}"))),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Ok(Found::Broken(format!("entry {number} is not text")));
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read entry {number}")),
         }
         if let Ok(EndLine { end }) = serde_json::from_str(&line) {
             let after = !reader.fill_buf()?.is_empty();
