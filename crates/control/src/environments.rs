@@ -271,6 +271,8 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
+        // What is placed in it meanwhile waits in the same order.
+        change.alone().await?;
         let before = change
             .environment(id)
             .await?
@@ -290,7 +292,10 @@ impl Control {
             Some(&before),
             None,
         )
-        .await
+        .await?;
+        // Its keys went with it.
+        self.known_keys.forget();
+        Ok(())
     }
 
     /// The policy that holds in an environment, and where it comes from.

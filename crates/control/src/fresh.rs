@@ -23,8 +23,8 @@ pub(crate) struct Secret {
     pub(crate) hash: [u8; 32],
 }
 
-/// Random bytes.
-pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the kernel gives random bytes");
     bytes
@@ -32,7 +32,7 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
 
 /// A new id.
 pub(crate) fn id<I: ResourceId>(at: Timestamp) -> I {
-    I::made(u64::try_from(at.as_millisecond()).unwrap_or(0), bytes())
+    I::made(u64::try_from(at.as_millisecond()).unwrap_or(0), random())
 }
 
 /// A name for a request.
@@ -42,7 +42,7 @@ pub fn fresh_request_id() -> RequestId {
 
 /// A new key with this prefix.
 pub(crate) fn secret(prefix: &str) -> Secret {
-    let digits = bytes::<SECRET_DIGITS>().map(|byte| char::from(DIGITS[usize::from(byte) % 58]));
+    let digits = random::<SECRET_DIGITS>().map(|byte| char::from(DIGITS[usize::from(byte) % 58]));
     Secret::of(prefix.chars().chain(digits).collect())
 }
 
@@ -63,4 +63,9 @@ pub(crate) fn hash(key: &str) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
     hash
+}
+
+/// A hash, for people.
+pub(crate) fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

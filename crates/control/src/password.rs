@@ -46,7 +46,7 @@ impl Password {
         }
         let hashing = move || {
             let hash: Result<PasswordHash, _> =
-                argon2().hash_password_with_salt(self.0.as_bytes(), &fresh::bytes::<16>());
+                argon2().hash_password_with_salt(self.0.as_bytes(), &fresh::random::<16>());
             hash.map(|hash| hash.to_string())
         };
         Ok(beside(hashing).await.expect("the parameters are right"))
@@ -86,4 +86,18 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     tokio::task::spawn_blocking(work)
         .await
         .expect("hashing does not panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_that_is_nobodys_is_one_and_takes_as_long() {
+        let hash = PasswordHash::new(NOBODYS).expect("a hash");
+        assert_eq!(
+            Params::try_from(&hash).expect("parameters").m_cost(),
+            64 * 1024
+        );
+    }
 }

@@ -25,6 +25,35 @@ pub const METADATA_PAIRS: usize = 16;
 pub const METADATA_KEY_CHARS: usize = 64;
 /// Characters of a value in `metadata`.
 pub const METADATA_VALUE_CHARS: usize = 512;
+/// Characters of the display name of a vault or a credential.
+pub const DISPLAY_NAME_CHARS: usize = 255;
+/// Credentials in one vault that are not archived.
+pub const CREDENTIALS_OF_VAULT: usize = 20;
+/// Characters of a URL of a credential: its MCP server, its token endpoint, its resource (RFC 8707).
+pub const CREDENTIAL_URL_CHARS: usize = 2047;
+/// Characters of a bearer token or an OAuth access token.
+pub const ACCESS_TOKEN_CHARS: usize = 8192;
+/// Characters of an OAuth refresh token.
+pub const REFRESH_TOKEN_CHARS: usize = 4096;
+/// Characters of an OAuth client id.
+pub const CLIENT_ID_CHARS: usize = 1024;
+/// Characters of an OAuth client secret.
+pub const CLIENT_SECRET_CHARS: usize = 512;
+/// Characters of an OAuth scope.
+pub const OAUTH_SCOPE_CHARS: usize = 8192;
+/// Characters of the name of a variable that stands for a secret.
+pub const SECRET_NAME_CHARS: usize = 255;
+/// Characters of a secret that a variable stands for.
+pub const SECRET_VALUE_CHARS: usize = 4096;
+/// Host rules of one credential.
+pub const CREDENTIAL_HOSTS: usize = 16;
+/// Keys that seal secrets: the current one and those that were it.
+pub const SEALING_KEYS: usize = 64;
+/// The largest file of keys that seal secrets.
+pub const SEALING_KEY_FILE_BYTES: usize = 16 * 1024;
+/// Secrets that are sealed anew in one transaction, and organizations that are read at once for it.
+pub const RESEAL_BATCH: u32 = 200;
+
 /// Packages in one environment, of all package managers together.
 pub const PACKAGES: usize = 200;
 /// Bytes of one package specification, such as `pytest==8.3.4`.
@@ -179,3 +208,113 @@ pub const REPOSITORY_LOCK_WAIT: Duration = Duration::from_secs(30 * 60);
 pub const STATE_REMAINS: Duration = Duration::from_secs(60);
 /// Denied destinations that the log of a build names.
 pub const BUILD_DENIALS: usize = 100;
+
+/// Characters of an agent's name.
+pub const AGENT_NAME_CHARS: usize = 256;
+/// Characters of an agent's description.
+pub const AGENT_DESCRIPTION_CHARS: usize = 2048;
+/// Characters of an agent's system prompt.
+pub const AGENT_SYSTEM_CHARS: usize = 100_000;
+/// Tools of one agent: its custom tools, and those that its toolsets configure one by one (a toolset counts once at least).
+pub const AGENT_TOOLS: usize = 256;
+/// MCP servers of one agent.
+pub const AGENT_MCP_SERVERS: usize = 20;
+/// Skills of one agent.
+pub const AGENT_SKILLS: usize = 500;
+/// Agents that one agent may delegate to, in one list.
+pub const AGENT_ROSTER: usize = 20;
+/// Characters of a model's id.
+pub const MODEL_ID_CHARS: usize = 256;
+/// Characters of the name of a role of AWS.
+pub const ROLE_ARN_CHARS: usize = 2048;
+/// Characters of the name of an agent's MCP server.
+pub const MCP_SERVER_NAME_CHARS: usize = 255;
+/// Characters of the URL of an agent's MCP server.
+pub const MCP_SERVER_URL_CHARS: usize = 2048;
+/// Characters of a tool's name.
+pub const TOOL_NAME_CHARS: usize = 128;
+/// Characters of a custom tool's description.
+pub const TOOL_DESCRIPTION_CHARS: usize = 100_000;
+/// Characters of the name of a property in what a custom tool takes.
+pub const TOOL_PROPERTY_CHARS: usize = 64;
+/// Characters of the id of a skill, and of its version.
+pub const SKILL_ID_CHARS: usize = 64;
+/// Domains that one of the tools of the web is held to, or kept from.
+pub const WEB_DOMAINS: usize = 64;
+/// Bytes of one of these domains, with a path where one may stand.
+pub const WEB_DOMAIN_BYTES: usize = 2048;
+/// Tools whose results are named as sources of URLs.
+pub const WEB_SOURCE_TOOLS: usize = 128;
+/// Characters of each part of the place that a search is made from.
+pub const USER_LOCATION_CHARS: usize = 255;
+/// Problems of one request's body that are told.
+pub const REQUEST_PROBLEMS: usize = 100;
+/// Bytes of one file (the wire API's 500 MB).
+pub const FILE_BYTES: u64 = 500 << 20;
+/// Bytes of all files and skills of one organization.
+pub const ORGANIZATION_CONTENT_BYTES: u64 = 100 << 30;
+/// Bytes of one chunk of stored content: what an upload or a download keeps in memory.
+pub const CONTENT_CHUNK_BYTES: usize = 1 << 20;
+/// Characters of a file's name (the wire API).
+pub const FILE_NAME_CHARS: usize = 500;
+/// Bytes of a file's media type (the wire API).
+pub const MEDIA_TYPE_BYTES: usize = 255;
+/// The shortest life that an upload may ask for (the wire API).
+pub const FILE_LIFE_LEAST_SECONDS: i64 = 3600;
+/// The longest life that an upload may ask for (the wire API).
+pub const FILE_LIFE_MOST_SECONDS: i64 = 7_776_000;
+/// Files that one list may name (the wire API).
+pub const FILE_IDS: usize = 100;
+/// How long it is remembered that a file was there and expired.
+pub const EXPIRED_FILE_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// After this long without a chunk an upload is taken for cut off.
+pub const UPLOAD_ABANDONED: Duration = Duration::from_secs(60 * 60);
+/// How long an upload may be silent.
+pub const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
+/// How long an upload may take.
+pub const UPLOAD_TIME: Duration = Duration::from_secs(2 * 60 * 60);
+/// Bytes of a form that are kept while the next part of it is looked for.
+pub const FORM_HELD_BYTES: usize = 2 << 20;
+/// Bytes of a form that are no part's content: its boundaries, headers and small fields.
+pub const FORM_FRAME_BYTES: u64 = 1 << 20;
+/// Bytes of a small field of a form.
+pub const FORM_FIELD_BYTES: usize = 4096;
+
+/// Bytes of the files of one skill, packed or not.
+pub const SKILL_BYTES: u64 = 30 << 20;
+/// Files of one skill.
+pub const SKILL_FILES: usize = 1000;
+/// Bytes of the path of a file of a skill.
+pub const SKILL_PATH_BYTES: usize = 512;
+/// Directories inside one another in a skill.
+pub const SKILL_PATH_DEPTH: usize = 16;
+/// Characters of a skill's name (the format's rule, agentskills.io).
+pub const SKILL_NAME_CHARS: usize = 64;
+/// Characters of a skill's description (the format's rule, agentskills.io).
+pub const SKILL_DESCRIPTION_CHARS: usize = 1024;
+/// Characters of what people call a skill (the wire API).
+pub const SKILL_DISPLAY_NAME_CHARS: usize = 255;
+/// Bytes of what stands before the text of a `SKILL.md`.
+pub const SKILL_FRONT_MATTER_BYTES: usize = 64 * 1024;
+/// Connections to the control plane that are open at once. One more ends the one that has been idle for longest.
+pub const HTTP_CONNECTIONS: usize = 4096;
+/// How long a client may take over the head of a request, and how long it may be silent between two requests.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an answer may wait for its client to take any of it.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of the head of a request to the control plane.
+pub const HTTP_REQUEST_HEAD_BYTES: usize = 64 * 1024;
+/// Requests that are worked on at once for one connection of HTTP/2.
+pub const HTTP_STREAMS: u32 = 100;
+/// How often a client of HTTP/2 is asked whether it is still there, and how long it has for the answer.
+pub const HTTP_PING: Duration = Duration::from_secs(20);
+/// How long requests in flight may take once a server was asked to end.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+/// Bytes of one entry of an exported audit log: what was changed, before and after, each no larger than a body.
+pub const AUDIT_LINE_BYTES: u64 = 16 * 1024 * 1024;
+/// Failed authentications of one address in a row before more of them are answered with 429.
+pub const FAILED_AUTHENTICATIONS: u32 = 50;
+/// Failed authentications of one address that are forgotten in a second.
+pub const FAILED_AUTHENTICATIONS_PER_SECOND: u32 = 10;
+/// Addresses of failed authentications that are told apart; more of them share one count.
+pub const FAILED_AUTHENTICATION_ADDRESSES: usize = 10_000;

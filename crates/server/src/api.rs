@@ -1,5 +1,7 @@
 //! `/api`: administration.
 
+mod agents;
+mod audit_log;
 mod edge;
 mod environments;
 mod keys;
@@ -21,6 +23,8 @@ use crate::failure::Failure;
 /// The routes, with errors as problem details.
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
+        .merge(agents::routes())
+        .merge(audit_log::routes())
         .merge(environments::routes())
         .merge(keys::routes())
         .merge(members::routes())

@@ -24,6 +24,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "organizations",
         include_str!("../migrations/0001_organizations.sql"),
     ),
+    (2, "agents", include_str!("../migrations/0002_agents.sql")),
+    (3, "vaults", include_str!("../migrations/0003_vaults.sql")),
+    (4, "files", include_str!("../migrations/0004_files.sql")),
     (6, "members", include_str!("../migrations/0006_members.sql")),
 ];
 
@@ -122,6 +125,15 @@ impl Store {
     pub(crate) async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, StoreError> {
         Ok(self.write.begin_with(self.dialect.begin()).await?)
     }
+}
+
+/// The last of them.
+pub(crate) fn newest_version() -> i64 {
+    MIGRATIONS
+        .iter()
+        .map(|(version, ..)| *version)
+        .max()
+        .unwrap_or(0)
 }
 
 async fn migrate(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {

@@ -42,6 +42,7 @@ impl Cause {
             Self::TooManyPackages(_) => format!("keep at most {}; what a package depends on needs no entry", limits::PACKAGES),
             Self::Project { problem, .. } => problem.help().into(),
             Self::TooManyCommands(_) => "put them into a script in the repository, and run that".into(),
+            Self::Credential(problem) => problem.help(),
             Self::AllowedAndDenied(_) => "remove one of the two".into(),
             Self::HostWarning(_) => "name the hosts that you mean".into(),
         }

@@ -10,6 +10,7 @@ use bailiwick_model::{
 use bailiwick_policy::{CidrRuleError, HostPatternError, HostPatternWarning};
 use miette::{Diagnostic, LabeledSpan, Severity};
 
+use crate::credential::CredentialProblem;
 use crate::source::ShownSource;
 use crate::tree::{Span, Value};
 
@@ -327,6 +328,9 @@ pub enum Cause {
     #[error("`config.project.setup` has {0} commands, more than {limit}", limit = limits::PROJECT_SETUP_COMMANDS)]
     TooManyCommands(usize),
 
+    #[error(transparent)]
+    Credential(#[from] CredentialProblem),
+
     #[error("{0:?} is allowed and denied; the denial wins")]
     AllowedAndDenied(String),
     #[error(transparent)]
@@ -365,6 +369,7 @@ impl Cause {
             Self::PackagesNeedManagers => "packages_need_managers",
             Self::Package { .. } => "invalid_package",
             Self::Project { .. } => "invalid_project",
+            Self::Credential(problem) => problem.code(),
             Self::AllowedAndDenied(_) => "allowed_and_denied",
             Self::HostWarning(_) => "shared_suffix",
         }

@@ -149,7 +149,7 @@ impl Own {
 }
 
 /// The version that `If-Match` names (RFC 9110, section 13.1.1).
-fn version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
+pub(super) fn version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     let Some(tag) = headers.get(IF_MATCH) else {
         return Ok(None);
     };

@@ -1,17 +1,30 @@
 //! The HTTP faces, on SQLite and on PostgreSQL.
 
+mod agent_placement;
+mod agents;
+mod audit_log;
+mod authentication;
 mod bad_input;
+mod connections;
+mod credentials;
 mod environments;
+mod files;
+mod form;
 mod keys;
 mod members;
+mod metrics;
 mod permissions;
 mod policies;
+mod roles;
+mod secrets;
+mod skills;
+mod vaults;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use bailiwick_control::{Bootstrap, Control};
-use bailiwick_server::Service;
+use bailiwick_control::{Bootstrap, Control, SealingKeys};
+use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_testkit::Postgres;
 use reqwest::{Client, Method, StatusCode};
@@ -24,6 +37,7 @@ struct Server {
     address: SocketAddr,
     key: String,
     store: Store,
+    url: DatabaseUrl,
     _directory: TempDir,
     _database: Option<Postgres>,
 }
@@ -33,6 +47,9 @@ struct Server {
 struct Answer {
     status: StatusCode,
     headers: reqwest::header::HeaderMap,
+    /// As it came.
+    raw: String,
+    /// Read as JSON; null if it is none.
     body: Value,
 }
 
@@ -50,9 +67,30 @@ impl Server {
         Self::on(url.parse().expect("a URL"), directory, Some(database)).await
     }
 
+    /// On SQLite, with other limits than the usual ones, until `end`.
+    async fn limited(
+        limits: ConnectionLimits,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::until(url, directory, None, limits, end).await
+    }
+
     async fn on(url: DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
+        let (limits, end) = (ConnectionLimits::default(), std::future::pending());
+        Self::until(url, directory, database, limits, end).await
+    }
+
+    async fn until(
+        url: DatabaseUrl,
+        directory: TempDir,
+        database: Option<Postgres>,
+        limits: ConnectionLimits,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let store = Store::open(&url).await.expect("a store");
-        let control = Arc::new(Control::new(store.clone()));
+        let control = Arc::new(Control::new(store.clone(), sealing_keys(&[1])));
         let first = control
             .bootstrap(Bootstrap::default())
             .await
@@ -61,12 +99,13 @@ impl Server {
             .await
             .expect("a port");
         let address = service.address().expect("an address");
-        tokio::spawn(service.run(std::future::pending()));
+        tokio::spawn(service.with_limits(limits).run(end));
         Self {
             client: Client::new(),
             address,
             key: first.expect("the first").key,
             store,
+            url,
             _directory: directory,
             _database: database,
         }
@@ -88,6 +127,16 @@ impl Server {
             None => request,
         };
         answer(request).await
+    }
+
+    /// The key of another organization's administrator.
+    async fn other_organization(&self) -> String {
+        let control = Control::new(self.store.clone(), sealing_keys(&[1]));
+        let made = control
+            .create_organization("Other", Bootstrap::default())
+            .await
+            .expect("another organization");
+        made.key
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -121,6 +170,15 @@ impl Answer {
     }
 }
 
+/// Keys by their numbers, the current one first.
+fn sealing_keys(numbers: &[u8]) -> SealingKeys {
+    let lines: Vec<_> = numbers
+        .iter()
+        .map(|number| format!("{number:02x}").repeat(32))
+        .collect();
+    lines.join("\n").parse().expect("keys")
+}
+
 async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
@@ -129,8 +187,20 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
     Answer {
         status,
         headers,
+        raw: String::from_utf8_lossy(&bytes).into_owned(),
         body,
     }
+}
+
+/// The key of the workers of a self-hosted environment.
+async fn worker_key(server: &Server) -> String {
+    let config = serde_json::json!({"name": "workers", "config": {"type": "self_hosted"}});
+    let made = server.post("/v1/environments", config).await;
+    let path = format!("/api/environments/{}/keys", made.text("id"));
+    let key = server
+        .post(&path, serde_json::json!({"name": "worker"}))
+        .await;
+    key.text("key").to_owned()
 }
 
 /// Each fact, once for each database.

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use bailiwick_control::{Bootstrap, Control};
+use bailiwick_control::{Bootstrap, Control, SealingKeys};
 use bailiwick_server::Service;
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_testkit::Sdk;
@@ -28,7 +28,10 @@ impl Server {
         let database = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
         let runtime = Runtime::new().expect("a runtime");
         let (address, key) = runtime.block_on(async {
-            let control = Arc::new(Control::new(Store::open(&database).await.expect("a store")));
+            let control = Arc::new(Control::new(
+                Store::open(&database).await.expect("a store"),
+                SealingKeys::generate().0,
+            ));
             let first = control
                 .bootstrap(Bootstrap::default())
                 .await
