@@ -1,13 +1,9 @@
 //! Names that people give.
 
+use bailiwick_model::limits::{EMAIL_BYTES, NAME_CHARS};
 use bailiwick_wire::FieldProblem;
 
 use crate::error::ControlError;
-
-/// The most characters of a name.
-const NAME_CHARS: usize = 100;
-/// The longest address of mail (RFC 5321, section 4.5.3.1.3).
-const EMAIL_BYTES: usize = 254;
 
 /// A problem with one field.
 pub(crate) fn problem(field: &str, code: &'static str, message: &str, help: &str) -> ControlError {

@@ -9,8 +9,11 @@ mod authenticated;
 mod body;
 mod environment_json;
 mod failure;
+mod openapi;
+mod operation;
 mod request_id;
 mod service;
 mod v1;
 
+pub use openapi::openapi;
 pub use service::{ServeError, Service};

@@ -97,11 +97,13 @@ impl Service {
 }
 
 fn routes(control: Arc<Control>) -> Router {
+    let (wire, _) = v1::routes().into_parts();
+    let (administration, _) = api::routes().into_parts();
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .nest("/v1", v1::routes())
-        .nest("/api", api::routes())
+        .nest("/v1", v1::router(wire))
+        .nest("/api", api::router(administration))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn(request_id::name))
         .with_state(control)

@@ -52,7 +52,7 @@ pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
-pub use schema::Schema;
+pub use schema::{Schema, example_id};
 pub use secret_text::SecretText;
 pub use skill::{SkillBundle, SkillFile, SkillProblem};
 pub use vault::VaultBody;

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use bailiwick_model::ResourceId;
-use bailiwick_model::limits::{METADATA_KEY_CHARS, METADATA_PAIRS, METADATA_VALUE_CHARS};
+use bailiwick_model::limits::{
+    METADATA_KEY_CHARS, METADATA_PAIRS, METADATA_VALUE_CHARS, NAME_CHARS,
+};
 use serde_json::{Map, Value, json};
 
 /// What a value looks like.
@@ -20,6 +22,11 @@ use serde_json::{Map, Value, json};
 pub struct Schema {
     words: Map<String, Value>,
     named: BTreeMap<&'static str, Value>,
+}
+
+/// The id of nothing, to be shown.
+pub fn example_id<I: ResourceId>() -> String {
+    I::made(1_795_000_000_000, [7; 10]).as_str().to_owned()
 }
 
 /// Where an OpenAPI document keeps what has a name.
@@ -43,6 +50,11 @@ impl Schema {
             .with("maxLength", json!(count.end()))
     }
 
+    /// A name that people give, trimmed before its characters are counted: something to see, and no control characters.
+    pub fn name() -> Self {
+        Self::chars(1..=NAME_CHARS).matching("\\S")
+    }
+
     /// A moment (RFC 3339).
     pub fn moment() -> Self {
         Self::text().with("format", json!("date-time"))
@@ -52,7 +64,7 @@ impl Schema {
     pub fn id<I: ResourceId>() -> Self {
         Self::text()
             .matching(&format!("^{}[1-9A-HJ-NP-Za-km-z]{{22}}$", I::PREFIX))
-            .example(json!(I::made(1_795_000_000_000, [7; 10]).as_str()))
+            .example(json!(example_id::<I>()))
     }
 
     /// `true` or `false`.
@@ -286,7 +298,10 @@ mod tests {
             .named("Inner");
         let (outer, named) = Schema::list(inner).named("Outer").into_parts();
         assert_eq!(outer, json!({"$ref": "#/components/schemas/Outer"}));
-        assert_eq!(named.keys().copied().collect::<Vec<_>>(), ["Inner", "Outer"]);
+        assert_eq!(
+            named.keys().copied().collect::<Vec<_>>(),
+            ["Inner", "Outer"]
+        );
         assert_eq!(named["Inner"]["required"], json!(["a"]));
     }
 }

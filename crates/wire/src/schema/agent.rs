@@ -49,7 +49,10 @@ impl AgentBody {
         let agent = Schema::object()
             .may("name", visible(limits::AGENT_NAME_CHARS))
             .may("model", model())
-            .may_be("version", Schema::positive().says("Only if it is at this version."));
+            .may_be(
+                "version",
+                Schema::positive().says("Only if it is at this version."),
+            );
         fields(agent, true)
             .example(json!({"system": "Review what changed.", "metadata": {"team": null}}))
             .named("AgentUpdate")
@@ -68,10 +71,16 @@ fn visible(most: usize) -> Schema {
 
 fn fields(agent: Schema, changes: bool) -> Schema {
     agent
-        .may_be("description", Schema::chars(0..=limits::AGENT_DESCRIPTION_CHARS))
+        .may_be(
+            "description",
+            Schema::chars(0..=limits::AGENT_DESCRIPTION_CHARS),
+        )
         .may_be("system", Schema::chars(0..=limits::AGENT_SYSTEM_CHARS))
         .may_be("tools", Schema::list_of(0..=limits::AGENT_TOOLS, tool()))
-        .may_be("mcp_servers", Schema::list_of(0..=limits::AGENT_MCP_SERVERS, server()))
+        .may_be(
+            "mcp_servers",
+            Schema::list_of(0..=limits::AGENT_MCP_SERVERS, server()),
+        )
         .may_be("skills", Schema::list_of(0..=limits::AGENT_SKILLS, skill()))
         .may_be("multiagent", multiagent())
         .may_be("execution_identity", identity())
@@ -94,19 +103,31 @@ fn model() -> Schema {
 fn tool() -> Schema {
     let built_in = Schema::object()
         .needs("type", Schema::word("agent_toolset_20260401"))
-        .may_be("configs", Schema::list_of(0..=limits::AGENT_TOOLS, built_in_config()))
+        .may_be(
+            "configs",
+            Schema::list_of(0..=limits::AGENT_TOOLS, built_in_config()),
+        )
         .may_be("default_config", settings(Schema::object()));
     let config = Schema::object().needs("name", visible(limits::TOOL_NAME_CHARS));
     let mcp = Schema::object()
         .needs("type", Schema::word("mcp_toolset"))
         .needs("mcp_server_name", visible(limits::MCP_SERVER_NAME_CHARS))
-        .may_be("configs", Schema::list_of(0..=limits::AGENT_TOOLS, settings(config)))
+        .may_be(
+            "configs",
+            Schema::list_of(0..=limits::AGENT_TOOLS, settings(config)),
+        )
         .may_be("default_config", settings(Schema::object()));
     let schema = Schema::map(Schema::any()).says("A JSON schema of an object, without `$ref`, and without `oneOf`, `anyOf` and `allOf` at its top.");
     let custom = Schema::object()
         .needs("type", Schema::word("custom"))
-        .needs("name", Schema::chars(1..=limits::TOOL_NAME_CHARS).matching("^(?!mcp__)[A-Za-z0-9_-]+$"))
-        .needs("description", Schema::chars(1..=limits::TOOL_DESCRIPTION_CHARS))
+        .needs(
+            "name",
+            Schema::chars(1..=limits::TOOL_NAME_CHARS).matching("^(?!mcp__)[A-Za-z0-9_-]+$"),
+        )
+        .needs(
+            "description",
+            Schema::chars(1..=limits::TOOL_DESCRIPTION_CHARS),
+        )
         .needs("input_schema", schema);
     Schema::any_of([built_in, mcp, custom]).named("ToolParams")
 }
@@ -134,7 +155,10 @@ fn built_in_config() -> Schema {
 
 /// One of the two at most.
 fn domains(config: Schema) -> Schema {
-    let list = Schema::list_of(1..=limits::WEB_DOMAINS, Schema::chars(1..=limits::WEB_DOMAIN_BYTES));
+    let list = Schema::list_of(
+        1..=limits::WEB_DOMAINS,
+        Schema::chars(1..=limits::WEB_DOMAIN_BYTES),
+    );
     config
         .may_be("allowed_domains", list.clone())
         .may_be("blocked_domains", list)
@@ -155,8 +179,14 @@ fn url_sources() -> Schema {
     };
     Schema::object()
         .may_be("user_input", short())
-        .may_be("client_tool_results", full(visible(limits::TOOL_NAME_CHARS)))
-        .may_be("server_tool_results", full(Schema::words(["web_search", "web_fetch"])))
+        .may_be(
+            "client_tool_results",
+            full(visible(limits::TOOL_NAME_CHARS)),
+        )
+        .may_be(
+            "server_tool_results",
+            full(Schema::words(["web_search", "web_fetch"])),
+        )
 }
 
 fn location() -> Schema {
@@ -173,7 +203,11 @@ fn server() -> Schema {
     Schema::object()
         .needs("type", Schema::word("url"))
         .needs("name", visible(limits::MCP_SERVER_NAME_CHARS))
-        .needs("url", Schema::chars(1..=limits::MCP_SERVER_URL_CHARS).says("Without user and password, which belong into a vault."))
+        .needs(
+            "url",
+            Schema::chars(1..=limits::MCP_SERVER_URL_CHARS)
+                .says("Without user and password, which belong into a vault."),
+        )
         .named("McpServerParams")
 }
 

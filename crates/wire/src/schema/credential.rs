@@ -29,7 +29,10 @@ impl CredentialBody {
     pub fn update_schema() -> Schema {
         let auth = Schema::any_of([oauth_change(), bearer_change(), variable_change()]);
         Schema::object()
-            .may_be("display_name", Schema::chars(1..=limits::DISPLAY_NAME_CHARS))
+            .may_be(
+                "display_name",
+                Schema::chars(1..=limits::DISPLAY_NAME_CHARS),
+            )
             .may_be("metadata", Schema::pairs(true))
             .may_be("auth", auth.named("CredentialAuthChange"))
             .example(json!({"auth": {"type": "static_bearer", "token": "another token"}}))
@@ -45,7 +48,10 @@ impl CredentialAuth {
         let refresh = Schema::answer()
             .has("client_id", Schema::text())
             .has("token_endpoint", Schema::text())
-            .has("token_endpoint_auth", Schema::answer().has("type", Schema::words(ways)))
+            .has(
+                "token_endpoint_auth",
+                Schema::answer().has("type", Schema::words(ways)),
+            )
             .has("resource", Schema::text().or_null())
             .has("scope", Schema::text().or_null());
         let oauth = Schema::answer()
@@ -96,7 +102,10 @@ fn oauth() -> Schema {
         .needs("client_id", visible(1, limits::CLIENT_ID_CHARS))
         .needs("refresh_token", token(limits::REFRESH_TOKEN_CHARS))
         .needs("token_endpoint", url().says("`https`, or on this machine."))
-        .needs("token_endpoint_auth", Schema::any_of([with_secret, without]))
+        .needs(
+            "token_endpoint_auth",
+            Schema::any_of([with_secret, without]),
+        )
         .may_be("resource", visible(0, limits::CREDENTIAL_URL_CHARS))
         .may_be("scope", visible(0, limits::OAUTH_SCOPE_CHARS));
     Schema::object()
@@ -118,7 +127,10 @@ fn oauth_change() -> Schema {
     Schema::object()
         .needs("type", Schema::word("mcp_oauth"))
         .may_be("access_token", token(limits::ACCESS_TOKEN_CHARS))
-        .may_be("expires_at", Schema::moment().says("A time to come; null takes it away."))
+        .may_be(
+            "expires_at",
+            Schema::moment().says("A time to come; null takes it away."),
+        )
         .may_be("refresh", refresh)
 }
 

@@ -138,7 +138,8 @@ fn networking(place: In) -> Schema {
     };
     let flag = |what: &str| place.value(Schema::boolean().says(what));
     let presets = Preset::ALL.iter().map(|preset| preset.name());
-    let presets = Schema::list(Schema::words(presets)).says("Lists of hosts that come with Bailiwick. With `limited` alone. An extension.");
+    let presets = Schema::list(Schema::words(presets))
+        .says("Lists of hosts that come with Bailiwick. With `limited` alone. An extension.");
     let ports = Schema::list_of(0..=limits::HOST_PORTS, Schema::number(1..=65535))
         .says("Ports of this host that are reached as `host.internal`. An extension.");
     place
