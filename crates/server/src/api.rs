@@ -1,6 +1,7 @@
 //! `/api`: administration.
 
 mod agents;
+mod audit_log;
 mod description;
 mod edge;
 mod environments;
@@ -25,6 +26,7 @@ use crate::operation::Routes;
 pub(crate) fn routes() -> Routes {
     Routes::of("api")
         .merge(agents::routes())
+        .merge(audit_log::routes())
         .merge(description::routes())
         .merge(environments::routes())
         .merge(keys::routes())

@@ -5,15 +5,20 @@
 
 mod agent_json;
 mod api;
+mod audit_json;
 mod authenticated;
 mod body;
+mod connections;
 mod environment_json;
 mod failure;
+mod metrics;
+mod observe;
 mod openapi;
 mod operation;
-mod request_id;
 mod service;
 mod v1;
 
+pub use audit_json::{AuditLine, NotAnAuditLine, hash_text};
+pub use connections::ConnectionLimits;
 pub use openapi::openapi;
 pub use service::{ServeError, Service};

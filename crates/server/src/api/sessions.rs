@@ -25,6 +25,7 @@ pub(super) fn routes() -> Routes {
                 .is_public()
                 .takes(SignInBody::schema())
                 .fails(StatusCode::UNAUTHORIZED)
+                .fails(StatusCode::TOO_MANY_REQUESTS)
                 .fails(StatusCode::SERVICE_UNAVAILABLE)
                 .answers(begun_schema()),
         )

@@ -25,6 +25,8 @@ macro_rules! codes {
 codes! {
     /// No credentials, or none that are taken.
     Unauthenticated = "unauthenticated";
+    /// Too many authentications from this address failed.
+    TooManyFailures = "too_many_failures";
     /// The permission is missing.
     Forbidden = "forbidden";
     /// There is none, or it is another organization's.

@@ -81,7 +81,10 @@ pub(super) fn of(operation: &Description) -> BTreeSet<StatusCode> {
     }
     // Whoever is asked for is looked up.
     if operation.access != Access::Public {
-        statuses.insert(StatusCode::SERVICE_UNAVAILABLE);
+        statuses.extend([
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ]);
     }
     if operation.path.contains('{') {
         statuses.insert(StatusCode::NOT_FOUND);
