@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::{
     AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, RoleId, ServiceAccountId,
-    SkillId, TeamId, UserId, VaultId,
+    SkillId, SkillVersionId, TeamId, UserId, VaultId,
 };
-use bailiwick_wire::Schema;
+use bailiwick_wire::{Schema, example_id};
 use serde_json::{Map, Value, json};
 
 use crate::operation::{Access, Content, Description, Parameter, Place};
@@ -253,6 +253,7 @@ fn id_in(collection: &str) -> Schema {
         "skills" => Schema::id::<SkillId>(),
         "teams" => Schema::id::<TeamId>(),
         "vaults" => Schema::id::<VaultId>(),
+        "versions" => Schema::text().example(json!(example_id::<SkillVersionId>())),
         _ => Schema::chars(1..=128),
     }
 }
