@@ -15,11 +15,11 @@ pub(crate) fn problem(field: &str, code: &'static str, message: &str, help: &str
     }])
 }
 
-/// A name, trimmed.
+/// A name, trimmed. A character that cannot be seen is refused at its ends too.
 pub(crate) fn name(text: &str) -> Result<String, ControlError> {
     let name = text.trim();
     let fits =
-        (1..=NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        (1..=NAME_CHARS).contains(&name.chars().count()) && !text.chars().any(char::is_control);
     if fits {
         return Ok(name.to_owned());
     }

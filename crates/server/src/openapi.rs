@@ -127,10 +127,27 @@ impl Document {
             }
         }
         if let Some(content) = self.content(&operation.body) {
-            said["requestBody"] = json!({"content": content, "required": true});
+            let needed = Self::needs_body(&operation.body);
+            said["requestBody"] = json!({"content": content, "required": needed});
         }
         let method = operation.method.as_str().to_lowercase();
         self.paths.entry(path).or_default().insert(method, said);
+    }
+
+    /// No body at all is an empty object, which lacks nothing where no field is needed.
+    fn needs_body(body: &Content) -> bool {
+        match body {
+            Content::None => false,
+            Content::Form(_) | Content::Bytes => true,
+            Content::Json(schema) => {
+                let (schema, named) = schema.clone().into_parts();
+                let name = schema["$ref"]
+                    .as_str()
+                    .and_then(|name| name.rsplit('/').next());
+                let schema = name.and_then(|name| named.get(name)).unwrap_or(&schema);
+                !schema["required"].is_null() || !schema["anyOf"].is_null()
+            }
+        }
     }
 
     fn schema(&mut self, schema: &Schema) -> Value {

@@ -208,7 +208,9 @@ impl Operation {
         self.query("limit", limit.says("The most entries of the page."))
             .query(
                 "page",
-                Schema::text().says("`next_page` of the page before."),
+                Schema::text()
+                    .matching("^page_[0-9A-Za-z_]+$")
+                    .says("`next_page` of the page before."),
             )
     }
 

@@ -1,4 +1,4 @@
-//! The official SDKs, as their registries have them.
+//! The official SDKs, and another tool in one of their languages, as their registries have them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::User;
 use crate::process::{command, succeed};
 use crate::server::https::python;
 
-/// One version of one SDK, installed once for all tests of a build directory.
+/// One version of one SDK or tool, installed once for all tests of a build directory.
 #[derive(Debug)]
 pub struct Sdk {
     directory: PathBuf,
@@ -30,7 +30,16 @@ impl Sdk {
     ///
     /// When it cannot be installed.
     pub fn python(version: &str) -> Self {
-        Self::installed(Language::Python, version)
+        Self::installed(Language::Python, "anthropic", version)
+    }
+
+    /// `schemathesis` of this version: requests that are made from an OpenAPI document, right ones and wrong ones.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn schemathesis(version: &str) -> Self {
+        Self::installed(Language::Python, "schemathesis", version)
     }
 
     /// `@anthropic-ai/sdk` of this version.
@@ -39,7 +48,7 @@ impl Sdk {
     ///
     /// When it cannot be installed.
     pub fn node(version: &str) -> Self {
-        Self::installed(Language::Node, version)
+        Self::installed(Language::Node, "@anthropic-ai/sdk", version)
     }
 
     /// Runs a script with these arguments and returns what it printed.
@@ -74,10 +83,11 @@ impl Sdk {
         }
     }
 
-    fn installed(language: Language, version: &str) -> Self {
+    fn installed(language: Language, package: &str, version: &str) -> Self {
+        let name = format!("{}-{version}", package.replace(['@', '/'], ""));
         let directory = build_directory().join("sdks").join(match language {
-            Language::Python => format!("python-{version}"),
-            Language::Node => format!("node-{version}"),
+            Language::Python => format!("python-{name}"),
+            Language::Node => format!("node-{name}"),
         });
         fs::create_dir_all(&directory).expect("a directory");
         // Tests are processes that begin at once: one installs, the others wait.
@@ -85,7 +95,7 @@ impl Sdk {
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).expect("the lock");
         let done = directory.join("installed");
         if !done.exists() {
-            install(language, version, &directory);
+            install(language, package, version, &directory);
             fs::write(done, "").expect("a mark");
         }
         Self {
@@ -95,7 +105,7 @@ impl Sdk {
     }
 }
 
-fn install(language: Language, version: &str, directory: &Path) {
+fn install(language: Language, package: &str, version: &str, directory: &Path) {
     let mut installer = match language {
         Language::Python => {
             let mut pip = command(python(), User::current());
@@ -107,14 +117,13 @@ fn install(language: Language, version: &str, directory: &Path) {
                 "--disable-pip-version-check",
                 "--target",
             ]);
-            pip.arg(directory).arg(format!("anthropic=={version}"));
+            pip.arg(directory).arg(format!("{package}=={version}"));
             pip
         }
         Language::Node => {
             let mut npm = command("npm", User::current());
             npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
-            npm.arg(directory)
-                .arg(format!("@anthropic-ai/sdk@{version}"));
+            npm.arg(directory).arg(format!("{package}@{version}"));
             npm
         }
     };

@@ -52,7 +52,16 @@ impl Schema {
 
     /// A name that people give, trimmed before its characters are counted: something to see, and no control characters.
     pub fn name() -> Self {
-        Self::chars(1..=NAME_CHARS).matching("\\S")
+        Self::visible(NAME_CHARS)
+    }
+
+    /// A text of at most so many characters, with something to see and no control characters.
+    pub fn visible(most: usize) -> Self {
+        let (plain, seen) = (
+            "[^\\u0000-\\u001F\\u007F-\\u009F]",
+            "[^\\s\\u0000-\\u001F\\u007F-\\u009F]",
+        );
+        Self::chars(1..=most).matching(&format!("^{plain}*{seen}{plain}*$"))
     }
 
     /// A moment (RFC 3339).

@@ -98,6 +98,12 @@ async fn list(
             message: format!("is a number from 1 to {MOST}"),
         });
     }
+    if parameters.after < 0 {
+        return Err(Failure::Parameter {
+            field: "after",
+            message: "is the number of an entry".to_owned(),
+        });
+    }
     let mut entries = control
         .audit_log(&caller, parameters.after, limit + 1)
         .await?;

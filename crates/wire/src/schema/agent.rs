@@ -26,7 +26,7 @@ impl AgentBody {
     /// What [`Self::create`] takes.
     pub fn create_schema() -> Schema {
         let agent = Schema::object()
-            .needs("name", visible(limits::AGENT_NAME_CHARS))
+            .needs("name", Schema::visible(limits::AGENT_NAME_CHARS))
             .needs("model", model());
         fields(agent, false)
             .example(json!({
@@ -47,7 +47,7 @@ impl AgentBody {
     /// What [`Self::update`] takes, and the version that the change was made from. What is absent stays.
     pub fn update_schema() -> Schema {
         let agent = Schema::object()
-            .may("name", visible(limits::AGENT_NAME_CHARS))
+            .may("name", Schema::visible(limits::AGENT_NAME_CHARS))
             .may("model", model())
             .may_be(
                 "version",
@@ -62,11 +62,6 @@ impl AgentBody {
     pub fn answer_schema(agent: Schema) -> Schema {
         answer::fields(agent)
     }
-}
-
-/// Something to see, and no control characters.
-fn visible(most: usize) -> Schema {
-    Schema::chars(1..=most).matching("\\S")
 }
 
 fn fields(agent: Schema, changes: bool) -> Schema {
@@ -93,11 +88,11 @@ fn model() -> Schema {
         Schema::object().needs("type", Schema::words(EFFORTS)),
     ]);
     let object = Schema::object()
-        .needs("id", visible(limits::MODEL_ID_CHARS))
+        .needs("id", Schema::visible(limits::MODEL_ID_CHARS))
         .may_be("effort", effort)
         .may_be("speed", Schema::words(["standard", "fast"]))
         .may_be("inference_geo", Schema::words(["us", "global"]));
-    Schema::any_of([visible(limits::MODEL_ID_CHARS), object]).named("ModelParams")
+    Schema::any_of([Schema::visible(limits::MODEL_ID_CHARS), object]).named("ModelParams")
 }
 
 fn tool() -> Schema {
@@ -108,10 +103,13 @@ fn tool() -> Schema {
             Schema::list_of(0..=limits::AGENT_TOOLS, built_in_config()),
         )
         .may_be("default_config", settings(Schema::object()));
-    let config = Schema::object().needs("name", visible(limits::TOOL_NAME_CHARS));
+    let config = Schema::object().needs("name", Schema::visible(limits::TOOL_NAME_CHARS));
     let mcp = Schema::object()
         .needs("type", Schema::word("mcp_toolset"))
-        .needs("mcp_server_name", visible(limits::MCP_SERVER_NAME_CHARS))
+        .needs(
+            "mcp_server_name",
+            Schema::visible(limits::MCP_SERVER_NAME_CHARS),
+        )
         .may_be(
             "configs",
             Schema::list_of(0..=limits::AGENT_TOOLS, settings(config)),
@@ -181,7 +179,7 @@ fn url_sources() -> Schema {
         .may_be("user_input", short())
         .may_be(
             "client_tool_results",
-            full(visible(limits::TOOL_NAME_CHARS)),
+            full(Schema::visible(limits::TOOL_NAME_CHARS)),
         )
         .may_be(
             "server_tool_results",
@@ -190,7 +188,7 @@ fn url_sources() -> Schema {
 }
 
 fn location() -> Schema {
-    let part = || visible(limits::USER_LOCATION_CHARS);
+    let part = || Schema::visible(limits::USER_LOCATION_CHARS);
     Schema::object()
         .needs("type", Schema::word("approximate"))
         .may_be("city", part())
@@ -202,7 +200,7 @@ fn location() -> Schema {
 fn server() -> Schema {
     Schema::object()
         .needs("type", Schema::word("url"))
-        .needs("name", visible(limits::MCP_SERVER_NAME_CHARS))
+        .needs("name", Schema::visible(limits::MCP_SERVER_NAME_CHARS))
         .needs(
             "url",
             Schema::chars(1..=limits::MCP_SERVER_URL_CHARS)
@@ -214,8 +212,8 @@ fn server() -> Schema {
 fn skill() -> Schema {
     Schema::object()
         .needs("type", Schema::words(["anthropic", "custom"]))
-        .needs("skill_id", visible(limits::SKILL_ID_CHARS))
-        .may_be("version", visible(limits::SKILL_ID_CHARS))
+        .needs("skill_id", Schema::visible(limits::SKILL_ID_CHARS))
+        .may_be("version", Schema::visible(limits::SKILL_ID_CHARS))
         .named("AgentSkillParams")
 }
 
@@ -228,7 +226,7 @@ fn delegate(with_advisor: bool) -> Schema {
     let own = Schema::object().needs("type", Schema::word("self"));
     let advisor = Schema::object()
         .needs("type", Schema::word("advisor"))
-        .needs("model", visible(limits::MODEL_ID_CHARS));
+        .needs("model", Schema::visible(limits::MODEL_ID_CHARS));
     let forms = [Schema::id::<AgentId>(), agent, own];
     Schema::any_of(forms.into_iter().chain(with_advisor.then_some(advisor)))
 }
@@ -240,7 +238,7 @@ fn multiagent() -> Schema {
         .needs("agents", list);
     let advisor = Schema::object()
         .needs("type", Schema::words(["enabled", "disabled"]))
-        .may_be("model", visible(limits::MODEL_ID_CHARS));
+        .may_be("model", Schema::visible(limits::MODEL_ID_CHARS));
     let switch = Schema::object().needs("type", Schema::words(["enabled", "disabled"]));
     let predefined = Schema::list_of(0..=limits::AGENT_ROSTER, delegate(false));
     let delegation = Schema::object()
@@ -259,6 +257,6 @@ fn identity() -> Schema {
     let account = Schema::object().needs("type", Schema::word("service_account"));
     let role = Schema::object()
         .needs("type", Schema::word("aws_role"))
-        .needs("role_arn", visible(limits::ROLE_ARN_CHARS));
+        .needs("role_arn", Schema::visible(limits::ROLE_ARN_CHARS));
     Schema::any_of([account, role])
 }

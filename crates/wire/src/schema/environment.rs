@@ -113,7 +113,7 @@ fn example() -> Value {
 fn name() -> Schema {
     Schema::chars(1..=bailiwick_model::EnvironmentName::MAX_CHARS)
         .matching("\\S")
-        .says("Unique in the organization, without regard to case; has something to see and no control characters.")
+        .says("Unique in the organization, without regard to case.")
 }
 
 fn config(place: In) -> Schema {
