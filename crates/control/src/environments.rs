@@ -1,5 +1,6 @@
 //! Environments.
 
+use bailiwick_model::limits::NAMESPACE_BYTES;
 use bailiwick_model::{
     Decision, Destination, EnvironmentId, EnvironmentName, Permission, ResourceId as _,
 };
@@ -21,8 +22,6 @@ use crate::{clock, fresh};
 
 /// What the errors call it.
 const KIND: &str = "environment";
-/// A DNS label (RFC 1123, section 2.1).
-const NAMESPACE_BYTES: usize = 63;
 
 /// An environment, and the policy that it inherits if it has none of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

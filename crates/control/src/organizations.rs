@@ -81,11 +81,12 @@ impl Control {
     /// What every use case may answer.
     pub async fn organization(&self, caller: &Caller) -> Result<OrganizationView, ControlError> {
         caller.require(Permission::EnvironmentRead)?;
-        let found = self
-            .store
-            .scope(&caller.organization)
-            .organization()
-            .await?;
+        self.organization_of(caller).await
+    }
+
+    async fn organization_of(&self, caller: &Caller) -> Result<OrganizationView, ControlError> {
+        let scope = self.store.scope(&caller.organization);
+        let found = scope.organization().await?;
         let organization = found.ok_or(ControlError::NotFound(KIND))?;
         Ok(OrganizationView { organization })
     }
@@ -101,7 +102,7 @@ impl Control {
         request: PoliciesChange,
     ) -> Result<OrganizationView, ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
-        let before = self.organization(caller).await?.organization;
+        let before = self.organization_of(caller).await?.organization;
         if request
             .version
             .is_some_and(|version| version != before.version)
@@ -135,7 +136,7 @@ impl Control {
             .commit(&event)
             .await
             .map_err(ControlError::of(KIND))?;
-        self.organization(caller).await
+        self.organization_of(caller).await
     }
 }
 

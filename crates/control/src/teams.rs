@@ -67,18 +67,18 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// What every use case may answer; a team that does not exist has none.
+    /// [`ControlError::NotFound`], and what every use case may answer.
     pub async fn team_members(
         &self,
         caller: &Caller,
         id: &TeamId,
     ) -> Result<Vec<UserId>, ControlError> {
         caller.require(Permission::MemberRead)?;
-        Ok(self
-            .store
-            .scope(&caller.organization)
-            .team_members(id)
-            .await?)
+        let scope = self.store.scope(&caller.organization);
+        if scope.team(id).await?.is_none() {
+            return Err(ControlError::NotFound("team"));
+        }
+        Ok(scope.team_members(id).await?)
     }
 
     /// Makes a member one of a team.
@@ -141,18 +141,18 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// What every use case may answer; an environment that does not exist has none.
+    /// [`ControlError::NotFound`], and what every use case may answer.
     pub async fn grants(
         &self,
         caller: &Caller,
         environment: &EnvironmentId,
     ) -> Result<Vec<Grant>, ControlError> {
         caller.require(Permission::MemberRead)?;
-        Ok(self
-            .store
-            .scope(&caller.organization)
-            .grants(environment)
-            .await?)
+        let scope = self.store.scope(&caller.organization);
+        if scope.environment(environment).await?.is_none() {
+            return Err(ControlError::NotFound("environment"));
+        }
+        Ok(scope.grants(environment).await?)
     }
 
     /// Lets a member or a team deploy to one restricted environment.

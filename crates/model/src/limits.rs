@@ -318,3 +318,16 @@ pub const FAILED_AUTHENTICATIONS: u32 = 50;
 pub const FAILED_AUTHENTICATIONS_PER_SECOND: u32 = 10;
 /// Addresses of failed authentications that are told apart; more of them share one count.
 pub const FAILED_AUTHENTICATION_ADDRESSES: usize = 10_000;
+
+/// Characters of the name of a team, a role, a service account, a member or a key.
+pub const NAME_CHARS: usize = 100;
+/// Characters of an environment's name under `/api`: as many as a console and `kubectl`-like tools show.
+pub const SHORT_ENVIRONMENT_NAME_CHARS: usize = 50;
+/// Bytes of an address of mail (RFC 5321, section 4.5.3.1.3).
+pub const EMAIL_BYTES: usize = 254;
+/// The fewest characters of a password (NIST SP 800-63B, section 3.1.1.2, for a password alone).
+pub const PASSWORD_LEAST_CHARS: usize = 15;
+/// Bytes of a password: more than anybody types, and little enough to hash.
+pub const PASSWORD_BYTES: usize = 1024;
+/// Bytes of the name of a Kubernetes namespace, which is a DNS label (RFC 1123, section 2.1).
+pub const NAMESPACE_BYTES: usize = 63;

@@ -1,11 +1,15 @@
 //! What went wrong with a request, on its way to the edge that writes it down.
 
+mod code;
+
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use bailiwick_control::ControlError;
+
+pub(crate) use code::Code;
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -79,48 +83,49 @@ impl Failure {
 
     /// A stable word for a program.
     pub(crate) fn code(&self) -> &'static str {
-        match self {
+        let code = match self {
             Self::Control(error) => match error {
-                ControlError::Unauthenticated => "unauthenticated",
-                ControlError::TooManyFailures { .. } => "too_many_failures",
-                ControlError::Forbidden(_) => "forbidden",
-                ControlError::NotFound(_) => "not_found",
+                ControlError::Unauthenticated => Code::Unauthenticated,
+                ControlError::TooManyFailures { .. } => Code::TooManyFailures,
+                ControlError::Forbidden(_) => Code::Forbidden,
+                ControlError::NotFound(_) => Code::NotFound,
                 ControlError::Invalid(problems) => match problems.as_slice() {
-                    [only] => only.code,
-                    _ => "invalid",
+                    [only] => return only.code,
+                    _ => Code::Invalid,
                 },
-                ControlError::NameTaken("skill") => "skill_name_taken",
-                ControlError::NameTaken(_) => "name_taken",
-                ControlError::Stale(_) => "stale",
-                ControlError::Archived("environment") => "environment_archived",
-                ControlError::Archived("vault") => "vault_archived",
-                ControlError::Archived("credential") => "credential_archived",
-                ControlError::Archived(_) => "archived",
-                ControlError::TargetTaken => "credential_exists",
-                ControlError::Full { .. } => "full",
-                ControlError::Unseal(_) => "sealed",
-                ControlError::IsDefault => "default_environment",
-                ControlError::Predefined => "predefined_role",
-                ControlError::LastAdministrator => "last_administrator",
-                ControlError::Referred(_) => "referred",
-                ControlError::AcrossEnvironments { .. } => "across_environments",
-                ControlError::Expired(_) => "file_expired",
-                ControlError::TooLarge { .. } => "request_too_large",
-                ControlError::GivenUp(_) => "request_body_timeout",
-                ControlError::QuotaExceeded { .. } => "storage_quota_exceeded",
-                ControlError::NotDownloadable => "file_not_downloadable",
-                ControlError::HasVersions => "skill_has_versions",
-                ControlError::OnlyVersion => "only_skill_version",
-                ControlError::Store(_) => "unavailable",
+                ControlError::NameTaken("skill") => Code::SkillNameTaken,
+                ControlError::NameTaken(_) => Code::NameTaken,
+                ControlError::Stale(_) => Code::Stale,
+                ControlError::Archived("environment") => Code::EnvironmentArchived,
+                ControlError::Archived("vault") => Code::VaultArchived,
+                ControlError::Archived("credential") => Code::CredentialArchived,
+                ControlError::Archived(_) => Code::Archived,
+                ControlError::TargetTaken => Code::CredentialExists,
+                ControlError::Full { .. } => Code::Full,
+                ControlError::Unseal(_) => Code::Sealed,
+                ControlError::IsDefault => Code::DefaultEnvironment,
+                ControlError::Predefined => Code::PredefinedRole,
+                ControlError::LastAdministrator => Code::LastAdministrator,
+                ControlError::Referred(_) => Code::Referred,
+                ControlError::AcrossEnvironments { .. } => Code::AcrossEnvironments,
+                ControlError::Expired(_) => Code::FileExpired,
+                ControlError::TooLarge { .. } => Code::RequestTooLarge,
+                ControlError::GivenUp(_) => Code::RequestBodyTimeout,
+                ControlError::QuotaExceeded { .. } => Code::StorageQuotaExceeded,
+                ControlError::NotDownloadable => Code::FileNotDownloadable,
+                ControlError::HasVersions => Code::SkillHasVersions,
+                ControlError::OnlyVersion => Code::OnlySkillVersion,
+                ControlError::Store(_) => Code::Unavailable,
             },
-            Self::NoRoute => "no_route",
-            Self::Method => "method_not_allowed",
-            Self::TooLarge => "request_too_large",
-            Self::NotJson(_) => "not_json",
-            Self::NotForm(_) => "not_a_form",
-            Self::Parameter { .. } => "invalid_parameter",
-            Self::Slow => "request_body_timeout",
-        }
+            Self::NoRoute => Code::NoRoute,
+            Self::Method => Code::MethodNotAllowed,
+            Self::TooLarge => Code::RequestTooLarge,
+            Self::NotJson(_) => Code::NotJson,
+            Self::NotForm(_) => Code::NotAForm,
+            Self::Parameter { .. } => Code::InvalidParameter,
+            Self::Slow => Code::RequestBodyTimeout,
+        };
+        code.as_str()
     }
 
     /// Whether the same request may succeed if it is sent again as it is.

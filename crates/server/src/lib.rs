@@ -13,9 +13,12 @@ mod environment_json;
 mod failure;
 mod metrics;
 mod observe;
+mod openapi;
+mod operation;
 mod service;
 mod v1;
 
 pub use audit_json::{AuditLine, NotAnAuditLine, hash_text};
 pub use connections::ConnectionLimits;
+pub use openapi::openapi;
 pub use service::{ServeError, Service};

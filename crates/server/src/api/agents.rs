@@ -2,31 +2,55 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
 use bailiwick_control::{Control, ControlError, Placement};
-use bailiwick_model::{AgentId, EnvironmentId};
+use bailiwick_model::{AgentId, EnvironmentId, Permission};
 use bailiwick_store::{Agent, AgentFilter};
+use bailiwick_wire::Schema;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 
 use super::environments::version;
 use crate::agent_json::ApiAgent;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonBody, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, get, patch};
 use crate::v1::cursor::{cursor, page_request};
 
 /// The most of a page.
 const MOST: u32 = 100;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/agents", get(list))
-        .route("/agents/{id}", get(retrieve).patch(update))
+pub(super) fn routes() -> Routes {
+    Routes::of("agents")
+        .add(
+            get("list", "/agents", list)
+                .says("Agents, the newest first.")
+                .needs(Permission::AgentRead)
+                .pages(MOST)
+                .takes_archived()
+                .query("environment_id", Schema::id::<EnvironmentId>())
+                .lists(ApiAgent::schema()),
+        )
+        .add(
+            get("retrieve", "/agents/{id}", retrieve)
+                .says("One agent.")
+                .needs(Permission::AgentRead)
+                .is_tagged()
+                .answers(ApiAgent::schema()),
+        )
+        .add(
+            patch("update", "/agents/{id}", update)
+                .says("Places an agent in an environment, or takes it out. What it is changes `/v1/agents`.")
+                .needs(Permission::AgentWrite)
+                .takes_version()
+                .takes(Change::schema())
+                .is_tagged()
+                .answers(ApiAgent::schema()),
+        )
 }
 
 #[derive(Deserialize)]
@@ -51,6 +75,16 @@ struct List<'a> {
 struct Change {
     #[serde(default, deserialize_with = "present")]
     environment_id: Option<Option<String>>,
+}
+
+impl Change {
+    fn schema() -> Schema {
+        let id = Schema::id::<EnvironmentId>();
+        Schema::object()
+            .may_be("environment_id", id)
+            .example(json!({"environment_id": null}))
+            .named("AgentPlacement")
+    }
 }
 
 /// `null` is a value of its own.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
 use bailiwick_control::{Control, ControlError};
+use bailiwick_model::{OrganizationId, Permission};
 use bailiwick_store::StoreError;
+use bailiwick_wire::Schema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -15,16 +15,60 @@ use crate::audit_json::{AuditLine, hash_text};
 use crate::authenticated::Authenticated;
 use crate::body::Parameters;
 use crate::failure::Failure;
+use crate::operation::{Routes, get};
 
 /// Entries of a page where nobody says how many.
 const USUAL: u32 = 100;
 /// The most of a page.
 const MOST: u32 = 1000;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/audit-log", get(list))
-        .route("/audit-log/verify", get(verify))
+pub(super) fn routes() -> Routes {
+    let limit = Schema::number(1..=i64::from(MOST)).otherwise(USUAL.into());
+    let after = Schema::number(0..=i64::MAX).otherwise(0.into());
+    Routes::of("audit-log")
+        .add(
+            get("list", "/audit-log", list)
+                .says("Entries of the audit log, the oldest first.")
+                .needs(Permission::AuditRead)
+                .query("limit", limit)
+                .query(
+                    "after",
+                    after.says("Only entries after the one with this number."),
+                )
+                .answers(List::schema()),
+        )
+        .add(
+            get("verify", "/audit-log/verify", verify)
+                .says("Whether every entry follows from the one before it.")
+                .needs(Permission::AuditRead)
+                .answers(verified_schema()),
+        )
+}
+
+fn verified_schema() -> Schema {
+    let number = || Schema::version().or_null();
+    Schema::answer()
+        .has("organization_id", Schema::id::<OrganizationId>())
+        .has("verified", Schema::boolean())
+        .has("entries", Schema::number(0..=i64::MAX).or_null())
+        .has("hash", Schema::text().or_null())
+        .has(
+            "broken_at",
+            number().says("The number of the first entry that does not follow."),
+        )
+        .named("AuditLogVerified")
+}
+
+impl List {
+    fn schema() -> Schema {
+        let next = Schema::version().or_null();
+        Schema::answer()
+            .has("data", Schema::list(AuditLine::schema()))
+            .has(
+                "next_after",
+                next.says("`after` of the next request, if there is more."),
+            )
+    }
 }
 
 #[derive(Deserialize)]
@@ -52,6 +96,12 @@ async fn list(
         return Err(Failure::Parameter {
             field: "limit",
             message: format!("is a number from 1 to {MOST}"),
+        });
+    }
+    if parameters.after < 0 {
+        return Err(Failure::Parameter {
+            field: "after",
+            message: "is the number of an entry".to_owned(),
         });
     }
     let mut entries = control

@@ -1,5 +1,6 @@
 //! The wire's error body.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -59,6 +60,12 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
         .insert("x-should-retry", HeaderValue::from_static(retry));
     failure::pass_on(failure, &mut written);
     written
+}
+
+/// The words for the kinds of failures.
+pub(crate) fn error_types() -> BTreeSet<&'static str> {
+    let failures = (400..600).filter_map(|number| StatusCode::from_u16(number).ok());
+    failures.map(error_type).collect()
 }
 
 fn error_type(status: StatusCode) -> &'static str {

@@ -7,6 +7,7 @@ mod authentication;
 mod bad_input;
 mod connections;
 mod credentials;
+mod description;
 mod environments;
 mod files;
 mod form;

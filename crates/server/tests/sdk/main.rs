@@ -1,4 +1,6 @@
-//! The official SDKs, of the current version and of an older one, against a running server.
+//! The official SDKs, of the current version and of an older one, and what an OpenAPI document makes of itself, against a running server.
+
+mod document;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -6,7 +8,7 @@ use std::sync::Arc;
 use bailiwick_control::{Bootstrap, Control, SealingKeys};
 use bailiwick_server::Service;
 use bailiwick_store::{DatabaseUrl, Store};
-use bailiwick_testkit::Sdk;
+use bailiwick_testkit::{Postgres, Sdk};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -20,16 +22,27 @@ struct Server {
     key: String,
     _runtime: Runtime,
     _directory: TempDir,
+    _database: Option<Postgres>,
 }
 
 impl Server {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let database = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::on(&url, directory, None)
+    }
+
+    fn on_postgres() -> Self {
+        let (directory, database) = (tempfile::tempdir().expect("a directory"), Postgres::start());
+        let url = format!("postgres://postgres@{}/postgres", database.address());
+        Self::on(&url.parse().expect("a URL"), directory, Some(database))
+    }
+
+    fn on(url: &DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let (address, key) = runtime.block_on(async {
             let control = Arc::new(Control::new(
-                Store::open(&database).await.expect("a store"),
+                Store::open(url).await.expect("a store"),
                 SealingKeys::generate().0,
             ));
             let first = control
@@ -48,6 +61,7 @@ impl Server {
             key,
             _runtime: runtime,
             _directory: directory,
+            _database: database,
         }
     }
 
