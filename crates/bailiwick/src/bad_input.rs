@@ -82,6 +82,24 @@ pub(crate) enum BadInput {
     /// A lock is wanted, and there is none.
     #[error("there is no lock {}; `bailiwick image lock` writes one", .0.display())]
     NoLock(PathBuf),
+    /// The file of a body with a secret is none.
+    #[error("{} cannot be read as YAML or JSON, at line:column {places}", .path.display())]
+    SecretFile { path: PathBuf, places: String },
+    /// There is nothing where a secret should be.
+    #[error("{} holds no secret", .0.display())]
+    NoSecret(PathBuf),
+    /// A file holds something else than the command is for.
+    #[error("{} must hold one document of `kind: {wanted}`", .path.display())]
+    NotOneDocument {
+        path: PathBuf,
+        wanted: &'static str,
+    },
+    /// There is nothing to change.
+    #[error("nothing is to be changed: say what, see --help")]
+    NothingToChange,
+    /// What was wrong with what is to be applied was printed already.
+    #[error("{0}; nothing was written")]
+    NotApplied(String),
     /// An environment file with its problems; printed with their places.
     #[error(transparent)]
     EnvironmentFile(#[from] EnvironmentFileErrors),

@@ -10,6 +10,7 @@ use bailiwick_model::{
 use bailiwick_policy::{CidrRuleError, HostPatternError, HostPatternWarning};
 use miette::{Diagnostic, LabeledSpan, Severity};
 
+use crate::json::FieldProblem;
 use crate::source::ShownSource;
 use crate::tree::{Span, Value};
 
@@ -221,8 +222,8 @@ impl ProjectFieldProblem {
 pub enum Cause {
     #[error("the file has {0} bytes, more than {limit}", limit = limits::ENVIRONMENT_FILE_BYTES)]
     TooLarge(usize),
-    #[error("maps and lists are nested more than {limit} deep", limit = limits::ENVIRONMENT_FILE_DEPTH)]
-    TooDeep,
+    #[error("maps and lists are nested more than {0} deep")]
+    TooDeep(usize),
     #[error("the file has more than {limit} keys and values", limit = limits::ENVIRONMENT_FILE_NODES)]
     TooManyNodes,
     #[error("the file is empty")]
@@ -327,6 +328,11 @@ pub enum Cause {
     #[error("`config.project.setup` has {0} commands, more than {limit}", limit = limits::PROJECT_SETUP_COMMANDS)]
     TooManyCommands(usize),
 
+    #[error("JSON has no number {0:?}")]
+    NotANumberOfJson(String),
+    #[error(transparent)]
+    Field(#[from] FieldProblem),
+
     #[error("{0:?} is allowed and denied; the denial wins")]
     AllowedAndDenied(String),
     #[error(transparent)]
@@ -338,7 +344,7 @@ impl Cause {
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge(_)
-            | Self::TooDeep
+            | Self::TooDeep(_)
             | Self::TooManyNodes
             | Self::TooMany { .. }
             | Self::TooManyPackages(_)
@@ -365,6 +371,8 @@ impl Cause {
             Self::PackagesNeedManagers => "packages_need_managers",
             Self::Package { .. } => "invalid_package",
             Self::Project { .. } => "invalid_project",
+            Self::NotANumberOfJson(_) => "wrong_type",
+            Self::Field(problem) => problem.code,
             Self::AllowedAndDenied(_) => "allowed_and_denied",
             Self::HostWarning(_) => "shared_suffix",
         }
