@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bailiwick_control::SealingKeysError;
 use bailiwick_dial::ProxyUrlError;
 use bailiwick_images::lock::{LockMismatch, NotALock};
 use bailiwick_model::SandboxId;
@@ -100,6 +101,30 @@ pub(crate) enum BadInput {
     /// What was wrong with what is to be applied was printed already.
     #[error("{0}; nothing was written")]
     NotApplied(String),
+    /// PostgreSQL without a key.
+    #[error(
+        "the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)"
+    )]
+    NoSecretKey,
+    /// The key of the data directory is gone.
+    #[error(
+        "{} is missing, and the database holds secrets that are sealed with it: put it back from the backup, or give it with --secret-key-file FILE", .0.display()
+    )]
+    LostSecretKey(PathBuf),
+    /// Keys that somebody else knows.
+    #[error("{} can be read or written by others: `chmod 600` it, and let it belong to you or root", .0.display())]
+    OpenSecretKey(PathBuf),
+    /// Something else than keys.
+    #[error("{place} does not hold the keys that secrets are sealed with")]
+    SecretKey {
+        place: String,
+        source: SealingKeysError,
+    },
+    /// Keys that secrets are sealed with were not given.
+    #[error(
+        "the database holds secrets that are sealed with keys that were not given ({}): add them after the current one", .0.join(", ")
+    )]
+    MissingSecretKeys(Vec<String>),
     /// An environment file with its problems; printed with their places.
     #[error(transparent)]
     EnvironmentFile(#[from] EnvironmentFileErrors),

@@ -14,6 +14,7 @@ pub(crate) mod policy;
 pub(crate) mod ps;
 pub(crate) mod restore;
 pub(crate) mod run;
+mod sibling;
 pub(crate) mod up;
 
 use std::process::ExitCode;
@@ -72,9 +73,8 @@ impl CommandLine {
     pub(crate) fn execute(self, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(arguments) => run::execute(*arguments, host),
-            Command::Up(arguments) => up::execute(arguments, host),
-            Command::Backup(arguments) => backup::execute(arguments, host),
-            Command::Restore(arguments) => restore::execute(arguments, host),
+            // What touches a server's database is in a program of its own.
+            Command::Up(_) | Command::Backup(_) | Command::Restore(_) => sibling::become_server(),
             Command::Ps(arguments) => ps::execute(&arguments, host),
             Command::Exec(arguments) => exec::execute(arguments, host),
             Command::Kill(arguments) => kill::execute(arguments, host),

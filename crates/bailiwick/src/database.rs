@@ -24,20 +24,35 @@ pub(crate) struct DatabaseArguments {
 
 impl DatabaseArguments {
     /// The database; the data directory is made, if it is used.
-    pub(crate) fn url(self, host: &HostEnvironment) -> anyhow::Result<DatabaseUrl> {
-        match (self.database_url, &host.database_url) {
-            (Some(url), _) => Ok(url),
+    pub(crate) fn url(&self, host: &HostEnvironment) -> anyhow::Result<DatabaseUrl> {
+        match (&self.database_url, &host.database_url) {
+            (Some(url), _) => Ok(url.clone()),
             (None, Some(text)) if self.data.is_none() => text
                 .parse()
                 .context("BAILIWICK_DATABASE_URL cannot be used"),
             (None, _) => Ok(DatabaseUrl::Sqlite(
-                data_directory(self.data, host)?.join("bailiwick.db"),
+                self.data_directory(host)?.join("bailiwick.db"),
             )),
         }
     }
 
+    /// The data directory, made if it is not there. Nobody else may look into it.
+    pub(crate) fn data_directory(&self, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
+        let directory = match &self.data {
+            Some(directory) => directory.clone(),
+            None => state::open(host)?.path().join("server"),
+        };
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory);
+        made.with_context(|| format!("cannot make {}", directory.display()))?;
+        private(&directory)?;
+        Ok(directory)
+    }
+
     /// The file of the database.
-    pub(crate) fn file(self, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
+    pub(crate) fn file(&self, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
         match self.url(host)? {
             DatabaseUrl::Sqlite(path) => Ok(path),
             DatabaseUrl::Postgres(_) => anyhow::bail!(
@@ -45,21 +60,6 @@ impl DatabaseArguments {
             ),
         }
     }
-}
-
-/// Nobody else may look into it.
-fn data_directory(named: Option<PathBuf>, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
-    let directory = match named {
-        Some(directory) => directory,
-        None => state::open(host)?.path().join("server"),
-    };
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&directory);
-    made.with_context(|| format!("cannot make {}", directory.display()))?;
-    private(&directory)?;
-    Ok(directory)
 }
 
 fn private(directory: &Path) -> anyhow::Result<()> {

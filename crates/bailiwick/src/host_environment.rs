@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bailiwick_dial::ProxyVariables;
+use bailiwick_images::base::oci::Login;
 use bailiwick_images::{LOGIN_PASSWORD, LOGIN_USER};
 
 /// What Bailiwick takes from its caller's environment; nothing else of it has any effect.
@@ -20,11 +21,13 @@ pub(crate) struct HostEnvironment {
     /// `XDG_STATE_HOME`.
     pub(crate) state_home: Option<PathBuf>,
     /// `BAILIWICK_REGISTRY_USER` and `BAILIWICK_REGISTRY_PASSWORD`: who pulls images.
-    pub(crate) registry_login: Option<(String, String)>,
+    pub(crate) registry_login: Option<Login>,
     /// The directory of docker's configuration: `DOCKER_CONFIG`, or `.docker` in the home.
     pub(crate) docker: Option<PathBuf>,
     /// `BAILIWICK_BOOTSTRAP_KEY`: the administrator's key of a first start.
     pub(crate) bootstrap_key: Option<String>,
+    /// `BAILIWICK_SECRET_KEY`: the keys that secrets are sealed with.
+    pub(crate) secret_key: Option<String>,
     /// `BAILIWICK_DATABASE_URL`: a server's database. Its password is seen by nobody else here, as one on the command line would be.
     pub(crate) database_url: Option<String>,
     /// `BAILIWICK_LOG`: how much a server logs.
@@ -69,8 +72,11 @@ impl HostEnvironment {
                 all_proxy: first(&["all_proxy", "ALL_PROXY"]),
                 no_proxy: first(&["no_proxy", "NO_PROXY"]),
             },
-            registry_login: first(&[LOGIN_USER]).zip(first(&[LOGIN_PASSWORD])),
+            registry_login: first(&[LOGIN_USER])
+                .zip(first(&[LOGIN_PASSWORD]))
+                .map(|(user, password)| Login { user, password }),
             bootstrap_key: first(&["BAILIWICK_BOOTSTRAP_KEY"]),
+            secret_key: first(&["BAILIWICK_SECRET_KEY"]),
             database_url: first(&["BAILIWICK_DATABASE_URL"]),
             log_level: first(&["BAILIWICK_LOG"]),
             server: first(&["BAILIWICK_SERVER"]),

@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
-    BaseImage, BaseSource, BuildError, BuildLimits, Builder, Head, Held, ImageSpec, Layer,
-    Progress, ProjectAt, Refreshed, Registry, Store, host_base, remove_tree,
+    BaseImage, BaseSource, BuildError, BuildLimits, Builder, Head, Held, HostBase, ImageSpec,
+    Layer, Material, Progress, ProjectAt, Refreshed, Registry, Store, host_base, remove_tree,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings,
-    has_subordinate_ids, host_facts, privileged, snapshot, with_subordinate_ids,
+    has_subordinate_ids, host_facts, privileged, snapshot, snapshot_sources, with_subordinate_ids,
 };
 use bailiwick_model::{GitRef, PackageManager, PackageSpec, Packages, Project, SandboxId};
 use bailiwick_policy::Pins;
@@ -24,15 +24,15 @@ use tokio::sync::watch;
 use crate::bad_input::BadInput;
 use crate::environment_source::Environment;
 use crate::host_environment::HostEnvironment;
-use crate::output::{self, printable};
 use crate::project::Fetching;
 use crate::{clock, state};
 
 mod base;
+mod login;
 mod telling;
 
-use base::Bases;
-use telling::{Teller, tell_failure};
+use base::{Bases, LookedUp};
+use telling::{Teller, ended};
 
 pub(crate) use telling::{ProgressForm, Telling, Told};
 
@@ -57,6 +57,8 @@ pub(crate) struct Image {
     layers: Layers,
     directory: Option<PathBuf>,
     held: Held,
+    /// For as long as its snapshot is used.
+    _host: HostBase,
 }
 
 impl Image {
@@ -105,8 +107,8 @@ impl Images {
     ) -> anyhow::Result<Self> {
         let state = state::open(host)?;
         let store = store(&state)?;
-        let directory = store.path().join("bases");
-        let base = host_base(&directory, snapshot)
+        let directory = store.bases_directory();
+        let base = host_base(&directory, &snapshot_sources(), snapshot)
             .context("cannot take what images need of this host's settings")?;
         let bases = Bases::new(directory, base, host)?;
         let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
@@ -125,8 +127,8 @@ impl Images {
         let options = LocalOptions {
             state,
             egress: egress(Pins::default()),
-            layers: store.path().join("layers"),
-            repositories: store.path().join("repositories"),
+            layers: store.layers_directory(),
+            repositories: store.repositories_directory(),
             snapshot: Some(bases.snapshot().to_owned()),
             surroundings: Surroundings {
                 home: host.home.clone(),
@@ -173,10 +175,9 @@ impl Images {
         telling: Telling,
     ) -> anyhow::Result<ImageSpec> {
         let project = environment.project.as_ref();
+        let project = project.map(|project| self.project(project, telling));
         Ok(ImageSpec {
-            project: project
-                .map(|project| self.project(project, telling))
-                .transpose()?,
+            project: ended(telling, project.transpose())?,
             ..image_spec(environment)
         })
     }
@@ -208,21 +209,7 @@ impl Images {
                 "{} was never fetched here; leave out --offline",
                 project.repository
             ),
-            last => match self.fetch(project, telling)? {
-                Err(error @ BuildError::Unreachable { .. }) => {
-                    let Some(last) = last else {
-                        return Err(error.into());
-                    };
-                    let text = printable(&format!(
-                        "bailiwick: {error}; the project is what it was last, {}",
-                        last.commit
-                    ))
-                    .into_owned();
-                    output::print_to_stderr(&(text + "\n"));
-                    last
-                }
-                other => other?,
-            },
+            last => return self.fetch(project, last, telling),
         };
         Ok(ProjectAt {
             project: project.clone(),
@@ -230,11 +217,13 @@ impl Images {
         })
     }
 
+    /// The project as it is now; where the repository does not answer, as it was last, which is told.
     fn fetch(
         &self,
         project: &Project,
+        last: Option<Head>,
         telling: Telling,
-    ) -> anyhow::Result<Result<Head, BuildError>> {
+    ) -> anyhow::Result<ProjectAt> {
         let fetcher = Builder {
             runtime: Arc::new(LocalRuntime::new(self.for_fetches.clone())?),
             ..self.builder.clone()
@@ -245,7 +234,18 @@ impl Images {
         let access = &self.fetching.access;
         let fetched = runtime.block_on(fetcher.fetch(project, access, &mut told));
         teller.clear();
-        Ok(fetched)
+        let at = |head| ProjectAt {
+            project: project.clone(),
+            head,
+        };
+        match (fetched, last) {
+            (Err(error @ BuildError::Unreachable { .. }), Some(last)) => {
+                let last = at(last);
+                teller.tell_unreachable(&last, &error);
+                Ok(last)
+            }
+            (fetched, _) => Ok(at(fetched?)),
+        }
     }
 
     /// The builder on its base; `None` if that is the name of an image that was never looked up.
@@ -289,62 +289,96 @@ impl Images {
 
     /// The image; what is missing of it is built, which is told on standard error. A failure, too, is told as an event where events are.
     pub(crate) fn build(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
-        self.told(spec, telling, async |builder, tell| {
+        self.told(telling, async |tell| {
+            let builder = self.ready(spec, telling, tell).await?;
             let (keys, held) = builder.build(spec, tell).await?;
-            Ok(image(builder, &self.bases, spec, keys, held))
+            Ok(image(&builder, &self.bases, spec, keys, held))
         })
     }
 
     /// The same, where the lock may be one of some managers only: the others are resolved now.
     pub(crate) fn resolve(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Image> {
-        self.told(spec, telling, async |builder, tell| {
+        self.told(telling, async |tell| {
+            let builder = self.ready(spec, telling, tell).await?;
             let (keys, held) = builder.resolve(spec, tell).await?;
-            Ok(image(builder, &self.bases, spec, keys, held))
+            Ok(image(&builder, &self.bases, spec, keys, held))
         })
     }
 
-    /// The image, resolved anew, also what the name of its base stands for.
+    /// The image, resolved anew, also what the name of its base stands for. If it cannot be built, that stays what it was.
     pub(crate) fn refresh(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Refreshed> {
-        runtime()?.block_on(self.bases.look_up(
-            &self.source,
-            &self.builder,
-            &mut |_: Progress<'_>| {},
-        ))?;
-        self.told(spec, telling, async |builder, tell| {
-            Ok(builder.refresh(spec, tell).await?)
+        self.told(telling, async |tell| {
+            refuse_what_takes_other_users(&self.source, &spec.packages)?;
+            let before = match self.builder()? {
+                Some(builder) => builder.keys(spec)?,
+                None => Vec::new(),
+            };
+            let found = self.look_up(telling, tell).await?;
+            let builder = self.on(found.base.clone(), telling)?;
+            let refreshed = builder.refresh(spec, &before, tell).await?;
+            self.bases.note(&self.source, &found)?;
+            builder.remove_replaced(&refreshed)?;
+            Ok(refreshed)
         })
     }
 
-    /// Runs a build on the base, and tells how it goes.
+    /// Does something, and tells how it goes.
     fn told<T>(
+        &self,
+        telling: Telling,
+        work: impl AsyncFnOnce(&mut dyn FnMut(Progress<'_>)) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let runtime = runtime()?;
+        let mut teller = Teller::new(telling);
+        let done = runtime.block_on(work(&mut |progress: Progress<'_>| teller.tell(progress)));
+        teller.clear();
+        ended(telling, done)
+    }
+
+    /// The builder for an image, on its base; what its name stands for is looked up if that was never done.
+    async fn ready(
         &self,
         spec: &ImageSpec,
         telling: Telling,
-        build: impl AsyncFnOnce(&Builder, &mut dyn FnMut(Progress<'_>)) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+        tell: &mut dyn FnMut(Progress<'_>),
+    ) -> anyhow::Result<Builder> {
         refuse_what_takes_other_users(&self.source, &spec.packages)?;
-        let runtime = runtime()?;
-        let mut teller = Teller::new(telling);
-        let built = runtime.block_on(async {
-            let mut told = |progress: Progress<'_>| teller.tell(progress);
-            if self.builder()?.is_none() {
-                self.bases
-                    .look_up(&self.source, &self.builder, &mut told)
-                    .await?;
+        let base = match self.bases.known(&self.source)? {
+            Some(base) => base,
+            None => {
+                let found = self.look_up(telling, tell).await?;
+                self.bases.note(&self.source, &found)?;
+                found.base
             }
-            let builder = self
-                .builder()?
-                .context("what the name of the base stands for is not known")?;
-            build(&builder, &mut told).await
-        });
-        teller.clear();
-        match (telling, built) {
-            (Telling::Events, Err(error)) => {
-                tell_failure(&error);
-                Err(Told.into())
-            }
-            (_, built) => built,
+        };
+        self.on(base, telling)
+    }
+
+    async fn look_up(
+        &self,
+        telling: Telling,
+        tell: &mut dyn FnMut(Progress<'_>),
+    ) -> anyhow::Result<LookedUp> {
+        let bases = &self.bases;
+        bases
+            .look_up(&self.source, &self.builder, telling, tell)
+            .await
+    }
+
+    /// The builder on this base. Who pulls it is only asked where it is not there yet.
+    fn on(&self, base: BaseImage, telling: Telling) -> anyhow::Result<Builder> {
+        let mut builder = Builder {
+            base,
+            ..self.builder.clone()
+        };
+        let is_there = builder.find(&ImageSpec::default())?.is_some();
+        if !is_there
+            && let BaseImage::Built(base) = &mut builder.base
+            && let Material::Oci { reference, login } = &mut base.material
+        {
+            *login = self.bases.login(reference, telling)?;
         }
+        Ok(builder)
     }
 }
 
@@ -385,15 +419,18 @@ fn image(
     keys: Vec<LayerDigest>,
     held: Held,
 ) -> Image {
-    let layers = builder.store.path().join("layers");
-    let tree = |key: &LayerDigest| layers.join(key.digits()).join("tree");
+    let layer = |key: &LayerDigest| {
+        let mut layers = held.layers().iter();
+        let found = layers.find(|layer| layer.key == *key);
+        found.expect("what an image is made of is held")
+    };
     let stack = builder.image(&keys);
     let base = match &stack.base {
         Base::Host => bailiwick_local::Base::Host,
         Base::Directory(directory) => bailiwick_local::Base::Directory(directory.clone()),
-        Base::Layer(key) => bailiwick_local::Base::Directory(tree(key).join("base")),
+        Base::Layer(key) => bailiwick_local::Base::Layer(layer(key).base_root()),
     };
-    let trees: Vec<PathBuf> = stack.layers.iter().map(tree).collect();
+    let trees: Vec<PathBuf> = stack.layers.iter().map(|key| layer(key).tree()).collect();
     let directory = spec.project.as_ref().map(ProjectAt::directory);
     // The project's layer is the topmost.
     let topmost = trees.last().cloned().zip(directory.clone());
@@ -413,6 +450,7 @@ fn image(
         base,
         keys,
         held,
+        _host: bases.host(),
     }
 }
 
@@ -425,9 +463,17 @@ fn names(packages: &Packages, manager: PackageManager) -> String {
     names.join(", ")
 }
 
-fn fresh_id() -> SandboxId {
+/// An id that no sandbox has had.
+///
+/// # Panics
+///
+/// The kernel has no random bytes, of which getrandom(2) knows no case that could happen here: a sandbox with a known id must not be begun.
+pub(crate) fn fresh_id() -> SandboxId {
     let mut bits = [0; 8];
-    // Blocks only before the kernel's generator is ready, at boot (getrandom(2)).
-    let _ = rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty());
+    // Blocks only before the kernel's generator is ready, at boot; a signal may end that.
+    rustix::io::retry_on_intr(|| {
+        rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())
+    })
+    .expect("the kernel has random bytes");
     SandboxId::from_random(u64::from_ne_bytes(bits))
 }

@@ -32,30 +32,48 @@ pub struct Credentials<'a> {
 
 /// What keys stood for a moment ago, by their hashes.
 #[derive(Debug, Default)]
-pub(crate) struct KnownKeys(RwLock<HashMap<[u8; 32], (Timestamp, KnownKey)>>);
+pub(crate) struct KnownKeys(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: HashMap<[u8; 32], (Timestamp, KnownKey)>,
+    /// How often everything was forgotten.
+    forgotten: u64,
+}
 
 impl KnownKeys {
     fn get(&self, hash: &[u8; 32], now: Timestamp) -> Option<KnownKey> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (asked, key) = known.get(hash)?;
+        let (asked, key) = known.keys.get(hash)?;
         let age = now.duration_since(*asked);
         (age >= SignedDuration::ZERO && age.unsigned_abs() < KNOWN_FOR).then(|| key.clone())
     }
 
-    fn put(&self, hash: [u8; 32], now: Timestamp, key: &KnownKey) {
+    /// What [`Self::put`] wants to know of the time before the database was asked.
+    fn forgotten(&self) -> u64 {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .forgotten
+    }
+
+    /// Remembers what a key stands for, unless something was forgotten since it was asked: the answer may be from before that.
+    fn put(&self, hash: [u8; 32], now: Timestamp, key: &KnownKey, forgotten: u64) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KNOWN_KEYS {
-            known.clear();
+        if known.forgotten != forgotten {
+            return;
         }
-        known.insert(hash, (now, key.clone()));
+        if known.keys.len() >= KNOWN_KEYS {
+            known.keys.clear();
+        }
+        known.keys.insert(hash, (now, key.clone()));
     }
 
     /// Forgets them all: something changed that they stand for.
     pub(crate) fn forget(&self) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.keys.clear();
+        known.forgotten += 1;
     }
 }
 
@@ -69,11 +87,20 @@ impl Control {
     /// taken from there too.
     pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Caller, ControlError> {
         let caller = self.caller(credentials).await;
-        if !matches!(caller, Err(ControlError::Unauthenticated)) {
-            return caller;
+        self.counted(caller, credentials.address)
+    }
+
+    /// What an authentication came to, with a failure counted for the address it came from.
+    pub(crate) fn counted<T>(
+        &self,
+        authenticated: Result<T, ControlError>,
+        address: Option<IpAddr>,
+    ) -> Result<T, ControlError> {
+        if !matches!(authenticated, Err(ControlError::Unauthenticated)) {
+            return authenticated;
         }
-        match self.failures.count(credentials.address, Instant::now()) {
-            Ok(()) => caller,
+        match self.failures.count(address, Instant::now()) {
+            Ok(()) => authenticated,
             Err(retry_after) => Err(ControlError::TooManyFailures { retry_after }),
         }
     }
@@ -86,9 +113,10 @@ impl Control {
         let known = match self.known_keys.get(&hash, now) {
             Some(known) => known,
             None => {
+                let forgotten = self.known_keys.forgotten();
                 let known = self.store.known_key(&hash).await?;
                 let known = known.ok_or(ControlError::Unauthenticated)?;
-                self.known_keys.put(hash, now, &known);
+                self.known_keys.put(hash, now, &known, forgotten);
                 known
             }
         };
@@ -107,5 +135,30 @@ impl Control {
             key: Some(known.id),
             address: credentials.address,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_model::{ApiKeyId, OrganizationId, Permissions, ResourceId, UserId};
+
+    use super::*;
+
+    #[test]
+    fn what_was_asked_before_everything_was_forgotten_is_not_remembered() {
+        let (known, now) = (KnownKeys::default(), clock::now());
+        let key = KnownKey {
+            id: ApiKeyId::made(0, [0; 10]),
+            organization: OrganizationId::made(0, [0; 10]),
+            owner: KeyOwner::User(UserId::made(0, [0; 10])),
+            permissions: Permissions::NONE,
+            expires_at: None,
+        };
+        let before = known.forgotten();
+        known.put([1; 32], now, &key, before);
+        assert_eq!(known.get(&[1; 32], now), Some(key.clone()));
+        known.forget();
+        known.put([1; 32], now, &key, before);
+        assert_eq!(known.get(&[1; 32], now), None);
     }
 }

@@ -118,6 +118,7 @@ impl Control {
             user: user.clone(),
             email: &email,
             name: "Administrator",
+            password_hash: None,
             role: &administrators,
         };
         change.insert_member(&member).await?;

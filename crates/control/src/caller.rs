@@ -33,7 +33,8 @@ pub struct Caller {
 }
 
 impl Actor {
-    fn kind(&self) -> &'static str {
+    /// What acts, in a word.
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::User(_) => "user",
             Self::ServiceAccount(_) => "service_account",
@@ -42,7 +43,8 @@ impl Actor {
         }
     }
 
-    fn id(&self) -> &str {
+    /// Its id; a worker's is its environment's.
+    pub fn id(&self) -> &str {
         use bailiwick_model::ResourceId as _;
         match self {
             Self::User(id) => id.as_str(),
@@ -81,12 +83,40 @@ impl Caller {
         self.key.as_ref()
     }
 
-    /// Goes on only with the permission.
-    pub(crate) fn require(&self, permission: Permission) -> Result<(), ControlError> {
+    /// Bailiwick itself, in one organization.
+    pub(crate) fn system(organization: OrganizationId) -> Self {
+        Self {
+            organization,
+            actor: Actor::System,
+            permissions: Permissions::NONE,
+            key: None,
+            address: None,
+        }
+    }
+
+    /// Goes on only with the permission. Every use case does so first; whoever reads a long request before there is one may ask earlier.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Forbidden`].
+    pub fn require(&self, permission: Permission) -> Result<(), ControlError> {
         if self.permissions.allow(permission) {
             Ok(())
         } else {
             Err(ControlError::Forbidden(permission))
+        }
+    }
+
+    /// Goes on only with all of these: nobody hands on what they do not have.
+    pub(crate) fn require_all(&self, permissions: Permissions) -> Result<(), ControlError> {
+        permissions.iter().try_for_each(|one| self.require(one))
+    }
+
+    /// Goes on with the permission, or as a worker of a self-hosted environment.
+    pub(crate) fn require_or_worker(&self, permission: Permission) -> Result<(), ControlError> {
+        match &self.actor {
+            Actor::Worker(_) => Ok(()),
+            Actor::User(_) | Actor::ServiceAccount(_) | Actor::System => self.require(permission),
         }
     }
 

@@ -3,24 +3,39 @@
 use bailiwick_store::Store;
 
 use crate::authentication::KnownKeys;
+use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::failures::Failures;
+use crate::sealing::SealingKeys;
 
-/// The use cases, on one database.
+/// The use cases, on one database, with the keys that its secrets are sealed with.
 #[derive(Debug)]
 pub struct Control {
     pub(crate) store: Store,
     pub(crate) known_keys: KnownKeys,
+    pub(crate) sealing: SealingKeys,
+    pub(crate) content_limits: ContentLimits,
     pub(crate) failures: Failures,
 }
 
 impl Control {
-    /// On this database.
-    pub fn new(store: Store) -> Self {
+    /// On this database. Whether the keys are those of its secrets says [`Self::missing_sealing_keys`].
+    pub fn new(store: Store, sealing: SealingKeys) -> Self {
         Self {
             store,
+            sealing,
             known_keys: KnownKeys::default(),
+            content_limits: ContentLimits::default(),
             failures: Failures::default(),
+        }
+    }
+
+    /// With other bounds for files and skills than the usual ones.
+    #[must_use]
+    pub fn with_content_limits(self, content_limits: ContentLimits) -> Self {
+        Self {
+            content_limits,
+            ..self
         }
     }
 

@@ -8,7 +8,7 @@ use bailiwick_store::{
     Change, Environment, EnvironmentValues, NewEnvironment, Page, PageRequest, StoreError,
 };
 use bailiwick_wire::{
-    ConfigParts, EnvironmentBody, FieldProblem, StoredEnvironment, networking_json,
+    ConfigParts, EnvironmentBody, StoredEnvironment, invalid_namespace, networking_json,
     policy_from_json,
 };
 use serde_json::{Map, Value, json};
@@ -21,8 +21,6 @@ use crate::{clock, fresh};
 
 /// What the errors call it.
 const KIND: &str = "environment";
-/// A DNS label (RFC 1123, section 2.1).
-const NAMESPACE_BYTES: usize = 63;
 
 /// An environment, and the policy that it inherits if it has none of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,6 +269,8 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
+        // What is placed in it meanwhile waits in the same order.
+        change.alone().await?;
         let before = change
             .environment(id)
             .await?
@@ -290,7 +290,10 @@ impl Control {
             Some(&before),
             None,
         )
-        .await
+        .await?;
+        // Its keys went with it.
+        self.known_keys.forget();
+        Ok(())
     }
 
     /// The policy that holds in an environment, and where it comes from.
@@ -420,21 +423,9 @@ fn stored(environment: &Environment) -> Result<StoredEnvironment, ControlError> 
 }
 
 fn namespace(name: Option<String>) -> Result<Option<String>, ControlError> {
-    let is_label = |name: &String| {
-        let inner = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-');
-        (1..=NAMESPACE_BYTES).contains(&name.len())
-            && name.chars().all(inner)
-            && !name.starts_with('-')
-            && !name.ends_with('-')
-    };
-    match name {
-        Some(name) if !is_label(&name) => Err(ControlError::Invalid(vec![FieldProblem {
-            field: "namespace".to_owned(),
-            code: "invalid_namespace",
-            message: format!("a namespace is a DNS label of at most {NAMESPACE_BYTES} characters"),
-            help: "use a-z, 0-9 and `-`, beginning and ending with a letter or a digit".to_owned(),
-        }])),
-        other => Ok(other),
+    match name.as_deref().and_then(invalid_namespace) {
+        Some(problem) => Err(ControlError::Invalid(vec![problem])),
+        None => Ok(name),
     }
 }
 

@@ -6,6 +6,8 @@ use bailiwick_model::Permission;
 use bailiwick_store::StoreError;
 use bailiwick_wire::FieldProblem;
 
+use crate::sealing::UnsealError;
+
 /// Why something was not done. What its text says may be told to whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -39,9 +41,70 @@ pub enum ControlError {
     /// It must stay.
     #[error("the Default environment cannot be archived or deleted")]
     IsDefault,
+    /// It comes with every organization.
+    #[error("a predefined role stays as it is")]
+    Predefined,
+    /// Nobody would administer the organization any more.
+    #[error("this is the last administrator: make another one first")]
+    LastAdministrator,
     /// Something refers to it.
     #[error("something still refers to the {0}")]
     Referred(&'static str),
+    /// It would work together with something in another environment.
+    #[error("the {kind} works together with {} in another environment", .others.join(", "))]
+    AcrossEnvironments {
+        /// What it is.
+        kind: &'static str,
+        /// The ids of what it works together with.
+        others: Vec<String>,
+    },
+    /// An active credential of the vault is for the same thing.
+    #[error(
+        "another credential of the vault is for the same MCP server or the same variable: archive it first"
+    )]
+    TargetTaken,
+    /// No more fit in.
+    #[error("the {kind} has {limit} {what} already, the most that it can have")]
+    Full {
+        /// What is full.
+        kind: &'static str,
+        /// Of what.
+        what: &'static str,
+        /// The most.
+        limit: usize,
+    },
+    /// A secret cannot be opened: a key is missing, or the database was tampered with.
+    #[error("a secret cannot be unsealed")]
+    Unseal(#[source] UnsealError),
+    /// It was there, and its time is over.
+    #[error("the {0} has expired")]
+    Expired(&'static str),
+    /// It has more bytes than such a thing may have.
+    #[error("the {kind} is larger than {most_bytes} bytes")]
+    TooLarge {
+        /// What.
+        kind: &'static str,
+        /// How many it may have.
+        most_bytes: u64,
+    },
+    /// Its upload was silent for so long that it was given up.
+    #[error("the upload of the {0} took too long and was given up")]
+    GivenUp(&'static str),
+    /// The organization has as many bytes of files and skills as it may.
+    #[error("the organization's files and skills may have {most_bytes} bytes: delete some first")]
+    QuotaExceeded {
+        /// How many.
+        most_bytes: u64,
+    },
+    /// Its bytes are not for clients.
+    #[error("the file cannot be downloaded")]
+    NotDownloadable,
+    /// A skill of versions is deleted version by version, for clients of before 2026.
+    #[error("the skill has versions: delete them first")]
+    HasVersions,
+    /// A skill has at least one version.
+    #[error("this is the only version of the skill: delete the skill")]
+    OnlyVersion,
     /// The database did not do what it should.
     #[error("the database did not answer as it should")]
     Store(#[source] StoreError),
@@ -71,6 +134,12 @@ impl ControlError {
 impl From<StoreError> for ControlError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<UnsealError> for ControlError {
+    fn from(error: UnsealError) -> Self {
+        Self::Unseal(error)
     }
 }
 

@@ -23,7 +23,8 @@ pub(crate) struct Secret {
     pub(crate) hash: [u8; 32],
 }
 
-fn random<const N: usize>() -> [u8; N] {
+/// Bytes that nobody can guess.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the kernel gives random bytes");
     bytes
@@ -62,4 +63,9 @@ pub(crate) fn hash(key: &str) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
     hash
+}
+
+/// A hash, for people.
+pub(crate) fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

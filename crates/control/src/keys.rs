@@ -87,7 +87,7 @@ impl Control {
         .await
     }
 
-    /// Keys, the newest first: all of them for who administers keys, else the caller's own.
+    /// All keys, the newest first, for who administers keys.
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl Control {
         Ok(())
     }
 
-    async fn make_key(
+    pub(crate) async fn make_key(
         &self,
         caller: &Caller,
         prefix: &str,

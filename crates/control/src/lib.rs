@@ -3,27 +3,52 @@
 //! Every use case takes a [`Caller`], who was authenticated, checks what they may do first, works on their organization alone, and ends
 //! with an entry in the audit log. Whether a thing is another organization's or does not exist at all cannot be told apart.
 
+mod agents;
 mod audit_log;
 mod authentication;
 mod bootstrap;
 mod caller;
 mod clock;
+mod content;
 mod control;
+mod credentials;
 mod environments;
 mod error;
 mod failures;
+mod files;
 mod fresh;
 mod keys;
+mod members;
+mod names;
 mod organizations;
+mod password;
+mod resealing;
+mod roles;
+mod sealing;
+mod service_accounts;
+mod sign_ins;
+mod skills;
+mod teams;
+mod vaults;
 
+pub use agents::Placement;
 pub use authentication::Credentials;
 pub use bootstrap::{Bootstrap, Bootstrapped};
 pub use caller::{Actor, Caller};
+pub use content::{ContentLimits, Download};
 pub use control::Control;
 pub use environments::{
     EffectivePolicy, EnvironmentChange, EnvironmentView, NewEnvironmentRequest,
 };
 pub use error::ControlError;
+pub use files::{FileFacts, FileList, FileUpload, Swept};
 pub use fresh::fresh_request_id;
 pub use keys::{MadeKey, NewKeyRequest};
+pub use members::NewMemberRequest;
 pub use organizations::{OrganizationView, PoliciesChange};
+pub use password::Password;
+pub use resealing::Resealed;
+pub use roles::RoleValues;
+pub use sealing::{Sealed, SealingKeys, SealingKeysError, UnsealError};
+pub use sign_ins::{BrowserSession, SignInRequest};
+pub use skills::{NewSkillRequest, SkillRules};

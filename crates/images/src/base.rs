@@ -4,20 +4,21 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bailiwick_model::limits::SUITE_BYTES;
 use oci_client::{ParseError, Reference};
 
 mod digest;
 mod host;
+mod memory;
 mod names;
 pub mod oci;
 pub mod unpack;
+mod zstd;
 
 pub use digest::archive_digest;
+pub(crate) use host::sweep;
 pub use host::{HostBase, directory_digest, host_base};
 pub use names::Names;
-
-/// The most bytes of a suite's name.
-const SUITE_BYTES: usize = 64;
 
 /// Where a base comes from, as a person writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! Builds what is missing of an image: one layer after the other, each in a sandbox of its own.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ mod event;
 mod job;
 mod limit;
 mod packages;
+mod parts;
 mod project;
 mod refresh;
 mod step;
@@ -120,12 +120,19 @@ impl Builder {
     }
 
     /// The image of these layers, the first of which is the base where that is built.
+    ///
+    /// # Panics
+    ///
+    /// There is none on a base that is built.
     pub fn image(&self, layers: &[LayerDigest]) -> Image {
-        let (base, layers) = match (&self.base, layers) {
-            (BaseImage::Outside { base, .. }, layers) => (base.clone(), layers),
-            (BaseImage::Built(_), [base, layers @ ..]) => (Base::Layer(base.clone()), layers),
-            // The base itself is built on this machine's userland.
-            (BaseImage::Built(_), []) => (Base::Host, [].as_slice()),
+        let (base, layers) = match &self.base {
+            BaseImage::Outside { base, .. } => (base.clone(), layers),
+            BaseImage::Built(_) => {
+                let (base, layers) = layers
+                    .split_first()
+                    .expect("what stands on a base that is built has that as its lowest layer");
+                (Base::Layer(base.clone()), layers)
+            }
         };
         Image {
             base,
@@ -267,13 +274,12 @@ impl Builder {
         let key = draft.key().clone();
         match outcome {
             Outcome::Done(report) => {
+                parts::remove_empty(&draft.tree());
                 let measure = draft.measure()?;
-                let disk_bytes = self.limits.disk_bytes;
-                if let Some(limit) = disk::over(measure.bytes, measure.files, disk_bytes) {
+                if let Some(limit) = disk::over(&measure, self.limits.disk_bytes) {
                     draft.abandon()?;
                     return Err(error::of_limit(what, limit, key));
                 }
-                remove_empty_parts(&draft.tree());
                 let seconds = started.elapsed().as_secs();
                 let resolved = recipe::installed(&report);
                 if let Some(locked) = &step.locked {
@@ -283,7 +289,7 @@ impl Builder {
                         return Err(error::not_as_locked(what, &found, key));
                     }
                 }
-                Ok(draft.commit(resolved, (self.now)(), seconds)?)
+                Ok(draft.commit_measured(&measure, resolved, (self.now)(), seconds)?)
             }
             Outcome::Failed(status, tail) => {
                 draft.abandon()?;
@@ -294,20 +300,5 @@ impl Builder {
                 Err(error::of_limit(what, limit, key))
             }
         }
-    }
-}
-
-/// A part of the root that nothing was written to needs no overlay in any sandbox.
-fn remove_empty_parts(tree: &Path) {
-    let below = |path: &Path| {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect::<Vec<_>>()
-    };
-    for part in below(tree) {
-        // A directory that is not empty refuses, which is the question.
-        for inner in below(&part) {
-            let _ = std::fs::remove_dir(inner);
-        }
-        let _ = std::fs::remove_dir(part);
     }
 }

@@ -3,13 +3,14 @@
 //! The key is SHA-256 over an encoding in which every field has its length in front and stands in a fixed place, so that no two
 //! different inputs have one encoding. It is not JSON: what a serializer prints may change with its version.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_model::PackageManager;
 use bailiwick_runtime::LayerDigest;
 use serde::{Deserialize, Serialize};
 
+use crate::sha256;
+
 /// The first bytes of every encoding; another way to encode is another number.
-const TAG: &[u8] = b"bailiwick layer 3";
+const TAG: &[u8] = b"bailiwick layer 4";
 
 /// Everything that decides what a build writes. What is not in here (the environment's name, its hosts) never makes a second layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +58,10 @@ pub enum Content {
         manager: PackageManager,
         /// What is asked of it, in its own syntax. Their order does not matter to the key.
         specs: Vec<String>,
-        /// The registry that was asked instead of the public ones: one that serves something else under the same names makes other layers.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        registry: Option<String>,
+        /// The registries that were asked instead of the public ones, as `MANAGER=URL`, apt's too where it could bring the manager itself: one that
+        /// serves something else under the same names makes other layers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        registries: Vec<String>,
         /// The lock that it was built from, by its digest; without one the newest that fits was taken.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lock: Option<String>,
@@ -68,6 +70,9 @@ pub enum Content {
     Base {
         /// Where it came from, with what identifies its contents: `oci:sha256:…`, `tar:sha256:…`, `debian:bookworm`.
         source: String,
+        /// The registry of Debian packages that was asked instead of the public one, where it is made of these.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        registry: Option<String>,
     },
     /// A repository at one commit with what its set-up installed, below `workspace/NAME`.
     Project {
@@ -102,7 +107,7 @@ impl Content {
     pub fn declared(&self) -> String {
         match self {
             Self::Packages { specs, .. } => specs.join(" "),
-            Self::Base { source } => source.clone(),
+            Self::Base { source, .. } => source.clone(),
             Self::Project {
                 repository, commit, ..
             } => format!("{repository} at {commit}"),
@@ -114,7 +119,7 @@ impl Content {
             Self::Packages {
                 manager,
                 specs,
-                registry,
+                registries,
                 lock,
             } => {
                 bytes.push(0);
@@ -122,12 +127,13 @@ impl Content {
                 let mut specs: Vec<_> = specs.iter().collect();
                 specs.sort_unstable();
                 list(bytes, specs);
-                optional(bytes, registry.as_deref());
+                list(bytes, registries.iter().collect());
                 optional(bytes, lock.as_deref());
             }
-            Self::Base { source } => {
+            Self::Base { source, registry } => {
                 bytes.push(1);
                 field(bytes, source);
+                optional(bytes, registry.as_deref());
             }
             Self::Project {
                 name,
@@ -152,9 +158,7 @@ impl Content {
 impl LayerInputs {
     /// The key of the layer that these make.
     pub fn key(&self) -> LayerDigest {
-        let hash = digest(&SHA256, &self.encode());
-        let digits: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        let text = format!("sha256:{digits}");
+        let text = format!("sha256:{}", sha256::of(&self.encode()));
         text.parse().expect("SHA-256 has 32 bytes")
     }
 
@@ -236,7 +240,7 @@ mod tests {
             content: Content::Packages {
                 manager: PackageManager::Pip,
                 specs: vec!["pytest==8.3.4".into(), "six".into()],
-                registry: None,
+                registries: Vec::new(),
                 lock: None,
             },
             generation: 0,
@@ -269,15 +273,15 @@ mod tests {
         let manager = prop::sample::select(PackageManager::ALL);
         let lock = || prop::option::of(text());
         prop_oneof![
-            (manager, texts(), lock(), lock()).prop_map(|(manager, specs, registry, lock)| {
+            (manager, texts(), texts(), lock()).prop_map(|(manager, specs, registries, lock)| {
                 Content::Packages {
                     manager,
                     specs,
-                    registry,
+                    registries,
                     lock,
                 }
             }),
-            text().prop_map(|source| Content::Base { source }),
+            (text(), lock()).prop_map(|(source, registry)| Content::Base { source, registry }),
             (text(), text(), text(), lock(), texts(), texts()).prop_map(
                 |(name, repository, commit, branch, setup, registries)| Content::Project {
                     name,
@@ -337,7 +341,7 @@ mod tests {
                 let content = Content::Packages {
                     manager: PackageManager::Pip,
                     specs: specs.to_vec(),
-                    registry: None,
+                    registries: Vec::new(),
                     lock: None,
                 };
                 LayerInputs { content, ..inputs() }.key()
@@ -412,24 +416,33 @@ mod tests {
         change(|i, _| *packages(i).1 = vec!["pytest==8.3.4six".into()]);
         change(|i, _| i.recipe = 2);
         change(|i, _| i.generation = 1);
-        for (registry, lock) in [
-            (Some(""), None),
-            (None, Some("")),
-            (Some("https://example.com"), None),
+        let mut of = |content: Content| {
+            let inputs = LayerInputs {
+                content,
+                ..inputs()
+            };
+            keys.push(inputs.key());
+        };
+        let (apt, pip) = ("apt=https://example.com/", "pip=https://example.com/");
+        for (registries, lock) in [
+            (&[""][..], None),
+            (&[], Some("")),
+            (&[pip], None),
+            (&[apt], None),
+            (&[apt, pip], None),
         ] {
-            let content = Content::Packages {
+            of(Content::Packages {
                 manager: PackageManager::Pip,
                 specs: vec!["pytest==8.3.4".into(), "six".into()],
-                registry: registry.map(Into::into),
+                registries: registries.iter().map(|text| (*text).into()).collect(),
                 lock: lock.map(Into::into),
-            };
-            keys.push(
-                LayerInputs {
-                    content,
-                    ..inputs()
-                }
-                .key(),
-            );
+            });
+        }
+        for registry in [None, Some(""), Some("https://example.com/")] {
+            of(Content::Base {
+                source: "debian:bookworm".into(),
+                registry: registry.map(Into::into),
+            });
         }
         let count = keys.len();
         keys.sort();
@@ -442,7 +455,7 @@ mod tests {
     fn the_encoding_is_stable() {
         assert_eq!(
             inputs().key().to_string(),
-            "sha256:a00ea7e490b2f7f8c2d5b2829cc9d46c5b6795251287f4332e6b0ab527b73d95"
+            "sha256:f669b30f036caf3d2ade8dd7bcd6c9fdd5a5299492898ed377514e9520a30370"
         );
     }
 

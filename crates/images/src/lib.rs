@@ -13,7 +13,9 @@ pub mod lock;
 mod mirror;
 mod recipe;
 mod registry;
+mod rooted;
 pub mod sbom;
+mod sha256;
 pub mod store;
 
 pub use base::{

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_model::limits::{LOCK_DIFFERENCES, LOCK_FILE_BYTES};
 use bailiwick_model::{PackageManager, Packages};
 use serde::{Deserialize, Serialize};
 
 use crate::key::Content;
+use crate::sha256;
 use crate::store::{Layer, ResolvedPackage};
 
 mod check;
@@ -26,6 +26,8 @@ pub(crate) use compare::{Difference, differences};
 
 /// The version of the format that is written and read.
 const VERSION: u32 = 1;
+/// Why a lock can be written.
+const PLAIN: &str = "strings, numbers, lists and maps by text are JSON";
 
 /// What the packages of an environment were resolved to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,8 +151,7 @@ impl Lock {
 
     /// The text of the lock file: one that says the same is the same text.
     pub fn to_text(&self) -> String {
-        // Strings, numbers and maps of them cannot fail.
-        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let text = serde_json::to_string_pretty(self).expect(PLAIN);
         text + "\n"
     }
 
@@ -219,10 +220,8 @@ impl LockedPackages {
 
     /// What stands for it in the key of a layer.
     pub(crate) fn digest(&self) -> String {
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        let hash = digest(&SHA256, &text);
-        let digits: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        format!("sha256:{digits}")
+        let text = serde_json::to_vec(self).expect(PLAIN);
+        format!("sha256:{}", sha256::of(&text))
     }
 }
 

@@ -17,13 +17,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_model::limits::REPOSITORY_LOCK_WAIT;
 use bailiwick_model::{GitRef, Repository};
 use serde::{Deserialize, Serialize};
 
+use crate::sha256;
 use crate::store::lock::{self, Kind};
-use crate::store::{REPOSITORIES, Store, StoreError, entries, io_error, make_private, remove_tree};
+use crate::store::{
+    Store, StoreError, absent_is_none, entries, io_error, make_private, remove_tree,
+};
 
 /// Where a mirror stands in the sandboxes that use it.
 pub(crate) const INSIDE: &str = "/repository";
@@ -82,10 +84,8 @@ impl Mirror {
             bytes.extend((text.len() as u64).to_be_bytes());
             bytes.extend(text.as_bytes());
         }
-        let hash = digest(&SHA256, &bytes);
-        let digits: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
         Self {
-            directory: store.path().join(REPOSITORIES).join(digits),
+            directory: store.repositories_directory().join(sha256::of(&bytes)),
         }
     }
 
@@ -177,7 +177,7 @@ pub(crate) fn sweep(
     oldest: i64,
     failed: &mut Vec<StoreError>,
 ) -> Result<(), StoreError> {
-    for (file, path) in entries(&store.path().join(REPOSITORIES))? {
+    for (file, path) in entries(&store.repositories_directory())? {
         if let Some(digits) = file.strip_suffix(LOCK) {
             let directory = path.with_file_name(digits);
             failed.extend(sweep_one(&Mirror { directory }, &path, oldest).err());
@@ -187,8 +187,9 @@ pub(crate) fn sweep(
 }
 
 fn sweep_one(mirror: &Mirror, lock: &Path, oldest: i64) -> Result<(), StoreError> {
-    let stat = rustix::fs::lstat(lock).map_err(io_error("read", lock))?;
-    if stat.st_mtime > oldest {
+    let stat = absent_is_none(rustix::fs::lstat(lock)).map_err(io_error("read", lock))?;
+    // What is gone was removed by another clean-up.
+    if stat.is_none_or(|stat| stat.st_mtime > oldest) {
         return Ok(());
     }
     let Some(_lock) = lock::take(lock, Kind::Exclusive)? else {
@@ -253,6 +254,9 @@ mod tests {
         assert!(is_left(i64::MAX), "in use");
         drop(lock);
         assert!(!is_left(i64::MAX));
+        // Another clean-up was faster.
+        sweep_one(&mirror, &mirror.lock_path(), i64::MAX).unwrap();
+        assert!(!mirror.lock_path().exists());
         assert_eq!(mirror.known(None), None);
     }
 }

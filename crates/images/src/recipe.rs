@@ -20,11 +20,7 @@ pub(crate) fn command(
     manager: PackageManager,
     specs: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Vec<OsString> {
-    let script = format!(
-        "REPORT={REPORT}\n{}\n{}",
-        include_str!("../data/recipes/common.sh"),
-        script(manager)
-    );
+    let script = script_of(&[include_str!("../data/recipes/common.sh"), script(manager)]);
     // sh -c SCRIPT NAME ARGUMENTS (sh(1)): what an environment says is never read as a script.
     let fixed = ["sh", "-c", &script, manager.name()].map(OsString::from);
     fixed

@@ -10,6 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
 
 use crate::key::Content;
+use crate::sha256;
 use crate::store::{Layer, ResolvedPackage};
 
 mod hash;
@@ -138,7 +139,7 @@ fn roots(subject: &Subject<'_>) -> Vec<PathBuf> {
     for layer in subject.layers.iter().rev() {
         roots.push(match &layer.record.inputs.content {
             Content::Packages { .. } | Content::Project { .. } => layer.tree(),
-            Content::Base { .. } => layer.tree().join("base"),
+            Content::Base { .. } => layer.base_root(),
         });
     }
     roots.extend(subject.base_root.clone());
@@ -156,7 +157,7 @@ fn serial_number(subject: &Subject<'_>) -> String {
     bytes.copy_from_slice(&hash.as_ref()[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let hex = sha256::digits(&bytes);
     let (a, b, c, d, e) = (
         &hex[..8],
         &hex[8..12],

@@ -9,6 +9,7 @@
 //!       logs/KEY                the log of the last build that failed
 //!       generations/KEY         which resolution of what this key stands for is in force: a number
 //!       repositories/           mirrors of repositories, see `mirror`
+//!       bases/                  what is known of bases, and snapshots of this machine, see `base::host`
 //!       keys/KEY                its lock; when it was last changed is when the layer was last used
 //! ```
 //!
@@ -48,25 +49,29 @@ pub use draft::Draft;
 pub use error::StoreError;
 pub use gc::{GcLimits, GcReport};
 pub use held::Held;
+pub(crate) use record::BASE_ROOT;
 pub use record::{Layer, LayerRecord, ResolvedPackage};
 pub use tree::remove_tree;
 
-pub(crate) use error::io_error;
+pub(crate) use error::{absent_is_none, io_error};
+pub(crate) use tree::Measure;
+#[cfg(test)]
+pub(crate) use tree::measure;
 
-use error::absent_is_none;
 use lock::Kind;
 
 /// The directories of a store.
 const PARTS: [&str; 6] = [
-    "layers",
+    LAYERS,
     "building",
     "logs",
     "keys",
     "generations",
     REPOSITORIES,
 ];
-/// Where mirrors of repositories are, which `mirror` keeps.
-pub(crate) const REPOSITORIES: &str = "repositories";
+const LAYERS: &str = "layers";
+const REPOSITORIES: &str = "repositories";
+const BASES: &str = "bases";
 
 /// The layers of one installation.
 #[derive(Debug, Clone)]
@@ -147,7 +152,7 @@ impl Store {
     /// [`StoreError::Io`].
     pub fn list(&self) -> Result<Vec<Layer>, StoreError> {
         let mut layers = Vec::new();
-        for (name, _) in entries(&self.path.join("layers"))? {
+        for (name, _) in entries(&self.layers_directory())? {
             if let Some(key) = key_of(&name) {
                 layers.extend(self.find(&key)?);
             }
@@ -238,6 +243,21 @@ impl Store {
         &self.path
     }
 
+    /// Where its layers are.
+    pub fn layers_directory(&self) -> PathBuf {
+        self.path.join(LAYERS)
+    }
+
+    /// Where mirrors of repositories are, for the projects of builds.
+    pub fn repositories_directory(&self) -> PathBuf {
+        self.path.join(REPOSITORIES)
+    }
+
+    /// Where it is remembered what identifies bases, and where snapshots of this machine are: see [`crate::host_base`]. Whoever uses it makes it.
+    pub fn bases_directory(&self) -> PathBuf {
+        self.path.join(BASES)
+    }
+
     /// Removes the layer. `known` are the keys of layers that are known not to stand on it, and need not be read.
     fn remove_unless(
         &self,
@@ -264,7 +284,7 @@ impl Store {
         known: impl Fn(&LayerDigest) -> bool,
     ) -> Result<Option<LayerDigest>, StoreError> {
         let below = Below::Layer(key.clone());
-        for (name, _) in entries(&self.path.join("layers"))? {
+        for (name, _) in entries(&self.layers_directory())? {
             let Some(other) = key_of(&name).filter(|other| !known(other)) else {
                 continue;
             };
@@ -278,7 +298,7 @@ impl Store {
     }
 
     fn layer_directory(&self, key: &LayerDigest) -> PathBuf {
-        self.path.join("layers").join(key.digits())
+        self.layers_directory().join(key.digits())
     }
 
     fn log_path(&self, key: &LayerDigest) -> PathBuf {

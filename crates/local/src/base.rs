@@ -17,6 +17,8 @@ pub enum Base {
     Host,
     /// A directory that holds a root file system.
     Directory(PathBuf),
+    /// A root file system that a build wrote to a layer, which the caller holds.
+    Layer(PathBuf),
 }
 
 impl Base {
@@ -24,7 +26,7 @@ impl Base {
     pub(crate) fn root(&self) -> &Path {
         match self {
             Self::Host => Path::new("/"),
-            Self::Directory(directory) => directory,
+            Self::Directory(directory) | Self::Layer(directory) => directory,
         }
     }
 }
@@ -140,7 +142,7 @@ impl Layout<'_> {
     fn programs(&self, steps: &mut Vec<MountStep>) {
         let names: Vec<PathBuf> = match self.base {
             Base::Host => PROGRAMS.iter().map(PathBuf::from).collect(),
-            Base::Directory(directory) => entries(directory)
+            Base::Directory(directory) | Base::Layer(directory) => entries(directory)
                 .filter(|name| !MADE_ANEW.iter().any(|anew| name.as_os_str() == *anew))
                 .collect(),
         };
@@ -257,8 +259,9 @@ impl Layout<'_> {
         }
         match self.base {
             Base::Host => self.curated(steps),
-            Base::Directory(directory) if !inside::has_directory(directory, Path::new("etc")) => {}
-            Base::Directory(directory) => {
+            Base::Directory(directory) | Base::Layer(directory)
+                if !inside::has_directory(directory, Path::new("etc")) => {}
+            Base::Directory(directory) | Base::Layer(directory) => {
                 let kept = entries(&directory.join("etc"))
                     .filter(|name| !GENERATED.iter().any(|g| name.as_os_str() == *g));
                 kept.for_each(|name| {
@@ -475,7 +478,7 @@ fn devices(steps: &mut Vec<MountStep>) {
 }
 
 /// The lines of `data/etc.txt`: how, and which.
-fn curated() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(crate) fn curated() -> impl Iterator<Item = (&'static str, &'static str)> {
     include_str!("../data/etc.txt")
         .lines()
         .filter(|line| !line.starts_with('#'))

@@ -19,7 +19,7 @@ use crate::keeper::Uncovered;
 use crate::keeper::{self, Handle, Keeper};
 use crate::placeholder::Held;
 use crate::prepare::Prepared;
-use crate::restore::Snapshot;
+use crate::restore::Before;
 use crate::state::{Entry, Record, StateDirectory, StateError};
 use crate::uncovered::MountTable;
 use crate::workspace;
@@ -54,7 +54,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub(crate) struct Guards {
     /// What covered paths were before the start.
-    snapshots: Vec<Snapshot>,
+    before: Vec<Before>,
     _placeholders: Option<Held>,
     _entry: Entry,
     _uid_range: Option<File>,
@@ -85,8 +85,8 @@ pub struct Running {
 impl Guards {
     /// Puts back what this host replaced, now that nothing inside can write any more.
     pub(crate) fn restore(&self, uncovered: &mut Uncovered) {
-        for snapshot in &self.snapshots {
-            match snapshot.restore() {
+        for before in &self.before {
+            match before.restore() {
                 Ok(aside) => uncovered.moved_aside.extend(aside),
                 Err(error) => uncovered.not_restored.push(error.to_string()),
             }
@@ -95,13 +95,13 @@ impl Guards {
 }
 
 /// Of each covered path inside, what it is on this host.
-fn snapshots(work_directory: &Path, covered: &[PathBuf]) -> Vec<Snapshot> {
+fn before(work_directory: &Path, covered: &[PathBuf]) -> Vec<Before> {
     let on_host =
         |path: &PathBuf| Some(work_directory.join(path.strip_prefix(workspace::INSIDE).ok()?));
     covered
         .iter()
         .filter_map(on_host)
-        .filter_map(Snapshot::of)
+        .filter_map(Before::of)
         .collect()
 }
 
@@ -135,10 +135,10 @@ impl Prepared {
             .map(|placeholders| placeholders.hold(state))
             .transpose()?;
         let guards = Guards {
-            snapshots: self
+            before: self
                 .work_directory
                 .iter()
-                .flat_map(|directory| snapshots(directory, &self.covered))
+                .flat_map(|directory| before(directory, &self.covered))
                 .collect(),
             _placeholders: placeholders,
             _entry: entry,

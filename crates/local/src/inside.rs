@@ -5,10 +5,8 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use bailiwick_model::limits::BASE_FILE_BYTES;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
-
-/// The most bytes that are read of one file: what is read so are small tables and certificates.
-const FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Reads a regular file; links in it are followed as a process would whose root this is (openat2(2), `RESOLVE_IN_ROOT`).
 ///
@@ -24,11 +22,11 @@ pub(crate) fn read(root: &Path, name: &Path) -> io::Result<Vec<u8>> {
     )?;
     let file = File::from(file);
     let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > FILE_BYTES {
+    if !metadata.is_file() || metadata.len() > BASE_FILE_BYTES {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut content = Vec::new();
-    file.take(FILE_BYTES).read_to_end(&mut content)?;
+    file.take(BASE_FILE_BYTES).read_to_end(&mut content)?;
     Ok(content)
 }
 

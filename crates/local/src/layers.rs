@@ -158,8 +158,13 @@ fn within(tree: &Path, path: &Path) -> PathBuf {
     tree.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)?;
-    // Whatever the umask says: what a sandbox sees is the tree's.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+/// Makes a directory and what is missing above it, for everybody to look into.
+pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.is_dir()).collect();
+    for directory in missing.into_iter().rev() {
+        fs::create_dir(directory)?;
+        // Whatever the umask says: what a sandbox sees is the tree's.
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
 }

@@ -34,6 +34,6 @@ pub use keeper::{Defaults, Ending, Handle, Program, ProgramError, Uncovered};
 pub use layers::{Layers, MountedLayer};
 pub use prepare::{Limits, PrepareError, Prepared, Request, Surroundings, prepare};
 pub use publish::Published;
-pub use snapshot::snapshot;
+pub use snapshot::{snapshot, snapshot_sources};
 pub use state::{Record, StateDirectory, StateError};
 pub use workspace::{Workspace, WorkspaceError};

@@ -1,4 +1,4 @@
-//! From a request to a plan: everything is decided here, nothing is done yet except taking locks.
+//! From a request to a plan: everything is decided here. Nothing is done yet except taking locks and making the directories of a draft.
 
 use std::ffi::OsString;
 use std::io;
@@ -187,8 +187,9 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
         .as_ref()
         .map_or_else(|| "bailiwick".to_owned(), |name| hostname(name.as_str()));
     let homes = workspace::home_directories(request.surroundings.home.as_deref());
-    check_base(request, &homes, state.path())?;
-    let mut tree = Tree::assemble(request, &claimed.identity, &hostname)?;
+    let base = canonical_base(&request.base)?;
+    check_base(&base, request, &homes, state.path())?;
+    let mut tree = Tree::assemble(request, &base, &claimed.identity, &hostname)?;
 
     let idmapped = claimed.identity.writer == MapWriter::Root;
     let workspace = request
@@ -235,10 +236,10 @@ struct Tree {
 impl Tree {
     fn assemble(
         request: &Request,
+        base: &Base,
         identity: &Identity,
         hostname: &str,
     ) -> Result<Self, PrepareError> {
-        let base = canonical_base(&request.base)?;
         let own = request.surroundings.ca_file.as_deref();
         let bundle = certificates::bundle(base.root(), own, request.certificates.as_deref())
             .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
@@ -255,7 +256,7 @@ impl Tree {
                 error,
             })?;
         let layout = Layout {
-            base: &base,
+            base,
             identity,
             hostname,
             writable: request.run_as == RunAs::Root,
@@ -278,7 +279,7 @@ impl Tree {
             .surroundings
             .home
             .as_deref()
-            .filter(|_| base == Base::Host);
+            .filter(|_| *base == Base::Host);
         let toolchains = Toolchains::find(home, &named, layout.ownership());
         mounts.extend(toolchains.steps.iter().cloned());
         Ok(Self {
@@ -482,34 +483,43 @@ fn hostname(name: &str) -> String {
 }
 
 /// Refuses a directory as a base that shows more of this host than a system's programs, or in which a program of the host listens.
-fn check_base(request: &Request, homes: &[PathBuf], state: &Path) -> Result<(), PrepareError> {
-    let Base::Directory(path) = canonical_base(&request.base)? else {
-        return Ok(());
+///
+/// `base` is canonical, and the one that is mounted.
+fn check_base(
+    base: &Base,
+    request: &Request,
+    homes: &[PathBuf],
+    state: &Path,
+) -> Result<(), PrepareError> {
+    let path = match base {
+        Base::Directory(path) => path,
+        // Nothing of the host is in a layer, and no program listens there.
+        Base::Host | Base::Layer(_) => return Ok(()),
     };
-    // A layer of the store; nothing of the host is in it, and no program listens there.
-    if path.starts_with(state) {
-        return Ok(());
-    }
     let what = if path == Path::new("/") {
         "the root directory of this host; its programs are --base host"
-    } else if homes.iter().any(|home| home.starts_with(&path)) {
+    } else if homes.iter().any(|home| home.starts_with(path)) {
         "a home directory, or above one"
-    } else if state.starts_with(&path) {
-        "above Bailiwick's own state"
+    } else if state.starts_with(path) || path.starts_with(state) {
+        "Bailiwick's own state, or above it"
     } else {
         let accepted = request.workspace.as_ref().is_some_and(|w| w.allow_sockets);
         if !accepted {
-            workspace::refuse_sockets(&path)?;
+            workspace::refuse_sockets(path)?;
         }
         return Ok(());
     };
-    Err(PrepareError::Base { path, what })
+    Err(PrepareError::Base {
+        path: path.clone(),
+        what,
+    })
 }
 
 fn canonical_base(base: &Base) -> Result<Base, PrepareError> {
     match base {
         Base::Host => Ok(Base::Host),
         Base::Directory(path) => canonical_directory("the base", path).map(Base::Directory),
+        Base::Layer(path) => canonical_directory("the base", path).map(Base::Layer),
     }
 }
 

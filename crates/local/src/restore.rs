@@ -10,14 +10,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use bailiwick_model::limits::COVERED_FILE_BYTES;
 use rustix::fs::{CWD, RenameFlags};
-
-/// The largest file that is kept; what the host runs or trusts is text that people write.
-const FILE_BYTES: u64 = 1024 * 1024;
 
 /// What one covered path was before the start.
 #[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
+pub(crate) struct Before {
     path: PathBuf,
     was: Was,
 }
@@ -36,12 +34,12 @@ enum Was {
     },
 }
 
-impl Snapshot {
+impl Before {
     /// Looks at a path of this host. `None` if there is nothing, or a file too large to be kept.
     pub(crate) fn of(path: PathBuf) -> Option<Self> {
         let metadata = fs::symlink_metadata(&path).ok()?;
         let was = if metadata.is_file() {
-            if metadata.len() > FILE_BYTES {
+            if metadata.len() > COVERED_FILE_BYTES {
                 return None;
             }
             let owner = (metadata.uid(), metadata.gid());
@@ -90,7 +88,7 @@ impl Snapshot {
             Was::File { content, mode, .. } => {
                 now.is_file()
                     && now.mode() == *mode
-                    && now.len() <= FILE_BYTES
+                    && now.len() <= COVERED_FILE_BYTES
                     && fs::read(&self.path).is_ok_and(|read| read == *content)
             }
             Was::Other { inode, born } => now.ino() == *inode && now.created().ok() == *born,
@@ -131,15 +129,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config");
         fs::write(&path, "before").unwrap();
-        let snapshot = Snapshot::of(path.clone()).unwrap();
-        assert_eq!(snapshot.restore().unwrap(), None);
+        let before = Before::of(path.clone()).unwrap();
+        assert_eq!(before.restore().unwrap(), None);
         fs::write(directory.path().join("new"), "after").unwrap();
         fs::rename(directory.path().join("new"), &path).unwrap();
-        let aside = snapshot.restore().unwrap().unwrap();
+        let aside = before.restore().unwrap().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
         assert_eq!(fs::read_to_string(aside).unwrap(), "after");
         fs::remove_file(&path).unwrap();
-        assert_eq!(snapshot.restore().unwrap(), None);
+        assert_eq!(before.restore().unwrap(), None);
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             "before",

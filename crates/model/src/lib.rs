@@ -29,7 +29,7 @@ pub use project::{
     RepositoryProblem, SetupCommand, SetupProblem, Transport,
 };
 pub use resource_id::{
-    AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, NotAnId, OrganizationId,
-    RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId, SkillId,
-    SkillVersionId, TeamId, UserId, VaultId, WorkId,
+    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, GrantId, NotAnId,
+    OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId,
+    SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };

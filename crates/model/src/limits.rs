@@ -17,6 +17,18 @@ pub const ENVIRONMENT_FILE_DEPTH: usize = 16;
 pub const ENVIRONMENT_FILE_NODES: usize = 20_000;
 /// Errors that are reported for one environment file; the rest are only counted.
 pub const ENVIRONMENT_FILE_ERRORS: usize = 100;
+/// Maps and lists inside one another in a file that declares agents, whose tools have schemas.
+pub const DECLARATION_DEPTH: usize = 64;
+/// Files of one `bailiwick apply`.
+pub const APPLIED_FILES: usize = 10_000;
+/// Directories inside one another that `bailiwick apply` looks into.
+pub const APPLIED_DIRECTORY_DEPTH: usize = 32;
+/// Characters of the name of an environment that the administration gives: what the console and `kubectl`-like tools can show.
+pub const ADMINISTERED_NAME_CHARS: usize = 50;
+/// Characters of the name of a Kubernetes namespace, a DNS label (RFC 1123, section 2.1).
+pub const NAMESPACE_BYTES: usize = 63;
+/// The largest file that a secret is read of.
+pub const SECRET_FILE_BYTES: usize = 64 * 1024;
 /// Characters of an environment's description.
 pub const DESCRIPTION_CHARS: usize = 1024;
 /// Pairs in the `metadata` of an environment.
@@ -25,6 +37,35 @@ pub const METADATA_PAIRS: usize = 16;
 pub const METADATA_KEY_CHARS: usize = 64;
 /// Characters of a value in `metadata`.
 pub const METADATA_VALUE_CHARS: usize = 512;
+/// Characters of the display name of a vault or a credential.
+pub const DISPLAY_NAME_CHARS: usize = 255;
+/// Credentials in one vault that are not archived.
+pub const CREDENTIALS_OF_VAULT: usize = 20;
+/// Characters of a URL of a credential: its MCP server, its token endpoint, its resource (RFC 8707).
+pub const CREDENTIAL_URL_CHARS: usize = 2047;
+/// Characters of a bearer token or an OAuth access token.
+pub const ACCESS_TOKEN_CHARS: usize = 8192;
+/// Characters of an OAuth refresh token.
+pub const REFRESH_TOKEN_CHARS: usize = 4096;
+/// Characters of an OAuth client id.
+pub const CLIENT_ID_CHARS: usize = 1024;
+/// Characters of an OAuth client secret.
+pub const CLIENT_SECRET_CHARS: usize = 512;
+/// Characters of an OAuth scope.
+pub const OAUTH_SCOPE_CHARS: usize = 8192;
+/// Characters of the name of a variable that stands for a secret.
+pub const SECRET_NAME_CHARS: usize = 255;
+/// Characters of a secret that a variable stands for.
+pub const SECRET_VALUE_CHARS: usize = 4096;
+/// Host rules of one credential.
+pub const CREDENTIAL_HOSTS: usize = 16;
+/// Keys that seal secrets: the current one and those that were it.
+pub const SEALING_KEYS: usize = 64;
+/// The largest file of keys that seal secrets.
+pub const SEALING_KEY_FILE_BYTES: usize = 16 * 1024;
+/// Secrets that are sealed anew in one transaction, and organizations that are read at once for it.
+pub const RESEAL_BATCH: u32 = 200;
+
 /// Packages in one environment, of all package managers together.
 pub const PACKAGES: usize = 200;
 /// Bytes of one package specification, such as `pytest==8.3.4`.
@@ -38,10 +79,20 @@ pub const LOCKED_PACKAGES: usize = 10_000;
 pub const LOCK_TEXT_BYTES: usize = 2048;
 /// Names in one list of a locked package of npm: what it depends on, what programs it has.
 pub const LOCK_LIST: usize = 1000;
+/// Bytes of the name of an architecture in a lock.
+pub const LOCK_ARCHITECTURE_BYTES: usize = 32;
+/// Bytes of the platform of a locked gem.
+pub const LOCK_PLATFORM_BYTES: usize = 64;
 /// Differences between a lock and what it is compared with that are told.
 pub const LOCK_DIFFERENCES: usize = 20;
 /// The largest package database of a base that is read for the list of what it holds.
 pub const PACKAGE_DATABASE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that are read of one file of a base or a layer: small tables and certificates.
+pub const BASE_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// The largest file that is put back if this host replaces it while a sandbox runs: text that people write, which the host runs or trusts.
+pub const COVERED_FILE_BYTES: u64 = 1024 * 1024;
+/// The largest file of docker's configuration that is read for the login of a registry.
+pub const DOCKER_CONFIG_BYTES: usize = 1024 * 1024;
 /// Bytes of a repository's URL.
 pub const PROJECT_REPOSITORY_BYTES: usize = 2048;
 /// Bytes of a project's ref.
@@ -119,6 +170,15 @@ pub const OPEN_FILES: u64 = 65_536;
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
 
+/// The largest package database whose digest identifies a base; one that is larger is none.
+pub const IDENTIFYING_DATABASE_BYTES: u64 = 1 << 30;
+/// Bytes of the name of a Debian release.
+pub const SUITE_BYTES: usize = 64;
+/// Layers of an image of a registry.
+pub const OCI_LAYERS: usize = 256;
+/// Entries of an archive that is unpacked.
+pub const ARCHIVE_ENTRIES: u64 = 5_000_000;
+
 /// What a layer of packages says about itself, some hundred bytes for each package in it.
 pub const LAYER_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// How long to wait for a layer that is there and locked, by a build that has just ended or a removal that has just begun.
@@ -142,6 +202,8 @@ pub const BUILD_MEMORY_BYTES: u64 = 8 << 30;
 pub const BUILD_LOG_BYTES: u64 = 64 << 20;
 /// Bytes of a line of a build's output that are shown; the log has more of it.
 pub const BUILD_LINE_BYTES: usize = 4096;
+/// Bytes of the end of a build's output that are kept to say why it failed.
+pub const BUILD_TAIL_BYTES: usize = 16 * 1024;
 /// Bytes of what a build says that it installed.
 pub const BUILD_REPORT_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -159,6 +221,93 @@ pub const STATE_REMAINS: Duration = Duration::from_secs(60);
 /// Denied destinations that the log of a build names.
 pub const BUILD_DENIALS: usize = 100;
 
+/// Characters of an agent's name.
+pub const AGENT_NAME_CHARS: usize = 256;
+/// Characters of an agent's description.
+pub const AGENT_DESCRIPTION_CHARS: usize = 2048;
+/// Characters of an agent's system prompt.
+pub const AGENT_SYSTEM_CHARS: usize = 100_000;
+/// Tools of one agent: its custom tools, and those that its toolsets configure one by one (a toolset counts once at least).
+pub const AGENT_TOOLS: usize = 256;
+/// MCP servers of one agent.
+pub const AGENT_MCP_SERVERS: usize = 20;
+/// Skills of one agent.
+pub const AGENT_SKILLS: usize = 500;
+/// Agents that one agent may delegate to, in one list.
+pub const AGENT_ROSTER: usize = 20;
+/// Characters of a model's id.
+pub const MODEL_ID_CHARS: usize = 256;
+/// Characters of the name of a role of AWS.
+pub const ROLE_ARN_CHARS: usize = 2048;
+/// Characters of the name of an agent's MCP server.
+pub const MCP_SERVER_NAME_CHARS: usize = 255;
+/// Characters of the URL of an agent's MCP server.
+pub const MCP_SERVER_URL_CHARS: usize = 2048;
+/// Characters of a tool's name.
+pub const TOOL_NAME_CHARS: usize = 128;
+/// Characters of a custom tool's description.
+pub const TOOL_DESCRIPTION_CHARS: usize = 100_000;
+/// Characters of the name of a property in what a custom tool takes.
+pub const TOOL_PROPERTY_CHARS: usize = 64;
+/// Characters of the id of a skill, and of its version.
+pub const SKILL_ID_CHARS: usize = 64;
+/// Domains that one of the tools of the web is held to, or kept from.
+pub const WEB_DOMAINS: usize = 64;
+/// Bytes of one of these domains, with a path where one may stand.
+pub const WEB_DOMAIN_BYTES: usize = 2048;
+/// Tools whose results are named as sources of URLs.
+pub const WEB_SOURCE_TOOLS: usize = 128;
+/// Characters of each part of the place that a search is made from.
+pub const USER_LOCATION_CHARS: usize = 255;
+/// Problems of one request's body that are told.
+pub const REQUEST_PROBLEMS: usize = 100;
+/// Bytes of one file (the wire API's 500 MB).
+pub const FILE_BYTES: u64 = 500 << 20;
+/// Bytes of all files and skills of one organization.
+pub const ORGANIZATION_CONTENT_BYTES: u64 = 100 << 30;
+/// Bytes of one chunk of stored content: what an upload or a download keeps in memory.
+pub const CONTENT_CHUNK_BYTES: usize = 1 << 20;
+/// Characters of a file's name (the wire API).
+pub const FILE_NAME_CHARS: usize = 500;
+/// Bytes of a file's media type (the wire API).
+pub const MEDIA_TYPE_BYTES: usize = 255;
+/// The shortest life that an upload may ask for (the wire API).
+pub const FILE_LIFE_LEAST_SECONDS: i64 = 3600;
+/// The longest life that an upload may ask for (the wire API).
+pub const FILE_LIFE_MOST_SECONDS: i64 = 7_776_000;
+/// Files that one list may name (the wire API).
+pub const FILE_IDS: usize = 100;
+/// How long it is remembered that a file was there and expired.
+pub const EXPIRED_FILE_REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// After this long without a chunk an upload is taken for cut off.
+pub const UPLOAD_ABANDONED: Duration = Duration::from_secs(60 * 60);
+/// How long an upload may be silent.
+pub const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
+/// How long an upload may take.
+pub const UPLOAD_TIME: Duration = Duration::from_secs(2 * 60 * 60);
+/// Bytes of a form that are kept while the next part of it is looked for.
+pub const FORM_HELD_BYTES: usize = 2 << 20;
+/// Bytes of a form that are no part's content: its boundaries, headers and small fields.
+pub const FORM_FRAME_BYTES: u64 = 1 << 20;
+/// Bytes of a small field of a form.
+pub const FORM_FIELD_BYTES: usize = 4096;
+
+/// Bytes of the files of one skill, packed or not.
+pub const SKILL_BYTES: u64 = 30 << 20;
+/// Files of one skill.
+pub const SKILL_FILES: usize = 1000;
+/// Bytes of the path of a file of a skill.
+pub const SKILL_PATH_BYTES: usize = 512;
+/// Directories inside one another in a skill.
+pub const SKILL_PATH_DEPTH: usize = 16;
+/// Characters of a skill's name (the format's rule, agentskills.io).
+pub const SKILL_NAME_CHARS: usize = 64;
+/// Characters of a skill's description (the format's rule, agentskills.io).
+pub const SKILL_DESCRIPTION_CHARS: usize = 1024;
+/// Characters of what people call a skill (the wire API).
+pub const SKILL_DISPLAY_NAME_CHARS: usize = 255;
+/// Bytes of what stands before the text of a `SKILL.md`.
+pub const SKILL_FRONT_MATTER_BYTES: usize = 64 * 1024;
 /// Connections to the control plane that are open at once. One more ends the one that has been idle for longest.
 pub const HTTP_CONNECTIONS: usize = 4096;
 /// How long a client may take over the head of a request, and how long it may be silent between two requests.

@@ -133,6 +133,8 @@ resource_ids! {
     CredentialId = "vcrd_", "a credential";
     /// A file.
     FileId = "file_", "a file";
+    /// Stored bytes that a file or a version of a skill refers to.
+    ContentId = "content_", "stored content";
     /// A skill.
     SkillId = "skill_", "a skill";
     /// A version of a skill.

@@ -1,19 +1,28 @@
 //! Who sends a request.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
-use bailiwick_control::{Caller, Control, Credentials};
+use bailiwick_control::{Caller, Control, ControlError, Credentials};
 
 use crate::failure::Failure;
 use crate::observe::Whose;
 
-/// A caller whose key was taken. SDKs send a key as `x-api-key` or as a bearer token; both are the same key.
+/// What the cookie of a browser is called: browsers take one of this name only over TLS, from this very host (RFC 6265bis, section 4.1.3).
+pub(crate) const SESSION_COOKIE: &str = "__Host-bailiwick";
+/// What a browser's request that changes something carries besides.
+const CSRF_HEADER: &str = "x-csrf-token";
+
+/// A caller whose key or cookie was taken. SDKs send a key as `x-api-key` or as a bearer token; both are the same key.
 pub(crate) struct Authenticated(pub(crate) Caller);
+
+/// Where a request came from.
+pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
 impl FromRequestParts<Arc<Control>> for Authenticated {
     type Rejection = Failure;
@@ -22,21 +31,39 @@ impl FromRequestParts<Arc<Control>> for Authenticated {
         parts: &mut Parts,
         control: &Arc<Control>,
     ) -> Result<Self, Failure> {
-        let address = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip());
-        let credentials = Credentials {
-            // None at all is a failure like any other.
-            key: key(&parts.headers).unwrap_or_default(),
-            address: address.map(unmapped),
-        };
-        let caller = control.authenticate(credentials).await?;
+        let caller = caller(parts, control).await?;
         if let Some(whose) = parts.extensions.get::<Whose>() {
             whose.is(caller.organization());
         }
         Ok(Self(caller))
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(address(parts)))
+    }
+}
+
+/// A key comes before a cookie. None of both is a failure like any other.
+async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
+    let (address, shown) = (address(parts), key(&parts.headers));
+    let Some(cookie) = cookie(&parts.headers).filter(|_| shown.is_none()) else {
+        let key = shown.unwrap_or_default();
+        return control.authenticate(Credentials { key, address }).await;
+    };
+    let csrf = parts
+        .headers
+        .get(CSRF_HEADER)
+        .and_then(|value| value.to_str().ok());
+    let cookie = Credentials {
+        key: cookie,
+        address,
+    };
+    let changes = !parts.method.is_safe();
+    control.authenticate_browser(cookie, csrf, changes).await
 }
 
 fn key(headers: &HeaderMap) -> Option<&str> {
@@ -47,7 +74,20 @@ fn key(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// The value of the session's cookie.
+pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let pairs = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = pairs
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs.find_map(|(name, value)| (name == SESSION_COOKIE).then_some(value))
+}
+
 /// IPv4 as IPv4 also where it came over a socket of IPv6.
-fn unmapped(address: IpAddr) -> IpAddr {
-    address.to_canonical()
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(peer.0.ip().to_canonical())
 }

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bailiwick_control::ControlError;
 use bailiwick_model::ResourceId;
+use bailiwick_wire::FieldProblem;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -30,9 +31,48 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         if bytes.is_empty() {
             return Ok(Self(Map::new()));
         }
-        let map =
+        let map: Map<String, Value> =
             serde_json::from_slice(&bytes).map_err(|error| Failure::NotJson(error.to_string()))?;
-        Ok(Self(map))
+        match nul_in(&map, "") {
+            Some(field) => Err(ControlError::Invalid(vec![nul(field)]).into()),
+            None => Ok(Self(map)),
+        }
+    }
+}
+
+/// The character that a text of PostgreSQL cannot hold, and that means nothing in one.
+const NUL: char = '\0';
+
+fn nul(field: String) -> FieldProblem {
+    FieldProblem {
+        field,
+        code: "nul_character",
+        message: "holds the character NUL, which no text of an organization does".to_owned(),
+        help: "remove it".to_owned(),
+    }
+}
+
+/// The first field that holds it, or is named with it.
+fn nul_in(map: &Map<String, Value>, path: &str) -> Option<String> {
+    map.iter().find_map(|(key, value)| {
+        let separator = if path.is_empty() { "" } else { "." };
+        let path = format!("{path}{separator}{key}");
+        if key.contains(NUL) {
+            return Some(path.replace(NUL, ""));
+        }
+        nul_at(value, path)
+    })
+}
+
+fn nul_at(value: &Value, path: String) -> Option<String> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+        Value::String(text) => text.contains(NUL).then_some(path),
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(index, item)| nul_at(item, format!("{path}[{index}]")))
+        }
+        Value::Object(map) => nul_in(map, &path),
     }
 }
 
@@ -72,11 +112,38 @@ impl<S: Send + Sync, I: ResourceId> FromRequestParts<S> for IdOf<I> {
     }
 }
 
+/// The two ids in a path, of a thing and of what is in it.
+pub(crate) struct IdsOf<I, J>(pub(crate) I, pub(crate) J);
+
+impl<S: Send + Sync, I: ResourceId, J: ResourceId> FromRequestParts<S> for IdsOf<I, J> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let found = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Ok(Path((outer, inner))) = found else {
+            return Err(ControlError::NotFound(kind::<I>()).into());
+        };
+        let missing = |kind| move |_| ControlError::NotFound(kind);
+        let outer = outer.parse().map_err(missing(kind::<I>()))?;
+        Ok(Self(outer, inner.parse().map_err(missing(kind::<J>()))?))
+    }
+}
+
 /// What the prefix of an id stands for, for people.
 fn kind<I: ResourceId>() -> &'static str {
     match I::PREFIX {
+        "agent_" => "agent",
         "env_" => "environment",
         "key_" => "key",
+        "user_" => "member",
+        "team_" => "team",
+        "role_" => "role",
+        "sa_" => "service account",
+        "grant_" => "grant",
+        "vcrd_" => "credential",
+        "vlt_" => "vault",
+        "file_" => "file",
+        "skill_" => "skill",
         _ => "resource",
     }
 }

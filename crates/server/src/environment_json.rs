@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, corrupt};
 
 /// The wire's environment: every key always there.
 #[derive(Serialize)]
@@ -48,12 +48,6 @@ struct Config<'a> {
     packages: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<&'a RawValue>,
-}
-
-/// What is stored cannot be read.
-fn corrupt(column: &'static str) -> Failure {
-    let error = bailiwick_store::StoreError::Corrupt { column };
-    bailiwick_control::ControlError::Store(error).into()
 }
 
 impl<'a> WireEnvironment<'a> {

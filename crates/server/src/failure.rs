@@ -25,6 +25,9 @@ pub(crate) enum Failure {
     /// The body is not JSON, or not an object.
     #[error("the body is not a JSON object: {0}")]
     NotJson(String),
+    /// The body is not a form of files.
+    #[error("the body is not a form that can be read (multipart/form-data, RFC 7578): {0}")]
+    NotForm(String),
     /// A parameter of the query or the path cannot be used.
     #[error("{field}: {message}")]
     Parameter {
@@ -46,18 +49,30 @@ impl Failure {
                 ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
                 ControlError::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
                 ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
-                ControlError::NotFound(_) => StatusCode::NOT_FOUND,
-                ControlError::Invalid(_) | ControlError::Archived(_) => StatusCode::BAD_REQUEST,
+                ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
+                ControlError::Invalid(_)
+                | ControlError::Archived(_)
+                | ControlError::Full { .. }
+                | ControlError::QuotaExceeded { .. }
+                | ControlError::NotDownloadable
+                | ControlError::HasVersions
+                | ControlError::OnlyVersion => StatusCode::BAD_REQUEST,
+                ControlError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                ControlError::GivenUp(_) => StatusCode::REQUEST_TIMEOUT,
                 ControlError::NameTaken(_)
+                | ControlError::TargetTaken
                 | ControlError::Stale(_)
                 | ControlError::IsDefault
-                | ControlError::Referred(_) => StatusCode::CONFLICT,
-                ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+                | ControlError::Predefined
+                | ControlError::LastAdministrator
+                | ControlError::Referred(_)
+                | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
+                ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson(_) | Self::Parameter { .. } => StatusCode::BAD_REQUEST,
+            Self::NotJson(_) | Self::NotForm(_) | Self::Parameter { .. } => StatusCode::BAD_REQUEST,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
         }
     }
@@ -74,17 +89,35 @@ impl Failure {
                     [only] => only.code,
                     _ => "invalid",
                 },
+                ControlError::NameTaken("skill") => "skill_name_taken",
                 ControlError::NameTaken(_) => "name_taken",
                 ControlError::Stale(_) => "stale",
-                ControlError::Archived(_) => "environment_archived",
+                ControlError::Archived("environment") => "environment_archived",
+                ControlError::Archived("vault") => "vault_archived",
+                ControlError::Archived("credential") => "credential_archived",
+                ControlError::Archived(_) => "archived",
+                ControlError::TargetTaken => "credential_exists",
+                ControlError::Full { .. } => "full",
+                ControlError::Unseal(_) => "sealed",
                 ControlError::IsDefault => "default_environment",
+                ControlError::Predefined => "predefined_role",
+                ControlError::LastAdministrator => "last_administrator",
                 ControlError::Referred(_) => "referred",
+                ControlError::AcrossEnvironments { .. } => "across_environments",
+                ControlError::Expired(_) => "file_expired",
+                ControlError::TooLarge { .. } => "request_too_large",
+                ControlError::GivenUp(_) => "request_body_timeout",
+                ControlError::QuotaExceeded { .. } => "storage_quota_exceeded",
+                ControlError::NotDownloadable => "file_not_downloadable",
+                ControlError::HasVersions => "skill_has_versions",
+                ControlError::OnlyVersion => "only_skill_version",
                 ControlError::Store(_) => "unavailable",
             },
             Self::NoRoute => "no_route",
             Self::Method => "method_not_allowed",
             Self::TooLarge => "request_too_large",
             Self::NotJson(_) => "not_json",
+            Self::NotForm(_) => "not_a_form",
             Self::Parameter { .. } => "invalid_parameter",
             Self::Slow => "request_body_timeout",
         }
@@ -92,7 +125,10 @@ impl Failure {
 
     /// Whether the same request may succeed if it is sent again as it is.
     pub(crate) fn may_be_retried(&self) -> bool {
-        matches!(self, Self::Control(ControlError::Store(_)) | Self::Slow)
+        matches!(
+            self,
+            Self::Control(ControlError::Store(_) | ControlError::GivenUp(_)) | Self::Slow
+        )
     }
 
     /// After how many seconds it makes sense to send another request (RFC 9110, section 10.2.3).
@@ -106,6 +142,7 @@ impl Failure {
             | Self::Method
             | Self::TooLarge
             | Self::NotJson(_)
+            | Self::NotForm(_)
             | Self::Parameter { .. }
             | Self::Slow => None,
         }
@@ -118,6 +155,11 @@ pub(crate) fn pass_on(failure: &Arc<Failure>, written: &mut Response) {
         written.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     written.extensions_mut().insert(Arc::clone(failure));
+}
+
+/// What is stored cannot be read.
+pub(crate) fn corrupt(column: &'static str) -> Failure {
+    ControlError::Store(bailiwick_store::StoreError::Corrupt { column }).into()
 }
 
 /// Without a body: the edge writes it.

@@ -3,6 +3,7 @@
 //! A handler turns a request into one use case of `control` and its value into an answer. What fails travels as a `failure::Failure` to the
 //! edge of its face, which alone writes the error body: the wire's form under `/v1`, problem details (RFC 9457) elsewhere.
 
+mod agent_json;
 mod api;
 mod audit_json;
 mod authenticated;

@@ -54,6 +54,20 @@ impl Change {
         &mut self.transaction
     }
 
+    /// Waits until no other change of the organization goes on: for what is checked across several of its things. (SQLite has one writer.)
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn alone(&mut self) -> Result<(), StoreError> {
+        let organization = self.organization().to_string();
+        sqlx::query("UPDATE organization SET audit_sequence = audit_sequence WHERE id = $1")
+            .bind(organization)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Enters the change in the audit log and makes it visible. Nobody is told of a change before this has returned.
     ///
     /// # Errors

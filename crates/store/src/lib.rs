@@ -6,27 +6,49 @@
 //!
 //! The same SQL runs on both databases; what differs is in `dialect`.
 
+mod agent;
 mod api_key;
 mod audit;
 mod backup;
+mod browser_session;
 mod change;
+mod content;
+mod credential;
+mod credential_secret;
 mod dialect;
 mod environment;
 mod error;
-mod identity;
+mod file;
+mod member;
 mod organization;
 mod page;
+mod role;
 mod row;
+mod service_account;
+mod skill;
 mod store;
+mod team;
+mod vault;
 
+pub use agent::{Agent, AgentFilter, AgentValues, Delegates, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
 pub use audit::{AuditChain, AuditEntry, AuditEvent, AuditHash, BrokenChain};
 pub use backup::{check_copy, copy_database};
+pub use browser_session::KnownSession;
 pub use change::Change;
+pub use content::LooseContent;
+pub use credential::{Credential, StoredCredentialValues};
+pub use credential_secret::{OwnedSecret, SealedSecret};
 pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use error::StoreError;
-pub use identity::{NewMember, NewRole, Role};
+pub use file::{ExpiredFile, File, NewFile};
+pub use member::{Member, NewMember, SignIn};
 pub use organization::{NewOrganization, Organization};
 pub use page::{Page, PageRequest};
+pub use role::{NewRole, Role};
+pub use service_account::ServiceAccount;
+pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};
 pub use store::{Scope, Store};
+pub use team::{Grant, Grantee, Team};
+pub use vault::{Vault, VaultValues};

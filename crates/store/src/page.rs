@@ -28,7 +28,9 @@ impl<I: ResourceId> PageRequest<I> {
             .as_ref()
             .map_or_else(|| format!("{}~", I::PREFIX), ToString::to_string)
     }
+}
 
+impl<I> PageRequest<I> {
     /// One more than is asked for tells whether there is a next page.
     pub(crate) fn rows(&self) -> i64 {
         i64::from(self.limit) + 1

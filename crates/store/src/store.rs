@@ -18,11 +18,17 @@ const CONNECTIONS: u32 = 16;
 
 /// In the order in which they run. One that has been released is never changed: what a version before this one still reads or writes goes in
 /// a later release (expand, then contract), so that two versions can run side by side.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "organizations",
-    include_str!("../migrations/0001_organizations.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "organizations",
+        include_str!("../migrations/0001_organizations.sql"),
+    ),
+    (2, "agents", include_str!("../migrations/0002_agents.sql")),
+    (3, "vaults", include_str!("../migrations/0003_vaults.sql")),
+    (4, "files", include_str!("../migrations/0004_files.sql")),
+    (6, "members", include_str!("../migrations/0006_members.sql")),
+];
 
 /// A database whose tables are of this version.
 #[derive(Debug, Clone)]

@@ -1,9 +1,11 @@
 //! What tests of the whole system share: servers on loopback, the `bailiwick` command, and a check that nothing is left behind.
 //!
-//! The servers are real ones, as processes ([`HttpsServer`], [`Postgres`], [`GitHttpsServer`], [`SshServer`]) or threads ([`HttpServer`], [`BannerServer`],
-//! [`UdpEcho`], [`DnsServer`]); each ends when it is dropped, and counts who reached it, so that a test can show that nobody did.
+//! The servers are real ones, as processes ([`HttpsServer`], [`Postgres`], [`GitHttpsServer`], [`SshServer`], [`OciRegistry`]) or threads ([`HttpServer`],
+//! [`FileServer`], [`BannerServer`], [`UdpEcho`], [`DnsServer`]); each ends when it is dropped, and counts who reached it, so that a test can show that nobody did.
 //! [`Bailiwick`] runs the binary, as root or as an ordinary user. [`LeakCheck`] fails the test that leaves processes, control groups, mounts or
 //! entries of the state directory.
+//!
+//! [`Sdk`] has the official SDKs.
 //!
 //! Everything here panics when it cannot do its work: a test that cannot set its stage has failed. This crate never takes part in the product.
 
@@ -12,6 +14,7 @@ mod certificate;
 mod git;
 mod leak;
 mod process;
+mod sdk;
 mod server;
 mod user;
 
@@ -20,6 +23,7 @@ pub use certificate::{Authority, Certificate};
 pub use git::GitRepository;
 pub use leak::LeakCheck;
 pub use process::{Child, eventually};
+pub use sdk::Sdk;
 pub use server::banner::BannerServer;
 pub use server::dns::DnsServer;
 pub use server::files::FileServer;

@@ -45,6 +45,7 @@ impl Cause {
             Self::TooManyCommands(_) => "put them into a script in the repository, and run that".into(),
             Self::NotANumberOfJson(_) => "write it in decimal digits, or in quotes if it is meant as text".into(),
             Self::Field(problem) => problem.help.clone(),
+            Self::Credential(problem) => problem.help(),
             Self::AllowedAndDenied(_) => "remove one of the two".into(),
             Self::HostWarning(_) => "name the hosts that you mean".into(),
         }

@@ -7,9 +7,12 @@
 //! This crate opens no file and decides nothing: patterns, CIDRs and presets are parsed by `bailiwick-policy`. It must
 //! never take a file that it does not understand in full: a field that is ignored is a rule that is not enforced.
 //!
-//! Entry point: [`parse_environment`].
+//! Entry points: [`parse_environment`], [`parse_declarations`], [`EnvironmentBody`], [`SkillBundle`].
 
+mod agent;
 mod canonical;
+mod credential;
+mod declaration;
 mod draft;
 mod environment;
 mod environment_file;
@@ -17,19 +20,43 @@ mod help;
 mod json;
 mod networking;
 mod packages;
+mod placed;
 mod problem;
 mod project;
 mod report;
+mod request;
+mod secret_text;
 mod shape;
+mod skill;
 mod source;
 mod tree;
 mod validate;
+mod vault;
 
+pub use agent::{
+    Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
+    BuiltInTool, BuiltInToolset, CustomTool, Delegate, Delegation, Effort, ExecutionIdentity,
+    InferenceGeo, InlineAgents, McpConfig, McpServer, McpToolset, ModelConfig, Multiagent, Own,
+    PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults, ToolReference,
+    UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch, expected_version,
+};
+pub use credential::{
+    CredentialAuth, CredentialBody, CredentialNetworking, CredentialProblem, CredentialSecrets,
+    CredentialValues, EnvironmentVariable, InjectionLocation, McpOauth, OauthRefresh, SecretName,
+    StaticBearer, TokenEndpointAuth, TokenEndpointAuthKind, UnknownSecretName, UrlProblem,
+};
+pub use declaration::{
+    Declaration, Declarations, Declared, DeclaredAgent, DeclaredEnvironment, DefaultKind,
+    parse_declarations, parse_object,
+};
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
-    networking_json, policy_from_json,
+    invalid_namespace, networking_json, policy_from_json,
 };
 pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
+pub use secret_text::SecretText;
+pub use skill::{SkillBundle, SkillFile, SkillProblem};
+pub use vault::VaultBody;

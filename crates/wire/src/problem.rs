@@ -10,6 +10,7 @@ use bailiwick_model::{
 use bailiwick_policy::{CidrRuleError, HostPatternError, HostPatternWarning};
 use miette::{Diagnostic, LabeledSpan, Severity};
 
+use crate::credential::CredentialProblem;
 use crate::json::FieldProblem;
 use crate::source::ShownSource;
 use crate::tree::{Span, Value};
@@ -332,6 +333,8 @@ pub enum Cause {
     NotANumberOfJson(String),
     #[error(transparent)]
     Field(#[from] FieldProblem),
+    #[error(transparent)]
+    Credential(#[from] CredentialProblem),
 
     #[error("{0:?} is allowed and denied; the denial wins")]
     AllowedAndDenied(String),
@@ -373,6 +376,7 @@ impl Cause {
             Self::Project { .. } => "invalid_project",
             Self::NotANumberOfJson(_) => "wrong_type",
             Self::Field(problem) => problem.code,
+            Self::Credential(problem) => problem.code(),
             Self::AllowedAndDenied(_) => "allowed_and_denied",
             Self::HostWarning(_) => "shared_suffix",
         }

@@ -4,7 +4,8 @@ use bailiwick_model::PackageManager;
 
 use crate::draft::{Field, PackageDraft, Texts};
 use crate::problem::{Cause, Form, PackagePlace, Problem};
-use crate::tree::{Located, Node, Value};
+use crate::tree::{Located, Node, Span, Value};
+use crate::validate::only;
 
 /// What a server adds to an environment that it returns; people paste these.
 const SERVER_FIELDS: &[&str] = &[
@@ -30,9 +31,43 @@ pub(crate) struct Fields {
     known: Vec<&'static str>,
 }
 
+impl Fields {
+    /// Where the value of a field stands that is there and was not taken.
+    pub(crate) fn place(&self, name: &str) -> Option<Span> {
+        let (_, node) = self.entries.iter().find(|(key, _)| key.value == name)?;
+        Some(node.span.clone())
+    }
+
+    /// Takes a field away unread; where it stood.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Span> {
+        let index = self.entries.iter().position(|(key, _)| key.value == name)?;
+        Some(self.entries.remove(index).1.span)
+    }
+
+    /// Says nothing about what was not taken: which fields there are is not known.
+    pub(crate) fn ignore_rest(&mut self) {
+        self.entries.clear();
+    }
+}
+
 impl<'p> Reader<'p> {
     pub(crate) fn new(problems: &'p mut Vec<Problem>) -> Self {
         Self { problems }
+    }
+
+    /// Reports what is wrong with a field.
+    pub(crate) fn refuse(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Reports a word that is not one of `known`.
+    pub(crate) fn one_of(
+        &mut self,
+        word: &Located<String>,
+        what: &'static str,
+        known: &[&'static str],
+    ) {
+        only(word, what, known, self.problems);
     }
 
     /// Reads a map by taking its fields; those that `read` asks for are the known ones.

@@ -10,11 +10,13 @@ mod remove;
 mod sbom;
 mod show;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bailiwick_images::{BaseSource, BuildLimits, Layer, Registry, Store};
+use bailiwick_runtime::LayerDigest;
 
 use crate::host_environment::HostEnvironment;
 use crate::images::{Images, ProgressForm, Telling};
@@ -109,17 +111,33 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
 
 /// The layer whose key begins with these digits.
 fn layer(store: &Store, digits: &str) -> anyhow::Result<Layer> {
+    let mut layers = store.list()?;
+    let keys = layers.iter().map(|layer| layer.key.clone());
+    let key = only(keys, digits)?;
+    let found = layers
+        .iter()
+        .position(|layer| Some(&layer.key) == key.as_ref());
+    let found = found.with_context(|| {
+        format!("no layer's key begins with {digits:?}; see `bailiwick image list`")
+    })?;
+    Ok(layers.swap_remove(found))
+}
+
+/// The key that begins with these digits, where that is one only.
+fn only(
+    keys: impl IntoIterator<Item = LayerDigest>,
+    digits: &str,
+) -> anyhow::Result<Option<LayerDigest>> {
     let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
     if digits.is_empty() {
         bail!("a key has digits; see `bailiwick image list`");
     }
-    let mut found = store
-        .list()?
+    let found = keys
         .into_iter()
-        .filter(|layer| layer.key.digits().starts_with(digits));
-    let first = found.next().with_context(|| {
-        format!("no layer's key begins with {digits:?}; see `bailiwick image list`")
-    })?;
+        .filter(|key| key.digits().starts_with(digits));
+    // A layer may have failed to be built before.
+    let mut found = found.collect::<BTreeSet<_>>().into_iter();
+    let first = found.next();
     if found.next().is_some() {
         bail!("more than one layer's key begins with {digits:?}; give more of its digits");
     }
@@ -131,11 +149,24 @@ fn short(layer: &Layer) -> &str {
     &layer.key.digits()[..12]
 }
 
-/// Bytes, for people.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..0x10_0000 => format!("{} KiB", bytes.div_ceil(1 << 10)),
-        0x10_0000..0x4000_0000 => format!("{} MiB", bytes.div_ceil(1 << 20)),
-        _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(first: &str) -> LayerDigest {
+        let digits = format!("{first:0<64}");
+        format!("sha256:{digits}").parse().unwrap()
+    }
+
+    #[test]
+    fn a_key_is_found_by_digits_that_no_other_begins_with() {
+        let keys = [key("ab1"), key("ab2"), key("c"), key("c")];
+        let find = |digits: &str| only(keys.clone(), digits);
+        assert_eq!(find("ab1").unwrap(), Some(key("ab1")));
+        assert_eq!(find("sha256:c").unwrap(), Some(key("c")), "one key, twice");
+        assert_eq!(find("d").unwrap(), None);
+        for digits in ["ab", "", "sha256:"] {
+            assert!(find(digits).is_err(), "{digits:?}");
+        }
     }
 }

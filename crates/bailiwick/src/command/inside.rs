@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use bailiwick_images::base::oci::{self, Login};
+use bailiwick_images::base::oci;
 use bailiwick_images::base::unpack::{self, Digested, Kind};
 use bailiwick_images::{REPORT, Reference};
 use clap::Subcommand;
@@ -40,7 +40,7 @@ pub(crate) enum Command {
         root: PathBuf,
     },
     /// Look up the digest of an image's manifest.
-    Resolve {
+    LookUp {
         /// Which.
         image: Reference,
     },
@@ -56,31 +56,27 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
             let kind = if layer { Kind::Layer } else { Kind::Root };
             let mut archive = Digested::new(io::stdin().lock());
             unpack::unpack(&mut archive, &root, kind)?;
-            if let Some(sha256) = sha256 {
-                archive.finish(&sha256)?;
+            match sha256 {
+                Some(sha256) => archive.finish(&sha256)?,
+                // To its end, which lies behind what an archive says is its end: whoever writes it would fail.
+                None => drop(io::copy(&mut archive, &mut io::sink())?),
             }
         }
         Command::Pull { image, root } => {
-            let login = login(host);
-            let digests =
-                runtime()?.block_on(oci::pull(&image, login.as_ref(), UNPACK_LAYER, &root))?;
+            let login = host.registry_login.as_ref();
+            let digests = runtime()?.block_on(oci::pull(&image, login, UNPACK_LAYER, &root))?;
             let mut report = fs::File::create(REPORT).context("cannot write the report")?;
             for digest in digests {
                 writeln!(report, "{}\tlayer\t\t{digest}", image.repository())?;
             }
         }
-        Command::Resolve { image } => {
-            let digest = runtime()?.block_on(oci::resolve(&image, login(host).as_ref()))?;
+        Command::LookUp { image } => {
+            let login = host.registry_login.as_ref();
+            let digest = runtime()?.block_on(oci::look_up(&image, login))?;
             fs::write(REPORT, digest).context("cannot write the report")?;
         }
     }
     Ok(Exit::Done.into())
-}
-
-fn login(host: &HostEnvironment) -> Option<Login> {
-    host.registry_login
-        .clone()
-        .map(|(user, password)| Login { user, password })
 }
 
 fn runtime() -> io::Result<tokio::runtime::Runtime> {

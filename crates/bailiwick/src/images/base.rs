@@ -1,10 +1,10 @@
 //! What images of this machine stand on.
 
-use std::fs::{self, File};
-use std::io;
+use std::cell::OnceCell;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bailiwick_images::base::oci::{self, Login};
 use bailiwick_images::{
     BaseImage, BaseSource, Builder, BuiltBase, HostBase, Material, Names, Progress, Reference,
@@ -12,10 +12,9 @@ use bailiwick_images::{
 };
 use bailiwick_runtime::Base;
 
+use super::login::{self, Found};
+use super::telling::{Telling, tell_note};
 use crate::host_environment::HostEnvironment;
-
-/// Where docker keeps its login for the registry that a name without one means.
-const DOCKER_HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
 
 /// Finds what identifies a base.
 pub(super) struct Bases {
@@ -24,8 +23,16 @@ pub(super) struct Bases {
     host: HostBase,
     /// This program's own file.
     program: PathBuf,
-    login: Option<(String, String)>,
+    /// Who pulls, once that is known.
+    login: OnceCell<Option<Login>>,
     docker: Option<PathBuf>,
+}
+
+/// What a base is now.
+pub(super) struct LookedUp {
+    pub(super) base: BaseImage,
+    /// What the name of its image stands for.
+    digest: Option<String>,
 }
 
 impl Bases {
@@ -38,12 +45,15 @@ impl Bases {
             directory,
             host: base,
             program: std::env::current_exe().context("cannot find this program's own file")?,
-            login: host.registry_login.clone(),
+            login: match &host.registry_login {
+                Some(login) => OnceCell::from(Some(login.clone())),
+                None => OnceCell::new(),
+            },
             docker: host.docker.clone(),
         })
     }
 
-    /// The base, as far as that is known without asking anybody; `None` is the name of an image that was never looked up.
+    /// The base, as far as that is known without asking anybody, and without a login; `None` is the name of an image that was never looked up.
     pub(super) fn known(&self, source: &BaseSource) -> anyhow::Result<Option<BaseImage>> {
         Ok(Some(match source {
             BaseSource::Host => BaseImage::Outside {
@@ -66,38 +76,82 @@ impl Bases {
             BaseSource::Debian(suite) => {
                 self.built(source.to_string(), Material::Debian(suite.clone()))
             }
-            BaseSource::Oci(reference) => match self.names().digest(reference)? {
-                Some(digest) => {
-                    let material = Material::Oci {
-                        reference: oci::pinned(reference, &digest),
-                        login: self.login(reference)?,
-                    };
-                    self.built(format!("oci:{digest}"), material)
-                }
-                None => return Ok(None),
-            },
+            BaseSource::Oci(reference) => {
+                let digest = self.names().digest(reference)?;
+                return Ok(digest.map(|digest| self.pulled(reference, &digest)));
+            }
         }))
     }
 
-    /// Asks the registry what an image's name stands for, and remembers it.
+    /// The base as it is now: the registry is asked what an image's name stands for. That is not remembered before [`Self::note`].
     pub(super) async fn look_up(
         &self,
         source: &BaseSource,
         builder: &Builder,
+        telling: Telling,
         told: &mut dyn FnMut(Progress<'_>),
-    ) -> anyhow::Result<()> {
-        if let BaseSource::Oci(reference) = source
+    ) -> anyhow::Result<LookedUp> {
+        let BaseSource::Oci(reference) = source else {
+            let base = self.known(source)?.context("the base is not known")?;
+            return Ok(LookedUp { base, digest: None });
+        };
+        let digest = match reference.digest() {
+            // It says itself what it stands for.
+            Some(digest) => digest.to_owned(),
+            None => {
+                let login = self.login(reference, telling)?;
+                let login = login.as_ref();
+                let looked_up = builder.look_up(reference, login, &self.program, told);
+                looked_up.await?
+            }
+        };
+        Ok(LookedUp {
+            base: self.pulled(reference, &digest),
+            digest: Some(digest),
+        })
+    }
+
+    /// Remembers what an image's name stands for.
+    pub(super) fn note(&self, source: &BaseSource, found: &LookedUp) -> anyhow::Result<()> {
+        if let (BaseSource::Oci(reference), Some(digest)) = (source, &found.digest)
             && reference.digest().is_none()
         {
-            let login = self.login(reference)?;
-            let digest = builder
-                .look_up(reference, login.as_ref(), &self.program, told)
-                .await?;
-            self.names()
-                .note(reference, Some(&digest))
-                .context("cannot remember what the name of the image stands for")?;
+            let noted = self.names().note(reference, Some(digest));
+            noted.context("cannot remember what the name of the image stands for")?;
         }
         Ok(())
+    }
+
+    /// Who pulls: as the variables say, or as docker's configuration does. What the person should know of that is told once.
+    pub(super) fn login(
+        &self,
+        reference: &Reference,
+        telling: Telling,
+    ) -> anyhow::Result<Option<Login>> {
+        if let Some(known) = self.login.get() {
+            return Ok(known.clone());
+        }
+        let config = self
+            .docker
+            .as_ref()
+            .map(|docker| docker.join("config.json"));
+        let login = match config {
+            Some(config) => match login::of_docker(&config, reference.registry())? {
+                Found::Login(login) => Some(login),
+                Found::Nothing => None,
+                Found::Kept(by) => {
+                    tell_note(telling, &by.to_string());
+                    None
+                }
+            },
+            None => None,
+        };
+        Ok(self.login.get_or_init(|| login).clone())
+    }
+
+    /// This machine, whose snapshot stays as long as that lives.
+    pub(super) fn host(&self) -> HostBase {
+        self.host.clone()
     }
 
     /// Where the snapshot of this machine is.
@@ -117,40 +171,12 @@ impl Bases {
         })
     }
 
-    /// Who pulls: as the variables say, or as docker's configuration does.
-    fn login(&self, reference: &Reference) -> anyhow::Result<Option<Login>> {
-        if let Some((user, password)) = self.login.clone() {
-            return Ok(Some(Login { user, password }));
-        }
-        let Some(file) = self.docker.as_ref().map(|d| d.join("config.json")) else {
-            return Ok(None);
+    fn pulled(&self, reference: &Reference, digest: &str) -> BaseImage {
+        let material = Material::Oci {
+            reference: oci::pinned(reference, digest),
+            login: None,
         };
-        let config = match File::open(&file) {
-            Ok(config) => config,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", file.display()));
-            }
-        };
-        let registry = match reference.registry() {
-            hub if hub == DOCKER_HUB.0 => DOCKER_HUB.1,
-            other => other,
-        };
-        use docker_credential::{CredentialRetrievalError as Error, DockerCredential as Found};
-        match docker_credential::get_credential_from_reader(config, registry) {
-            Ok(Found::UsernamePassword(user, password)) => Ok(Some(Login { user, password })),
-            Ok(Found::IdentityToken(_)) => bail!(
-                "{} has an identity token for {registry}, which is not supported: log in with a user name and a password or access token",
-                file.display()
-            ),
-            Err(Error::NoCredentialConfigured | Error::ConfigNotFound) => Ok(None),
-            Err(error) => Err(error).with_context(|| {
-                format!(
-                    "cannot read the login for {registry} from {}",
-                    file.display()
-                )
-            }),
-        }
+        self.built(format!("oci:{digest}"), material)
     }
 }
 

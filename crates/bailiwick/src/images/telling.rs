@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use bailiwick_images::{BuildError, BuildEvent, Content, FailureClass, Layer, Progress};
+use bailiwick_images::{BuildError, BuildEvent, Content, FailureClass, Layer, Progress, ProjectAt};
 
 use crate::output::{self, printable};
 
@@ -47,7 +47,27 @@ fn tell_event(event: &BuildEvent<'_>) {
     output::print_to_stderr(&format!("{line}\n"));
 }
 
-pub(super) fn tell_failure(error: &anyhow::Error) {
+/// The end of what was told of: where events are, a failure is the last of them.
+pub(super) fn ended<T>(telling: Telling, result: anyhow::Result<T>) -> anyhow::Result<T> {
+    match (telling, result) {
+        (Telling::Events, Err(error)) => {
+            tell_failure(&error);
+            Err(Told.into())
+        }
+        (_, result) => result,
+    }
+}
+
+/// Tells something beside a build that a person should know.
+pub(super) fn tell_note(telling: Telling, note: &str) {
+    match telling {
+        Telling::Nothing => {}
+        Telling::Text => output::print_to_stderr(&format!("bailiwick: {}\n", printable(note))),
+        Telling::Events => tell_event(&BuildEvent::Line { text: note }),
+    }
+}
+
+fn tell_failure(error: &anyhow::Error) {
     match error.downcast_ref::<BuildError>() {
         Some(error) => tell_event(&error.into()),
         None => tell_event(&BuildEvent::Failed {
@@ -81,6 +101,24 @@ impl Teller {
             Telling::Nothing => {}
             Telling::Text => self.tell_person(progress),
             Telling::Events => tell_event(&progress.into()),
+        }
+    }
+
+    /// That a repository does not answer, so that the project is what it was last.
+    pub(super) fn tell_unreachable(&self, project: &ProjectAt, error: &BuildError) {
+        let commit = &project.head.commit;
+        match self.telling {
+            Telling::Nothing => {}
+            Telling::Text => {
+                // Nobody else tells of it, so the whole of it has to be seen.
+                self.clear();
+                let text = format!("{error}; the project is what it was last, {commit}");
+                output::print_to_stderr(&format!("bailiwick: {}\n", printable(&text)));
+            }
+            Telling::Events => tell_event(&BuildEvent::Unreachable {
+                repository: project.project.repository.as_str(),
+                commit,
+            }),
         }
     }
 

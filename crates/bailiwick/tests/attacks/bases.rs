@@ -145,7 +145,11 @@ fn an_archive_that_is_replaced_after_its_digest_was_taken_is_not_kept() {
         );
         root_archive(
             &archive,
-            &json!([{"name": "etc/marker", "content": "the-good-one"}]),
+            // Of this run alone: root's images are those of the machine, and one that is there is not built.
+            &json!([
+                {"name": "etc/marker", "content": "the-good-one"},
+                {"name": "etc/run", "content": std::process::id().to_string()},
+            ]),
         );
         let good = fs::read(&archive).expect("the archive");
         let at = good
@@ -194,11 +198,15 @@ fn a_directory_that_shows_more_than_a_system_is_no_base() {
         let listener =
             std::os::unix::net::UnixListener::bind(root.join("opt/agent.sock")).expect("a socket");
         let (home, root) = (home.display().to_string(), root.display().to_string());
+        let state = bailiwick.images().display().to_string();
+        // Something was built, so it is there.
+        unpacked(&bailiwick, &json!([]), "true").success();
         for (directory, why) in [
             ("/", "the root directory of this host"),
             ("/home", "home directory"),
             (&home, "home directory"),
             (&root, "is a unix socket of this host"),
+            (&state, "Bailiwick's own state"),
         ] {
             let outcome = on(&bailiwick, &format!("dir:{directory}"), "true");
             assert_eq!(outcome.code, 2, "{directory}: {outcome:#?}");

@@ -82,8 +82,12 @@ pub(crate) fn layer_from(bailiwick: &Bailiwick, port: u16) -> Option<String> {
         .success();
     let layers: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).expect("JSON");
     let own = layers.iter().find(|layer| {
-        let registry = layer["layer"]["inputs"]["content"]["registry"].as_str();
-        registry.is_some_and(|url| url.contains(&format!(":{port}/")))
+        let registries = layer["layer"]["inputs"]["content"]["registries"].as_array();
+        let mut urls = registries
+            .into_iter()
+            .flatten()
+            .filter_map(|url| url.as_str());
+        urls.any(|url| url.contains(&format!(":{port}/")))
     });
     Some(own?["key"].as_str()?.to_owned())
 }

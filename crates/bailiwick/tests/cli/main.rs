@@ -6,6 +6,7 @@ mod help;
 mod input;
 mod lock;
 mod policy;
+mod up;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

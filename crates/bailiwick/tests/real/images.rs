@@ -6,7 +6,7 @@ use std::time::Duration;
 use bailiwick_testkit::{Bailiwick, Outcome};
 
 use crate::registries::install_toolchain;
-use crate::support::everyone;
+use crate::support::{everyone, on_host};
 
 /// Downloads over a slow line.
 const PATIENCE: Duration = Duration::from_secs(200);
@@ -135,5 +135,23 @@ fn what_cannot_be_had_is_told_with_its_log_and_nothing_is_started() {
         let key: String = key.chars().take_while(char::is_ascii_hexdigit).collect();
         let log = bailiwick.execute(["image", "log", &key]).success();
         assert!(log.stdout.contains("pytest==0.0.0.1"), "{log:#?}");
+    }
+}
+
+#[test]
+fn what_a_clean_up_could_not_remove_is_told_and_is_a_failure() {
+    let (_leaks, all) = everyone();
+    // Root's store is that of the whole machine, and others clean up there.
+    for bailiwick in all.iter().filter(|one| !one.user().is_root()) {
+        let clean_up = || bailiwick.execute(["image", "gc"]);
+        let told = clean_up().success();
+        assert_eq!(told.stdout, "0 layers removed, 0 B freed, 0 in use\n");
+        // A directory where a log is expected does not go away.
+        let odd = bailiwick.images().join("logs").join("0a".repeat(32));
+        bailiwick.write(odd.join("file"), "x");
+        on_host(&format!("touch -d 2020-01-01 {}", odd.display()));
+        let told = clean_up().exits(125);
+        assert!(told.stderr.contains(&"0a".repeat(32)), "{told:#?}");
+        assert!(told.stdout.starts_with("0 layers removed"), "{told:#?}");
     }
 }

@@ -5,6 +5,7 @@
 //! it is refused where it does not.
 
 mod bases;
+mod events;
 mod images;
 mod locks;
 mod network;

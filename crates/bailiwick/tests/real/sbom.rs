@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use bailiwick_testkit::{GitRepository, root_archive};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{everyone, on_host};
@@ -93,5 +94,39 @@ fn the_bill_of_materials_is_valid_the_same_each_time_and_names_what_is_there() {
             debian.count() >= of_host.trim().parse::<usize>().expect("a number"),
             "{of_host}"
         );
+    }
+}
+
+#[test]
+fn a_bill_of_an_environment_with_a_project_names_the_projects_layer() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let repository = GitRepository::new("app");
+        repository.write("file", "x").commit("first");
+        let url = repository.url();
+        let built = bailiwick.execute(["image", "build", "-q", "--project", &url]);
+        let key = built.success().stdout;
+        let bill = bailiwick.execute(["image", "sbom", "--project", &url]);
+        let bill: Value = serde_json::from_str(&bill.success().stdout).expect("JSON");
+        let properties = bill["metadata"]["component"]["properties"].clone();
+        let of = |name: &str| {
+            let properties = properties.as_array().expect("properties");
+            let property = properties.iter().find(|p| p["name"] == name);
+            property
+                .and_then(|p| p["value"].as_str())
+                .map(str::to_owned)
+        };
+        assert_eq!(of("bailiwick:layer").as_deref(), Some(key.trim_end()));
+        let base = of("bailiwick:base").expect("a base");
+        assert!(base.starts_with("host:"), "{base}");
+        // Of the key alone; on another base the one that it stood on is still named.
+        let archive = bailiwick.home().join("root.tar");
+        root_archive(&archive, &json!([]));
+        let other = format!("tar:{}", archive.display());
+        for options in [vec![], vec!["--base", &other]] {
+            let sbom = ["image", "sbom", key.trim_end()];
+            let told = bailiwick.execute(sbom.iter().chain(&options)).success();
+            assert!(told.stdout.contains(&base), "{told:#?}");
+        }
     }
 }

@@ -77,7 +77,7 @@ fn fill(store: &Store) -> Result<Vec<LayerDigest>> {
             content: Content::Packages {
                 manager: PackageManager::Pip,
                 specs: vec![format!("package{number}")],
-                registry: None,
+                registries: Vec::new(),
                 lock: None,
             },
             generation: 0,

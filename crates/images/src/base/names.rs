@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oci_client::Reference;
 
-use super::digest::of_bytes;
+use crate::sha256;
 
 /// Names and their digests, in a directory of their own.
 #[derive(Debug, Clone)]
@@ -53,13 +53,11 @@ impl Names {
                 format!("{digest:?} is no digest"),
             ));
         }
-        let draft = path.with_extension(format!("{}", std::process::id()));
-        fs::write(&draft, digest)?;
-        fs::rename(&draft, path)
+        super::memory::write(&path, digest.as_bytes())
     }
 
     fn path(&self, name: &Reference) -> PathBuf {
-        Path::new(&self.0).join(format!("name-{}", of_bytes(name.to_string().as_bytes())))
+        Path::new(&self.0).join(format!("name-{}", sha256::of(name.to_string().as_bytes())))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Images of OCI registries. All of this runs inside the sandbox of a build, whose network is the registry: what a registry answers is
 //! parsed and unpacked there.
 
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::task::{Context, Poll};
 
+use bailiwick_model::limits::OCI_LAYERS;
 use bailiwick_policy::{HOST_SERVICE, HostPattern, HostPatternError};
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
@@ -14,10 +16,8 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use tokio::io::AsyncWrite;
 
-/// The most layers of one image.
-const LAYERS: usize = 256;
 /// What names this machine in a reference; inside it is [`HOST_SERVICE`].
-const HERE: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
+const HERE: &[&str] = &["localhost", "127.0.0.1", "[::1]", HOST_SERVICE];
 /// The registry that references without one mean.
 const DOCKER_HUB: &str = "docker.io";
 /// Where some registries keep what they only refer to: registry, and what else a pull reaches.
@@ -46,7 +46,7 @@ pub enum PullError {
     #[error(transparent)]
     Registry(#[from] OciDistributionError),
     /// Too many layers.
-    #[error("the image has {0} layers; {LAYERS} is the most")]
+    #[error("the image has {0} layers; {OCI_LAYERS} is the most")]
     Layers(usize),
     /// A layer could not be unpacked; why was told on standard error.
     #[error("a layer could not be unpacked")]
@@ -56,13 +56,21 @@ pub enum PullError {
     Io(#[from] std::io::Error),
 }
 
-/// Who pulls.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Who pulls. What is printed of it has no password.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Login {
     /// The name.
     pub user: String,
     /// The password or token.
     pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The hosts and ports that a pull reaches, and the port of this machine where the registry is one of its services.
@@ -118,17 +126,19 @@ fn port_here(registry: &str) -> Option<u16> {
 }
 
 fn client(reference: &Reference) -> Client {
-    let registry = reference.registry().to_owned();
-    // A service of this machine has no certificate for that name; docker does the same with localhost.
-    let protocol = if registry.starts_with(HOST_SERVICE) {
-        ClientProtocol::HttpsExcept(vec![registry])
-    } else {
-        ClientProtocol::Https
-    };
     Client::new(ClientConfig {
-        protocol,
+        protocol: protocol(reference.registry()),
         ..ClientConfig::default()
     })
+}
+
+fn protocol(registry: &str) -> ClientProtocol {
+    // A service of this machine has no certificate for that name; docker does the same with localhost.
+    if port_here(registry).is_some() {
+        ClientProtocol::HttpsExcept(vec![registry.to_owned()])
+    } else {
+        ClientProtocol::Https
+    }
 }
 
 fn auth(login: Option<&Login>) -> RegistryAuth {
@@ -142,7 +152,7 @@ fn auth(login: Option<&Login>) -> RegistryAuth {
 /// # Errors
 ///
 /// [`PullError::Registry`].
-pub async fn resolve(reference: &Reference, login: Option<&Login>) -> Result<String, PullError> {
+pub async fn look_up(reference: &Reference, login: Option<&Login>) -> Result<String, PullError> {
     let (_, digest) = client(reference)
         .pull_image_manifest(reference, &auth(login))
         .await?;
@@ -165,7 +175,7 @@ pub async fn pull(
 ) -> Result<Vec<String>, PullError> {
     let client = client(reference);
     let (manifest, _) = client.pull_image_manifest(reference, &auth(login)).await?;
-    if manifest.layers.len() > LAYERS {
+    if manifest.layers.len() > OCI_LAYERS {
         return Err(PullError::Layers(manifest.layers.len()));
     }
     let mut digests = Vec::new();
@@ -247,6 +257,43 @@ mod tests {
             inside(&by_digest)
                 .to_string()
                 .starts_with("host.internal:5000/team/base@sha256:")
+        );
+    }
+
+    #[test]
+    fn only_this_machine_is_spoken_to_without_tls_and_only_by_its_own_name() {
+        let is_plain = |registry| match protocol(registry) {
+            ClientProtocol::HttpsExcept(except) => except == [registry],
+            ClientProtocol::Https | ClientProtocol::Http => false,
+        };
+        assert!(is_plain("host.internal:5000"));
+        for registry in [
+            "host.internal.example.com",
+            "host.internal.example.com:5000",
+            "host.internals:5000",
+            "registry.example.com:5000",
+        ] {
+            assert!(!is_plain(registry), "{registry}");
+        }
+        // By this name it is the same machine as by `localhost`.
+        let reference: Reference = "host.internal:5000/team/base:1".parse().unwrap();
+        assert_eq!(reached(&reference).unwrap(), (Vec::new(), Some(5000)));
+        assert_eq!(inside(&reference), reference);
+        let elsewhere: Reference = "host.internal.example.com:5000/a".parse().unwrap();
+        let (hosts, port) = reached(&elsewhere).unwrap();
+        assert_eq!((hosts.len(), port), (1, None));
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        let login = Login {
+            user: "puller".to_owned(),
+            password: "secret".to_owned(),
+        };
+        let text = format!("{login:?}");
+        assert!(
+            text.contains("puller") && !text.contains("secret"),
+            "{text}"
         );
     }
 

@@ -1,15 +1,18 @@
 //! Unpacking archives that strangers made. This runs as root inside the sandbox of a build, and in a root of its own there (chroot(2)):
 //! a link in the archive leads to a place in the new root, whatever it says.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bailiwick_model::limits::ARCHIVE_ENTRIES;
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
-use super::digest::digits;
+use super::zstd;
+use crate::sha256;
 
 /// Marks a name that an upper layer takes away (OCI image specification, "Whiteouts").
 const WHITEOUT: &str = ".wh.";
@@ -25,8 +28,6 @@ const MADE: [EntryType; 5] = [
     EntryType::Symlink,
     EntryType::GNUSparse,
 ];
-/// The most entries of one archive.
-const ENTRIES: u64 = 5_000_000;
 
 /// What an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub enum UnpackError {
     #[error("the archive is compressed with {0}; decompress it first")]
     Compression(&'static str),
     /// It has more entries than any system.
-    #[error("the archive has more than {ENTRIES} entries")]
+    #[error("the archive has more than {ARCHIVE_ENTRIES} entries")]
     Entries,
 }
 
@@ -79,7 +80,7 @@ impl<R: Read> Digested<R> {
     /// [`UnpackError::Changed`], [`UnpackError::Io`].
     pub fn finish(mut self, expected: &str) -> Result<(), UnpackError> {
         io::copy(&mut self, &mut io::sink())?;
-        let digest = digits(self.context.finish().as_ref());
+        let digest = sha256::digits(self.context.finish().as_ref());
         if digest == expected {
             Ok(())
         } else {
@@ -113,8 +114,9 @@ pub fn unpack(archive: impl Read, root: &Path, kind: Kind) -> Result<(), UnpackE
     archive.set_mask(SET_ID);
     archive.set_unpack_xattrs(false);
     let mut directories = Vec::new();
+    let mut made = Made::default();
     for (count, entry) in (0..).zip(archive.entries()?) {
-        if count >= ENTRIES {
+        if count >= ARCHIVE_ENTRIES {
             return Err(UnpackError::Entries);
         }
         let mut entry = entry?;
@@ -124,8 +126,11 @@ pub fn unpack(archive: impl Read, root: &Path, kind: Kind) -> Result<(), UnpackE
         {
             contained(&link)?;
         }
-        if kind == Kind::Layer && take_away(&path)? {
-            continue;
+        if kind == Kind::Layer {
+            if take_away(&path, &made)? {
+                continue;
+            }
+            made.note(&path);
         }
         let kind = entry.header().entry_type();
         if kind.is_dir() {
@@ -164,8 +169,35 @@ fn contained(path: &Path) -> Result<PathBuf, UnpackError> {
     Ok(contained)
 }
 
+/// What one archive brought: its paths, and all above them.
+#[derive(Default)]
+struct Made(HashSet<PathBuf>);
+
+impl Made {
+    fn note(&mut self, path: &Path) {
+        for path in path.ancestors() {
+            if !self.0.insert(path.to_owned()) {
+                break;
+            }
+        }
+    }
+
+    /// Takes away what lower layers have at a path: wherever in its archive a whiteout stands, it says nothing of what is in there itself.
+    fn uncover(&self, path: PathBuf) -> io::Result<()> {
+        let mut waiting = vec![path];
+        while let Some(path) = waiting.pop() {
+            if !self.0.contains(&path) {
+                remove(&path)?;
+            } else if is_directory(&path) {
+                waiting.extend(below(&path)?);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether the entry only takes something away; it is gone then.
-fn take_away(path: &Path) -> io::Result<bool> {
+fn take_away(path: &Path, made: &Made) -> io::Result<bool> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Ok(false);
     };
@@ -174,13 +206,25 @@ fn take_away(path: &Path) -> io::Result<bool> {
     };
     let directory = path.parent().unwrap_or(Path::new("/"));
     if name == OPAQUE {
-        for entry in fs::read_dir(directory).into_iter().flatten() {
-            remove(&entry?.path())?;
+        if fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
+            for path in below(directory)? {
+                made.uncover(path)?;
+            }
         }
     } else if !hidden.starts_with(WHITEOUT) && !hidden.is_empty() && !matches!(hidden, "." | "..") {
-        remove(&directory.join(hidden))?;
+        made.uncover(directory.join(hidden))?;
     }
     Ok(true)
+}
+
+/// Whether there is a directory, and no link to one.
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+fn below(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -242,7 +286,7 @@ impl Attributes {
     fn apply(&self) -> io::Result<()> {
         use std::os::unix::fs::{PermissionsExt, chown};
         // A later entry may have replaced it.
-        if !fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_dir()) {
+        if !is_directory(&self.path) {
             return Ok(());
         }
         if let Some((uid, gid)) = self.owner {
@@ -258,9 +302,8 @@ fn decompressed<'a>(archive: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Unpac
     let start = archive.fill_buf()?;
     if start.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(MultiGzDecoder::new(archive)))
-    } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        let decoder = ruzstd::decoding::StreamingDecoder::new(archive).map_err(io::Error::other)?;
-        Ok(Box::new(decoder))
+    } else if zstd::is_frame(start) {
+        Ok(Box::new(zstd::Frames::new(archive)))
     } else if start.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]) {
         Err(UnpackError::Compression("xz"))
     } else if start.starts_with(b"BZh") {
@@ -292,8 +335,47 @@ mod tests {
     }
 
     #[test]
+    fn a_whiteout_takes_away_what_lower_layers_have_and_nothing_of_its_own_archive() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        let fill = || {
+            for path in [
+                "home/.bashrc",
+                "home/old",
+                "home/d/old",
+                "home/d/new",
+                "home/l/old",
+            ] {
+                fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+                fs::write(at(path), "").unwrap();
+            }
+        };
+        let mut made = Made::default();
+        made.note(&at("home/.bashrc"));
+        made.note(&at("home/d/new"));
+        for marker in ["home/.wh..wh..opq", ".wh.home"] {
+            fill();
+            assert!(take_away(&at(marker), &made).unwrap());
+            for (path, stays) in [
+                ("home/.bashrc", true),
+                ("home/d/new", true),
+                ("home/d/old", false),
+                ("home/old", false),
+                ("home/l", false),
+            ] {
+                assert_eq!(at(path).exists(), stays, "{marker}: {path}");
+            }
+        }
+        // The control: an archive with the marker alone.
+        fill();
+        assert!(take_away(&at("home/.wh..wh..opq"), &Made::default()).unwrap());
+        assert_eq!(below(&at("home")).unwrap(), [] as [PathBuf; 0]);
+        assert!(!take_away(&at("home/file"), &made).unwrap());
+    }
+
+    #[test]
     fn an_archive_that_changed_is_seen_by_its_digest_whatever_of_it_was_read() {
-        let of = |text: &str| super::super::digest::of_bytes(text.as_bytes());
+        let of = |text: &str| sha256::of(text.as_bytes());
         for read in [0, 3, 9] {
             let mut archive = Digested::new("archive!!".as_bytes());
             archive.read_exact(&mut vec![0; read]).unwrap();

@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_model::PackageManager;
 use bailiwick_policy::{EgressPolicy, Policy};
-use bailiwick_runtime::{Access, Base, Image, Mount, MountSource};
 use oci_client::Reference;
 
+use super::job::{host, read_only};
 use super::packages::compiled;
 use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, error};
 use crate::base::oci::{self, Login};
 use crate::key::Content;
 use crate::recipe::{self, REPORT};
+use crate::store::BASE_ROOT as ROOT;
 
-/// Where the root of the other system is filled, inside; a layer's tree has it there too.
-const ROOT: &str = "/base";
 /// Where the program that unpacks and pulls stands, inside.
 const PROGRAM: &str = "/mnt/bailiwick";
 /// Where an archive stands, inside.
@@ -54,9 +53,14 @@ pub enum Material {
 }
 
 impl BuiltBase {
-    pub(super) fn content(&self) -> Content {
+    pub(super) fn content(&self, builder: &Builder) -> Content {
+        let registry = match &self.material {
+            Material::Debian(_) => builder.registry(PackageManager::Apt),
+            Material::Archive(_) | Material::Oci { .. } => None,
+        };
         Content::Base {
             source: self.source.clone(),
+            registry: registry.map(ToString::to_string),
         }
     }
 
@@ -82,7 +86,7 @@ impl BuiltBase {
             }
             Material::Debian(suite) => job(
                 recipe::debian_base(suite, builder.registry(PackageManager::Apt)),
-                builder.registries_of(PackageManager::Apt),
+                builder.policy_of(std::iter::once(PackageManager::Apt)),
             ),
             Material::Oci { reference, login } => {
                 let reached = oci::inside(reference).to_string();
@@ -107,7 +111,7 @@ impl Builder {
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<String, BuildError> {
         let reached = oci::inside(reference).to_string();
-        let argv = words(&[PROGRAM, "inside", "resolve", &reached]);
+        let argv = words(&[PROGRAM, "inside", "look-up", &reached]);
         let job = Job {
             keeps: Keeps::default(),
             ..pulling(argv, program, reference, login)?
@@ -158,10 +162,7 @@ fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
     Job {
         argv,
         policy,
-        image: Image {
-            base: Base::Host,
-            layers: Vec::new(),
-        },
+        image: host(),
         input: Vec::new(),
         mounts: Vec::new(),
         env: BTreeMap::new(),
@@ -173,14 +174,28 @@ fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
     }
 }
 
-fn read_only(source: &Path, target: &str) -> Mount {
-    Mount {
-        source: MountSource::Host(source.to_owned()),
-        target: target.into(),
-        access: Access::ReadOnly,
-    }
-}
-
 fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_login_a_job_shows_the_names_of_its_variables_alone() {
+        let login = Login {
+            user: "puller".to_owned(),
+            password: "secret".to_owned(),
+        };
+        let reference = "registry.example.com/team/base:1".parse().unwrap();
+        let job = pulling(Vec::new(), Path::new("/bin/true"), &reference, Some(&login)).unwrap();
+        assert_eq!(job.env[&OsString::from(LOGIN_PASSWORD)], "secret");
+        let text = format!("{job:?}");
+        assert!(text.contains(LOGIN_PASSWORD), "{text}");
+        assert!(
+            !text.contains("secret") && !text.contains("puller"),
+            "{text}"
+        );
+    }
 }

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use tokio::time::{Instant, sleep};
 
 use super::BuildLimit;
+use crate::store::Measure;
 
 /// `st_blocks` counts these, whatever the file system's blocks are (stat(2)).
 const BLOCK_BYTES: u64 = 512;
@@ -31,14 +32,14 @@ const IDLE_SHARE: u32 = 10;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     bytes: u64,
-    files: u64,
+    entries: u64,
 }
 
 impl Size {
     fn exceeded(self, disk_bytes: u64) -> Option<BuildLimit> {
         let disk = (self.bytes > disk_bytes).then_some(BuildLimit::Disk(disk_bytes));
         let files = limits::BUILD_FILES;
-        disk.or((self.files > files).then_some(BuildLimit::Files(files)))
+        disk.or((self.entries > files).then_some(BuildLimit::Files(files)))
     }
 }
 
@@ -65,8 +66,12 @@ pub(super) async fn exceeded(tree: Option<&Path>, disk_bytes: u64) -> BuildLimit
 }
 
 /// Which limit a tree is over in which nothing writes any more; everything in it is counted by now.
-pub(super) fn over(bytes: u64, files: u64, disk_bytes: u64) -> Option<BuildLimit> {
-    Size { bytes, files }.exceeded(disk_bytes)
+pub(super) fn over(measure: &Measure, disk_bytes: u64) -> Option<BuildLimit> {
+    let size = Size {
+        bytes: measure.bytes,
+        entries: measure.entries,
+    };
+    size.exceeded(disk_bytes)
 }
 
 /// Whether the file system has hardly any room left. One that does not tell has.
@@ -124,7 +129,7 @@ impl Count {
         if is_directory || stat.st_nlink < 2 || self.seen.insert((stat.st_dev, stat.st_ino)) {
             self.size.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * BLOCK_BYTES;
         }
-        self.size.files += 1;
+        self.size.entries += 1;
         let opened = is_directory.then(|| open(directory, name).ok()).flatten();
         Some(opened)
     }
@@ -173,10 +178,30 @@ mod tests {
             (1 << 20..(1 << 20) + (64 << 10)).contains(&size.bytes),
             "{size:?}"
         );
-        assert_eq!(size.files, 5);
+        assert_eq!(size.entries, 5);
         assert_eq!(size.exceeded(2 << 20), None);
         assert_eq!(size.exceeded(1 << 19), Some(BuildLimit::Disk(1 << 19)));
         assert_eq!(count(&place.path().join("none"), 1), Size::default());
+    }
+
+    #[test]
+    fn directories_count_as_files_do_while_a_build_writes_and_when_it_has_ended() {
+        let place = tempfile::tempdir().unwrap();
+        for number in 0..10 {
+            fs::create_dir_all(place.path().join(format!("{number}/empty"))).unwrap();
+        }
+        let measure = crate::store::measure(place.path()).unwrap();
+        assert_eq!((measure.entries, measure.files), (20, 0));
+        assert_eq!(count(place.path(), u64::MAX).entries, measure.entries);
+        assert_eq!(over(&measure, u64::MAX), None);
+        let many = Measure {
+            entries: limits::BUILD_FILES + 1,
+            ..measure
+        };
+        assert_eq!(
+            over(&many, u64::MAX),
+            Some(BuildLimit::Files(limits::BUILD_FILES))
+        );
     }
 
     #[test]
@@ -184,6 +209,6 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let deep: std::path::PathBuf = std::iter::repeat_n("d", 2 * DEPTH).collect();
         fs::create_dir_all(place.path().join(deep)).unwrap();
-        assert_eq!(count(place.path(), u64::MAX).files, DEPTH as u64);
+        assert_eq!(count(place.path(), u64::MAX).entries, DEPTH as u64);
     }
 }

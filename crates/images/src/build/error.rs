@@ -152,7 +152,7 @@ pub(super) fn of_failure(
     }
 }
 
-/// The last line that looks like the reason of a failure, else the last line.
+/// The first line that looks like the reason of a failure, else the last line.
 pub(super) fn reason(tail: &str) -> String {
     let says_why = |line: &&str| {
         let line = line.to_ascii_lowercase();

@@ -31,6 +31,13 @@ pub enum BuildEvent<'a> {
         /// Its URL.
         repository: &'a str,
     },
+    /// The repository does not answer; the project is what it was when it was fetched last.
+    Unreachable {
+        /// Its URL.
+        repository: &'a str,
+        /// The commit that is taken.
+        commit: &'a str,
+    },
     /// Another process builds the layer; this one waits for it.
     Waiting {
         /// As above.
@@ -204,7 +211,7 @@ mod tests {
         let content = Content::Packages {
             manager: PackageManager::Pip,
             specs: vec!["six".into(), "attrs<24".into()],
-            registry: None,
+            registries: Vec::new(),
             lock: None,
         };
         assert_eq!(
@@ -214,6 +221,13 @@ mod tests {
         assert_eq!(
             json(Progress::Waiting(&content)),
             r#"{"event":"waiting","what":"pip"}"#
+        );
+        assert_eq!(
+            json(BuildEvent::Unreachable {
+                repository: "https://git.example.com/app",
+                commit: "0a",
+            }),
+            r#"{"event":"unreachable","repository":"https://git.example.com/app","commit":"0a"}"#
         );
         assert_eq!(
             json(Progress::Line("a \"b\" \u{1b}[0m\n{\"event\":\"done\"}")),

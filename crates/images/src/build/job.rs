@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use std::time::Duration;
 use bailiwick_model::{Verdict, limits};
 use bailiwick_policy::Policy;
 use bailiwick_runtime::{
-    ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount, Profile, Running,
-    Sandbox, SandboxSpec, StopReason, Streams,
+    Access, Base, ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount,
+    MountSource, Profile, Running, Sandbox, SandboxSpec, StopReason, Streams,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -25,11 +26,8 @@ use crate::recipe;
 const GRACE: Duration = Duration::from_millis(200);
 /// How long output is still read once the command has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How much of the end of a log is kept to say why a build failed.
-const TAIL_BYTES: usize = 16 * 1024;
 
-/// What a build runs.
-#[derive(Debug)]
+/// What a build runs. What is printed of it has of variables the names alone: one may be a password.
 pub(crate) struct Job {
     /// Program and arguments.
     pub(crate) argv: Vec<OsString>,
@@ -49,6 +47,19 @@ pub(crate) struct Job {
     pub(crate) keeps: Keeps,
 }
 
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("argv", &self.argv)
+            .field("image", &self.image)
+            .field("mounts", &self.mounts)
+            .field("env", &self.env.keys())
+            .field("directory", &self.directory)
+            .field("keeps", &self.keeps)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What of a build's writing is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Keeps {
@@ -66,6 +77,23 @@ pub(crate) enum Outcome {
     Failed(ExitStatus, String),
     /// It used something up.
     Over(BuildLimit),
+}
+
+/// This machine's own programs, on which what is no package manager runs, whatever an image stands on.
+pub(super) fn host() -> Image {
+    Image {
+        base: Base::Host,
+        layers: Vec::new(),
+    }
+}
+
+/// A file or directory of this machine, to be seen and not changed.
+pub(super) fn read_only(source: &Path, target: &str) -> Mount {
+    Mount {
+        source: MountSource::Host(source.to_owned()),
+        target: target.into(),
+        access: Access::ReadOnly,
+    }
 }
 
 impl Builder {
@@ -287,7 +315,7 @@ impl Output<'_, '_> {
     fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.write(bytes)?;
         self.tail.extend_from_slice(bytes);
-        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
+        let surplus = self.tail.len().saturating_sub(limits::BUILD_TAIL_BYTES);
         self.tail.drain(..surplus);
         for byte in bytes {
             match byte {

@@ -32,12 +32,11 @@ impl Builder {
         image: Image,
     ) -> Job {
         let mut env = variables(manager);
-        for registry in needed(manager).filter_map(|manager| self.registry(manager)) {
-            env.extend(registry.variables());
-        }
+        let registries = needed(manager).filter_map(|manager| self.registry(manager));
+        env.extend(registries.flat_map(Registry::variables));
         Job {
             argv: recipe::command(manager, specs),
-            policy: compiled(self.registries_of(manager)),
+            policy: compiled(self.policy_of(needed(manager))),
             image,
             mounts: Vec::new(),
             env,
@@ -50,10 +49,17 @@ impl Builder {
         }
     }
 
-    /// Exactly the registries of the manager and apt's, or those that are asked instead.
-    pub(super) fn registries_of(&self, manager: PackageManager) -> EgressPolicy {
+    /// The registries that are asked for packages of these managers instead of the public ones, as they stand in a key.
+    pub(super) fn asked(&self, managers: impl Iterator<Item = PackageManager>) -> Vec<String> {
+        let own = managers.filter_map(|manager| self.registry(manager));
+        own.map(|registry| format!("{}={registry}", registry.manager.name()))
+            .collect()
+    }
+
+    /// Exactly the registries of these managers, or those that are asked instead.
+    pub(super) fn policy_of(&self, managers: impl Iterator<Item = PackageManager>) -> EgressPolicy {
         let mut policy = EgressPolicy::limited();
-        for manager in needed(manager) {
+        for manager in managers {
             if let Some(registry) = self.registry(manager) {
                 policy.allowed_hosts.extend(registry.host().ok().flatten());
                 policy.host_ports.extend(registry.host_port());
@@ -70,7 +76,7 @@ impl Builder {
 }
 
 /// Whose packages a build of the manager may need: apt brings a manager that the base lacks.
-fn needed(manager: PackageManager) -> impl Iterator<Item = PackageManager> {
+pub(super) fn needed(manager: PackageManager) -> impl Iterator<Item = PackageManager> {
     let besides = (manager != PackageManager::Apt).then_some(manager);
     [PackageManager::Apt].into_iter().chain(besides)
 }

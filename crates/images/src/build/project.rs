@@ -10,9 +10,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::{PackageManager, Project, Reason, Repository, Transport, limits};
-use bailiwick_policy::{EgressPolicy, HOST_SERVICE, Policy, registries};
-use bailiwick_runtime::{Access, Base, ExitStatus, Image, Mount, MountSource};
+use bailiwick_policy::{EgressPolicy, HOST_SERVICE, Policy};
+use bailiwick_runtime::ExitStatus;
 
+use super::job::{self, read_only};
 use super::packages::compiled;
 use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, Step};
 use crate::key::Content;
@@ -55,21 +56,16 @@ impl ProjectAt {
         directory(self.project.name.as_str())
     }
 
-    pub(super) fn content(&self, registries: &[Registry]) -> Content {
+    pub(super) fn content(&self, builder: &Builder) -> Content {
         let setup: Vec<_> = self.project.setup.iter().map(ToString::to_string).collect();
-        let mut asked: Vec<_> = registries
-            .iter()
-            .filter(|_| !setup.is_empty())
-            .map(|registry| format!("{}={registry}", registry.manager.name()))
-            .collect();
-        asked.sort_unstable();
+        let managers = PackageManager::ALL.iter().copied();
         Content::Project {
             name: self.project.name.to_string(),
             repository: self.project.repository.to_string(),
             commit: self.head.commit.clone(),
             branch: self.head.branch.clone(),
+            registries: builder.asked(managers.filter(|_| !setup.is_empty())),
             setup,
-            registries: asked,
         }
     }
 }
@@ -213,15 +209,11 @@ impl Builder {
             include_str!("../../data/recipes/setup.sh"),
             include_str!("../../data/recipes/own.sh"),
         ]);
-        let managers = PackageManager::ALL.iter();
-        let own = managers.clone().filter_map(|m| self.registry(*m));
+        let managers = PackageManager::ALL.iter().copied();
+        let own = managers.clone().filter_map(|m| self.registry(m));
         Job {
             argv: shell(&script, setup.iter().map(OsString::from)),
-            policy: if setup.is_empty() {
-                compiled(EgressPolicy::limited())
-            } else {
-                self.policy_of_all_registries()
-            },
+            policy: compiled(self.policy_of(managers.filter(|_| !setup.is_empty()))),
             image: self.image(&step.below),
             input: Vec::new(),
             mounts: Vec::new(),
@@ -232,24 +224,6 @@ impl Builder {
                 besides: Some(directory(name)),
             },
         }
-    }
-
-    /// The registries of every manager, or those that are asked instead.
-    fn policy_of_all_registries(&self) -> Policy {
-        let mut policy = EgressPolicy::limited();
-        for manager in PackageManager::ALL {
-            if let Some(registry) = self.registry(*manager) {
-                policy.allowed_hosts.extend(registry.host().ok().flatten());
-                policy.host_ports.extend(registry.host_port());
-                continue;
-            }
-            for entry in registries(*manager) {
-                if !policy.allowed_hosts.contains(&entry.pattern) {
-                    policy.allowed_hosts.push(entry.pattern.clone());
-                }
-            }
-        }
-        compiled(policy)
     }
 }
 
@@ -262,22 +236,6 @@ fn shell(script: &str, arguments: impl IntoIterator<Item = OsString>) -> Vec<OsS
     // sh -c SCRIPT NAME ARGUMENTS (sh(1)): what an environment says is never read as a script.
     let fixed = ["sh", "-c", script, "project"].map(OsString::from);
     fixed.into_iter().chain(arguments).collect()
-}
-
-/// git runs on this machine's own programs, whatever the image is.
-fn host() -> Image {
-    Image {
-        base: Base::Host,
-        layers: Vec::new(),
-    }
-}
-
-fn read_only(source: impl Into<PathBuf>, target: &str) -> Mount {
-    Mount {
-        source: MountSource::Host(source.into()),
-        target: target.into(),
-        access: Access::ReadOnly,
-    }
 }
 
 fn fetch_job(project: &Project, access: &FetchAccess) -> Result<Job, BuildError> {
@@ -297,7 +255,7 @@ fn fetch_job(project: &Project, access: &FetchAccess) -> Result<Job, BuildError>
             ("ssh", repository.as_str())
         }
         Transport::File => {
-            mounts.push(read_only(git_directory(repository.path()), SOURCE));
+            mounts.push(read_only(&git_directory(repository.path()), SOURCE));
             ("file", "file:///source")
         }
     };
@@ -310,7 +268,7 @@ fn fetch_job(project: &Project, access: &FetchAccess) -> Result<Job, BuildError>
     Ok(Job {
         argv: shell(&script, [word, url, git_ref, &most].map(OsString::from)),
         policy: fetch_policy(repository)?,
-        image: host(),
+        image: job::host(),
         input: Vec::new(),
         mounts,
         env: Default::default(),
@@ -381,9 +339,9 @@ fn checkout_job(
     Job {
         argv: shell(&script, arguments.map(OsString::from)),
         policy: compiled(EgressPolicy::limited()),
-        image: host(),
+        image: job::host(),
         input: Vec::new(),
-        mounts: vec![read_only(mirror.repository(), mirror::INSIDE)],
+        mounts: vec![read_only(&mirror.repository(), mirror::INSIDE)],
         env: Default::default(),
         directory: directory(name),
         keeps: Keeps {

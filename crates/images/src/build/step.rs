@@ -2,6 +2,7 @@
 
 use bailiwick_runtime::LayerDigest;
 
+use super::packages::needed;
 use super::{BaseImage, Builder, ImageSpec};
 use crate::key::{Below, Content, LayerInputs};
 use crate::lock::LockedPackages;
@@ -22,7 +23,7 @@ impl Step {
     pub(super) fn resolves(&self) -> bool {
         match &self.inputs.content {
             Content::Packages { lock, .. } => lock.is_none(),
-            Content::Base { source } => source.starts_with("debian:"),
+            Content::Base { source, .. } => source.starts_with("debian:"),
             Content::Project { .. } => true,
         }
     }
@@ -85,7 +86,7 @@ impl Builder {
             steps: Vec::new(),
         };
         if let BaseImage::Built(base) = &self.base {
-            stack.push(base.content(), None)?;
+            stack.push(base.content(self), None)?;
         }
         let declared = image.packages.iter();
         for (manager, specs) in declared.filter(|(_, specs)| !specs.is_empty()) {
@@ -93,14 +94,125 @@ impl Builder {
             let content = Content::Packages {
                 manager,
                 specs: specs.iter().map(|spec| spec.as_str().to_owned()).collect(),
-                registry: self.registry(manager).map(ToString::to_string),
+                registries: self.asked(needed(manager)),
                 lock: locked.map(LockedPackages::digest),
             };
             stack.push(content, locked.cloned())?;
         }
         if let Some(project) = &image.project {
-            stack.push(project.content(&self.registries), None)?;
+            stack.push(project.content(self), None)?;
         }
         Ok(stack.steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
+    use bailiwick_policy::Policy;
+    use bailiwick_runtime::{
+        Base, BoxFuture, Checkpoint, Error, Running, Runtime, SandboxSpec, SandboxSummary, Verb,
+    };
+
+    use super::*;
+    use crate::build::{BuildLimits, BuiltBase, Material};
+    use crate::store::Store;
+
+    /// Keys are known without a sandbox.
+    struct Nowhere;
+
+    type Started<'a> = BoxFuture<'a, Result<Running<Arc<Policy>>, Error>>;
+
+    impl Runtime for Nowhere {
+        type Policy = Arc<Policy>;
+
+        fn supports(&self, _: Verb) -> bool {
+            false
+        }
+
+        fn start(&self, _: SandboxSpec<Arc<Policy>>) -> Started<'_> {
+            unreachable!("nothing is built here")
+        }
+
+        fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxSummary>, Error>> {
+            unreachable!("nothing is built here")
+        }
+
+        fn adopt<'a>(&'a self, _: &'a SandboxId) -> Started<'a> {
+            unreachable!("nothing is built here")
+        }
+
+        fn restore<'a>(&'a self, _: SandboxSpec<Arc<Policy>>, _: &'a Checkpoint) -> Started<'a> {
+            unreachable!("nothing is built here")
+        }
+    }
+
+    /// The key of an image's topmost layer, where these registries are asked.
+    fn key(base: &BaseImage, image: &ImageSpec, registries: &[&str]) -> LayerDigest {
+        let directory = tempfile::tempdir().unwrap();
+        let builder = Builder {
+            runtime: Arc::new(Nowhere),
+            store: Store::open(directory.path().join("images")).unwrap(),
+            organization: "acme".to_owned(),
+            base: base.clone(),
+            architecture: "x86_64".to_owned(),
+            registries: registries
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect(),
+            limits: BuildLimits::usual(false),
+            now: || 0,
+            sandbox_id: || SandboxId::from_random(0),
+        };
+        builder.keys(image).unwrap().pop().unwrap()
+    }
+
+    fn packages(manager: PackageManager) -> ImageSpec {
+        let mut packages = Packages::default();
+        packages
+            .add(PackageSpec::parse(manager, "six").unwrap())
+            .unwrap();
+        ImageSpec {
+            packages,
+            ..ImageSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_layer_has_another_key_where_a_registry_is_asked_that_its_packages_may_come_from() {
+        const APT: &str = "apt=https://debian.example.com/";
+        const NPM: &str = "npm=https://npm.example.com/";
+        const PIP: &str = "pip=https://pypi.example.com/";
+        let host = BaseImage::Outside {
+            base: Base::Host,
+            digest: "host:0".to_owned(),
+        };
+        let pip = |registries: &[&str]| key(&host, &packages(PackageManager::Pip), registries);
+        // What the base lacks of a manager comes from apt.
+        assert_ne!(pip(&[]), pip(&[APT]));
+        assert_ne!(pip(&[PIP]), pip(&[APT, PIP]));
+        // The controls: the order of the options does not matter, and no other manager's registry does.
+        assert_eq!(pip(&[APT, PIP]), pip(&[PIP, APT]));
+        assert_eq!(pip(&[PIP]), pip(&[PIP, NPM]));
+    }
+
+    #[test]
+    fn a_base_of_debian_packages_has_another_key_where_another_mirror_is_asked() {
+        let built = |material, registries: &[&str]| {
+            let base = BuiltBase {
+                source: "debian:bookworm".to_owned(),
+                material,
+                program: "/bin/true".into(),
+            };
+            key(&BaseImage::Built(base), &ImageSpec::default(), registries)
+        };
+        let debian = || Material::Debian("bookworm".to_owned());
+        let mirror = ["apt=https://debian.example.com/"];
+        assert_ne!(built(debian(), &[]), built(debian(), &mirror));
+        // The control: an archive comes from no registry.
+        let archive = || Material::Archive("/root.tar".into());
+        assert_eq!(built(archive(), &[]), built(archive(), &mirror));
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::{
-    LOCK_FILE_BYTES, LOCK_LIST, LOCK_TEXT_BYTES, LOCKED_PACKAGES, PACKAGES,
+    LOCK_ARCHITECTURE_BYTES, LOCK_FILE_BYTES, LOCK_LIST, LOCK_PLATFORM_BYTES, LOCK_TEXT_BYTES,
+    LOCKED_PACKAGES, PACKAGES,
 };
 use bailiwick_model::{PackageManager, PackageSpec, PackageSpecProblem};
 use url::Url;
@@ -91,7 +92,7 @@ impl Lock {
         let is_of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         let architecture = &self.architecture;
         if architecture.is_empty()
-            || architecture.len() > 32
+            || architecture.len() > LOCK_ARCHITECTURE_BYTES
             || !architecture.bytes().all(is_of_name)
         {
             return Err(NotALock::Architecture(architecture.clone()));
@@ -201,7 +202,8 @@ fn check_detail(manager: PackageManager, package: &ResolvedPackage) -> Result<bo
             let is_of_platform =
                 |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
             let begins_well = platform.starts_with(|c: char| c.is_ascii_alphanumeric());
-            if begins_well && platform.len() <= 64 && platform.bytes().all(is_of_platform) {
+            let is_short = platform.len() <= LOCK_PLATFORM_BYTES;
+            if begins_well && is_short && platform.bytes().all(is_of_platform) {
                 Ok(false)
             } else {
                 Err(Fault::Text(platform.clone()))

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::sha256;
+
 /// A hash with its algorithm, in hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Hash {
@@ -30,7 +32,7 @@ impl Hash {
         let bytes = decode(base64)?;
         (bytes.len() == length).then(|| Self {
             alg,
-            content: bytes.iter().map(|b| format!("{b:02x}")).collect(),
+            content: sha256::digits(&bytes),
         })
     }
 }

@@ -2,15 +2,13 @@
 //!
 //! They are files that somebody else filled: found below a root without ever leaving it, and read up to a limit.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::limits::PACKAGE_DATABASE_BYTES;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
 
 use super::Purl;
+use crate::rooted;
 
 /// The database of a system cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -162,22 +160,11 @@ fn topmost(
     Ok(None)
 }
 
-/// A file below a root, whose links lead nowhere else (openat2(2), `RESOLVE_IN_ROOT`); `None` if there is none.
+/// The text of a file below a root, whose links lead nowhere else; `None` if there is none.
 fn read(root: &Path, path: &str) -> io::Result<Option<String>> {
-    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // A fifo would be waited for.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let opened = rustix::fs::openat(CWD, root, directory, Mode::empty())
-        .and_then(|root| rustix::fs::openat2(root, path, flags, Mode::empty(), resolve));
-    let file = match opened {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
-        Err(errno) => return Err(errno.into()),
-    };
-    if !file.metadata()?.is_file() {
+    let Some(file) = rooted::open(root, path)? else {
         return Ok(None);
-    }
+    };
     let mut bytes = Vec::new();
     file.take(PACKAGE_DATABASE_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;

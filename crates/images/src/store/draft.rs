@@ -110,14 +110,25 @@ impl Draft {
     /// [`StoreError::Io`], also if something does still move directories in it, [`StoreError::RecordTooLarge`]; the draft is abandoned then, unless only
     /// the last step failed, after which the layer is there and might not survive a power cut.
     pub fn commit(
+        self,
+        resolved: Vec<ResolvedPackage>,
+        built_at: i64,
+        seconds: u64,
+    ) -> Result<Layer, StoreError> {
+        let measure = self.measure()?;
+        self.commit_measured(&measure, resolved, built_at, seconds)
+    }
+
+    /// The same where its tree has been measured, and nothing was written in it since.
+    pub(crate) fn commit_measured(
         mut self,
+        measure: &Measure,
         resolved: Vec<ResolvedPackage>,
         built_at: i64,
         seconds: u64,
     ) -> Result<Layer, StoreError> {
         let work = self.work();
         self.store.remove_tree(&work)?;
-        let measure = self.measure()?;
         let record = LayerRecord {
             inputs: self.inputs.clone(),
             resolved,
@@ -156,7 +167,7 @@ impl Draft {
         let layer = self.store.layer_directory(&self.key);
         fs::rename(&self.directory, &layer).map_err(io_error("make", &layer))?;
         self.is_over = true;
-        sync_directory(&self.store.path.join("layers"))?;
+        sync_directory(&self.store.layers_directory())?;
         unlink(&self.store.log_path(&self.key))
     }
 

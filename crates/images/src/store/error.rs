@@ -70,7 +70,7 @@ pub(crate) fn io_error<E: Into<io::Error>>(
 }
 
 /// `None` where there is nothing by that name, or something of another kind.
-pub(super) fn absent_is_none<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
+pub(crate) fn absent_is_none<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),

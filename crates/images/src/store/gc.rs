@@ -76,6 +76,7 @@ impl Store {
         }
         self.sweep_logs(oldest, &mut report.failed)?;
         crate::mirror::sweep(self, oldest, &mut report.failed)?;
+        crate::base::sweep(self, oldest, now, &mut report.failed)?;
         Ok(report)
     }
 

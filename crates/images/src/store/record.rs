@@ -13,6 +13,9 @@ use super::error::{StoreError, absent_is_none, io_error};
 use crate::key::LayerInputs;
 use crate::lock::Detail;
 
+/// Where the layer of a base has that, as a path inside the sandbox that made it and below the layer's tree.
+pub(crate) const BASE_ROOT: &str = "/base";
+
 /// A layer that is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -66,6 +69,11 @@ impl Layer {
     /// What it puts over what lies below: `usr` in here is `/usr` inside.
     pub fn tree(&self) -> PathBuf {
         self.directory.join("tree")
+    }
+
+    /// The root of the base that it is, if it is one.
+    pub fn base_root(&self) -> PathBuf {
+        self.tree().join(BASE_ROOT.trim_start_matches('/'))
     }
 
     /// Reads the layer in `directory`; `None` if that is not a whole one, or not the one that its name says.

@@ -100,7 +100,7 @@ impl Store {
             other => other.map_err(io_error("remove", &directory))?,
         }
         // Before anything in it goes: after a power cut it is a whole layer, or none.
-        sync_directory(&self.path.join("layers"))?;
+        sync_directory(&self.layers_directory())?;
         self.remove_tree(gone)
     }
 

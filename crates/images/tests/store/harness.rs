@@ -84,7 +84,7 @@ pub(crate) fn inputs(name: &str) -> LayerInputs {
         content: Content::Packages {
             manager: PackageManager::Pip,
             specs: vec![name.into()],
-            registry: None,
+            registries: Vec::new(),
             lock: None,
         },
         generation: 0,

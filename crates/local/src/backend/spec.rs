@@ -174,7 +174,7 @@ fn base(image: &Image, options: &LocalOptions) -> Result<crate::Base, Error> {
     Ok(match &image.base {
         Base::Host => crate::Base::Host,
         Base::Directory(path) => crate::Base::Directory(path.clone()),
-        Base::Layer(layer) => crate::Base::Directory(tree(layer, options)?.join(LAYER_BASE)),
+        Base::Layer(layer) => crate::Base::Layer(tree(layer, options)?.join(LAYER_BASE)),
     })
 }
 

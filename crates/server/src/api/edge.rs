@@ -25,6 +25,9 @@ struct Problem<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Field<'a>>,
+    /// The ids of what stands in the way.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    conflicts: &'a [String],
     request_id: Option<&'a RequestId>,
 }
 
@@ -51,6 +54,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
         detail: failure.to_string(),
         code: failure.code(),
         errors: fields(failure),
+        conflicts: conflicts(failure),
         request_id: id.as_ref(),
     };
     let mut written = (status, Json(problem)).into_response();
@@ -71,4 +75,11 @@ fn fields<'a>(failure: &'a Failure) -> Vec<Field<'a>> {
         help: &problem.help,
     };
     problems.iter().map(field).collect()
+}
+
+fn conflicts(failure: &Failure) -> &[String] {
+    let Failure::Control(ControlError::AcrossEnvironments { others, .. }) = failure else {
+        return &[];
+    };
+    others
 }

@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use bailiwick_control::{
     Control, EnvironmentChange, EnvironmentView, NewEnvironmentRequest, NewKeyRequest,
 };
+use bailiwick_model::limits::ADMINISTERED_NAME_CHARS as NAME_CHARS;
 use bailiwick_model::{Decision, EnvironmentId};
 use bailiwick_policy::parse_destination;
 use bailiwick_wire::{FieldProblem, networking_json};
@@ -26,8 +27,6 @@ use crate::v1::cursor::{cursor, page_request};
 
 /// The most of a page.
 const MOST: u32 = 1000;
-/// Names that the console and `kubectl`-like tools can show.
-const NAME_CHARS: usize = 50;
 
 pub(super) fn routes() -> Router<Arc<Control>> {
     Router::new()
@@ -149,7 +148,7 @@ impl Own {
 }
 
 /// The version that `If-Match` names (RFC 9110, section 13.1.1).
-fn version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
+pub(super) fn version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     let Some(tag) = headers.get(IF_MATCH) else {
         return Ok(None);
     };

@@ -1,6 +1,8 @@
 //! Pages of lists on the wire: `limit` and an opaque `page`.
 
-use bailiwick_model::ResourceId;
+use std::fmt::Display;
+use std::str::FromStr;
+
 use bailiwick_store::PageRequest;
 
 use crate::failure::Failure;
@@ -9,7 +11,7 @@ use crate::failure::Failure;
 const PREFIX: &str = "page_";
 
 /// Reads `limit` and `page`.
-pub(crate) fn page_request<I: ResourceId>(
+pub(crate) fn page_request<I: FromStr>(
     limit: Option<u32>,
     most: u32,
     page: Option<&str>,
@@ -22,8 +24,8 @@ pub(crate) fn page_request<I: ResourceId>(
         });
     }
     let before = page.map(|page| {
-        let id = page.strip_prefix(PREFIX).and_then(|id| id.parse().ok());
-        id.ok_or_else(|| Failure::Parameter {
+        let bound = page.strip_prefix(PREFIX).and_then(|text| text.parse().ok());
+        bound.ok_or_else(|| Failure::Parameter {
             field: "page",
             message: "is not a cursor of this list".to_owned(),
         })
@@ -35,6 +37,6 @@ pub(crate) fn page_request<I: ResourceId>(
 }
 
 /// Where the next page begins.
-pub(crate) fn cursor<I: ResourceId>(next: Option<&I>) -> Option<String> {
-    next.map(|id| format!("{PREFIX}{id}"))
+pub(crate) fn cursor<I: Display>(next: Option<&I>) -> Option<String> {
+    next.map(|bound| format!("{PREFIX}{bound}"))
 }

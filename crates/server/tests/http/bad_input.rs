@@ -11,6 +11,7 @@ on_both!(
     fields_that_there_are_not_are_refused_with_their_names,
     other_paths_and_methods_have_answers_too,
     no_body_is_an_empty_one,
+    a_text_with_nul_is_refused_wherever_it_stands,
 );
 
 async fn raw(server: &Server, body: &'static str) -> crate::Answer {
@@ -104,4 +105,21 @@ async fn no_body_is_an_empty_one(server: Server) {
         answer.body["error"]["details"]["error_code"],
         "missing_field"
     );
+}
+
+async fn a_text_with_nul_is_refused_wherever_it_stands(server: Server) {
+    for body in [
+        json!({"name": "a\0"}),
+        json!({"name": "a", "description": "\0"}),
+        json!({"name": "a", "metadata": {"k\0": "v"}}),
+        json!({"name": "a", "config": {"type": "cloud", "packages": {"pip": ["x\0"]}}}),
+    ] {
+        let answer = server.post("/v1/environments", body.clone()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    let key = server.post("/api/keys", json!({"name": "\0"})).await;
+    assert_eq!(key.text("code"), "nul_character");
+    // The control: the six characters that stand for it in JSON are a text like any other.
+    let body = json!({"name": "a", "description": "\\u0000"});
+    server.post("/v1/environments", body).await.ok();
 }

@@ -1,6 +1,5 @@
 //! Environments, through both faces.
 
-use bailiwick_control::{Bootstrap, Control};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -216,7 +215,7 @@ async fn what_does_not_exist_and_what_is_another_organizations_look_the_same(ser
         .post("/v1/environments", json!({"name": "dev"}))
         .await;
     let theirs = made.text("id");
-    let other = other_organization(&server).await;
+    let other = server.other_organization().await;
     let nobodys = "env_1ChGqExyZXj8gBdypLbMAf";
     for id in [theirs, nobodys, "env_x", "..%2f..%2fetc"] {
         for (method, path) in [
@@ -244,14 +243,4 @@ async fn what_does_not_exist_and_what_is_another_organizations_look_the_same(ser
             .status,
         StatusCode::OK
     );
-}
-
-/// The key of another organization's administrator.
-async fn other_organization(server: &Server) -> String {
-    let control = Control::new(server.store.clone());
-    let made = control
-        .create_organization("Other", Bootstrap::default())
-        .await
-        .unwrap();
-    made.key
 }

@@ -1,18 +1,29 @@
 //! The HTTP faces, on SQLite and on PostgreSQL.
 
+mod agent_placement;
+mod agents;
 mod audit_log;
 mod authentication;
 mod bad_input;
 mod connections;
+mod credentials;
 mod environments;
+mod files;
+mod form;
 mod keys;
+mod members;
 mod metrics;
+mod permissions;
 mod policies;
+mod roles;
+mod secrets;
+mod skills;
+mod vaults;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use bailiwick_control::{Bootstrap, Control};
+use bailiwick_control::{Bootstrap, Control, SealingKeys};
 use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_testkit::Postgres;
@@ -26,6 +37,7 @@ struct Server {
     address: SocketAddr,
     key: String,
     store: Store,
+    url: DatabaseUrl,
     _directory: TempDir,
     _database: Option<Postgres>,
 }
@@ -78,7 +90,7 @@ impl Server {
         end: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let store = Store::open(&url).await.expect("a store");
-        let control = Arc::new(Control::new(store.clone()));
+        let control = Arc::new(Control::new(store.clone(), sealing_keys(&[1])));
         let first = control
             .bootstrap(Bootstrap::default())
             .await
@@ -93,6 +105,7 @@ impl Server {
             address,
             key: first.expect("the first").key,
             store,
+            url,
             _directory: directory,
             _database: database,
         }
@@ -114,6 +127,16 @@ impl Server {
             None => request,
         };
         answer(request).await
+    }
+
+    /// The key of another organization's administrator.
+    async fn other_organization(&self) -> String {
+        let control = Control::new(self.store.clone(), sealing_keys(&[1]));
+        let made = control
+            .create_organization("Other", Bootstrap::default())
+            .await
+            .expect("another organization");
+        made.key
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -147,6 +170,15 @@ impl Answer {
     }
 }
 
+/// Keys by their numbers, the current one first.
+fn sealing_keys(numbers: &[u8]) -> SealingKeys {
+    let lines: Vec<_> = numbers
+        .iter()
+        .map(|number| format!("{number:02x}").repeat(32))
+        .collect();
+    lines.join("\n").parse().expect("keys")
+}
+
 async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status(), response.headers().clone());
@@ -158,6 +190,17 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
         raw: String::from_utf8_lossy(&bytes).into_owned(),
         body,
     }
+}
+
+/// The key of the workers of a self-hosted environment.
+async fn worker_key(server: &Server) -> String {
+    let config = serde_json::json!({"name": "workers", "config": {"type": "self_hosted"}});
+    let made = server.post("/v1/environments", config).await;
+    let path = format!("/api/environments/{}/keys", made.text("id"));
+    let key = server
+        .post(&path, serde_json::json!({"name": "worker"}))
+        .await;
+    key.text("key").to_owned()
 }
 
 /// Each fact, once for each database.

@@ -25,6 +25,7 @@ async fn a_key_stands_for_its_owner_until_it_is_revoked(place: Place) {
         user: user.clone(),
         email: "a@example.com",
         name: "A",
+        password_hash: None,
         role: &role,
     };
     change.insert_member(&member).await.unwrap();

@@ -1,8 +1,11 @@
 //! The same facts on SQLite and on PostgreSQL.
 
+mod agents;
 mod audit;
 mod environments;
+mod files;
 mod keys;
+mod vaults;
 
 use bailiwick_model::{EnvironmentId, OrganizationId, ResourceId};
 use bailiwick_store::{

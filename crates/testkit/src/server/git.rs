@@ -1,7 +1,7 @@
 //! Servers of git: over HTTPS, and over ssh by OpenSSH's own.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::LOOPBACK;
+use super::https::python;
+use super::{LOOPBACK, free_port};
 use crate::process::{Child, command, eventually, succeed};
 use crate::{Authority, User};
 
@@ -29,7 +30,7 @@ impl GitHttpsServer {
     /// Serves the repositories below `root`, with a certificate for `names`; `credentials` (`user:password`) may be asked for, or be empty.
     pub fn start(authority: &Authority, names: &[&str], root: &Path, credentials: &str) -> Self {
         let certificate = authority.issue(names);
-        let mut python = command("/usr/bin/python3", User::current());
+        let mut python = command(python(), User::current());
         python
             .args(["-c", SCRIPT])
             .args([root, &certificate.certificate, &certificate.key])
@@ -88,7 +89,7 @@ impl SshServer {
             let mode = fs::Permissions::from_mode(0o755);
             fs::set_permissions("/run/sshd", mode).expect("permissions");
         }
-        let address = free_address();
+        let address = SocketAddr::new(LOOPBACK, free_port());
         let configuration = format!(
             "ListenAddress 127.0.0.1:{}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n",
             address.port(),
@@ -136,10 +137,4 @@ impl SshServer {
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
-}
-
-/// One that is free now; sshd takes no port 0.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("it is bound")
 }

@@ -71,7 +71,7 @@ impl HttpsServer {
 }
 
 /// Debian's, not one that a version manager puts in front of it: its shim takes longer than the server.
-fn python() -> &'static Path {
+pub(crate) fn python() -> &'static Path {
     let debian = Path::new("/usr/bin/python3");
     if debian.exists() {
         debian

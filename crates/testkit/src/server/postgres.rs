@@ -1,13 +1,13 @@
 //! A real PostgreSQL with an empty database of its own.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::LOOPBACK;
+use super::{LOOPBACK, free_port};
 use crate::User;
 use crate::process::{Child, command, eventually, succeed};
 
@@ -109,12 +109,4 @@ fn newest_version() -> PathBuf {
         .filter(|path| path.join("postgres").exists())
         .max_by_key(|path| number(path))
         .expect("a server")
-}
-
-/// One that is free now. Nothing keeps it free until the server binds it, but the kernel hands ports out in turn.
-pub(super) fn free_port() -> u16 {
-    TcpListener::bind((LOOPBACK, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port()
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::LOOPBACK;
+use super::https::python;
+use super::{LOOPBACK, free_port};
 use crate::User;
 use crate::process::{Child, command, eventually, succeed};
 
@@ -42,7 +43,7 @@ impl OciRegistry {
     fn launch(asks: bool) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let path = directory.path();
-        let port = super::postgres::free_port();
+        let port = free_port();
         let accounts = path.join("accounts");
         fs::write(&accounts, ACCOUNTS).expect("a file");
         let auth = if asks {
@@ -85,7 +86,7 @@ impl OciRegistry {
 
     /// Pushes an image, `NAME:TAG`, of layers that [`root_archive`] wrote; returns the digest of its manifest.
     pub fn push(&self, name: &str, layers: &[&Path]) -> String {
-        let mut push = command("python3", User::current());
+        let mut push = command(python(), User::current());
         push.args([PUSH, &self.address.port().to_string(), name])
             .args(layers);
         if self.asks {
@@ -118,7 +119,7 @@ impl OciRegistry {
 /// nothing else.
 pub fn root_archive(file: &Path, added: &Value) {
     succeed(
-        command("python3", User::current())
+        command(python(), User::current())
             .arg(ARCHIVE)
             .arg(file)
             .arg(added.to_string()),

@@ -70,7 +70,7 @@ fn problems_name_their_fields() {
             ("name".to_owned(), "invalid_name"),
             (
                 "config.networking.allowed_hosts[1]".to_owned(),
-                "host_pattern"
+                "invalid_host"
             ),
         ]
     );

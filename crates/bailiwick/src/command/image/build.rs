@@ -23,7 +23,7 @@ Examples:
   bailiwick image build -f environment.yaml --locked
       Exactly what environment.lock says, and nothing without one.
   bailiwick image build -f environment.yaml --progress json
-      Events for a program, one JSON object a line on standard error: begun, waiting, line, retrying, done, failed.
+      Events for a program, one JSON object a line on standard error: fetching, unreachable, begun, waiting, line, retrying, done, failed.
   bailiwick image build -f environment.yaml --timeout 2h --disk 50GiB
   bailiwick image build -f environment.yaml --registry apt=https://mirror.example.com/debian
   bailiwick image build --project https://git.example.com/team/app.git#main

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use bailiwick_images::GcLimits;
 
-use super::size;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
+use crate::output::{self, printable};
 use crate::value::{self, Bytes};
-use crate::{clock, images, output, state};
+use crate::{clock, images, state};
 
 /// Remove layers that nobody has used for long, or that are over a budget.
 ///
 /// Over the budget, the least recently used ones go first.
 ///
-/// A layer that a sandbox uses stays, and so does what it stands on.
+/// A layer that a sandbox uses stays, and so does what it stands on. What could not be removed is told, and the command fails.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,9 +38,17 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     };
     let report = store.gc(limits, clock::now_seconds())?;
     output::print(&format!(
-        "{} layers removed, {} freed\n",
+        "{} layers removed, {} freed, {} in use\n",
         report.removed.len(),
-        size(report.freed_bytes)
+        output::bytes(report.freed_bytes),
+        report.in_use.len()
     ))?;
-    Ok(Exit::Done.into())
+    for error in &report.failed {
+        output::print_to_stderr(&format!("bailiwick: {}\n", printable(&error.to_string())));
+    }
+    Ok(if report.failed.is_empty() {
+        Exit::Done.into()
+    } else {
+        Exit::Failed.into()
+    })
 }

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use bailiwick_images::Layer;
 use serde_json::json;
 
-use super::{short, size};
+use super::short;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::output::{self, Format, printable};
+use crate::output::{self, Format, bytes, printable};
 use crate::{clock, images, state};
 
 /// List the layers of images.
@@ -54,7 +54,7 @@ fn table(layers: &[Layer], now: i64) -> String {
             "{}  {:7}  {:>9}  {:>6}  {}\n",
             short(layer),
             record.inputs.content.kind(),
-            size(record.bytes),
+            bytes(record.bytes),
             age,
             printable(&record.inputs.content.declared())
         );

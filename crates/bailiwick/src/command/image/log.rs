@@ -38,17 +38,11 @@ fn keys(store: &Store) -> anyhow::Result<Vec<LayerDigest>> {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let store = images::store(&state::open(host)?)?;
-    let digits = arguments
-        .key
-        .strip_prefix("sha256:")
-        .unwrap_or(&arguments.key);
-    let mut log = keys(&store)?
-        .into_iter()
-        .find(|key| key.digits().starts_with(digits))
-        .and_then(|key| store.log(&key).transpose())
-        .with_context(|| {
-            format!("there is no log of a build whose key begins with {digits:?}")
-        })??;
+    let digits = &arguments.key;
+    let key = super::only(keys(&store)?, digits)?;
+    let log = key.map(|key| store.log(&key)).transpose()?.flatten();
+    let mut log = log
+        .with_context(|| format!("there is no log of a build whose key begins with {digits:?}"))?;
     let mut text = Vec::new();
     log.read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use bailiwick_images::{Below, Layer, ResolvedPackage};
 
-use super::size;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::output::{self, Format, printable};
+use crate::output::{self, Format, bytes, printable};
 use crate::{images, state};
 
 /// Show a layer: what it was made of, and every package that was resolved.
@@ -48,7 +47,7 @@ fn text(layer: &Layer) -> String {
         record.inputs.content.kind(),
         record.inputs.content.declared(),
         below,
-        size(record.bytes),
+        bytes(record.bytes),
         record.files,
     );
     text += &table(&record.resolved);

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
 use bailiwick_images::{BaseSource, ImageSpec};
@@ -14,7 +13,7 @@ use bailiwick_local::{
     Base, Description, Ending, Launching, Limits, Prepared, ProgramError, Published, Request,
     RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
 };
-use bailiwick_model::{Flow, SandboxId, limits};
+use bailiwick_model::{Flow, limits};
 use bailiwick_wire::EnvironmentFile;
 use tokio::sync::{mpsc, watch};
 
@@ -23,7 +22,7 @@ use crate::attached::{self, OwnProgram, Signals};
 use crate::exit::Exit;
 use crate::flow_log::FlowLog;
 use crate::host_environment::HostEnvironment;
-use crate::images::{Image, Images};
+use crate::images::{Image, Images, fresh_id};
 use crate::output::{self, Colour};
 use crate::stdio::Streams;
 use crate::summary::Summary;
@@ -119,11 +118,8 @@ fn sandbox_request(
     image: Option<&Image>,
     host: &HostEnvironment,
 ) -> anyhow::Result<Request> {
-    let mut bits = [0; 8];
-    rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())
-        .context("cannot get random bytes")?;
     Ok(Request {
-        id: SandboxId::from_random(u64::from_ne_bytes(bits)),
+        id: fresh_id(),
         environment: request.environment.name.clone(),
         workspace: request.work_directory.clone().map(|path| Workspace {
             path,

@@ -26,6 +26,8 @@ pub(crate) struct Measure {
     pub(crate) bytes: u64,
     /// Names that are not directories.
     pub(crate) files: u64,
+    /// All names, those of directories too.
+    pub(crate) entries: u64,
     /// Directories that could not be opened.
     pub(crate) unread: u64,
 }
@@ -95,6 +97,7 @@ impl Walk {
         let mut unseen = Vec::new();
         for name in names(directory)? {
             let stat = rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+            self.measure.entries += 1;
             let is_directory = FileType::from_raw_mode(stat.st_mode).is_dir();
             if is_directory || stat.st_nlink < 2 || self.seen.insert(identity(&stat)) {
                 self.measure.bytes += size(&stat);

@@ -1,0 +1,59 @@
+//! The programs: read the command line, dispatch to one file per command, and turn results into exit codes.
+//!
+//! There are two. `bailiwick` is what people type, and what stands between them and a sandbox: a program is loaded faster the less there is of
+//! it, so it has no server in it. `bailiwick-server` is the server, which `bailiwick up` becomes.
+
+mod attached;
+mod bad_input;
+mod client;
+mod clock;
+mod command;
+mod database;
+mod database_lock;
+mod environment_source;
+mod exit;
+mod flow_log;
+mod host_environment;
+mod images;
+mod input;
+mod lock_source;
+mod log;
+mod output;
+mod project;
+mod server;
+mod state;
+mod stdio;
+mod summary;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::command::CommandLine;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::server::ServerCommandLine;
+
+/// `bailiwick`.
+pub fn run() -> ExitCode {
+    let command_line = CommandLine::parse();
+    ended(|host| command_line.execute(host))
+}
+
+/// `bailiwick-server`, with the arguments of the commands of `bailiwick` that need a server's database.
+pub fn run_server() -> ExitCode {
+    let command_line = ServerCommandLine::parse();
+    ended(|host| server::execute(command_line, host))
+}
+
+fn ended(execute: impl FnOnce(&HostEnvironment) -> anyhow::Result<ExitCode>) -> ExitCode {
+    let host = HostEnvironment::read();
+    match execute(&host) {
+        Ok(code) => code,
+        Err(error) => {
+            output::print_error(&error, &host);
+            Exit::of_error(&error).into()
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The program `bailiwick-server`: one process that serves an organization, and what else touches its database.
+
+mod backup;
+mod restore;
+mod secret_key;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bailiwick_control::{Bootstrap, Control, Resealed};
+use bailiwick_server::{ConnectionLimits, Service};
+use bailiwick_store::{DatabaseUrl, Store};
+use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bad_input::BadInput;
+use crate::command::{backup as backup_command, restore as restore_command, up};
+use crate::database_lock::DatabaseLock;
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::{log, output};
+use secret_key::KeySource;
+
+/// How often expired files, and bytes that nothing refers to, are taken away.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The commands of `bailiwick` that become this program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bailiwick-server",
+    bin_name = "bailiwick",
+    version,
+    max_term_width = 100
+)]
+pub(crate) struct ServerCommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Arguments),
+    Backup(backup_command::Arguments),
+    Restore(restore_command::Arguments),
+}
+
+pub(crate) fn execute(
+    command_line: ServerCommandLine,
+    host: &HostEnvironment,
+) -> anyhow::Result<ExitCode> {
+    match command_line.command {
+        Command::Up(arguments) => up(arguments, host),
+        Command::Backup(arguments) => backup::execute(&arguments, host),
+        Command::Restore(arguments) => restore::execute(&arguments, host),
+    }
+}
+
+fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    log::start(&arguments.log, host)?;
+    let database = &arguments.database;
+    let url = database.url(host)?;
+    let _lock = match &url {
+        DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
+        // Several servers share one.
+        DatabaseUrl::Postgres(_) => None,
+    };
+    let keys = KeySource::of(
+        arguments.secret_key_file,
+        host.secret_key.clone(),
+        &url,
+        || database.data_directory(host),
+    )?;
+    let addresses = Addresses {
+        listen: arguments.listen,
+        metrics: arguments.metrics_listen,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(&url, &keys, addresses, host))?;
+    Ok(Exit::Done.into())
+}
+
+/// Where it listens.
+struct Addresses {
+    listen: SocketAddr,
+    /// For numbers alone, if they have an address of their own.
+    metrics: Option<SocketAddr>,
+}
+
+/// Each connection is a file; what the system gives at first is meant for programs that have few.
+fn connection_limits() -> ConnectionLimits {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where that is refused fewer connections are taken.
+    let _ = setrlimit(Resource::Nofile, raised);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let usual = ConnectionLimits::default();
+    // The rest is the database's.
+    let most = usize::try_from(files / 2).unwrap_or(usize::MAX);
+    ConnectionLimits {
+        connections: usual.connections.min(most),
+        ..usual
+    }
+}
+
+/// The use cases, with keys that open everything that is sealed.
+async fn control(store: Store, keys: &KeySource) -> anyhow::Result<Arc<Control>> {
+    let in_use = store.sealing_keys_in_use().await?;
+    let control = Control::new(store, keys.read(!in_use.is_empty())?);
+    let missing = control.missing_sealing_keys().await?;
+    if missing.is_empty() {
+        Ok(Arc::new(control))
+    } else {
+        Err(BadInput::MissingSecretKeys(missing).into())
+    }
+}
+
+/// Seals anew what an older key has sealed, while requests are answered.
+async fn reseal(control: Arc<Control>) {
+    let told = match control.reseal().await {
+        Ok(resealed) if resealed == Resealed::default() => return,
+        Ok(Resealed {
+            secrets,
+            unreadable: 0,
+        }) => format!(
+            "{secrets} secrets were sealed anew: nothing is sealed with an older key any more\n"
+        ),
+        Ok(Resealed {
+            secrets,
+            unreadable,
+        }) => format!(
+            "{secrets} secrets were sealed anew; {unreadable} could not be opened and are as they were\n"
+        ),
+        Err(error) => format!("not everything could be sealed anew: {error}\n"),
+    };
+    output::print_to_stderr(&told);
+}
+
+async fn serve(
+    url: &DatabaseUrl,
+    keys: &KeySource,
+    addresses: Addresses,
+    host: &HostEnvironment,
+) -> anyhow::Result<()> {
+    let end = asked_to_end()?;
+    let store = Store::open(url)
+        .await
+        .with_context(|| format!("cannot open the database {url:?}"))?;
+    let control = control(store, keys).await?;
+    // Before there is a key that would be made and never be shown.
+    let mut service = Service::listen(addresses.listen, Arc::clone(&control))
+        .await?
+        .with_limits(connection_limits());
+    if let Some(address) = addresses.metrics {
+        service = service.with_metrics_at(address).await?;
+    }
+    bootstrap(&control, host).await?;
+    if let Some(address) = service.metrics_address()? {
+        output::print(&format!("numbers on http://{address}/metrics\n"))?;
+    }
+    let address = service.address()?;
+    output::print(&format!("listening on http://{address}\n"))?;
+    let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
+    let resealing = tokio::spawn(reseal(control));
+    service.run(end).await;
+    resealing.abort();
+    sweeping.abort();
+    Ok(())
+}
+
+/// Makes the first organization, if there is none, and shows its administrator's key.
+async fn bootstrap(control: &Control, host: &HostEnvironment) -> anyhow::Result<()> {
+    let bootstrap = Bootstrap {
+        key: host.bootstrap_key.clone(),
+    };
+    let preset = bootstrap.key.is_some();
+    let first = control
+        .bootstrap(bootstrap)
+        .await
+        .context("cannot make the first organization")?;
+    if let Some(first) = first {
+        let key = if preset {
+            "the one that was given"
+        } else {
+            &first.key
+        };
+        output::print(&format!(
+            "first start; the administrator's key, shown this once: {key}\n"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Never ends by itself. What fails now is done the next time.
+async fn sweep(control: Arc<Control>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let _ = control.sweep_files().await;
+    }
+}
+
+/// Resolves at the first SIGTERM or SIGINT.
+fn asked_to_end() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,149 @@
+//! Signing in with a browser.
+
+use bailiwick_model::{OrganizationId, ResourceId as _};
+use bailiwick_store::KnownSession;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::authentication::Credentials;
+use crate::caller::{Actor, Caller};
+use crate::control::Control;
+use crate::error::ControlError;
+use crate::password::Password;
+use crate::{clock, fresh};
+
+/// How long a session lasts.
+const SESSION: SignedDuration = SignedDuration::from_hours(12);
+
+/// Who signs in, and where.
+#[derive(Debug)]
+pub struct SignInRequest {
+    /// Their address.
+    pub email: String,
+    /// Their password.
+    pub password: Password,
+    /// Which organization, if they belong to several; else the oldest.
+    pub organization: Option<OrganizationId>,
+}
+
+/// A session that began: the only time that its secrets are seen.
+#[derive(Debug, Clone)]
+pub struct BrowserSession {
+    /// The cookie's value.
+    pub cookie: String,
+    /// What requests that change something must carry besides.
+    pub csrf: String,
+    /// From when on it is not taken.
+    pub expires_at: Timestamp,
+}
+
+impl BrowserSession {
+    /// How long it lasts from its beginning.
+    pub fn lasts(&self) -> SignedDuration {
+        SESSION
+    }
+}
+
+impl Control {
+    /// Begins a session of a browser.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Unauthenticated`], whatever of it was wrong.
+    pub async fn sign_in(
+        &self,
+        request: SignInRequest,
+        address: Option<std::net::IpAddr>,
+    ) -> Result<BrowserSession, ControlError> {
+        let found = self.store.sign_in(&request.email).await?;
+        let hash = found.as_ref().and_then(|found| found.password_hash.clone());
+        let right = request.password.is(hash).await;
+        let found = found
+            .filter(|_| right)
+            .ok_or(ControlError::Unauthenticated)?;
+        let organization = match request.organization {
+            Some(wanted) => found.organizations.into_iter().find(|one| *one == wanted),
+            None => found.organizations.into_iter().next(),
+        };
+        let organization = organization.ok_or(ControlError::Unauthenticated)?;
+        let at = clock::now();
+        let (cookie, csrf) = (fresh::secret("bws_"), fresh::secret("bwc_"));
+        let expires_at = at + SESSION;
+        let mut change = self.store.change(&organization, at).await?;
+        change
+            .insert_session(&found.user, &cookie.hash, &csrf.hash, expires_at)
+            .await?;
+        let caller = Caller {
+            organization,
+            actor: Actor::User(found.user.clone()),
+            permissions: bailiwick_model::Permissions::NONE,
+            key: None,
+            address,
+        };
+        change
+            .commit(&caller.event("session.begin", ("member", found.user.as_str()), None, None))
+            .await?;
+        Ok(BrowserSession {
+            cookie: cookie.text,
+            csrf: csrf.text,
+            expires_at,
+        })
+    }
+
+    /// Ends the session of a cookie.
+    ///
+    /// # Errors
+    ///
+    /// What every use case may answer.
+    pub async fn sign_out(&self, caller: &Caller, cookie: &str) -> Result<(), ControlError> {
+        let Actor::User(user) = &caller.actor else {
+            return Err(ControlError::Unauthenticated);
+        };
+        let mut change = self
+            .store
+            .change(&caller.organization, clock::now())
+            .await?;
+        change.delete_session(&fresh::hash(cookie)).await?;
+        Ok(change
+            .commit(&caller.event("session.end", ("member", user.as_str()), None, None))
+            .await?)
+    }
+
+    /// Who shows this cookie. `csrf` is what came besides, for requests that change something: a page of another site can make a browser send
+    /// the cookie, and cannot know that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::authenticate`].
+    pub async fn authenticate_browser(
+        &self,
+        cookie: Credentials<'_>,
+        csrf: Option<&str>,
+        changes_something: bool,
+    ) -> Result<Caller, ControlError> {
+        let caller = self.browser(cookie, csrf, changes_something).await;
+        self.counted(caller, cookie.address)
+    }
+
+    async fn browser(
+        &self,
+        cookie: Credentials<'_>,
+        csrf: Option<&str>,
+        changes_something: bool,
+    ) -> Result<Caller, ControlError> {
+        let known = self
+            .store
+            .known_session(&fresh::hash(cookie.key), clock::now())
+            .await?;
+        let known: KnownSession = known.ok_or(ControlError::Unauthenticated)?;
+        if changes_something && csrf.map(fresh::hash) != Some(known.csrf_hash) {
+            return Err(ControlError::Unauthenticated);
+        }
+        Ok(Caller {
+            organization: known.organization,
+            actor: Actor::User(known.user),
+            permissions: known.permissions,
+            key: None,
+            address: cookie.address,
+        })
+    }
+}

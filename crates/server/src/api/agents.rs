@@ -1,0 +1,117 @@
+//! `/api/agents`: where agents were placed. What they are is the wire's.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::ETAG;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use bailiwick_control::{Control, ControlError, Placement};
+use bailiwick_model::{AgentId, EnvironmentId};
+use bailiwick_store::{Agent, AgentFilter};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::environments::version;
+use crate::agent_json::ApiAgent;
+use crate::authenticated::Authenticated;
+use crate::body::{IdOf, JsonBody, Parameters};
+use crate::failure::Failure;
+use crate::v1::cursor::{cursor, page_request};
+
+/// The most of a page.
+const MOST: u32 = 100;
+
+pub(super) fn routes() -> Router<Arc<Control>> {
+    Router::new()
+        .route("/agents", get(list))
+        .route("/agents/{id}", get(retrieve).patch(update))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListParameters {
+    limit: Option<u32>,
+    page: Option<String>,
+    #[serde(default)]
+    include_archived: bool,
+    environment_id: Option<EnvironmentId>,
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    data: Vec<ApiAgent<'a>>,
+    next_page: Option<String>,
+}
+
+/// What is absent stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default, deserialize_with = "present")]
+    environment_id: Option<Option<String>>,
+}
+
+/// `null` is a value of its own.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+fn shown(agent: &Agent) -> Result<Response, Failure> {
+    let tag = [(ETAG, format!("\"{}\"", agent.revision))];
+    Ok((tag, Json(ApiAgent::of(agent)?)).into_response())
+}
+
+async fn list(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Response, Failure> {
+    let page = page_request(parameters.limit, MOST, parameters.page.as_deref())?;
+    let filter = AgentFilter {
+        with_archived: parameters.include_archived,
+        environment: parameters.environment_id,
+        ..AgentFilter::default()
+    };
+    let found = control.agents(&caller, &page, &filter).await?;
+    let list = List {
+        data: found
+            .items
+            .iter()
+            .map(ApiAgent::of)
+            .collect::<Result<_, _>>()?,
+        next_page: cursor(found.next.as_ref()),
+    };
+    Ok(Json(list).into_response())
+}
+
+async fn retrieve(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    IdOf(id): IdOf<AgentId>,
+) -> Result<Response, Failure> {
+    shown(&control.agent(&caller, &id, None).await?)
+}
+
+async fn update(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    IdOf(id): IdOf<AgentId>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<Change>,
+) -> Result<Response, Failure> {
+    let environment = match body.environment_id {
+        Some(Some(text)) => {
+            let id = text.parse::<EnvironmentId>();
+            Some(Some(id.map_err(|_| ControlError::NotFound("environment"))?))
+        }
+        Some(None) => Some(None),
+        None => None,
+    };
+    let request = Placement {
+        environment,
+        revision: version(&headers)?,
+    };
+    shown(&control.place_agent(&caller, &id, request).await?)
+}

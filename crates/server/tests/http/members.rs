@@ -1,0 +1,375 @@
+//! Members, what they may do, and how they sign in.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{Answer, Server, answer, on_both};
+
+on_both!(
+    a_member_signs_in_and_changes_something_only_with_the_token,
+    a_wrong_password_and_nobody_look_the_same,
+    nobody_hands_on_what_they_do_not_have,
+    who_may_less_does_not_take_over_who_may_more,
+    the_last_administrator_stays,
+    a_member_who_was_removed_can_do_nothing,
+    a_role_that_somebody_has_stays,
+    a_service_account_acts_with_its_role_until_it_is_deleted,
+    a_team_has_members_of_its_organization_alone,
+);
+
+const PASSWORD: &str = "four words nobody puts";
+
+async fn role(server: &Server, name: &str) -> String {
+    let roles = server.get("/api/roles").await.ok();
+    let found = roles["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|role| role["name"] == name);
+    found.unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+async fn member(server: &Server, email: &str, role_name: &str) -> Value {
+    let role = role(server, role_name).await;
+    let body = json!({"email": email, "name": email, "role_id": role, "password": PASSWORD});
+    server.post("/api/members", body).await.ok()
+}
+
+async fn sign_in(server: &Server, email: &str, password: &str) -> Answer {
+    let request = server.request(Method::POST, "/api/sign-in");
+    answer(request.json(&json!({"email": email, "password": password}))).await
+}
+
+/// The cookie and the token of a browser that signed in.
+async fn browser(server: &Server, email: &str) -> (String, String) {
+    let signed_in = sign_in(server, email, PASSWORD).await;
+    let set = signed_in.header("set-cookie").to_owned();
+    for attribute in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/"] {
+        assert!(set.contains(attribute), "{set}");
+    }
+    let cookie = set.split(';').next().unwrap().to_owned();
+    (cookie, signed_in.text("csrf_token").to_owned())
+}
+
+async fn a_member_signs_in_and_changes_something_only_with_the_token(server: Server) {
+    member(&server, "Ann@example.com", "admin").await;
+    let (cookie, token) = browser(&server, "ann@EXAMPLE.com").await;
+    let with = |method, token: Option<&str>| {
+        let request = server
+            .request(method, "/api/environments")
+            .header("cookie", &cookie);
+        let request = match token {
+            Some(token) => request.header("x-csrf-token", token),
+            None => request,
+        };
+        answer(request.json(&json!({"name": "dev"})))
+    };
+    let read = server
+        .request(Method::GET, "/api/environments")
+        .header("cookie", &cookie);
+    assert_eq!(answer(read).await.status, StatusCode::OK);
+    assert_eq!(
+        with(Method::POST, None).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        with(Method::POST, Some("bwc_wrong")).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        with(Method::POST, Some(&token)).await.status,
+        StatusCode::CREATED
+    );
+    let out = server
+        .request(Method::POST, "/api/sign-out")
+        .header("cookie", &cookie)
+        .header("x-csrf-token", &token);
+    assert_eq!(answer(out).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        with(Method::POST, Some(&token)).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+async fn a_wrong_password_and_nobody_look_the_same(server: Server) {
+    member(&server, "ann@example.com", "member").await;
+    let wrong = sign_in(&server, "ann@example.com", "not this one, at all").await;
+    let nobody = sign_in(&server, "bob@example.com", PASSWORD).await;
+    assert_eq!(
+        (wrong.status, nobody.status),
+        (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED)
+    );
+    assert_eq!(wrong.body["detail"], nobody.body["detail"]);
+    assert!(
+        sign_in(&server, "ann@example.com", PASSWORD)
+            .await
+            .status
+            .is_success()
+    );
+    // A password is never shown, nor its hash.
+    let listed = server.get("/api/members").await.ok().to_string();
+    assert!(!listed.contains("argon2") && listed.contains("ann@example.com"));
+}
+
+/// A key of a member with this role.
+async fn key_of(server: &Server, email: &str, role: &str) -> String {
+    member(server, email, role).await;
+    let (cookie, token) = browser(server, email).await;
+    let request = server
+        .request(Method::POST, "/api/keys")
+        .header("cookie", cookie)
+        .header("x-csrf-token", token);
+    let made = answer(request.json(&json!({"name": "laptop"}))).await;
+    made.text("key").to_owned()
+}
+
+async fn nobody_hands_on_what_they_do_not_have(server: Server) {
+    let members = [
+        "member:read",
+        "member:admin",
+        "role:admin",
+        "key:write",
+        "environment:read",
+    ];
+    let made = server
+        .post(
+            "/api/roles",
+            json!({"name": "people", "permissions": members}),
+        )
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let people = made.text("id").to_owned();
+    let key = key_of(&server, "ann@example.com", "people").await;
+    let admin = role(&server, "admin").await;
+    let with = |method, path: String, body| {
+        let (server, key) = (&server, &key);
+        async move { server.send_as(key, method, &path, Some(body)).await.status }
+    };
+    let forbidden = StatusCode::FORBIDDEN;
+    let more = json!({"name": "all", "permissions": ["environment:admin"]});
+    assert_eq!(
+        with(Method::POST, "/api/roles".into(), more).await,
+        forbidden
+    );
+    let wider = json!({"name": "people", "permissions": ["member:read", "vault:write"]});
+    assert_eq!(
+        with(Method::PUT, format!("/api/roles/{people}"), wider).await,
+        forbidden
+    );
+    let body = json!({"email": "b@example.com", "name": "B", "role_id": admin});
+    assert_eq!(
+        with(Method::POST, "/api/members".into(), body).await,
+        forbidden
+    );
+    let body = json!({"name": "robot", "role_id": admin});
+    assert_eq!(
+        with(Method::POST, "/api/service-accounts".into(), body).await,
+        forbidden
+    );
+    // The control: what they have they hand on.
+    let less = json!({"name": "readers", "permissions": ["member:read"]});
+    assert_eq!(
+        with(Method::POST, "/api/roles".into(), less).await,
+        StatusCode::CREATED
+    );
+}
+
+async fn who_may_less_does_not_take_over_who_may_more(server: Server) {
+    let people =
+        json!({"name": "people", "permissions": ["member:read", "member:admin", "key:write"]});
+    let made = server.post("/api/roles", people).await;
+    let key = key_of(&server, "ann@example.com", "people").await;
+    let admin = role(&server, "admin").await;
+    let list = server.get("/api/members").await.ok();
+    let members = list["data"].as_array().unwrap();
+    let boss = members
+        .iter()
+        .find(|member| member["role_id"] == admin.as_str())
+        .unwrap();
+    let path = format!("/api/members/{}", boss["user_id"].as_str().unwrap());
+    let password = format!("{path}/password");
+    for (method, path, body) in [
+        (Method::PATCH, &path, json!({"role_id": made.text("id")})),
+        (Method::PUT, &password, json!({"password": PASSWORD})),
+        (Method::DELETE, &path, Value::Null),
+    ] {
+        let answered = server.send_as(&key, method.clone(), path, Some(body)).await;
+        assert_eq!(answered.status, StatusCode::FORBIDDEN, "{method} {path}");
+    }
+}
+
+async fn the_last_administrator_stays(server: Server) {
+    let list = server.get("/api/members").await.ok();
+    let first = list["data"][0]["user_id"].as_str().unwrap().to_owned();
+    let member_role = role(&server, "member").await;
+    let path = format!("/api/members/{first}");
+    let demote = || server.send(Method::PATCH, &path, Some(json!({"role_id": member_role})));
+    assert_eq!(demote().await.status, StatusCode::CONFLICT);
+    assert_eq!(
+        server.send(Method::DELETE, &path, None).await.status,
+        StatusCode::CONFLICT
+    );
+    member(&server, "second@example.com", "admin").await;
+    assert_eq!(demote().await.status, StatusCode::OK);
+}
+
+async fn a_member_who_was_removed_can_do_nothing(server: Server) {
+    let key = key_of(&server, "ann@example.com", "editor").await;
+    let (cookie, _) = browser(&server, "ann@example.com").await;
+    let by_key = || server.send_as(&key, Method::GET, "/v1/environments", None);
+    let by_cookie = || {
+        answer(
+            server
+                .request(Method::GET, "/v1/environments")
+                .header("cookie", &cookie),
+        )
+    };
+    assert_eq!(
+        (by_key().await.status, by_cookie().await.status),
+        (StatusCode::OK, StatusCode::OK)
+    );
+    let list = server.get("/api/members").await.ok();
+    let ann = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|m| m["email"] == "ann@example.com")
+        .unwrap();
+    let path = format!("/api/members/{}", ann["user_id"].as_str().unwrap());
+    assert_eq!(
+        server.send(Method::DELETE, &path, None).await.status,
+        StatusCode::NO_CONTENT
+    );
+    let refused = StatusCode::UNAUTHORIZED;
+    assert_eq!(
+        (by_key().await.status, by_cookie().await.status),
+        (refused, refused)
+    );
+    assert_eq!(
+        sign_in(&server, "ann@example.com", PASSWORD).await.status,
+        refused
+    );
+}
+
+async fn a_role_that_somebody_has_stays(server: Server) {
+    let made = server
+        .post(
+            "/api/roles",
+            json!({"name": "readers", "permissions": ["environment:read"]}),
+        )
+        .await;
+    let path = format!("/api/roles/{}", made.text("id"));
+    let ann = member(&server, "ann@example.com", "readers").await;
+    assert_eq!(
+        server.send(Method::DELETE, &path, None).await.status,
+        StatusCode::CONFLICT
+    );
+    let user = format!("/api/members/{}", ann["user_id"].as_str().unwrap());
+    server.send(Method::DELETE, &user, None).await;
+    assert_eq!(
+        server.send(Method::DELETE, &path, None).await.status,
+        StatusCode::NO_CONTENT
+    );
+    let admin = format!("/api/roles/{}", role(&server, "admin").await);
+    assert_eq!(
+        server.send(Method::DELETE, &admin, None).await.status,
+        StatusCode::CONFLICT
+    );
+    let unknown = server
+        .post(
+            "/api/roles",
+            json!({"name": "x", "permissions": ["environment:*"]}),
+        )
+        .await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+}
+
+async fn a_service_account_acts_with_its_role_until_it_is_deleted(server: Server) {
+    let editor = role(&server, "editor").await;
+    let made = server
+        .post(
+            "/api/service-accounts",
+            json!({"name": "ci", "role_id": editor}),
+        )
+        .await;
+    let path = format!("/api/service-accounts/{}", made.text("id"));
+    let key = server
+        .post(&format!("{path}/keys"), json!({"name": "ci"}))
+        .await;
+    let me = server
+        .send_as(key.text("key"), Method::GET, "/api/whoami", None)
+        .await
+        .ok();
+    assert_eq!(
+        me["actor"],
+        json!({"kind": "service_account", "id": made.text("id")})
+    );
+    let refused = server
+        .send_as(
+            key.text("key"),
+            Method::POST,
+            "/v1/environments",
+            Some(json!({"name": "x"})),
+        )
+        .await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        server.send(Method::DELETE, &path, None).await.status,
+        StatusCode::NO_CONTENT
+    );
+    let gone = server
+        .send_as(key.text("key"), Method::GET, "/api/whoami", None)
+        .await;
+    assert_eq!(gone.status, StatusCode::UNAUTHORIZED);
+}
+
+async fn a_team_has_members_of_its_organization_alone(server: Server) {
+    let ann = member(&server, "ann@example.com", "member").await;
+    let team = server.post("/api/teams", json!({"name": "payments"})).await;
+    let members = format!("/api/teams/{}/members", team.text("id"));
+    let add = |user: String| {
+        let (server, path) = (&server, format!("{members}/{user}"));
+        async move { server.send(Method::PUT, &path, None).await.status }
+    };
+    let user = ann["user_id"].as_str().unwrap().to_owned();
+    assert_eq!(add(user.clone()).await, StatusCode::NO_CONTENT);
+    assert_eq!(add(user.clone()).await, StatusCode::NO_CONTENT);
+    assert_eq!(
+        add("user_1ChGqExyZXj8gBdypLbMAf".into()).await,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(server.get(&members).await.ok()["data"], json!([user]));
+    let made = server
+        .post("/v1/environments", json!({"name": "prod"}))
+        .await;
+    let grants = format!("/api/environments/{}/grants", made.text("id"));
+    for grantee in [
+        json!({"user_id": user}),
+        json!({"team_id": team.text("id")}),
+    ] {
+        assert_eq!(
+            server.post(&grants, grantee).await.status,
+            StatusCode::CREATED
+        );
+    }
+    for wrong in [
+        json!({"user_id": "user_1ChGqExyZXj8gBdypLbMAf"}),
+        json!({"team_id": "team_1ChGqExyZXj8gBdypLbMAf"}),
+    ] {
+        assert_eq!(
+            server.post(&grants, wrong).await.status,
+            StatusCode::NOT_FOUND
+        );
+    }
+    assert_eq!(
+        server.post(&grants, json!({})).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        server.get(&grants).await.ok()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
