@@ -4,7 +4,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use bailiwick_model::limits::{ENVIRONMENT_FILE_BYTES, SECRET_FILE_BYTES};
-use bailiwick_wire::{Declaration, DefaultKind, EnvironmentFileErrors, parse_declarations, parse_object};
+use bailiwick_wire::{
+    Declaration, DefaultKind, EnvironmentFileErrors, parse_declarations, parse_object,
+};
 use serde_json::{Map, Value};
 
 use crate::bad_input::{BadInput, read_text};

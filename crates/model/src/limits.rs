@@ -21,6 +21,8 @@ pub const ENVIRONMENT_FILE_ERRORS: usize = 100;
 pub const DECLARATION_DEPTH: usize = 64;
 /// Files of one `bailiwick apply`.
 pub const APPLIED_FILES: usize = 10_000;
+/// Bytes of all files of one `bailiwick apply`.
+pub const APPLIED_BYTES: usize = 64 * 1024 * 1024;
 /// Directories inside one another that `bailiwick apply` looks into.
 pub const APPLIED_DIRECTORY_DEPTH: usize = 32;
 /// Characters of the name of an environment that the administration gives: what the console and `kubectl`-like tools can show.

@@ -106,8 +106,8 @@ pub fn parse_declarations(
         problems.extend(warnings);
         return Err(EnvironmentFileErrors::new(source_name, text, problems));
     }
-    let warnings = (!warnings.is_empty())
-        .then(|| EnvironmentFileWarnings::new(source_name, text, warnings));
+    let warnings =
+        (!warnings.is_empty()).then(|| EnvironmentFileWarnings::new(source_name, text, warnings));
     Ok(Declarations { list, warnings })
 }
 
@@ -201,8 +201,7 @@ fn environment(
     let name_at = peek(&entries, "name").map(|name| name.span.clone());
     let restricted = take(&mut entries, "restricted")
         .and_then(|node| Reader::new(problems).boolean("restricted", node));
-    let namespace =
-        take(&mut entries, "namespace").and_then(|node| namespace(node, problems));
+    let namespace = take(&mut entries, "namespace").and_then(|node| namespace(node, problems));
     let is_self_hosted = without_workers(&mut entries, problems);
     let document = Located {
         value: Value::Map(entries),
@@ -257,7 +256,13 @@ fn without_workers(entries: &mut Entries, problems: &mut Vec<Problem>) -> bool {
     for (key, node) in std::mem::take(config) {
         if key.value == "type" {
             let value = Value::Text("cloud".to_owned());
-            config.push((key, Located { value, span: node.span }));
+            config.push((
+                key,
+                Located {
+                    value,
+                    span: node.span,
+                },
+            ));
         } else {
             let problem = FieldProblem {
                 message: format!(
@@ -274,14 +279,9 @@ fn without_workers(entries: &mut Entries, problems: &mut Vec<Problem>) -> bool {
     true
 }
 
-fn agent(
-    mut entries: Entries,
-    span: Span,
-    problems: &mut Vec<Problem>,
-) -> Option<DeclaredAgent> {
+fn agent(mut entries: Entries, span: Span, problems: &mut Vec<Problem>) -> Option<DeclaredAgent> {
     let before = problems.len();
-    let environment =
-        take(&mut entries, "environment").and_then(|node| placement(node, problems));
+    let environment = take(&mut entries, "environment").and_then(|node| placement(node, problems));
     let placed = Placed::of(&entries, span, problems)?;
     match AgentBody::create(&placed.json) {
         Ok(body) => (problems.len() == before).then_some(DeclaredAgent { body, environment }),

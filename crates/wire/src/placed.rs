@@ -134,7 +134,9 @@ fn number(text: &str) -> Option<Number> {
     match whole {
         Some(whole) if negative => Some((-whole).into()),
         Some(whole) => Some(whole.into()),
-        None if !negative && unsigned.parse::<u64>().is_ok() => unsigned.parse::<u64>().ok().map(Number::from),
+        None if !negative && unsigned.parse::<u64>().is_ok() => {
+            unsigned.parse::<u64>().ok().map(Number::from)
+        }
         None => {
             let number: f64 = unsigned.parse().ok()?;
             Number::from_f64(if negative { -number } else { number })

@@ -229,7 +229,8 @@ impl Builder<'_> {
 
     fn enter(&mut self, open: Open, span: Span) -> Result<(), Exhausted> {
         if self.open.len() >= self.depth {
-            self.problems.push(Problem::new(Cause::TooDeep(self.depth), span));
+            self.problems
+                .push(Problem::new(Cause::TooDeep(self.depth), span));
             return Err(Exhausted);
         }
         self.open.push(open);

@@ -122,7 +122,12 @@ impl Client {
         let (noun, text) = (of.noun, text.to_owned());
         match ids.as_slice() {
             [id] => Ok((*id).to_owned()),
-            [] => Err(ClientError::Nothing { noun, text, listed_by: of.listed_by }.into()),
+            [] => Err(ClientError::Nothing {
+                noun,
+                text,
+                listed_by: of.listed_by,
+            }
+            .into()),
             several => {
                 let ids = several.iter().map(|id| (*id).to_owned()).collect();
                 Err(ClientError::Several { noun, text, ids }.into())

@@ -67,15 +67,12 @@ impl Refusal {
         self.status < 500
     }
 
-    /// A stable word for a program.
-    pub(crate) fn code(&self) -> &str {
-        &self.code
-    }
-
     /// What can be done about it, where the server does not say so itself.
     fn help(&self) -> Option<&'static str> {
         match self.code.as_str() {
-            "unauthenticated" => Some("BAILIWICK_API_KEY holds no key that this server takes; it may be revoked, expired or another server's"),
+            "unauthenticated" => Some(
+                "BAILIWICK_API_KEY holds no key that this server takes; it may be revoked, expired or another server's",
+            ),
             "forbidden" => Some("`bailiwick member list` shows whose role has the permission"),
             "referred" => Some("`bailiwick environment references` shows what refers to it"),
             _ => None,
@@ -88,7 +85,15 @@ impl fmt::Display for Refusal {
         if self.errors.is_empty() {
             f.write_str(&self.detail)?;
         }
-        for (index, FieldError { field, message, help }) in self.errors.iter().enumerate() {
+        for (
+            index,
+            FieldError {
+                field,
+                message,
+                help,
+            },
+        ) in self.errors.iter().enumerate()
+        {
             let end = if index == 0 { "" } else { "\n" };
             write!(f, "{end}{field}: {message} ({help})")?;
         }

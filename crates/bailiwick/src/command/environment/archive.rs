@@ -30,7 +30,12 @@ pub(crate) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
     let id = client.id_of(&ENVIRONMENTS, &arguments.environment)?;
-    let archived = client.send(Method::POST, &["api", "environments", &id, "archive"], None, None)?;
+    let archived = client.send(
+        Method::POST,
+        &["api", "environments", &id, "archive"],
+        None,
+        None,
+    )?;
     print_one(arguments.output, &archived, COLUMNS)?;
     Ok(Exit::Done.into())
 }

@@ -29,8 +29,10 @@ pub(crate) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
     let id = client.id_of(&ENVIRONMENTS, &arguments.environment)?;
-    arguments
-        .key
-        .make(&client, &["api", "environments", &id, "keys"], arguments.output)?;
+    arguments.key.make(
+        &client,
+        &["api", "environments", &id, "keys"],
+        arguments.output,
+    )?;
     Ok(Exit::Done.into())
 }
