@@ -18,9 +18,7 @@ use url::{Host, Url};
 
 use crate::host_environment::HostEnvironment;
 pub(crate) use answer::{AnswerForm, Column, print_list, print_one};
-pub(crate) use collection::{
-    AGENTS, Collection, ENVIRONMENTS, MEMBERS, ROLES, VAULTS, name_key,
-};
+pub(crate) use collection::{AGENTS, Collection, ENVIRONMENTS, MEMBERS, ROLES, VAULTS, name_key};
 pub(crate) use refusal::Refusal;
 
 /// The server of a machine on which nothing was configured.

@@ -40,7 +40,7 @@ use crate::host_environment::HostEnvironment;
     arg_required_else_help = true
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 2 bad input, 3 denied (policy check), 124 timed out, 125 Bailiwick failed,\n126 cannot execute, 127 not found, 128+n ended by signal n; otherwise the command's own."
+    after_help = "Exit codes: 0 done, 1 something to do (apply --dry-run), 2 bad input, 3 denied (policy check),\n124 timed out, 125 Bailiwick failed, 126 cannot execute, 127 not found, 128+n ended by signal n; otherwise the command's own."
 )]
 pub(crate) struct CommandLine {
     #[command(subcommand)]

@@ -116,7 +116,10 @@ fn ended(plan: &Plan, outcome: Outcome, host: &HostEnvironment) -> Exit {
     };
     output::print_error(&failed.error, host);
     output::print_to_stderr(&show::left(plan, &failed));
-    let stale = failed.error.chain().any(|cause| cause.is::<ChangedMeanwhile>());
+    let stale = failed
+        .error
+        .chain()
+        .any(|cause| cause.is::<ChangedMeanwhile>());
     match Exit::of_error(&failed.error) {
         Exit::BadInput => Exit::Denied,
         _ if stale => Exit::Denied,
