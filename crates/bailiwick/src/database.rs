@@ -18,7 +18,7 @@ pub(crate) struct DatabaseArguments {
     data: Option<PathBuf>,
     /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: $BAILIWICK_DATABASE_URL,
     /// else sqlite in the data directory].
-    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    #[arg(long, value_name = "URL")]
     database_url: Option<DatabaseUrl>,
 }
 

@@ -13,6 +13,7 @@ mod bailiwick;
 mod certificate;
 mod git;
 mod leak;
+mod once;
 mod process;
 mod sdk;
 mod server;

@@ -157,6 +157,15 @@ impl Child {
         rustix::process::kill_process(pid, signal).expect("it has not been waited for");
     }
 
+    /// Asks it to end, and gives it some time; one that is still there is killed when this goes.
+    pub(crate) fn ask_to_end(&mut self, signal: rustix::process::Signal) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        self.signal(signal);
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits for its end and returns the exit code as a shell tells it: 128 and the signal's number for a signal.
     ///
     /// # Panics

@@ -1,12 +1,11 @@
 //! The official SDKs, as their registries have them.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::fs::FlockOperation;
-
 use crate::User;
+use crate::once::made_once;
 use crate::process::{command, succeed};
 use crate::server::https::python;
 
@@ -75,19 +74,11 @@ impl Sdk {
     }
 
     fn installed(language: Language, version: &str) -> Self {
-        let directory = build_directory().join("sdks").join(match language {
-            Language::Python => format!("python-{version}"),
-            Language::Node => format!("node-{version}"),
-        });
-        fs::create_dir_all(&directory).expect("a directory");
-        // Tests are processes that begin at once: one installs, the others wait.
-        let lock = File::create(directory.with_extension("lock")).expect("a lock");
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive).expect("the lock");
-        let done = directory.join("installed");
-        if !done.exists() {
-            install(language, version, &directory);
-            fs::write(done, "").expect("a mark");
-        }
+        let name = match language {
+            Language::Python => format!("sdks/python-{version}"),
+            Language::Node => format!("sdks/node-{version}"),
+        };
+        let directory = made_once(&name, |directory| install(language, version, directory));
         Self {
             directory,
             language,
@@ -119,14 +110,4 @@ fn install(language: Language, version: &str, directory: &Path) {
         }
     };
     succeed(&mut installer);
-}
-
-/// Where this very build lies: the test is `DIR/debug/deps/NAME`.
-fn build_directory() -> PathBuf {
-    let program = std::env::current_exe().expect("the path of this program");
-    program
-        .ancestors()
-        .nth(3)
-        .expect("a build directory")
-        .to_owned()
 }

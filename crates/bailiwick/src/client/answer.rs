@@ -93,9 +93,9 @@ mod tests {
         ];
         assert_eq!(
             table(&list, &columns),
-            "ID      NAME         KIND   RESTRICTED\n\
+            "ID      NAME        KIND   RESTRICTED\n\
              env_1   a\\u{1b}[2J  cloud  yes\n\
-             env_22  -            -      no\n"
+             env_22  -           -      no\n"
         );
     }
 }
