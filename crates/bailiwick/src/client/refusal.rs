@@ -73,7 +73,7 @@ impl Refusal {
             "unauthenticated" => Some(
                 "BAILIWICK_API_KEY holds no key that this server takes; it may be revoked, expired or another server's",
             ),
-            "forbidden" => Some("`bailiwick member list` shows whose role has the permission"),
+            "forbidden" => Some("an administrator can give you a role that has it"),
             "referred" => Some("`bailiwick environment references` shows what refers to it"),
             _ => None,
         }

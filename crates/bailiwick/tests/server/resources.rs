@@ -341,6 +341,6 @@ fn an_environment_explains_what_it_reaches() {
         .exits(3)
         .stdout;
     assert!(denied.contains("deny"), "{denied}");
-    let wrong = server.refuses("environment explain payments http://x", 2);
+    let wrong = server.refuses("environment explain payments a..b", 2);
     assert!(wrong.contains("destination: "), "{wrong}");
 }

@@ -145,15 +145,14 @@ pub(super) fn read(paths: &[PathBuf], host: &HostEnvironment) -> Result<Vec<Docu
     for problem in &problems {
         output::print_error(&anyhow::Error::msg(problem.to_string()), host);
     }
-    if unusable > 0 {
-        let told = format!("{} cannot be used", counted(unusable, "file"));
-        return Err(BadInput::NotApplied(told));
+    let wrong = [(unusable, "file"), (problems.len(), "document")];
+    let wrong = wrong.into_iter().filter(|(count, _)| *count > 0);
+    let wrong: Vec<_> = wrong.map(|(count, noun)| counted(count, noun)).collect();
+    if wrong.is_empty() {
+        return Ok(documents);
     }
-    if !problems.is_empty() {
-        let told = format!("{} cannot be used", counted(problems.len(), "document"));
-        return Err(BadInput::NotApplied(told));
-    }
-    Ok(documents)
+    let told = format!("{} cannot be used", wrong.join(" and "));
+    Err(BadInput::NotApplied(told))
 }
 
 fn problems(documents: &[Document]) -> Vec<DocumentProblem> {

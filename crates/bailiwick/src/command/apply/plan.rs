@@ -280,6 +280,13 @@ fn differing(
     (fields, changes)
 }
 
+/// What something that is made has, but for its name and what is always the same.
+fn made(body: &Map<String, Value>) -> Vec<Change> {
+    let mut changes = difference(&Value::Null, &Value::Object(body.clone()));
+    changes.retain(|change| !["name", "config.packages.type"].contains(&change.path.as_str()));
+    changes
+}
+
 /// The change of pairs that makes these of those: null takes one away.
 fn metadata_patch(before: &Value, after: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (before, after) else {

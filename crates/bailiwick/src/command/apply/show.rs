@@ -1,7 +1,5 @@
 //! How a plan, and what came of it, is shown.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 use serde_json::Value;
 
@@ -158,27 +156,29 @@ pub(super) fn done(item: &Item, id: &str) -> String {
     )
 }
 
-/// What was done before something failed, and what was not.
+/// What was done before something failed, what failed, and what was not tried.
 pub(super) fn left(plan: &Plan, failed: &Failed) -> String {
-    let told = |items: &[Item]| {
+    let lines = |items: &[Item]| {
         let todo = items
             .iter()
             .filter(|item| item.step.action() != "unchanged");
-        let lines = todo.map(|item| {
+        let line = |item: &Item| {
             let (action, kind) = (item.step.action(), item.kind);
             format!("  {action} {kind} {}\n", printable(&item.name))
-        });
-        let lines = lines.collect::<String>();
-        if lines.is_empty() {
-            "  nothing\n".to_owned()
-        } else {
-            lines
-        }
+        };
+        todo.map(line).collect::<String>()
     };
     let (before, after) = plan.items.split_at(failed.index);
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(text, "done:\n{}not done:\n{}", told(before), told(after));
+    let parts = [
+        ("done", before),
+        ("failed", &after[..1]),
+        ("not done", &after[1..]),
+    ];
+    let part = |(title, items)| match lines(items) {
+        lines if lines.is_empty() => format!("{title}: nothing\n"),
+        lines => format!("{title}:\n{lines}"),
+    };
+    let text: String = parts.into_iter().map(part).collect();
     text + "apply again to see what is left to do\n"
 }
 

@@ -7,7 +7,7 @@ use super::super::difference::Change;
 use super::super::documents::Document;
 use super::super::present::{PresentAgent, PresentEnvironment};
 use super::{
-    Asked, Item, Kind, Placement, PlanProblem, Step, differing, mark, marked, metadata_patch,
+    Asked, Item, Kind, Placement, PlanProblem, Step, differing, made, mark, marked, metadata_patch,
 };
 use crate::client::name_key;
 
@@ -100,7 +100,7 @@ fn create(asked: &Asked<'_>, declared: &DeclaredAgent, place: Option<Option<Stri
         ..declared.body.clone()
     };
     let body = body.to_request();
-    let (_, mut changes) = differing(&Map::new(), &body);
+    let mut changes = made(&body);
     let environment = place.flatten();
     changes.extend(environment.as_ref().map(|name| Change {
         path: "environment".to_owned(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::documents::Document;
 use super::super::present::PresentEnvironment;
-use super::{Asked, Item, Kind, PlanProblem, Step, differing, mark, marked, metadata_patch};
+use super::{Asked, Item, Kind, PlanProblem, Step, differing, made, mark, marked, metadata_patch};
 use crate::client::name_key;
 
 pub(super) fn plan(asked: &Asked<'_>, problems: &mut Vec<PlanProblem>) -> Vec<Item> {
@@ -37,7 +37,7 @@ fn step(
     let mut all = asked.present.environments.iter();
     let Some(found) = all.find(|found| name_key(&found.name) == wanted) else {
         let body = wanted_fields(declared, None, asked.set.map(str::to_owned));
-        let (_, changes) = differing(&Map::new(), &body);
+        let changes = made(&body);
         return Ok(Step::Create {
             body: body
                 .into_iter()

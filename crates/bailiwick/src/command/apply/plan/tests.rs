@@ -45,7 +45,7 @@ fn environment(name: &str, metadata: Value) -> Value {
     })
 }
 
-const REVIEWER: &str = "agent_01JQ8ZK5T6W3R9X2";
+const REVIEWER: &str = "agent_11111111111111111111R1";
 
 fn agent(id: &str, name: &str, metadata: Value) -> Value {
     json!({
@@ -195,7 +195,7 @@ fn an_agent_is_changed_by_its_fields_and_moved() {
 
 #[test]
 fn a_version_that_is_not_named_is_the_one_that_is_stored() {
-    let other = "agent_01JQ8ZK5T6W3R9X3";
+    let other = "agent_11111111111111111111R2";
     let mut there = agent(REVIEWER, "lead", json!({}));
     there["multiagent"] = json!({"type": "coordinator", "agents": [
         {"type": "agent", "id": other, "version": 7}, {"type": "agent", "id": REVIEWER, "version": 2},
@@ -228,7 +228,11 @@ fn what_the_set_made_and_nobody_declares_is_archived_and_nothing_else() {
             ]),
             json!([
                 agent(REVIEWER, "reviewer", json!({MARK: "payments"})),
-                agent("agent_01JQ8ZK5T6W3R9X3", "theirs", json!({MARK: "other"})),
+                agent(
+                    "agent_11111111111111111111R2",
+                    "theirs",
+                    json!({MARK: "other"})
+                ),
             ]),
         )
     };
@@ -263,7 +267,7 @@ fn what_another_set_made_is_refused_unless_it_is_taken_over() {
 
 #[test]
 fn of_agents_with_one_name_the_sets_own_is_meant() {
-    let second = "agent_01JQ8ZK5T6W3R9X3";
+    let second = "agent_11111111111111111111R2";
     let text = "kind: Agent\nname: reviewer\nmodel: m\n";
     let there = |mark: Value| {
         present(
