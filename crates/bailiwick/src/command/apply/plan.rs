@@ -280,10 +280,14 @@ fn differing(
     (fields, changes)
 }
 
-/// What something that is made has, but for its name and what is always the same.
+/// What something that is made has, but for its name, what is always the same and what is off.
 fn made(body: &Map<String, Value>) -> Vec<Change> {
     let mut changes = difference(&Value::Null, &Value::Object(body.clone()));
-    changes.retain(|change| !["name", "config.packages.type"].contains(&change.path.as_str()));
+    let is_told = |change: &Change| {
+        let off = change.after == Some(Value::Bool(false));
+        !off && !["name", "config.packages.type"].contains(&change.path.as_str())
+    };
+    changes.retain(is_told);
     changes
 }
 

@@ -81,7 +81,7 @@ fn step(
     Ok(Step::Update {
         id,
         version: found.version,
-        body: patch(&fields, found.inherits_policy, &before, &after),
+        body: patch(&fields, &before, &after),
         placement: None,
         changes,
     })
@@ -137,9 +137,11 @@ fn fields(
     restricted: bool,
     namespace: Option<&String>,
 ) -> Map<String, Value> {
+    let inherits = config["type"] == "cloud" && config.get("networking").is_none();
     let fields = [
         ("name", json!(name)),
         ("description", json!(description)),
+        ("inherits_policy", json!(inherits)),
         ("config", config),
         ("metadata", json!(metadata)),
         ("restricted", json!(restricted)),
@@ -152,7 +154,6 @@ fn fields(
 /// The body of the request that makes one of the other. A server keeps what a change does not name, so what goes is named.
 fn patch(
     fields: &[String],
-    inherited: bool,
     before: &Map<String, Value>,
     after: &Map<String, Value>,
 ) -> Map<String, Value> {
@@ -161,12 +162,7 @@ fn patch(
         let (before, after) = (&before[field], &after[field]);
         let value = match field.as_str() {
             "metadata" => metadata_patch(before, after),
-            "config" => {
-                if after.get("networking").is_none() && !inherited && after["type"] == "cloud" {
-                    body.insert("inherits_policy".to_owned(), Value::Bool(true));
-                }
-                config_patch(before, after)
-            }
+            "config" => config_patch(before, after),
             _ => after.clone(),
         };
         body.insert(field.clone(), value);
