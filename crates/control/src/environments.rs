@@ -1,6 +1,5 @@
 //! Environments.
 
-use bailiwick_model::limits::NAMESPACE_BYTES;
 use bailiwick_model::{
     Decision, Destination, EnvironmentId, EnvironmentName, Permission, ResourceId as _,
 };
@@ -9,7 +8,7 @@ use bailiwick_store::{
     Change, Environment, EnvironmentValues, NewEnvironment, Page, PageRequest, StoreError,
 };
 use bailiwick_wire::{
-    ConfigParts, EnvironmentBody, FieldProblem, StoredEnvironment, networking_json,
+    ConfigParts, EnvironmentBody, StoredEnvironment, invalid_namespace, networking_json,
     policy_from_json,
 };
 use serde_json::{Map, Value, json};
@@ -424,21 +423,9 @@ fn stored(environment: &Environment) -> Result<StoredEnvironment, ControlError> 
 }
 
 fn namespace(name: Option<String>) -> Result<Option<String>, ControlError> {
-    let is_label = |name: &String| {
-        let inner = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-');
-        (1..=NAMESPACE_BYTES).contains(&name.len())
-            && name.chars().all(inner)
-            && !name.starts_with('-')
-            && !name.ends_with('-')
-    };
-    match name {
-        Some(name) if !is_label(&name) => Err(ControlError::Invalid(vec![FieldProblem {
-            field: "namespace".to_owned(),
-            code: "invalid_namespace",
-            message: format!("a namespace is a DNS label of at most {NAMESPACE_BYTES} characters"),
-            help: "use a-z, 0-9 and `-`, beginning and ending with a letter or a digit".to_owned(),
-        }])),
-        other => Ok(other),
+    match name.as_deref().and_then(invalid_namespace) {
+        Some(problem) => Err(ControlError::Invalid(vec![problem])),
+        None => Ok(name),
     }
 }
 

@@ -17,6 +17,18 @@ pub const ENVIRONMENT_FILE_DEPTH: usize = 16;
 pub const ENVIRONMENT_FILE_NODES: usize = 20_000;
 /// Errors that are reported for one environment file; the rest are only counted.
 pub const ENVIRONMENT_FILE_ERRORS: usize = 100;
+/// Maps and lists inside one another in a file that declares agents, whose tools have schemas.
+pub const DECLARATION_DEPTH: usize = 64;
+/// Files of one `bailiwick apply`.
+pub const APPLIED_FILES: usize = 10_000;
+/// Bytes of all files of one `bailiwick apply`.
+pub const APPLIED_BYTES: usize = 64 * 1024 * 1024;
+/// Directories inside one another that `bailiwick apply` looks into.
+pub const APPLIED_DIRECTORY_DEPTH: usize = 32;
+/// Characters of the name of a Kubernetes namespace, a DNS label (RFC 1123, section 2.1).
+pub const NAMESPACE_BYTES: usize = 63;
+/// The largest file that a secret is read of.
+pub const SECRET_FILE_BYTES: usize = 64 * 1024;
 /// Characters of an environment's description.
 pub const DESCRIPTION_CHARS: usize = 1024;
 /// Pairs in the `metadata` of an environment.
@@ -329,5 +341,3 @@ pub const EMAIL_BYTES: usize = 254;
 pub const PASSWORD_LEAST_CHARS: usize = 15;
 /// Bytes of a password: more than anybody types, and little enough to hash.
 pub const PASSWORD_BYTES: usize = 1024;
-/// Bytes of the name of a Kubernetes namespace, which is a DNS label (RFC 1123, section 2.1).
-pub const NAMESPACE_BYTES: usize = 63;

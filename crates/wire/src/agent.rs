@@ -4,6 +4,7 @@
 //! what answers show, every default resolved; read again, it is itself.
 
 mod custom;
+mod declared;
 mod model;
 mod multiagent;
 mod servers;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_model::limits::NAMESPACE_BYTES;
 use bailiwick_model::{EnvironmentName, Packages, Project};
 use bailiwick_policy::EgressPolicy;
 use serde::Deserialize;
@@ -159,6 +160,11 @@ impl EnvironmentBody {
                 return Err(problems.iter().map(|problem| body.told(problem)).collect());
             }
         };
+        Ok(Self::of_file(file, is_self_hosted))
+    }
+
+    /// What a file says; one of a self-hosted environment says nothing of sandboxes.
+    pub(crate) fn of_file(file: EnvironmentFile, is_self_hosted: bool) -> Self {
         let EnvironmentFile {
             name,
             description,
@@ -177,12 +183,12 @@ impl EnvironmentBody {
                 project,
             }))
         };
-        Ok(Self {
+        Self {
             name,
             description,
             config,
             metadata,
-        })
+        }
     }
 
     /// The configuration as it is stored: without `networking` the organization's default policy holds.
@@ -210,6 +216,21 @@ impl EnvironmentBody {
             }
         }
     }
+}
+
+/// What is wrong with the name of a Kubernetes namespace: it is a DNS label (RFC 1123, section 2.1).
+pub fn invalid_namespace(name: &str) -> Option<FieldProblem> {
+    let inner = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-');
+    let is_label = (1..=NAMESPACE_BYTES).contains(&name.len())
+        && name.chars().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    (!is_label).then(|| FieldProblem {
+        field: "namespace".to_owned(),
+        code: "invalid_namespace",
+        message: format!("a namespace is a DNS label of at most {NAMESPACE_BYTES} characters"),
+        help: "use a-z, 0-9 and `-`, beginning and ending with a letter or a digit".to_owned(),
+    })
 }
 
 /// A policy as the wire writes networking, with the extensions.

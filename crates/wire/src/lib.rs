@@ -7,11 +7,12 @@
 //! This crate opens no file and decides nothing: patterns, CIDRs and presets are parsed by `bailiwick-policy`. It must
 //! never take a file that it does not understand in full: a field that is ignored is a rule that is not enforced.
 //!
-//! Entry points: [`parse_environment`], [`EnvironmentBody`], [`SkillBundle`].
+//! Entry points: [`parse_environment`], [`parse_declarations`], [`EnvironmentBody`], [`SkillBundle`].
 
 mod agent;
 mod canonical;
 mod credential;
+mod declaration;
 mod draft;
 mod environment;
 mod environment_file;
@@ -19,6 +20,7 @@ mod help;
 mod json;
 mod networking;
 mod packages;
+mod placed;
 mod problem;
 mod project;
 mod report;
@@ -44,9 +46,13 @@ pub use credential::{
     CredentialValues, EnvironmentVariable, InjectionLocation, McpOauth, OauthRefresh, SecretName,
     StaticBearer, TokenEndpointAuth, TokenEndpointAuthKind, UnknownSecretName, UrlProblem,
 };
+pub use declaration::{
+    Declaration, Declarations, Declared, DeclaredAgent, DeclaredEnvironment, DefaultKind,
+    parse_declarations, parse_object,
+};
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
-    networking_json, policy_from_json,
+    invalid_namespace, networking_json, policy_from_json,
 };
 pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;

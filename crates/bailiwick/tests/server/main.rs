@@ -1,11 +1,13 @@
 //! `bailiwick up`, and the commands that ask it, as people and scripts use them. Needs nothing.
 
+mod apply;
 mod audit_log;
 mod backup;
 mod client;
 mod deploy;
 mod few_files;
 mod logs;
+mod resources;
 
 use std::process::Command;
 use std::time::Duration;

@@ -77,7 +77,7 @@ fn export(client: &Client, to: &mut impl Write) -> anyhow::Result<Head> {
     while let Some(from) = after {
         let from = from.to_string();
         let query = [("after", from.as_str()), ("limit", "1000")];
-        let text = client.get_text(&["audit-log"], &query)?;
+        let text = client.get_text(&["api", "audit-log"], &query)?;
         let page: Entries = serde_json::from_str(&text).context("the server's answer is no log")?;
         for entry in &page.data {
             writeln!(to, "{}", entry.get())?;

@@ -147,7 +147,7 @@ fn differs(head: &Head, entry: &AuditEntry) -> Option<Found> {
 }
 
 fn on_server(client: &Client, head: Option<&Head>) -> anyhow::Result<Found> {
-    let answer = client.get(&["audit-log", "verify"], &[])?;
+    let answer = client.get(&["api", "audit-log", "verify"], &[])?;
     let end = match (&answer["broken_at"], &answer["entries"], &answer["hash"]) {
         (Value::Number(at), _, _) => {
             return Ok(Found::Broken(format!(
@@ -165,7 +165,7 @@ fn on_server(client: &Client, head: Option<&Head>) -> anyhow::Result<Found> {
     if let Some(head) = head.filter(|head| head.entries <= end.entries) {
         let after = (head.entries - 1).to_string();
         let query = [("after", after.as_str()), ("limit", "1")];
-        let entry = client.get(&["audit-log"], &query)?;
+        let entry = client.get(&["api", "audit-log"], &query)?;
         if entry.pointer("/data/0/hash").and_then(Value::as_str) != Some(&head.hash) {
             return Ok(Found::Broken(format!(
                 "entry {} is another than it was",
