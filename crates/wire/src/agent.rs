@@ -4,10 +4,10 @@
 //! what answers show, every default resolved; read again, it is itself.
 
 mod custom;
-mod model;
+pub(crate) mod model;
 mod multiagent;
 mod servers;
-mod tools;
+pub(crate) mod tools;
 mod web;
 
 use std::collections::BTreeMap;
