@@ -5,10 +5,10 @@
 
 mod custom;
 mod declared;
-mod model;
+pub(crate) mod model;
 mod multiagent;
 mod servers;
-mod tools;
+pub(crate) mod tools;
 mod web;
 
 use std::collections::BTreeMap;

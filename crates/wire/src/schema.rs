@@ -104,6 +104,11 @@ impl Schema {
         Self::text().with("enum", json!(words))
     }
 
+    /// One of the words of a table.
+    pub(crate) fn words_of<T>(table: &[(&'static str, T)]) -> Self {
+        Self::words(table.iter().map(|(word, _)| *word))
+    }
+
     /// This very word.
     pub fn word(word: &str) -> Self {
         Self::text().with("const", json!(word))

@@ -200,7 +200,11 @@ fn check(schema: Schema, fewest: usize, judge: impl Fn(&Map<String, Value>) -> J
 }
 
 /// What several fields have to do with each other no schema says.
-const TOGETHER: [&str; 2] = ["unknown_mcp_server", "packages_need_managers"];
+const TOGETHER: [&str; 3] = [
+    "unknown_mcp_server",
+    "unused_mcp_server",
+    "packages_need_managers",
+];
 
 fn assert_judged(what: &str, judged: Judged, taken: bool) {
     match judged {

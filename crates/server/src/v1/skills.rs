@@ -105,7 +105,7 @@ fn version_routes() -> Routes {
                 retrieve_version,
             )
             .says("One version of a skill: by its id, by when it was made, or `latest`.")
-            .needs(P::SkillRead)
+            .needs_or_worker(P::SkillRead)
             .answers(WireVersion::schema()),
         )
         .add(
@@ -431,8 +431,7 @@ async fn create_version(
     IdOf(id): IdOf<SkillId>,
     request: Request,
 ) -> Result<Response, Failure> {
-    caller.require(Permission::SkillWrite)?;
-    control.skill(&caller, &id).await?;
+    control.may_make_skill_version(&caller, &id).await?;
     let Upload { bundle, .. } = receive(request, false).await?;
     let made = control.create_skill_version(&caller, &id, &bundle).await?;
     Ok(Json(WireVersion::of(&made)).into_response())

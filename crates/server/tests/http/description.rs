@@ -3,15 +3,28 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
+use crate::form::file;
 use crate::{Server, answer, on_both};
 
 on_both!(
     everybody_reads_the_document,
     a_list_below_what_is_not_there_is_not_found,
     who_administers_environments_and_nothing_else_changes_the_policies,
+    who_makes_skills_and_does_not_read_them_is_told_what_they_made,
     a_name_with_a_character_that_cannot_be_seen_is_refused_at_its_ends_too,
     an_entry_of_the_audit_log_has_a_number,
 );
+
+/// The key of a service account with one permission.
+async fn key_with(server: &Server, permission: &str) -> String {
+    let role = json!({"name": permission, "permissions": [permission]});
+    let role = server.post("/api/roles", role).await;
+    let account = json!({"name": permission, "role_id": role.text("id")});
+    let account = server.post("/api/service-accounts", account).await;
+    let keys = format!("/api/service-accounts/{}/keys", account.text("id"));
+    let key = server.post(&keys, json!({"name": "k"})).await;
+    key.text("key").to_owned()
+}
 
 async fn everybody_reads_the_document(server: Server) {
     let answer = answer(server.request(Method::GET, "/api/openapi.json")).await;
@@ -33,12 +46,7 @@ async fn a_list_below_what_is_not_there_is_not_found(server: Server) {
 }
 
 async fn who_administers_environments_and_nothing_else_changes_the_policies(server: Server) {
-    let role = json!({"name": "policies", "permissions": ["environment:admin"]});
-    let role = server.post("/api/roles", role).await;
-    let account = json!({"name": "policies", "role_id": role.text("id")});
-    let account = server.post("/api/service-accounts", account).await;
-    let keys = format!("/api/service-accounts/{}/keys", account.text("id"));
-    let key = server.post(&keys, json!({"name": "k"})).await;
+    let key = key_with(&server, "environment:admin").await;
     let change = json!({"denied_hosts": ["*.prod.example.com"]});
     let changed = server.send_as(
         key.text("key"),
@@ -50,6 +58,17 @@ async fn who_administers_environments_and_nothing_else_changes_the_policies(serv
         changed.await.ok()["denied_hosts"],
         json!(["*.prod.example.com"])
     );
+}
+
+async fn who_makes_skills_and_does_not_read_them_is_told_what_they_made(server: Server) {
+    let key = key_with(&server, "skill:write").await;
+    let text = "---\nname: notes\ndescription: Notes.\n---\n";
+    let files = [file("files[]", "notes/SKILL.md", text.as_bytes())];
+    let made = answer(server.form(&key, "/v1/skills", &files)).await;
+    let versions = format!("/v1/skills/{}/versions", made.text("id"));
+    answer(server.form(&key, &versions, &files)).await.ok();
+    let read = server.send_as(&key, Method::GET, &versions, None).await;
+    assert_eq!(read.status, StatusCode::FORBIDDEN);
 }
 
 async fn a_name_with_a_character_that_cannot_be_seen_is_refused_at_its_ends_too(server: Server) {

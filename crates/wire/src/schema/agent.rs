@@ -7,20 +7,8 @@ use serde_json::json;
 
 use super::Schema;
 use crate::agent::AgentBody;
-
-/// Words that the hosted service has, and this one.
-const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
-const POLICIES: [&str; 3] = ["always_allow", "always_ask", "auto"];
-const TOOLS: [&str; 8] = [
-    "bash",
-    "read",
-    "write",
-    "edit",
-    "glob",
-    "grep",
-    "web_fetch",
-    "web_search",
-];
+use crate::agent::model::{EFFORTS, GEOS, SPEEDS};
+use crate::agent::tools::{BUILT_IN, BuiltInTool, POLICIES};
 
 impl AgentBody {
     /// What [`Self::create`] takes.
@@ -84,14 +72,14 @@ fn fields(agent: Schema, changes: bool) -> Schema {
 
 fn model() -> Schema {
     let effort = Schema::any_of([
-        Schema::words(EFFORTS),
-        Schema::object().needs("type", Schema::words(EFFORTS)),
+        Schema::words_of(EFFORTS),
+        Schema::object().needs("type", Schema::words_of(EFFORTS)),
     ]);
     let object = Schema::object()
         .needs("id", Schema::visible(limits::MODEL_ID_CHARS))
         .may_be("effort", effort)
-        .may_be("speed", Schema::words(["standard", "fast"]))
-        .may_be("inference_geo", Schema::words(["us", "global"]));
+        .may_be("speed", Schema::words_of(SPEEDS))
+        .may_be("inference_geo", Schema::words_of(GEOS));
     Schema::any_of([Schema::visible(limits::MODEL_ID_CHARS), object]).named("ModelParams")
 }
 
@@ -131,7 +119,7 @@ fn tool() -> Schema {
 }
 
 fn settings(config: Schema) -> Schema {
-    let policy = Schema::object().needs("type", Schema::words(POLICIES));
+    let policy = Schema::object().needs("type", Schema::words_of(POLICIES));
     config
         .may_be("enabled", Schema::boolean())
         .may_be("permission_policy", policy)
@@ -144,11 +132,16 @@ fn built_in_config() -> Schema {
             .may_be("type", Schema::words(names.iter().copied()));
         settings(named)
     };
-    let fetch = domains(config(&["web_fetch"]))
+    let (fetch, search) = (BuiltInTool::WebFetch.name(), BuiltInTool::WebSearch.name());
+    let names = BUILT_IN.iter().map(|(name, _)| *name);
+    let others: Vec<_> = names
+        .filter(|name| ![fetch, search].contains(name))
+        .collect();
+    let fetch = domains(config(&[fetch]))
         .may_be("max_content_tokens", Schema::positive())
         .may_be("url_sources", url_sources());
-    let search = domains(config(&["web_search"])).may_be("user_location", location());
-    Schema::any_of([config(&TOOLS[..6]), fetch, search])
+    let search = domains(config(&[search])).may_be("user_location", location());
+    Schema::any_of([config(&others), fetch, search])
 }
 
 /// One of the two at most.

@@ -2,7 +2,8 @@
 
 use bailiwick_model::AgentId;
 
-use super::{EFFORTS, POLICIES, TOOLS};
+use crate::agent::model::{EFFORTS, GEOS, SPEEDS};
+use crate::agent::tools::{BUILT_IN, POLICIES};
 use crate::schema::Schema;
 
 pub(super) fn fields(agent: Schema) -> Schema {
@@ -22,17 +23,17 @@ fn tagged(word: &str) -> Schema {
 }
 
 fn model() -> Schema {
-    let effort = Schema::answer().has("type", Schema::words(EFFORTS));
+    let effort = Schema::answer().has("type", Schema::words_of(EFFORTS));
     Schema::answer()
         .has("id", Schema::text())
         .has("effort", effort)
-        .has("speed", Schema::words(["standard", "fast"]))
-        .has("inference_geo", Schema::words(["us", "global"]).or_null())
+        .has("speed", Schema::words_of(SPEEDS))
+        .has("inference_geo", Schema::words_of(GEOS).or_null())
         .named("Model")
 }
 
 fn settings(config: Schema) -> Schema {
-    let policy = Schema::answer().has("type", Schema::words(POLICIES));
+    let policy = Schema::answer().has("type", Schema::words_of(POLICIES));
     config
         .has("enabled", Schema::boolean())
         .has("permission_policy", policy)
@@ -41,8 +42,8 @@ fn settings(config: Schema) -> Schema {
 fn built_in_config() -> Schema {
     let domains = || Schema::list(Schema::text()).or_null();
     let named = Schema::answer()
-        .has("name", Schema::words(TOOLS))
-        .has("type", Schema::words(TOOLS));
+        .has("name", Schema::words_of(BUILT_IN))
+        .has("type", Schema::words_of(BUILT_IN));
     settings(named)
         .may("allowed_domains", domains())
         .may("blocked_domains", domains())
