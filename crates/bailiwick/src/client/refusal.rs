@@ -14,10 +14,19 @@ pub(crate) struct Refusal {
     code: String,
     #[serde(default)]
     errors: Vec<FieldError>,
-    /// The ids of what stands in the way.
+    /// What stands in the way.
     #[serde(default)]
     conflicts: Vec<Value>,
+    /// What refers to what was to go.
+    #[serde(default)]
+    references: References,
     request_id: Option<String>,
+}
+
+/// The first of what refers to something.
+#[derive(Debug, Default, Deserialize)]
+struct References {
+    data: Vec<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +67,7 @@ impl Refusal {
             code: error.details.error_code,
             errors: Vec::new(),
             conflicts: Vec::new(),
+            references: References::default(),
             request_id,
         })
     }
@@ -85,21 +95,19 @@ impl fmt::Display for Refusal {
         if self.errors.is_empty() {
             f.write_str(&self.detail)?;
         }
-        for (
-            index,
-            FieldError {
+        for (index, error) in self.errors.iter().enumerate() {
+            let FieldError {
                 field,
                 message,
                 help,
-            },
-        ) in self.errors.iter().enumerate()
-        {
+            } = error;
             let end = if index == 0 { "" } else { "\n" };
             write!(f, "{end}{field}: {message} ({help})")?;
         }
-        if !self.conflicts.is_empty() {
-            let told: Vec<_> = self.conflicts.iter().map(told).collect();
-            write!(f, ": {}", told.join(", "))?;
+        let obstacles = self.conflicts.iter().chain(&self.references.data);
+        let obstacles: Vec<_> = obstacles.map(told).collect();
+        if !obstacles.is_empty() {
+            write!(f, ": {}", obstacles.join(", "))?;
         }
         if let Some(help) = self.help() {
             write!(f, " ({help})")?;
@@ -120,5 +128,38 @@ fn told(conflict: &Value) -> String {
     match (conflict.get("kind"), conflict.get("id")) {
         (Some(kind), Some(id)) => format!("{} {}", text(kind), text(id)),
         (Some(_) | None, Some(_) | None) => text(conflict),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shown(status: StatusCode, body: &Value) -> Option<String> {
+        Refusal::read(status, &body.to_string()).map(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_named() {
+        let references = json!({"counts": {"agent": 1}, "data": [{"kind": "agent", "id": "agent_1"}], "next_page": null});
+        let body = json!({"status": 409, "detail": "it is in use", "code": "referred", "references": references, "request_id": null});
+        let text = "it is in use: agent agent_1 (`bailiwick environment references` shows what refers to it) [referred]";
+        assert_eq!(shown(StatusCode::CONFLICT, &body).as_deref(), Some(text));
+        let body = json!({"status": 409, "detail": "no", "code": "x", "conflicts": ["agent_1", {"kind": "delegate", "id": "agent_2"}]});
+        let text = "no: agent_1, delegate agent_2 [x]";
+        assert_eq!(shown(StatusCode::CONFLICT, &body).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn both_faces_say_the_same() {
+        let body = json!({"type": "error", "error": {"type": "api_error", "message": "no", "details": {"error_code": "x"}}, "request_id": "req_1"});
+        let text = "no (request req_1) [x]";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(shown(status, &body).as_deref(), Some(text));
+        let body = json!({"status": 503, "detail": "no", "code": "x", "request_id": "req_1"});
+        assert_eq!(shown(status, &body).as_deref(), Some(text));
+        assert_eq!(shown(status, &json!({"error": "no"})), None);
     }
 }

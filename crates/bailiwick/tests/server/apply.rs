@@ -135,10 +135,50 @@ fn what_is_declared_comes_to_be_and_the_second_time_nothing_is_written() {
         ("all/README.md", "?"),
     ]);
     let dry = applied.asks("apply -f all --set pay --dry-run");
-    assert_snapshot!(whole(&dry), @"");
+    assert_snapshot!(whole(&dry), @r#"
+    1
+    --- stdout
+    + environment payments
+        + config.networking.allowed_hosts: "api.example.com"
+        + config.networking.type: "limited"
+        + config.type: "cloud"
+        + description: "what pays"
+        + metadata.apply-set: "pay"
+        + metadata.team: "pay"
+    + agent reviewer
+        + execution_identity.type: "service_account"
+        + metadata.apply-set: "pay"
+        + model.effort.type: "high"
+        + model.id: "claude-sonnet-4-5"
+        + model.speed: "standard"
+        + environment: "payments"
+    2 to create
+    --- stderr
+    "#);
     assert_eq!(applied.writes(), 0);
     let first = applied.asks("apply -f all --set pay --yes");
-    assert_snapshot!(whole(&first), @"");
+    assert_snapshot!(whole(&first), @r#"
+    0
+    --- stdout
+    + environment payments
+        + config.networking.allowed_hosts: "api.example.com"
+        + config.networking.type: "limited"
+        + config.type: "cloud"
+        + description: "what pays"
+        + metadata.apply-set: "pay"
+        + metadata.team: "pay"
+    + agent reviewer
+        + execution_identity.type: "service_account"
+        + metadata.apply-set: "pay"
+        + model.effort.type: "high"
+        + model.id: "claude-sonnet-4-5"
+        + model.speed: "standard"
+        + environment: "payments"
+    2 to create
+    created environment payments (env_ID)
+    created agent reviewer (agent_ID)
+    --- stderr
+    "#);
     let made = applied.json("environment get payments");
     assert_eq!(made["metadata"], json!({"team": "pay", "apply-set": "pay"}));
     let reviewer = applied.json("agent get reviewer");
@@ -146,7 +186,14 @@ fn what_is_declared_comes_to_be_and_the_second_time_nothing_is_written() {
     let writes = applied.writes();
     assert!(writes > 0, "{}", applied.up.process.complained());
     let second = applied.asks("apply -f all --set pay --prune");
-    assert_snapshot!(whole(&second), @"");
+    assert_snapshot!(whole(&second), @r"
+    0
+    --- stdout
+    = environment payments (env_ID)
+    = agent reviewer (agent_ID)
+    nothing to do: 2 unchanged
+    --- stderr
+    ");
     applied
         .asks("apply -f all --set pay --prune --dry-run")
         .exits(0);
@@ -242,11 +289,29 @@ fn pruning_archives_what_the_set_made_and_nothing_else() {
     // What was there before belongs to no set, though it is declared.
     applied.does("apply -f c --set c --yes");
     let nothing = applied.asks("apply -f c --set c --prune --yes").exits(0);
-    assert_snapshot!(whole(&nothing), @"");
+    assert_snapshot!(whole(&nothing), @r"
+    0
+    --- stdout
+    = environment adopted (env_ID)
+    nothing to do: 1 unchanged
+    --- stderr
+    ");
     // Another set's things are not touched, not even those that nobody declares.
     applied.machine.write("b/s.yaml", "name: other\n");
     let pruned = applied.asks("apply -f b --set b --prune --yes");
-    assert_snapshot!(whole(&pruned), @"");
+    assert_snapshot!(whole(&pruned), @r#"
+    0
+    --- stdout
+    + environment other
+        + config.type: "cloud"
+        + inherits_policy: true
+        + metadata.apply-set: "b"
+    - environment scratch (env_ID): is archived
+    1 to create, 1 to archive
+    created environment other (env_ID)
+    archived environment scratch (env_ID)
+    --- stderr
+    "#);
     let names = |what: &str| -> Vec<String> {
         let all = applied.json(&format!("{what} list"));
         let all = all.as_array().unwrap();

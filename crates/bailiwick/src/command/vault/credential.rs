@@ -25,7 +25,7 @@ const COLUMNS: &[Column] = &[
 /// The most of a page.
 const PAGE: &str = "100";
 
-/// Credentials in a vault. Their secrets go in, by standard input or a file, and never come out.
+/// Credentials in a vault; their secrets never come out.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Create(create::Arguments),

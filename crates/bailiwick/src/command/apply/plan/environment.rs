@@ -185,8 +185,8 @@ fn config_patch(before: &Value, after: &Value) -> Value {
             after.extend(gone.into_iter().map(|key| (key.clone(), Value::Null)));
         }
     }
-    if before.contains_key("project") && !after.contains_key("project") {
-        config.insert("project".to_owned(), Value::Null);
-    }
+    // A policy is given up by `inherits_policy`.
+    let gone = before.keys().filter(|part| *part != "networking" && !after.contains_key(*part));
+    config.extend(gone.map(|part| (part.clone(), Value::Null)));
     Value::Object(config)
 }

@@ -122,7 +122,21 @@ fn of_set(documents: &str, present: Present) -> Case<'_> {
 fn what_is_not_there_is_made_with_its_mark() {
     let text = "name: payments\nconfig: {type: cloud, networking: {type: limited, allowed_hosts: [a.example.com]}}\n---\nkind: Agent\nname: reviewer\nmodel: m\nenvironment: Payments\n";
     let case = of_set(text, Present::default());
-    assert_snapshot!(case.told(), @"");
+    assert_snapshot!(case.told(), @r#"
+    + environment payments
+        + config.networking.allowed_hosts: "a.example.com"
+        + config.networking.type: "limited"
+        + config.type: "cloud"
+        + metadata.apply-set: "payments"
+    + agent reviewer
+        + execution_identity.type: "service_account"
+        + metadata.apply-set: "payments"
+        + model.effort.type: "high"
+        + model.id: "m"
+        + model.speed: "standard"
+        + environment: "Payments"
+    2 to create
+    "#);
     let plan = case.plan().unwrap();
     for item in &plan.items {
         let Step::Create { body, .. } = &item.step else {
@@ -141,7 +155,13 @@ fn what_is_as_declared_is_left_alone() {
     let text = "name: PAYMENTS\nmetadata: {team: pay, empty: ''}\n---\nkind: Agent\nname: reviewer\nmodel: m\n";
     let told = case(text, there).told();
     // A name is the same without regard to case, and said as the document says it.
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r#"
+    ~ environment PAYMENTS (env_payments)
+        ~ name: "payments" -> "PAYMENTS"
+    = agent reviewer (agent_11111111111111111111R1)
+    1 to update, 1 unchanged
+    PAYMENTS: {"name":"PAYMENTS"} None
+    "#);
 }
 
 #[test]
@@ -170,14 +190,33 @@ fn a_change_names_what_goes_as_well() {
         "c.example.com]",
         "c.example.com], allow_package_managers: true",
     );
-    assert_snapshot!(case(&text, present(json!([there]), json!([]))).told(), @"");
+    assert_snapshot!(case(&text, present(json!([there]), json!([]))).told(), @r#"
+    ~ environment payments (env_payments)
+        ~ config.networking.allow_package_managers: false -> true
+        - config.networking.allowed_hosts: "a.example.com"
+        + config.networking.allowed_hosts: "c.example.com"
+        - config.networking.denied_hosts: "x.example.com"
+        + config.packages.pip: "six"
+        - config.project.repository: "https://git.example.com/a.git"
+        + description: "what pays"
+        - metadata.old: "x"
+        + metadata.new: "y"
+    1 to update
+    payments: {"config":{"networking":{"allow_mcp_servers":false,"allow_package_managers":true,"allowed_hosts":["b.example.com","c.example.com"],"denied_hosts":null,"type":"limited"},"packages":{"apt":[],"cargo":[],"gem":[],"go":[],"npm":[],"pip":["six"],"type":"packages"},"project":null,"type":"cloud"},"description":"what pays","metadata":{"new":"y","old":null}} None
+    "#);
 }
 
 #[test]
 fn a_policy_of_its_own_is_given_up_when_none_is_declared() {
     let mut there = environment("payments", json!({}));
     there["inherits_policy"] = json!(false);
-    assert_snapshot!(case("name: payments\n", present(json!([there]), json!([]))).told(), @"");
+    assert_snapshot!(case("name: payments\n", present(json!([there]), json!([]))).told(), @r#"
+    ~ environment payments (env_payments)
+        - config.networking.type: "unrestricted"
+        ~ inherits_policy: false -> true
+    1 to update
+    payments: {"config":{"packages":{"apt":[],"cargo":[],"gem":[],"go":[],"npm":[],"pip":[],"type":"packages"},"type":"cloud"},"inherits_policy":true} None
+    "#);
 }
 
 #[test]
@@ -190,7 +229,18 @@ fn an_agent_is_changed_by_its_fields_and_moved() {
         json!([there]),
     );
     let text = "kind: Agent\nname: reviewer\nmodel: {id: m, effort: low}\nenvironment: new\ntools: [{type: agent_toolset_20260401}]\n";
-    assert_snapshot!(case(text, there).told(), @"");
+    assert_snapshot!(case(text, there).told(), @r#"
+    ~ agent reviewer (agent_11111111111111111111R1)
+        - metadata.a: "1"
+        ~ model.effort.type: "high" -> "low"
+        - system: "Read."
+        + tools[0].default_config.enabled: true
+        + tools[0].default_config.permission_policy.type: "always_allow"
+        + tools[0].type: "agent_toolset_20260401"
+        ~ environment: "old" -> "new"
+    1 to update
+    reviewer: {"metadata":{"a":null},"model":{"effort":{"type":"low"},"id":"m","inference_geo":null,"speed":"standard"},"system":null,"tools":[{"configs":[],"default_config":{"enabled":true,"permission_policy":{"type":"always_allow"}},"type":"agent_toolset_20260401"}]} Some(Placement { environment: Some("new"), revision: 5 })
+    "#);
 }
 
 #[test]
@@ -213,7 +263,12 @@ fn a_version_that_is_not_named_is_the_one_that_is_stored() {
             .unwrap()
             .has_nothing_to_do()
     );
-    assert_snapshot!(case(&text(", version: 6"), there()).told(), @"");
+    assert_snapshot!(case(&text(", version: 6"), there()).told(), @r#"
+    ~ agent lead (agent_11111111111111111111R1)
+        ~ multiagent.agents[0].version: 7 -> 6
+    1 to update
+    lead: {"multiagent":{"agents":[{"id":"agent_11111111111111111111R2","type":"agent","version":6},{"type":"self"}],"type":"coordinator"}} None
+    "#);
 }
 
 #[test]
@@ -236,7 +291,12 @@ fn what_the_set_made_and_nobody_declares_is_archived_and_nothing_else() {
             ]),
         )
     };
-    assert_snapshot!(of_set("name: kept\n", there()).told(), @"");
+    assert_snapshot!(of_set("name: kept\n", there()).told(), @r"
+    = environment kept (env_kept)
+    - agent reviewer (agent_11111111111111111111R1): is archived
+    - environment gone (env_gone): is archived
+    2 to archive, 1 unchanged
+    ");
     let without_prune = Case {
         prune: false,
         ..of_set("name: kept\n", there())
@@ -256,13 +316,25 @@ fn what_another_set_made_is_refused_unless_it_is_taken_over() {
         )
     };
     let text = "name: theirs\n---\nname: by-hand\n";
-    assert_snapshot!(of_set(text, there()).told(), @"");
-    assert_snapshot!(case(text, there()).told(), @"");
+    assert_snapshot!(of_set(text, there()).told(), @r#"
+    all.yaml:1:7: environment "theirs" belongs to the set "other": apply it there, or take it over with --set and --take-over
+    "#);
+    assert_snapshot!(case(text, there()).told(), @r#"
+    all.yaml:1:7: environment "theirs" belongs to the set "other": apply it there, or take it over with --set and --take-over
+    "#);
     let taken = Case {
         take_over: true,
         ..of_set(text, there())
     };
-    assert_snapshot!(taken.told(), @"");
+    assert_snapshot!(taken.told(), @r#"
+    ~ environment theirs (env_theirs)
+        ~ metadata.apply-set: "other" -> "payments"
+    ~ environment by-hand (env_by-hand)
+        + metadata.apply-set: "payments"
+    2 to update
+    theirs: {"metadata":{"apply-set":"payments"}} None
+    by-hand: {"metadata":{"apply-set":"payments"}} None
+    "#);
 }
 
 #[test]
@@ -287,22 +359,30 @@ fn of_agents_with_one_name_the_sets_own_is_meant() {
             id: second.to_owned()
         }
     );
-    assert_snapshot!(of_set(text, there(json!({}))).told(), @"");
+    assert_snapshot!(of_set(text, there(json!({}))).told(), @r#"
+    all.yaml:2:7: agent "reviewer" may be any of agent_11111111111111111111R1, agent_11111111111111111111R2: archive or rename all but one
+    "#);
 }
 
 #[test]
 fn an_agent_is_placed_where_there_is_an_environment() {
     let text = "kind: Agent\nname: reviewer\nmodel: m\nenvironment: gone\n";
-    assert_snapshot!(case(text, Present::default()).told(), @"");
+    assert_snapshot!(case(text, Present::default()).told(), @r#"
+    all.yaml:2:7: agent "reviewer" is placed in the environment "gone", which is neither declared nor on the server
+    "#);
     let there = present(
         json!([environment("gone", json!({MARK: "payments"}))]),
         json!([]),
     );
-    assert_snapshot!(of_set(text, there).told(), @"");
+    assert_snapshot!(of_set(text, there).told(), @r#"
+    all.yaml:2:7: agent "reviewer" is placed in the environment "gone", which is not declared any more and would be archived by --prune
+    "#);
 }
 
 #[test]
 fn an_environment_stays_of_its_type() {
     let there = present(json!([environment("farm", json!({}))]), json!([]));
-    assert_snapshot!(case("name: farm\nconfig: {type: self_hosted}\n", there).told(), @"");
+    assert_snapshot!(case("name: farm\nconfig: {type: self_hosted}\n", there).told(), @r#"
+    all.yaml:1:7: environment "farm" is of type "cloud" on the server, which cannot become "self_hosted": archive it first, or choose another name
+    "#);
 }
