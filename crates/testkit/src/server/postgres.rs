@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{LOOPBACK, free_port};
+use super::port::FreePort;
 use crate::User;
 use crate::process::{Child, command, eventually, succeed};
 
@@ -20,7 +20,7 @@ pub struct Postgres {
     // Ends before its files go.
     process: Child,
     _directory: TempDir,
-    address: SocketAddr,
+    port: FreePort,
     programs: PathBuf,
 }
 
@@ -49,14 +49,14 @@ impl Postgres {
                 .arg(&data)
                 .current_dir(directory.path()),
         );
-        let port = free_port();
+        let port = FreePort::find();
         let mut server = command(programs.join("postgres"), user);
         server
             .arg("-D")
             .arg(&data)
             .arg("-k")
             .arg(directory.path())
-            .args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+            .args(["-h", "127.0.0.1", "-p", &port.number().to_string()]);
         server
             .args(["-c", "fsync=off", "-c", "log_connections=on"])
             .current_dir(directory.path());
@@ -75,14 +75,14 @@ impl Postgres {
         Self {
             process,
             _directory: directory,
-            address: SocketAddr::new(LOOPBACK, port),
+            port,
             programs,
         }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// The client, as a path that is the same inside a sandbox on the host's base.
