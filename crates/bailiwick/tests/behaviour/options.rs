@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bailiwick_model::{Flow, Reason, Verdict};
-use bailiwick_testkit::{Bailiwick, HttpServer, eventually};
+use bailiwick_testkit::{Bailiwick, FreePort, HttpServer, eventually};
 use insta::assert_snapshot;
 
 use crate::support::{everyone, on_host, run};
@@ -324,14 +324,6 @@ fn without_long_numbers(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A port that is free now.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port()
-}
-
 #[expect(
     clippy::disallowed_methods,
     reason = "the test is the client on the host"
@@ -344,7 +336,8 @@ fn connect(address: impl std::net::ToSocketAddrs) -> Option<TcpStream> {
 fn a_published_port_is_offered_on_loopback_while_the_sandbox_runs() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {
-        let (port, other) = (free_port(), free_port());
+        let free = [FreePort::find(), FreePort::find()];
+        let [port, other] = [free[0].number(), free[1].number()];
         let serve = |port: u16| {
             format!(
                 "import socket\ns = socket.create_server(('127.0.0.1', {port}))\nprint('ready', flush=True)\nwhile True:\n    c, _ = s.accept(); c.sendall(b'inside'); c.close()"

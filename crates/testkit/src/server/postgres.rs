@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{LOOPBACK, free_port};
+use super::port::FreePort;
 use crate::User;
 use crate::once::made_once;
 use crate::process::{Child, command, eventually, succeed};
@@ -22,7 +22,7 @@ pub struct Postgres {
     // Ends before its files go.
     process: Child,
     _directory: TempDir,
-    address: SocketAddr,
+    port: FreePort,
     programs: PathBuf,
 }
 
@@ -40,14 +40,14 @@ impl Postgres {
         user.own(directory.path());
         let data = directory.path().join("data");
         copy(&empty_database(&programs, user), &data);
-        let port = free_port();
+        let port = FreePort::find();
         let mut server = command(programs.join("postgres"), user);
         server
             .arg("-D")
             .arg(&data)
             .arg("-k")
             .arg(directory.path())
-            .args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+            .args(["-h", "127.0.0.1", "-p", &port.number().to_string()]);
         server
             .args(["-c", "fsync=off", "-c", "log_connections=on"])
             // In its own files: what lies in memory outlives a server that is killed.
@@ -68,14 +68,14 @@ impl Postgres {
         Self {
             process,
             _directory: directory,
-            address: SocketAddr::new(LOOPBACK, port),
+            port,
             programs,
         }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// The client, as a path that is the same inside a sandbox on the host's base.
