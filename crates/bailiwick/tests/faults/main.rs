@@ -49,11 +49,11 @@ struct Answer {
 }
 
 impl Up {
-    /// On a database; its own files are in the machine's `data`.
+    /// On a database.
     fn start(machine: &Bailiwick, database_url: &str) -> Self {
-        let mut command = machine.command(["up", "--listen", "127.0.0.1:0", "--data", "data"]);
+        let mut command = machine.command(["up", "--listen", "127.0.0.1:0"]);
         command
-            .args(["--database-url", database_url])
+            .args(["--log-level", "off", "--database-url", database_url])
             .env("BAILIWICK_BOOTSTRAP_KEY", KEY)
             .env("BAILIWICK_SECRET_KEY", SECRET_KEY);
         let process = Child::start(&mut command);

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -122,20 +122,11 @@ fn command(stage: &Stage, place: &Place, listen: &str) -> Command {
     let mut command = os::command(stage.bailiwick.with_file_name("bailiwick-server"));
     command
         .args(["--listen", listen, "--database-url", &place.url()])
-        .arg("--data")
-        .arg(data(stage, place))
         .env("BAILIWICK_BOOTSTRAP_KEY", KEY)
         .env("BAILIWICK_SECRET_KEY", SECRET_KEY)
         .stdin(Stdio::null())
         .stderr(Stdio::null());
     command
-}
-
-fn data<'a>(stage: &'a Stage, place: &'a Place) -> &'a Path {
-    match place {
-        Place::Sqlite(directory) => directory,
-        Place::Postgres(_) => stage.dir.path(),
-    }
 }
 
 fn free_address() -> Result<SocketAddr> {
