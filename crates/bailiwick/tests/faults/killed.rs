@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bailiwick_testkit::eventually;
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
@@ -10,13 +11,14 @@ use crate::consistency::{assert_chained, assert_whole};
 use crate::ledger::{Ledger, Pen};
 use crate::{Up, machine};
 
-const KILLS: u64 = 100;
+const KILLS: usize = 100;
 const WRITERS: usize = 8;
+/// For what takes milliseconds on a machine that is not busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// From when the first writes are on their way until many are done: another moment each time.
-fn moment(kill: u64) -> Duration {
-    Duration::from_millis(15 + kill * 37 % 120)
+/// After how many writes it is killed, while the next ones are on their way: another moment each time.
+fn moment(kill: usize) -> usize {
+    1 + kill * 7 % 40
 }
 
 #[test]
@@ -25,8 +27,8 @@ fn alone_what_was_acknowledged_outlives_a_hundred_kills_of_the_server() {
     let url = format!("sqlite:{}/bailiwick.db", machine.workspace().display());
     let runtime = Runtime::new().expect("a runtime");
     let (mut all, mut last) = (Ledger::default(), Ledger::default());
-    let pen = Arc::new(Pen::default());
     for kill in 0..KILLS {
+        let pen = Arc::new(Pen::default());
         let mut server = Up::start(&machine, &url);
         runtime.block_on(async {
             last.compare(&server.face).await;
@@ -36,7 +38,9 @@ fn alone_what_was_acknowledged_outlives_a_hundred_kills_of_the_server() {
         let writers: Vec<_> = (0..WRITERS)
             .map(|_| runtime.spawn(Ledger::write(server.face.clone(), Arc::clone(&pen))))
             .collect();
-        std::thread::sleep(moment(kill));
+        eventually("there is load", PATIENCE, || {
+            (pen.acknowledged() >= moment(kill)).then_some(())
+        });
         server.process.signal(Signal::KILL);
         server.process.wait(PATIENCE);
         for writer in writers {
@@ -51,11 +55,7 @@ fn alone_what_was_acknowledged_outlives_a_hundred_kills_of_the_server() {
         assert_chained(&url).await
     });
     // The controls: there was load, and it was cut off in the middle.
-    assert!(
-        all.acknowledged > 20 * KILLS as usize,
-        "{}",
-        all.acknowledged
-    );
-    assert!(all.in_doubt > KILLS as usize, "{}", all.in_doubt);
+    assert!(all.acknowledged > 15 * KILLS, "{}", all.acknowledged);
+    assert!(all.in_doubt > KILLS, "{}", all.in_doubt);
     assert!(entries > all.acknowledged as i64, "{entries}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
@@ -34,11 +34,14 @@ struct Known {
     in_doubt: Option<String>,
 }
 
-/// Tells writers to end, and gives out names.
+/// Numbers the names of environments.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// What the writers of one ledger share.
 #[derive(Debug, Default)]
 pub(crate) struct Pen {
     put_down: AtomicBool,
-    next: AtomicU64,
+    acknowledged: AtomicUsize,
 }
 
 /// What becomes of a request.
@@ -56,6 +59,11 @@ impl Pen {
         self.put_down.store(true, Ordering::Relaxed);
     }
 
+    /// How many requests were answered with success.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
     fn is_down(&self) -> bool {
         self.put_down.load(Ordering::Relaxed)
     }
@@ -66,10 +74,11 @@ impl Ledger {
     pub(crate) async fn write(face: Face, pen: Arc<Pen>) -> Self {
         let mut ledger = Self::default();
         while !pen.is_down() {
-            let number = pen.next.fetch_add(1, Ordering::Relaxed);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("{}-{number}", face.url);
             let body = json!({"name": name, "description": "0", "config": {"type": "cloud"}});
-            match ledger.told(request(&face, "/v1/environments", body).await) {
+            let outcome = request(&face, "/v1/environments", body).await;
+            match ledger.told(&pen, outcome) {
                 Outcome::Done(id) => {
                     if !ledger.change(&face, &pen, &id).await {
                         break;
@@ -96,7 +105,7 @@ impl Ledger {
             let description = number.to_string();
             let body = json!({"description": description});
             let outcome = request(face, &format!("/v1/environments/{id}"), body).await;
-            match self.told(outcome) {
+            match self.told(pen, outcome) {
                 Outcome::Done(_) => known.acknowledged = description,
                 unknown => {
                     known.in_doubt = Some(description);
@@ -109,9 +118,12 @@ impl Ledger {
         there
     }
 
-    fn told(&mut self, outcome: Outcome) -> Outcome {
+    fn told(&mut self, pen: &Pen, outcome: Outcome) -> Outcome {
         match outcome {
-            Outcome::Done(_) => self.acknowledged += 1,
+            Outcome::Done(_) => {
+                self.acknowledged += 1;
+                pen.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
             Outcome::Unavailable | Outcome::CutOff => self.in_doubt += 1,
         }
         outcome

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_testkit::{Crash, Postgres};
+use bailiwick_testkit::{Crash, Postgres, eventually};
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -14,15 +14,25 @@ use crate::ledger::{Ledger, Pen, assert_unavailable};
 use crate::{BOUND, Face, Up, machine};
 
 const WRITERS: usize = 8;
-/// How long there is load before and after each crash.
-const LOAD: Duration = Duration::from_millis(400);
+/// How many writes there are at least before and after each crash.
+const LOAD: usize = 20;
+/// How long the database is away, at least.
+const AWAY: Duration = Duration::from_millis(200);
 /// How soon after the database is back everything is as before.
-const RECOVERY: Duration = Duration::from_secs(5);
+const RECOVERY: Duration = Duration::from_secs(10);
 
 fn write(runtime: &Runtime, face: &Face, pen: &Arc<Pen>) -> Vec<JoinHandle<Ledger>> {
     (0..WRITERS)
         .map(|_| runtime.spawn(Ledger::write(face.clone(), Arc::clone(pen))))
         .collect()
+}
+
+/// Waits for more writes.
+fn loaded(pen: &Pen) {
+    let wanted = pen.acknowledged() + LOAD;
+    eventually("there is load", BOUND, || {
+        (pen.acknowledged() >= wanted).then_some(())
+    });
 }
 
 /// Waits until something can be written again.
@@ -58,13 +68,13 @@ fn alone_what_was_acknowledged_outlives_crashes_of_postgresql() {
     {
         let pen = Arc::new(Pen::default());
         let writers = write(&runtime, &server.face, &pen);
-        std::thread::sleep(LOAD);
+        loaded(&pen);
         database.crash(crash);
         // Some requests come while it is away.
-        std::thread::sleep(LOAD / 2);
+        std::thread::sleep(AWAY);
         database.start_again();
         runtime.block_on(recovered(&server.face, &format!("recovered-{number}")));
-        std::thread::sleep(LOAD);
+        loaded(&pen);
         pen.put_down();
         let mut ledger = Ledger::default();
         for writer in writers {
