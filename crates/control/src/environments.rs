@@ -1,11 +1,14 @@
 //! Environments.
 
+use std::sync::LazyLock;
+
 use bailiwick_model::{
     Decision, Destination, EnvironmentId, EnvironmentName, Permission, ResourceId as _,
 };
 use bailiwick_policy::{EgressPolicy, HostFacts, Policy, SessionGrants};
 use bailiwick_store::{
-    Change, Environment, EnvironmentValues, NewEnvironment, Page, PageRequest, StoreError,
+    Change, Environment, EnvironmentValues, NewEnvironment, Organization, Page, PageRequest,
+    StoreError,
 };
 use bailiwick_wire::{
     ConfigParts, EnvironmentBody, StoredEnvironment, invalid_namespace, networking_json,
@@ -114,13 +117,14 @@ impl Control {
         id: &EnvironmentId,
     ) -> Result<EnvironmentView, ControlError> {
         caller.require(Permission::EnvironmentRead)?;
-        let found = self
-            .store
-            .scope(&caller.organization)
-            .environment(id)
-            .await?;
-        self.view(caller, found.ok_or(ControlError::NotFound(KIND))?)
-            .await
+        let scope = self.store.scope(&caller.organization);
+        let found = scope.environment_with_default(id).await?;
+        let (environment, default) = found.ok_or(ControlError::NotFound(KIND))?;
+        let inherited = inherits(&environment)?.then(|| inherited(default));
+        Ok(EnvironmentView {
+            environment,
+            inherited,
+        })
     }
 
     /// Environments, the newest first.
@@ -353,19 +357,28 @@ impl Control {
     }
 
     async fn inherited(&self, caller: &Caller) -> Result<String, ControlError> {
-        let Policies { default, floor: _ } = self.policies(caller).await?;
-        let policy = bailiwick_policy::effective(None, default).policy;
-        Ok(networking_json(&policy).to_string())
+        let organization = self.found_organization(caller).await?;
+        Ok(inherited(organization.default_networking))
     }
 
     async fn policies(&self, caller: &Caller) -> Result<Policies, ControlError> {
-        let organization = self
-            .store
-            .scope(&caller.organization)
-            .organization()
-            .await?;
-        policies(&organization.ok_or(ControlError::NotFound("organization"))?)
+        policies(&self.found_organization(caller).await?)
     }
+
+    async fn found_organization(&self, caller: &Caller) -> Result<Organization, ControlError> {
+        let scope = self.store.scope(&caller.organization);
+        let found = scope.organization().await?;
+        found.ok_or(ControlError::NotFound("organization"))
+    }
+}
+
+/// What environments without a policy of their own have: what is stored is as the wire writes it.
+fn inherited(default: Option<String>) -> String {
+    static BUILT_IN: LazyLock<String> = LazyLock::new(|| {
+        let policy = bailiwick_policy::effective(None, None).policy;
+        networking_json(&policy).to_string()
+    });
+    default.unwrap_or_else(|| BUILT_IN.clone())
 }
 
 fn parts(environment: &Environment) -> Result<ConfigParts<'_>, ControlError> {

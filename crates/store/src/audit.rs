@@ -3,10 +3,11 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_model::OrganizationId;
 use jiff::Timestamp;
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 
 use crate::error::StoreError;
+use crate::patience::Transaction;
 use crate::row::Columns;
 use crate::store::Scope;
 
@@ -157,7 +158,7 @@ impl AuditEntry {
 
 /// Takes the next number and the end of the chain under the lock of the organization's row, so that entries have the order of their commits.
 pub(crate) async fn append(
-    connection: &mut AnyConnection,
+    transaction: &mut Transaction,
     organization: &OrganizationId,
     at: Timestamp,
     event: &AuditEvent<'_>,
@@ -166,7 +167,7 @@ pub(crate) async fn append(
         "UPDATE organization SET audit_sequence = audit_sequence + 1 WHERE id = $1 RETURNING audit_sequence, audit_hash",
     )
     .bind(organization.to_string())
-    .fetch_one(&mut *connection)
+    .fetch_one(transaction.connection())
     .await?;
     let mut entry = AuditEntry {
         sequence: end.try_get("audit_sequence")?,
@@ -185,13 +186,13 @@ pub(crate) async fn append(
     sqlx::query("UPDATE organization SET audit_hash = $2 WHERE id = $1")
         .bind(organization.to_string())
         .bind(entry.hash.to_vec())
-        .execute(&mut *connection)
+        .execute(transaction.connection())
         .await?;
-    insert(connection, organization, entry).await
+    insert(transaction, organization, entry).await
 }
 
 async fn insert(
-    connection: &mut AnyConnection,
+    transaction: &mut Transaction,
     organization: &OrganizationId,
     entry: AuditEntry,
 ) -> Result<(), StoreError> {
@@ -211,7 +212,7 @@ async fn insert(
     .bind(entry.before)
     .bind(entry.after)
     .bind(entry.hash.to_vec())
-    .execute(connection)
+    .execute(transaction.connection())
     .await?;
     Ok(())
 }

@@ -2,16 +2,16 @@
 
 use bailiwick_model::OrganizationId;
 use jiff::Timestamp;
-use sqlx::AnyConnection;
 
 use crate::audit::{self, AuditEvent};
 use crate::error::StoreError;
+use crate::patience::{Patient, Transaction};
 use crate::store::Store;
 
 /// Changes that become visible together, or not at all: dropping it undoes them.
 #[derive(Debug)]
 pub struct Change {
-    transaction: sqlx::Transaction<'static, sqlx::Any>,
+    transaction: Transaction,
     organization: OrganizationId,
     at: Timestamp,
 }
@@ -50,8 +50,8 @@ impl Change {
         self.at.as_microsecond()
     }
 
-    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+    pub(crate) fn connection(&mut self) -> Patient<'_> {
+        self.transaction.connection()
     }
 
     /// Waits until no other change of the organization goes on: for what is checked across several of its things. (SQLite has one writer.)
@@ -75,6 +75,6 @@ impl Change {
     /// See [`StoreError`]; nothing is changed then.
     pub async fn commit(mut self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
         audit::append(&mut self.transaction, &self.organization, self.at, event).await?;
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await
     }
 }

@@ -152,7 +152,7 @@ impl Store {
             "DELETE FROM file WHERE expires_at IS NOT NULL AND expires_at < $1 AND content_id IS NULL",
         )
         .bind(before.as_microsecond())
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await?;
         transaction.commit().await?;
         Ok(done.rows_affected())

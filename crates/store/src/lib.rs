@@ -22,6 +22,8 @@ mod file;
 mod member;
 mod organization;
 mod page;
+mod patience;
+mod readers;
 mod role;
 mod row;
 mod service_account;

@@ -32,7 +32,7 @@ pub use server::git::{GitHttpsServer, SshServer};
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
 pub use server::port::FreePort;
-pub use server::postgres::Postgres;
+pub use server::postgres::{Crash, Postgres};
 pub use server::registry::{OciRegistry, root_archive};
 pub use server::udp::UdpEcho;
 pub use user::User;

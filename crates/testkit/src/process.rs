@@ -161,10 +161,29 @@ impl Child {
     /// Asks it to end, and gives it some time; one that is still there is killed when this goes.
     pub(crate) fn ask_to_end(&mut self, signal: rustix::process::Signal) {
         let deadline = Instant::now() + Duration::from_secs(10);
-        self.signal(signal);
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.signal(signal);
+        }
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Sends a signal to what it has started.
+    pub(crate) fn signal_children(&self, signal: rustix::process::Signal) {
+        let id = self.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.expect("the kernel tells a process's children");
+        for child in children.split_whitespace() {
+            let pid = child.parse().ok().and_then(rustix::process::Pid::from_raw);
+            // It may end meanwhile.
+            let _ = rustix::process::kill_process(pid.expect("a process id"), signal);
+        }
+    }
+
+    /// Whether nothing will be printed any more, by it or by what it has started.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.readers.iter().all(JoinHandle::is_finished)
     }
 
     /// Waits for its end and returns the exit code as a shell tells it: 128 and the signal's number for a signal.
@@ -176,8 +195,7 @@ impl Child {
         let deadline = Instant::now() + patience;
         loop {
             let status = self.process.try_wait().expect("it can be waited for");
-            let read = self.readers.iter().all(JoinHandle::is_finished);
-            if let (Some(status), true) = (status, read) {
+            if let (Some(status), true) = (status, self.has_ended()) {
                 return status
                     .code()
                     .or_else(|| status.signal().map(|signal| 128 + signal))
