@@ -122,9 +122,24 @@ impl Bailiwick {
 
     /// `bailiwick` with these arguments, in the work directory and with a clean environment, ready to be changed further.
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = command(&self.binary, self.user);
+        let mut command = self.program(&self.binary);
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// A shell with this script, which finds `bailiwick` as a person's shell does; otherwise as [`Self::command`].
+    pub fn shell(&self, script: &str) -> Command {
+        let directory = self.binary.parent().expect("a program is in a directory");
+        let mut command = self.program(Path::new("/bin/sh"));
+        command
+            .args(["-c", script])
+            .env("PATH", format!("{}:{PATH}", directory.display()));
+        command
+    }
+
+    fn program(&self, program: &Path) -> Command {
+        let mut command = command(program, self.user);
+        command
             .current_dir(self.workspace())
             .env_clear()
             .env("PATH", PATH)

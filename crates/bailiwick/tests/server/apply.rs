@@ -1,6 +1,5 @@
 //! `bailiwick apply`, with a server.
 
-mod guide;
 mod wrong_turns;
 
 use std::io::Write as _;
