@@ -69,7 +69,7 @@ impl Postgres {
         };
         eventually(
             "PostgreSQL accepts connections",
-            Duration::from_secs(30),
+            Duration::from_secs(60),
             ready,
         );
         Self {
