@@ -13,7 +13,7 @@ use crate::support::{PYTHON, everyone, host_command};
 const KILLS: usize = 102;
 /// The fractional part of the golden ratio: its multiples fall evenly between 0 and 1, however many there are.
 const SPREAD: f64 = 0.618_033_988_75;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const INDEX: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
