@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::User;
 use crate::process::{Child, command};
 
-/// No command of a test takes longer, unless it says so.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// No command of a test takes longer, be the machine as busy as it is, unless it says so.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// What Bailiwick may read of the environment, besides HOME and the XDG directories.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -212,7 +212,7 @@ impl Run<'_> {
         self
     }
 
-    /// How long it may take, if not 60 s.
+    /// How long it may take, if not 180 s.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

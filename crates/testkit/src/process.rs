@@ -136,9 +136,9 @@ impl Child {
     ///
     /// # Panics
     ///
-    /// When none comes in 20 s, with what was complained.
+    /// When none comes in 60 s, with what was complained.
     pub fn wait_for<T>(&self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(found) = self.printed().lines().find_map(&pick) {
                 return found;

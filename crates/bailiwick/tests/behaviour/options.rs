@@ -13,7 +13,7 @@ use insta::assert_snapshot;
 
 use crate::support::{everyone, on_host, run};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_environment_is_the_sandboxs_own_and_what_e_says() {

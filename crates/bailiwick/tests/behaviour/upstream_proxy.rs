@@ -33,7 +33,7 @@ impl Proxy {
             reason = "the test looks whether its server is there"
         )]
         let listens = || TcpStream::connect(port.address()).ok();
-        eventually("tinyproxy listens", Duration::from_secs(10), listens);
+        eventually("tinyproxy listens", Duration::from_secs(60), listens);
         Self {
             process,
             port,

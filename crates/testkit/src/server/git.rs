@@ -100,7 +100,7 @@ impl SshServer {
         fs::write(path("config"), configuration).expect("a file");
         let mut sshd = command("/usr/sbin/sshd", User::current());
         let process = Child::start_helper(sshd.args(["-D", "-e", "-f"]).arg(path("config")));
-        eventually("sshd", Duration::from_secs(20), || {
+        eventually("sshd", Duration::from_secs(60), || {
             process
                 .complained()
                 .contains("Server listening")

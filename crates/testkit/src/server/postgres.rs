@@ -16,7 +16,7 @@ use crate::process::{Child, command, eventually, succeed};
 /// Where Debian keeps the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// How long it may take to start, also after a crash.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A PostgreSQL server on 127.0.0.1; user `postgres`, no password, database `postgres`.
 #[derive(Debug)]

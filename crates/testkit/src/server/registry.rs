@@ -62,7 +62,7 @@ impl OciRegistry {
         fs::write(&settings, text).expect("a file");
         let mut server = command("docker-registry", User::current());
         let process = Child::start_helper(server.arg("serve").arg(&settings));
-        eventually("the registry", Duration::from_secs(20), || {
+        eventually("the registry", Duration::from_secs(60), || {
             process.complained().contains("listening on").then_some(())
         });
         Self {
