@@ -116,14 +116,12 @@ fn ended(plan: &Plan, outcome: Outcome, host: &HostEnvironment) -> Exit {
     };
     output::print_error(&failed.error, host);
     output::print_to_stderr(&show::left(plan, &failed));
-    let stale = failed
-        .error
-        .chain()
-        .any(|cause| cause.is::<ChangedMeanwhile>());
-    match Exit::of_error(&failed.error) {
-        Exit::BadInput => Exit::Denied,
-        _ if stale => Exit::Denied,
-        other => other,
+    let exit = Exit::of_error(&failed.error);
+    if exit == Exit::BadInput || failed.error.is::<ChangedMeanwhile>() {
+        // What was typed was right until then.
+        Exit::Denied
+    } else {
+        exit
     }
 }
 

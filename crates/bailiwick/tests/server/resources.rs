@@ -275,6 +275,11 @@ fn what_is_wrong_with_a_secret_does_not_show_it() {
         ),
         (format!("{create} -f -"), "auth: hunter2\n", 2),
         (format!("{create} --variable API_TOKEN"), "hunter2", 2),
+        (
+            format!("{create} --variable API_TOKEN --secret-file -"),
+            "hunter2",
+            2,
+        ),
         (create.to_owned(), "hunter2", 2),
     ] {
         let ended = server.reads(&line, input).exits(code);

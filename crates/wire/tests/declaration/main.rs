@@ -2,8 +2,9 @@
 
 use bailiwick_model::limits::{DECLARATION_DEPTH, SHORT_ENVIRONMENT_NAME_CHARS};
 use bailiwick_wire::{
-    Declaration, Declared, DeclaredAgent, DeclaredEnvironment, DefaultKind, EnvironmentConfig,
-    EnvironmentFileErrors, Position, parse_declarations, parse_environment, parse_object,
+    AgentBody, Declaration, Declared, DeclaredAgent, DeclaredEnvironment, DefaultKind,
+    EnvironmentConfig, EnvironmentFileErrors, Position, parse_declarations, parse_environment,
+    parse_object,
 };
 use serde_json::{Value, json};
 
@@ -117,6 +118,11 @@ fn an_agent_has_the_shape_of_the_wire_and_a_place() {
     assert_eq!(place.as_deref(), Some("payments"));
     let request = Value::Object(reviewer.body.to_request());
     assert_eq!(request["model"]["id"], "claude-sonnet-4-5");
+    // The request says the same.
+    let Value::Object(request) = request else {
+        panic!("a body")
+    };
+    assert_eq!(AgentBody::create(&request), Ok(reviewer.body));
     assert_eq!(agent("kind: Agent\nname: a\nmodel: m\n").environment, None);
     assert_eq!(
         agent("kind: Agent\nname: a\nmodel: m\nenvironment:\n").environment,

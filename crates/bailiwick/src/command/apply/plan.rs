@@ -5,7 +5,7 @@ mod environment;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use bailiwick_model::ResourceId as _;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::difference::{Change, difference};
 use super::documents::{Document, Origin};
-use super::present::Present;
+use super::present::{Present, PresentAgent, PresentEnvironment};
 use crate::client::name_key;
 
 /// The key of metadata whose value is the set that made something.
@@ -165,8 +165,9 @@ impl Plan {
 /// Everything for which there can be none.
 pub(super) fn plan(asked: &Asked<'_>) -> Result<Plan, Vec<PlanProblem>> {
     let mut problems = Vec::new();
-    let mut items = environment::plan(asked, &mut problems);
-    let agents = agent::plan(asked, &mut problems);
+    let known = Known::of(asked);
+    let mut items = environment::plan(&known, &mut problems);
+    let agents = agent::plan(&known, &mut problems);
     items.extend(agents);
     if !problems.is_empty() {
         return Err(problems);
@@ -179,10 +180,11 @@ pub(super) fn plan(asked: &Asked<'_>) -> Result<Plan, Vec<PlanProblem>> {
 }
 
 /// What has the set's mark and was not declared.
-fn pruned(present: &Present, set: &str, declared: &[Item]) -> Vec<Item> {
+fn pruned<'a>(present: &Present, set: &str, declared: &'a [Item]) -> Vec<Item> {
+    let id = |item: &'a Item| Some((item.kind, item.step.id()?));
+    let declared: HashSet<_> = declared.iter().filter_map(id).collect();
     let is_gone = |kind: Kind, id: &str, metadata: &BTreeMap<String, String>| {
-        let is_declared = |item: &Item| item.kind == kind && item.step.id() == Some(id);
-        mark(metadata) == Some(set) && !declared.iter().any(is_declared)
+        mark(metadata) == Some(set) && !declared.contains(&(kind, id))
     };
     let prune = |kind, name: &String, id: &str, version| Item {
         kind,
@@ -228,14 +230,49 @@ impl Asked<'_> {
             now => Ok(now.map(str::to_owned)),
         }
     }
+}
+
+/// What there is, found by names.
+struct Known<'a> {
+    asked: &'a Asked<'a>,
+    /// The names of environments that documents declare.
+    declared: HashSet<String>,
+    environments: HashMap<String, &'a PresentEnvironment>,
+    agents: HashMap<&'a str, Vec<&'a PresentAgent>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(asked: &'a Asked<'a>) -> Self {
+        let documents = asked.documents.iter();
+        let documents = documents.filter(|document| document.kind() == Kind::Environment);
+        let environments = asked.present.environments.iter();
+        let mut agents = HashMap::<_, Vec<_>>::new();
+        for agent in &asked.present.agents {
+            agents.entry(agent.name.as_str()).or_default().push(agent);
+        }
+        Self {
+            asked,
+            declared: documents
+                .map(|document| name_key(document.name()))
+                .collect(),
+            environments: environments
+                .map(|found| (name_key(&found.name), found))
+                .collect(),
+            agents,
+        }
+    }
 
     /// Whether a document declares an environment of this name.
     fn declares(&self, environment: &str) -> bool {
-        let wanted = name_key(environment);
-        let is_it = |document: &Document| {
-            document.kind() == Kind::Environment && name_key(document.name()) == wanted
-        };
-        self.documents.iter().any(is_it)
+        self.declared.contains(&name_key(environment))
+    }
+
+    fn environment(&self, name: &str) -> Option<&'a PresentEnvironment> {
+        self.environments.get(&name_key(name)).copied()
+    }
+
+    fn agents(&self, name: &str) -> &[&'a PresentAgent] {
+        self.agents.get(name).map_or(&[], Vec::as_slice)
     }
 }
 

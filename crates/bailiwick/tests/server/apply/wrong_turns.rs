@@ -287,6 +287,20 @@ fn an_agent_that_was_made_and_not_placed_is_placed_the_next_time() {
 }
 
 #[test]
+fn a_server_that_ends_meanwhile_is_told_from_one_that_refuses() {
+    let applied = Applied::new(&[("p.yaml", PAYMENTS)]);
+    let asking = Asking::start(&applied, "apply -f p.yaml");
+    applied.up.process.signal(rustix::process::Signal::KILL);
+    let ended = asking.answer("y\n").exits(125);
+    for text in [
+        "environment \"payments\": cannot reach",
+        "done: nothing\nfailed:\n  create environment payments\nnot done: nothing\n",
+    ] {
+        assert!(ended.stderr.contains(text), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn who_may_not_change_is_refused_with_nothing_done() {
     let applied = Applied::new(&[
         ("p.yaml", PAYMENTS),

@@ -5,19 +5,19 @@ use serde_json::{Map, Value};
 
 use super::super::difference::Change;
 use super::super::documents::Document;
-use super::super::present::{PresentAgent, PresentEnvironment};
+use super::super::present::PresentAgent;
 use super::{
-    Asked, Item, Kind, Placement, PlanProblem, Step, differing, made, mark, marked, metadata_patch,
+    Asked, Item, Kind, Known, Placement, PlanProblem, Step, differing, made, mark, marked,
+    metadata_patch,
 };
-use crate::client::name_key;
 
-pub(super) fn plan(asked: &Asked<'_>, problems: &mut Vec<PlanProblem>) -> Vec<Item> {
+pub(super) fn plan(known: &Known<'_>, problems: &mut Vec<PlanProblem>) -> Vec<Item> {
     let mut items = Vec::new();
-    for document in asked.documents {
+    for document in known.asked.documents {
         let Declared::Agent(declared) = &document.declared else {
             continue;
         };
-        match step(asked, document, declared) {
+        match step(known, document, declared) {
             Ok(step) => items.push(Item {
                 kind: Kind::Agent,
                 name: document.name().to_owned(),
@@ -30,15 +30,15 @@ pub(super) fn plan(asked: &Asked<'_>, problems: &mut Vec<PlanProblem>) -> Vec<It
 }
 
 fn step(
-    asked: &Asked<'_>,
+    known: &Known<'_>,
     document: &Document,
     declared: &DeclaredAgent,
 ) -> Result<Step, PlanProblem> {
-    let place = place(asked, document, declared)?;
-    let Some(found) = found(asked, document)? else {
-        return Ok(create(asked, declared, place));
+    let place = place(known, document, declared)?;
+    let Some(found) = found(known, document)? else {
+        return Ok(create(known.asked, declared, place));
     };
-    let mark = match asked.mark_of(mark(&found.metadata)) {
+    let mark = match known.asked.mark_of(mark(&found.metadata)) {
         Ok(mark) => mark,
         Err(set) => {
             let (name, origin) = (document.name().to_owned(), document.origin.clone());
@@ -60,7 +60,7 @@ fn step(
         return Err(PlanProblem::NotUnderstood { name, origin });
     };
     let (fields, mut changes) = changed(&body, &stored, found);
-    let placement = place.and_then(|wanted| moved(asked, found, wanted, &mut changes));
+    let placement = place.and_then(|wanted| moved(known, found, wanted, &mut changes));
     let id = found.id.to_string();
     if fields.is_empty() && placement.is_none() {
         return Ok(Step::Unchanged { id });
@@ -76,14 +76,13 @@ fn step(
 
 /// The agent that a document means: the one of its name, of several the set's.
 fn found<'a>(
-    asked: &Asked<'a>,
+    known: &Known<'a>,
     document: &Document,
 ) -> Result<Option<&'a PresentAgent>, PlanProblem> {
-    let all = asked.present.agents.iter();
-    let named: Vec<_> = all.filter(|agent| agent.name == document.name()).collect();
-    let is_own = |agent: &&&PresentAgent| asked.set.is_some() && mark(&agent.metadata) == asked.set;
+    let (named, set) = (known.agents(document.name()), known.asked.set);
+    let is_own = |agent: &&&PresentAgent| set.is_some() && mark(&agent.metadata) == set;
     let own: Vec<_> = named.iter().filter(is_own).copied().collect();
-    match (own.as_slice(), named.as_slice()) {
+    match (own.as_slice(), named) {
         ([only], _) | ([], [only]) => Ok(Some(only)),
         ([], []) => Ok(None),
         ([], several) | (several, _) => Err(PlanProblem::Several {
@@ -144,7 +143,7 @@ fn changed(
 
 /// The name of the environment that a document places its agent in, if it says so, as the environment is called.
 fn place(
-    asked: &Asked<'_>,
+    known: &Known<'_>,
     document: &Document,
     declared: &DeclaredAgent,
 ) -> Result<Option<Option<String>>, PlanProblem> {
@@ -153,16 +152,16 @@ fn place(
     };
     let (agent, environment) = (document.name().to_owned(), name.to_string());
     let origin = document.origin.clone();
-    if asked.declares(&environment) {
+    if known.declares(&environment) {
         return Ok(Some(Some(environment)));
     }
-    match environment_of(asked, &environment) {
+    match known.environment(&environment) {
         None => Err(PlanProblem::NoEnvironment {
             agent,
             environment,
             origin,
         }),
-        Some(found) if asked.prune && mark(&found.metadata) == asked.set => {
+        Some(found) if known.asked.prune && mark(&found.metadata) == known.asked.set => {
             Err(PlanProblem::PrunedEnvironment {
                 agent,
                 environment,
@@ -173,22 +172,14 @@ fn place(
     }
 }
 
-fn environment_of<'a>(asked: &Asked<'a>, name: &str) -> Option<&'a PresentEnvironment> {
-    let wanted = name_key(name);
-    let mut all = asked.present.environments.iter();
-    all.find(|found| name_key(&found.name) == wanted)
-}
-
 /// The move that has to be made, if any.
 fn moved(
-    asked: &Asked<'_>,
+    known: &Known<'_>,
     found: &PresentAgent,
     wanted: Option<String>,
     changes: &mut Vec<Change>,
 ) -> Option<Placement> {
-    let there = wanted
-        .as_deref()
-        .and_then(|name| environment_of(asked, name));
+    let there = wanted.as_deref().and_then(|name| known.environment(name));
     let is_there = match (&found.environment_id, &wanted) {
         (None, None) => true,
         (Some(id), Some(_)) => there.is_some_and(|there| there.id == *id),
@@ -198,7 +189,7 @@ fn moved(
         return None;
     }
     let before = found.environment_id.as_ref().map(|id| {
-        let mut all = asked.present.environments.iter();
+        let mut all = known.asked.present.environments.iter();
         let name = all.find(|environment| environment.id == *id);
         Value::from(name.map_or(id.as_str(), |environment| &environment.name))
     });

@@ -7,16 +7,15 @@ use serde_json::{Map, Value, json};
 
 use super::super::documents::Document;
 use super::super::present::PresentEnvironment;
-use super::{Asked, Item, Kind, PlanProblem, Step, differing, made, mark, marked, metadata_patch};
-use crate::client::name_key;
+use super::{Item, Kind, Known, PlanProblem, Step, differing, made, mark, marked, metadata_patch};
 
-pub(super) fn plan(asked: &Asked<'_>, problems: &mut Vec<PlanProblem>) -> Vec<Item> {
+pub(super) fn plan(known: &Known<'_>, problems: &mut Vec<PlanProblem>) -> Vec<Item> {
     let mut items = Vec::new();
-    for document in asked.documents {
+    for document in known.asked.documents {
         let Declared::Environment(declared) = &document.declared else {
             continue;
         };
-        match step(asked, document, declared) {
+        match step(known, document, declared) {
             Ok(step) => items.push(Item {
                 kind: Kind::Environment,
                 name: document.name().to_owned(),
@@ -29,13 +28,12 @@ pub(super) fn plan(asked: &Asked<'_>, problems: &mut Vec<PlanProblem>) -> Vec<It
 }
 
 fn step(
-    asked: &Asked<'_>,
+    known: &Known<'_>,
     document: &Document,
     declared: &DeclaredEnvironment,
 ) -> Result<Step, PlanProblem> {
-    let wanted = name_key(document.name());
-    let mut all = asked.present.environments.iter();
-    let Some(found) = all.find(|found| name_key(&found.name) == wanted) else {
+    let asked = known.asked;
+    let Some(found) = known.environment(document.name()) else {
         let body = wanted_fields(declared, None, asked.set.map(str::to_owned));
         let changes = made(&body);
         return Ok(Step::Create {

@@ -31,7 +31,7 @@ fn present(environments: Value, agents: Value) -> Present {
 }
 
 /// An environment of a server, without a policy of its own.
-fn environment(name: &str, metadata: Value) -> Value {
+fn environment(name: &str, metadata: &Value) -> Value {
     json!({
         "id": format!("env_{name}"),
         "name": name,
@@ -47,7 +47,7 @@ fn environment(name: &str, metadata: Value) -> Value {
 
 const REVIEWER: &str = "agent_11111111111111111111R1";
 
-fn agent(id: &str, name: &str, metadata: Value) -> Value {
+fn agent(id: &str, name: &str, metadata: &Value) -> Value {
     json!({
         "id": id, "type": "agent", "name": name, "description": null, "system": null,
         "model": {"id": "m", "effort": {"type": "high"}, "speed": "standard", "inference_geo": null},
@@ -149,8 +149,8 @@ fn what_is_not_there_is_made_with_its_mark() {
 #[test]
 fn what_is_as_declared_is_left_alone() {
     let there = present(
-        json!([environment("payments", json!({"team": "pay"}))]),
-        json!([agent(REVIEWER, "reviewer", json!({}))]),
+        json!([environment("payments", &json!({"team": "pay"}))]),
+        json!([agent(REVIEWER, "reviewer", &json!({}))]),
     );
     let text = "name: PAYMENTS\nmetadata: {team: pay, empty: ''}\n---\nkind: Agent\nname: reviewer\nmodel: m\n";
     let told = case(text, there).told();
@@ -166,12 +166,12 @@ fn what_is_as_declared_is_left_alone() {
 
 #[test]
 fn a_second_plan_has_nothing_to_do() {
-    let mut made = environment("payments", json!({MARK: "payments"}));
+    let mut made = environment("payments", &json!({MARK: "payments"}));
     made["restricted"] = json!(true);
     made["namespace"] = json!("pay");
     let there = present(
         json!([made]),
-        json!([agent(REVIEWER, "reviewer", json!({MARK: "payments"}))]),
+        json!([agent(REVIEWER, "reviewer", &json!({MARK: "payments"}))]),
     );
     let text = "name: payments\n---\nkind: Agent\nname: reviewer\nmodel: {id: m, effort: high}\n";
     let plan = of_set(text, there).plan().unwrap();
@@ -180,7 +180,7 @@ fn a_second_plan_has_nothing_to_do() {
 
 #[test]
 fn a_change_names_what_goes_as_well() {
-    let mut there = environment("payments", json!({"team": "pay", "old": "x"}));
+    let mut there = environment("payments", &json!({"team": "pay", "old": "x"}));
     there["inherits_policy"] = json!(false);
     there["config"]["networking"] = json!({"type": "limited", "allowed_hosts": ["a.example.com", "b.example.com"], "allow_package_managers": false, "allow_mcp_servers": false, "denied_hosts": ["x.example.com"]});
     there["config"]["project"] = json!({"repository": "https://git.example.com/a.git"});
@@ -208,7 +208,7 @@ fn a_change_names_what_goes_as_well() {
 
 #[test]
 fn a_policy_of_its_own_is_given_up_when_none_is_declared() {
-    let mut there = environment("payments", json!({}));
+    let mut there = environment("payments", &json!({}));
     there["inherits_policy"] = json!(false);
     assert_snapshot!(case("name: payments\n", present(json!([there]), json!([]))).told(), @r#"
     ~ environment payments (env_payments)
@@ -221,11 +221,14 @@ fn a_policy_of_its_own_is_given_up_when_none_is_declared() {
 
 #[test]
 fn an_agent_is_changed_by_its_fields_and_moved() {
-    let mut there = agent(REVIEWER, "reviewer", json!({"a": "1"}));
+    let mut there = agent(REVIEWER, "reviewer", &json!({"a": "1"}));
     there["environment_id"] = json!("env_old");
     there["system"] = json!("Read.");
     let there = present(
-        json!([environment("old", json!({})), environment("new", json!({}))]),
+        json!([
+            environment("old", &json!({})),
+            environment("new", &json!({}))
+        ]),
         json!([there]),
     );
     let text = "kind: Agent\nname: reviewer\nmodel: {id: m, effort: low}\nenvironment: new\ntools: [{type: agent_toolset_20260401}]\n";
@@ -246,7 +249,7 @@ fn an_agent_is_changed_by_its_fields_and_moved() {
 #[test]
 fn a_version_that_is_not_named_is_the_one_that_is_stored() {
     let other = "agent_11111111111111111111R2";
-    let mut there = agent(REVIEWER, "lead", json!({}));
+    let mut there = agent(REVIEWER, "lead", &json!({}));
     there["multiagent"] = json!({"type": "coordinator", "agents": [
         {"type": "agent", "id": other, "version": 7}, {"type": "agent", "id": REVIEWER, "version": 2},
     ]});
@@ -276,17 +279,17 @@ fn what_the_set_made_and_nobody_declares_is_archived_and_nothing_else() {
     let there = || {
         present(
             json!([
-                environment("kept", json!({MARK: "payments"})),
-                environment("gone", json!({MARK: "payments"})),
-                environment("theirs", json!({MARK: "other"})),
-                environment("by-hand", json!({})),
+                environment("kept", &json!({MARK: "payments"})),
+                environment("gone", &json!({MARK: "payments"})),
+                environment("theirs", &json!({MARK: "other"})),
+                environment("by-hand", &json!({})),
             ]),
             json!([
-                agent(REVIEWER, "reviewer", json!({MARK: "payments"})),
+                agent(REVIEWER, "reviewer", &json!({MARK: "payments"})),
                 agent(
                     "agent_11111111111111111111R2",
                     "theirs",
-                    json!({MARK: "other"})
+                    &json!({MARK: "other"})
                 ),
             ]),
         )
@@ -309,8 +312,8 @@ fn what_another_set_made_is_refused_unless_it_is_taken_over() {
     let there = || {
         present(
             json!([
-                environment("theirs", json!({MARK: "other"})),
-                environment("by-hand", json!({}))
+                environment("theirs", &json!({MARK: "other"})),
+                environment("by-hand", &json!({}))
             ]),
             json!([]),
         )
@@ -345,8 +348,8 @@ fn of_agents_with_one_name_the_sets_own_is_meant() {
         present(
             json!([]),
             json!([
-                agent(REVIEWER, "reviewer", json!({})),
-                agent(second, "reviewer", mark)
+                agent(REVIEWER, "reviewer", &json!({})),
+                agent(second, "reviewer", &mark)
             ]),
         )
     };
@@ -371,7 +374,7 @@ fn an_agent_is_placed_where_there_is_an_environment() {
     all.yaml:2:7: agent "reviewer" is placed in the environment "gone", which is neither declared nor on the server
     "#);
     let there = present(
-        json!([environment("gone", json!({MARK: "payments"}))]),
+        json!([environment("gone", &json!({MARK: "payments"}))]),
         json!([]),
     );
     assert_snapshot!(of_set(text, there).told(), @r#"
@@ -381,7 +384,7 @@ fn an_agent_is_placed_where_there_is_an_environment() {
 
 #[test]
 fn an_environment_stays_of_its_type() {
-    let there = present(json!([environment("farm", json!({}))]), json!([]));
+    let there = present(json!([environment("farm", &json!({}))]), json!([]));
     assert_snapshot!(case("name: farm\nconfig: {type: self_hosted}\n", there).told(), @r#"
     all.yaml:1:7: environment "farm" is of type "cloud" on the server, which cannot become "self_hosted": archive it first, or choose another name
     "#);

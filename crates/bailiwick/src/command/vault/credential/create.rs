@@ -18,6 +18,7 @@ use crate::input;
 /// Its secret is read from a file or standard input: on a command line others could see it.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["variable", "mcp_server", "file"]))]
+#[command(group = clap::ArgGroup::new("hosts").args(["allowed_host", "any_host"]))]
 #[command(after_help = "\
 Examples:
   bailiwick vault credential create payments --variable API_TOKEN --allowed-host api.example.com --secret-file token
@@ -31,7 +32,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The variable that stands for the secret in sandboxes.
-    #[arg(long, value_name = "VARIABLE", requires = "secret_file")]
+    #[arg(
+        long,
+        value_name = "VARIABLE",
+        requires = "secret_file",
+        requires = "hosts"
+    )]
     variable: Option<String>,
     /// A host that the secret of the variable goes to; may be given several times.
     #[arg(long, value_name = "HOST", requires = "variable")]
