@@ -188,10 +188,10 @@ impl Database {
     }
 
     async fn fill(&self) -> Result<()> {
-        const TABLE: &str = "CREATE TABLE bench_row (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, name TEXT NOT NULL, description TEXT, \
+        const TABLE: &str = "CREATE TABLE IF NOT EXISTS bench_row (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, name TEXT NOT NULL, description TEXT, \
              config TEXT NOT NULL, metadata TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, archived_at BIGINT)";
         const INSERT: &str = "INSERT INTO bench_row (id, organization_id, name, config, metadata, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, '{}', $5, $5)";
+             VALUES ($1, $2, $3, $4, '{}', $5, $5) ON CONFLICT DO NOTHING";
         macro_rules! fill {
             ($pool:expr) => {{
                 let mut transaction = $pool.begin().await?;

@@ -158,16 +158,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
         let store = Store::open(&url).await.unwrap();
-        for (pragma, value) in [("synchronous", 2_i64), ("foreign_keys", 1)] {
-            let query = AssertSqlSafe(format!("PRAGMA {pragma}"));
-            let read = sqlx::query(query.clone()).fetch_one(&store.read).await;
-            assert_eq!(read.unwrap().get::<i64, _>(0), value, "{pragma}, reading");
-            let written = sqlx::query(query).fetch_one(&store.write).await;
-            assert_eq!(
-                written.unwrap().get::<i64, _>(0),
-                value,
-                "{pragma}, writing"
-            );
+        for (pragma, value) in [("PRAGMA synchronous", 2_i64), ("PRAGMA foreign_keys", 1)] {
+            let read = sqlx::query(pragma).fetch_one(&store.read).await;
+            let written = sqlx::query(pragma).fetch_one(&store.write).await;
+            for row in [read, written] {
+                assert_eq!(row.unwrap().get::<i64, _>(0), value, "{pragma}");
+            }
         }
         let mode = sqlx::query("PRAGMA journal_mode").fetch_one(&store.read);
         assert_eq!(mode.await.unwrap().get::<String, _>(0), "wal");

@@ -121,7 +121,7 @@ impl Drop for Server {
 fn command(stage: &Stage, place: &Place, listen: &str) -> Command {
     let mut command = os::command(stage.bailiwick.with_file_name("bailiwick-server"));
     command
-        .args(["--listen", listen, "--database-url", &place.url()])
+        .args(["up", "--listen", listen, "--database-url", &place.url()])
         .env("BAILIWICK_BOOTSTRAP_KEY", KEY)
         .env("BAILIWICK_SECRET_KEY", SECRET_KEY)
         .stdin(Stdio::null())
