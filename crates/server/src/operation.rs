@@ -166,7 +166,7 @@ impl Operation {
     }
 
     /// For anybody.
-    pub(crate) fn is_public(mut self) -> Self {
+    pub(crate) fn for_anybody(mut self) -> Self {
         self.description.access = Access::Public;
         self
     }
@@ -279,7 +279,7 @@ impl Operation {
     }
 
     /// The answer has an `etag`.
-    pub(crate) fn is_tagged(mut self) -> Self {
+    pub(crate) fn with_etag(mut self) -> Self {
         self.description.is_tagged = true;
         self
     }

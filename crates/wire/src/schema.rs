@@ -179,7 +179,7 @@ impl Schema {
     /// What the tool that reads it may be shown.
     #[must_use]
     pub fn example(self, value: Value) -> Self {
-        self.with("examples", json!([value]))
+        self.with("examples", Value::Array(vec![value]))
     }
 
     /// A sentence for people.

@@ -39,7 +39,7 @@ pub(super) fn routes() -> Routes {
             get("retrieve", "/agents/{id}", retrieve)
                 .says("One agent.")
                 .needs(Permission::AgentRead)
-                .is_tagged()
+                .with_etag()
                 .answers(ApiAgent::schema()),
         )
         .add(
@@ -48,7 +48,7 @@ pub(super) fn routes() -> Routes {
                 .needs(Permission::AgentWrite)
                 .takes_version()
                 .takes(Change::schema())
-                .is_tagged()
+                .with_etag()
                 .answers(ApiAgent::schema()),
         )
 }

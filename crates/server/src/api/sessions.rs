@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
         .add(
             post("begin", "/sign-in", sign_in)
                 .says("Begins a session of a browser: sets its cookie.")
-                .is_public()
+                .for_anybody()
                 .takes(SignInBody::schema())
                 .fails(StatusCode::UNAUTHORIZED)
                 .fails(StatusCode::TOO_MANY_REQUESTS)
