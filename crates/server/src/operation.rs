@@ -279,7 +279,7 @@ impl Operation {
     }
 
     /// The answer has an `etag`.
-    pub(crate) fn has_etag(mut self) -> Self {
+    pub(crate) fn with_etag(mut self) -> Self {
         self.description.is_tagged = true;
         self
     }

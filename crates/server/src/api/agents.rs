@@ -39,7 +39,7 @@ pub(super) fn routes() -> Routes {
             get("retrieve", "/agents/{id}", retrieve)
                 .says("One agent.")
                 .needs(Permission::AgentRead)
-                .has_etag()
+                .with_etag()
                 .answers(ApiAgent::schema()),
         )
         .add(
@@ -48,7 +48,7 @@ pub(super) fn routes() -> Routes {
                 .needs(Permission::AgentWrite)
                 .takes_version()
                 .takes(Change::schema())
-                .has_etag()
+                .with_etag()
                 .answers(ApiAgent::schema()),
         )
 }

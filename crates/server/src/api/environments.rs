@@ -44,14 +44,14 @@ pub(super) fn routes() -> Routes {
                 .needs(P::EnvironmentAdmin)
                 .takes(Own::create_schema())
                 .fails(StatusCode::CONFLICT)
-                .has_etag()
+                .with_etag()
                 .makes(ApiEnvironment::schema()),
         )
         .add(
             get("retrieve", "/environments/{id}", retrieve)
                 .says("One environment.")
                 .needs(P::EnvironmentRead)
-                .has_etag()
+                .with_etag()
                 .answers(ApiEnvironment::schema()),
         )
         .add(
@@ -60,7 +60,7 @@ pub(super) fn routes() -> Routes {
                 .needs(P::EnvironmentAdmin)
                 .takes_version()
                 .takes(Own::update_schema())
-                .has_etag()
+                .with_etag()
                 .answers(ApiEnvironment::schema()),
         )
         .add(
@@ -75,7 +75,7 @@ pub(super) fn routes() -> Routes {
                 .says("Makes an environment read-only, and its name free.")
                 .needs(P::EnvironmentAdmin)
                 .fails(StatusCode::CONFLICT)
-                .has_etag()
+                .with_etag()
                 .answers(ApiEnvironment::schema()),
         )
         .merge(policy_routes())
