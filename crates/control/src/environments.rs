@@ -17,10 +17,11 @@ use crate::caller::Caller;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::organizations::{Policies, policies};
+use crate::references::refuse_if_referred;
 use crate::{clock, fresh};
 
 /// What the errors call it.
-const KIND: &str = "environment";
+pub(crate) const KIND: &str = "environment";
 /// A DNS label (RFC 1123, section 2.1).
 const NAMESPACE_BYTES: usize = 63;
 
@@ -176,26 +177,7 @@ impl Control {
             .environment(id)
             .await?
             .ok_or(ControlError::NotFound(KIND))?;
-        if before.archived_at.is_some() {
-            return Err(ControlError::Archived(KIND));
-        }
-        if request
-            .version
-            .is_some_and(|version| version != before.version)
-        {
-            return Err(ControlError::Stale(KIND));
-        }
-        let mut stored = stored(&before)?;
-        if request.inherit_policy {
-            stored.config.remove("networking");
-        }
-        let body = EnvironmentBody::update(stored, &request.body)?;
-        let restricted = request.restricted.unwrap_or(before.values.restricted);
-        let namespace = match request.namespace {
-            Some(name) => namespace(name)?,
-            None => before.values.namespace.clone(),
-        };
-        let values = values(&body, restricted, namespace);
+        let values = changed(&before, request)?;
         if values == before.values {
             return self.view(caller, before).await;
         }
@@ -260,7 +242,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NotFound`], [`ControlError::IsDefault`], [`ControlError::Referred`], and what every use case may answer.
+    /// [`ControlError::NotFound`], [`ControlError::IsDefault`], [`ControlError::InUse`], and what every use case may answer.
     pub async fn delete_environment(
         &self,
         caller: &Caller,
@@ -271,7 +253,7 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        // What is placed in it meanwhile waits in the same order.
+        // What comes to refer to it meanwhile waits in the same order.
         change.alone().await?;
         let before = change
             .environment(id)
@@ -280,6 +262,7 @@ impl Control {
         if before.is_default {
             return Err(ControlError::IsDefault);
         }
+        refuse_if_referred(&mut change, id).await?;
         change
             .delete_environment(&before)
             .await
@@ -293,8 +276,6 @@ impl Control {
             None,
         )
         .await?;
-        // Its keys went with it.
-        self.known_keys.forget();
         Ok(())
     }
 
@@ -379,7 +360,40 @@ fn inherits(environment: &Environment) -> Result<bool, ControlError> {
     Ok(parts(environment)?.inherits_policy())
 }
 
-fn own_policy(
+/// What an environment becomes by a change.
+pub(crate) fn changed(
+    before: &Environment,
+    request: EnvironmentChange,
+) -> Result<EnvironmentValues, ControlError> {
+    if before.archived_at.is_some() {
+        return Err(ControlError::Archived(KIND));
+    }
+    if request
+        .version
+        .is_some_and(|version| version != before.version)
+    {
+        return Err(ControlError::Stale(KIND));
+    }
+    let mut stored = stored(before)?;
+    if request.inherit_policy {
+        stored.config.remove("networking");
+    }
+    let body = EnvironmentBody::update(stored, &request.body)?;
+    let restricted = request.restricted.unwrap_or(before.values.restricted);
+    let namespace = match request.namespace {
+        Some(name) => namespace(name)?,
+        None => before.values.namespace.clone(),
+    };
+    Ok(values(&body, restricted, namespace))
+}
+
+/// Whether a policy holds in it at all: in a self-hosted one its workers decide.
+pub(crate) fn is_governed(environment: &Environment) -> Result<bool, ControlError> {
+    let parts = parts(environment)?;
+    Ok(parts.networking.is_some() || parts.inherits_policy())
+}
+
+pub(crate) fn own_policy(
     environment: &Environment,
 ) -> Result<Option<(EnvironmentName, EgressPolicy)>, ControlError> {
     let Some(networking) = parts(environment)?.networking else {

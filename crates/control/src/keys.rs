@@ -1,7 +1,7 @@
 //! Keys.
 
 use bailiwick_model::{ApiKeyId, EnvironmentId, Permission, ResourceId as _};
-use bailiwick_store::{ApiKey, KeyOwner, NewApiKey, Page, PageRequest};
+use bailiwick_store::{ApiKey, KeyOwner, NewApiKey, Page, PageRequest, StoreError};
 use bailiwick_wire::FieldProblem;
 use jiff::Timestamp;
 use serde_json::json;
@@ -142,6 +142,8 @@ impl Control {
         check(&request, at)?;
         let (id, secret): (ApiKeyId, _) = (fresh::id(at), fresh::secret(prefix));
         let mut change = self.store.change(&caller.organization, at).await?;
+        // Who deletes its owner meanwhile waits in the same order.
+        change.alone().await?;
         let new = NewApiKey {
             id: id.clone(),
             owner,
@@ -153,7 +155,10 @@ impl Control {
         change
             .insert_api_key(new)
             .await
-            .map_err(ControlError::of(KIND))?;
+            .map_err(|error| match error {
+                StoreError::Referred => ControlError::NotFound("owner of the key"),
+                other => ControlError::of(KIND)(other),
+            })?;
         let after = json!({"name": request.name.trim(), "shown": secret.shown, "expires_at": request.expires_at});
         change
             .commit(&caller.event("key.create", (KIND, id.as_str()), None, Some(&after)))

@@ -174,6 +174,8 @@ impl Control {
             grantee,
         };
         let mut change = self.store.change(&caller.organization, at).await?;
+        // Who deletes the environment meanwhile waits in the same order.
+        change.alone().await?;
         match change.insert_grant(&new).await {
             Err(StoreError::Referred) => {
                 return Err(ControlError::NotFound("environment, member or team"));

@@ -296,3 +296,8 @@ pub const SKILL_DESCRIPTION_CHARS: usize = 1024;
 pub const SKILL_DISPLAY_NAME_CHARS: usize = 255;
 /// Bytes of what stands before the text of a `SKILL.md`.
 pub const SKILL_FRONT_MATTER_BYTES: usize = 64 * 1024;
+
+/// References to an environment, and conflicts of a move, that one refusal names.
+pub const REFERENCES_TOLD: u32 = 100;
+/// Agents that one move of another one takes out of their work with it, in hundreds.
+pub const DETACH_HUNDREDS: usize = 10;

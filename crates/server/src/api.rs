@@ -3,9 +3,11 @@
 mod agents;
 mod edge;
 mod environments;
+mod impact;
 mod keys;
 mod members;
 mod organization;
+pub(crate) mod references;
 mod roles;
 mod service_accounts;
 mod sessions;
@@ -24,9 +26,11 @@ pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .merge(agents::routes())
         .merge(environments::routes())
+        .merge(impact::routes())
         .merge(keys::routes())
         .merge(members::routes())
         .merge(organization::routes())
+        .merge(references::routes())
         .merge(roles::routes())
         .merge(service_accounts::routes())
         .merge(sessions::routes())

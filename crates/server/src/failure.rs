@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bailiwick_control::ControlError;
+use bailiwick_control::{Conflict, ControlError};
+use serde::Serialize;
+
+use crate::api::references::ReferencesJson;
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +67,7 @@ impl Failure {
                 | ControlError::Predefined
                 | ControlError::LastAdministrator
                 | ControlError::Referred(_)
+                | ControlError::InUse { .. }
                 | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
                 ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
@@ -99,7 +103,7 @@ impl Failure {
                 ControlError::IsDefault => "default_environment",
                 ControlError::Predefined => "predefined_role",
                 ControlError::LastAdministrator => "last_administrator",
-                ControlError::Referred(_) => "referred",
+                ControlError::Referred(_) | ControlError::InUse { .. } => "referred",
                 ControlError::AcrossEnvironments { .. } => "across_environments",
                 ControlError::Expired(_) => "file_expired",
                 ControlError::TooLarge { .. } => "request_too_large",
@@ -126,6 +130,30 @@ impl Failure {
             self,
             Self::Control(ControlError::Store(_) | ControlError::GivenUp(_)) | Self::Slow
         )
+    }
+}
+
+/// What stands in the way of what was asked for, for programs.
+#[derive(Default, Serialize)]
+pub(crate) struct Obstacles<'a> {
+    /// What would stop matching in another environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicts: Option<&'a [Conflict]>,
+    /// What refers to what was to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    references: Option<ReferencesJson<'a>>,
+}
+
+impl<'a> Obstacles<'a> {
+    pub(crate) fn of(failure: &'a Failure) -> Self {
+        let mut obstacles = Self::default();
+        if let Failure::Control(ControlError::AcrossEnvironments { conflicts, .. }) = failure {
+            obstacles.conflicts = Some(conflicts);
+        }
+        if let Failure::Control(ControlError::InUse { references, .. }) = failure {
+            obstacles.references = Some(references.as_ref().into());
+        }
+        obstacles
     }
 }
 

@@ -12,6 +12,7 @@
 mod agent;
 mod canonical;
 mod credential;
+mod difference;
 mod draft;
 mod environment;
 mod environment_file;
@@ -43,6 +44,7 @@ pub use credential::{
     CredentialValues, EnvironmentVariable, InjectionLocation, McpOauth, OauthRefresh, SecretName,
     StaticBearer, TokenEndpointAuth, TokenEndpointAuthKind, UnknownSecretName, UrlProblem,
 };
+pub use difference::{DifferenceLine, DifferenceReport, ModeChange};
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
     networking_json, policy_from_json,

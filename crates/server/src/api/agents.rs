@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use bailiwick_control::{Control, ControlError, Placement};
+use bailiwick_control::{Control, ControlError, OnConflict, Placement};
 use bailiwick_model::{AgentId, EnvironmentId};
 use bailiwick_store::{Agent, AgentFilter};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -51,6 +51,31 @@ struct List<'a> {
 struct Change {
     #[serde(default, deserialize_with = "present")]
     environment_id: Option<Option<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveParameters {
+    #[serde(default)]
+    on_conflict: OnConflictWord,
+}
+
+/// What becomes of what would stop matching where the agent goes.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnConflictWord {
+    #[default]
+    Refuse,
+    Detach,
+}
+
+impl From<OnConflictWord> for OnConflict {
+    fn from(word: OnConflictWord) -> Self {
+        match word {
+            OnConflictWord::Refuse => Self::Refuse,
+            OnConflictWord::Detach => Self::Detach,
+        }
+    }
 }
 
 /// `null` is a value of its own.
@@ -98,6 +123,7 @@ async fn update(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<AgentId>,
+    Parameters(parameters): Parameters<MoveParameters>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Change>,
 ) -> Result<Response, Failure> {
@@ -112,6 +138,7 @@ async fn update(
     let request = Placement {
         environment,
         revision: version(&headers)?,
+        on_conflict: parameters.on_conflict.into(),
     };
     shown(&control.place_agent(&caller, &id, request).await?)
 }

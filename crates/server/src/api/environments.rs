@@ -163,6 +163,21 @@ pub(super) fn version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     })
 }
 
+/// The change that a body and the version in front of it ask for.
+pub(super) fn change_of(
+    mut body: Map<String, Value>,
+    headers: &HeaderMap,
+) -> Result<EnvironmentChange, Failure> {
+    let own = Own::take(&mut body)?;
+    Ok(EnvironmentChange {
+        body,
+        restricted: own.restricted,
+        namespace: own.namespace,
+        inherit_policy: own.inherit_policy,
+        version: version(headers)?,
+    })
+}
+
 async fn create(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
@@ -213,16 +228,9 @@ async fn update(
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<EnvironmentId>,
     headers: HeaderMap,
-    JsonObject(mut body): JsonObject,
+    JsonObject(body): JsonObject,
 ) -> Result<Response, Failure> {
-    let own = Own::take(&mut body)?;
-    let change = EnvironmentChange {
-        body,
-        restricted: own.restricted,
-        namespace: own.namespace,
-        inherit_policy: own.inherit_policy,
-        version: version(&headers)?,
-    };
+    let change = change_of(body, &headers)?;
     shown(
         StatusCode::OK,
         &control.update_environment(&caller, &id, change).await?,

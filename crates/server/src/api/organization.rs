@@ -21,12 +21,23 @@ pub(super) fn routes() -> Router<Arc<Control>> {
 /// What holds in all environments: what is absent stays.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+pub(super) struct ChangeBody {
     #[serde(default, deserialize_with = "present")]
     default_networking: Option<Value>,
     denied_hosts: Option<Vec<String>>,
     denied_cidrs: Option<Vec<String>>,
     version: Option<i64>,
+}
+
+impl From<ChangeBody> for PoliciesChange {
+    fn from(body: ChangeBody) -> Self {
+        Self {
+            default_networking: body.default_networking,
+            denied_hosts: body.denied_hosts,
+            denied_cidrs: body.denied_cidrs,
+            version: body.version,
+        }
+    }
 }
 
 /// `null` is a value of its own.
@@ -62,13 +73,7 @@ async fn retrieve(
 async fn update(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
-    JsonBody(body): JsonBody<Change>,
+    JsonBody(body): JsonBody<ChangeBody>,
 ) -> Result<Response, Failure> {
-    let change = PoliciesChange {
-        default_networking: body.default_networking,
-        denied_hosts: body.denied_hosts,
-        denied_cidrs: body.denied_cidrs,
-        version: body.version,
-    };
-    Ok(shown(&control.change_policies(&caller, change).await?))
+    Ok(shown(&control.change_policies(&caller, body.into()).await?))
 }

@@ -52,6 +52,9 @@ GET /api/environments/ENVIRONMENT/grants
 POST /api/environments/ENVIRONMENT/grants {"user_id": "USER"}
 DELETE /api/environments/ENVIRONMENT/grants/GRANT
 GET /api/environments/ENVIRONMENT/policy
+GET /api/environments/ENVIRONMENT/references
+POST /api/environments/ENVIRONMENT/impact {}
+POST /api/organization/impact {"version": 99}
 GET /api/environments/ENVIRONMENT/explain?destination=example.com
 POST /api/environments/ENVIRONMENT/keys {"name": "x"}
 GET /api/whoami
