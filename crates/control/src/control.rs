@@ -5,6 +5,7 @@ use bailiwick_store::Store;
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
 use crate::error::ControlError;
+use crate::failures::Failures;
 use crate::sealing::SealingKeys;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
@@ -14,6 +15,7 @@ pub struct Control {
     pub(crate) known_keys: KnownKeys,
     pub(crate) sealing: SealingKeys,
     pub(crate) content_limits: ContentLimits,
+    pub(crate) failures: Failures,
 }
 
 impl Control {
@@ -24,6 +26,7 @@ impl Control {
             sealing,
             known_keys: KnownKeys::default(),
             content_limits: ContentLimits::default(),
+            failures: Failures::default(),
         }
     }
 

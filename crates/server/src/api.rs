@@ -1,6 +1,7 @@
 //! `/api`: administration.
 
 mod agents;
+mod audit_log;
 mod edge;
 mod environments;
 mod impact;
@@ -25,6 +26,7 @@ use crate::failure::Failure;
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .merge(agents::routes())
+        .merge(audit_log::routes())
         .merge(environments::routes())
         .merge(impact::routes())
         .merge(keys::routes())

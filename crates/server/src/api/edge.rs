@@ -12,7 +12,7 @@ use bailiwick_model::RequestId;
 use bailiwick_wire::FieldProblem;
 use serde::Serialize;
 
-use crate::failure::{Failure, Obstacles};
+use crate::failure::{self, Failure, Obstacles};
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -59,6 +59,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
     let mut written = (status, Json(problem)).into_response();
     let form = HeaderValue::from_static("application/problem+json");
     written.headers_mut().insert(CONTENT_TYPE, form);
+    failure::pass_on(failure, &mut written);
     written
 }
 

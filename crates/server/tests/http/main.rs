@@ -2,7 +2,10 @@
 
 mod agent_placement;
 mod agents;
+mod audit_log;
+mod authentication;
 mod bad_input;
+mod connections;
 mod credentials;
 mod environments;
 mod files;
@@ -10,6 +13,7 @@ mod form;
 mod impact;
 mod keys;
 mod members;
+mod metrics;
 mod permissions;
 mod policies;
 mod references;
@@ -22,7 +26,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bailiwick_control::{Bootstrap, Control, SealingKeys};
-use bailiwick_server::Service;
+use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_testkit::Postgres;
 use reqwest::{Client, Method, StatusCode};
@@ -45,6 +49,9 @@ struct Server {
 struct Answer {
     status: StatusCode,
     headers: reqwest::header::HeaderMap,
+    /// As it came.
+    raw: String,
+    /// Read as JSON; null if it is none.
     body: Value,
 }
 
@@ -62,7 +69,28 @@ impl Server {
         Self::on(url.parse().expect("a URL"), directory, Some(database)).await
     }
 
+    /// On SQLite, with other limits than the usual ones, until `end`.
+    async fn limited(
+        limits: ConnectionLimits,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::until(url, directory, None, limits, end).await
+    }
+
     async fn on(url: DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
+        let (limits, end) = (ConnectionLimits::default(), std::future::pending());
+        Self::until(url, directory, database, limits, end).await
+    }
+
+    async fn until(
+        url: DatabaseUrl,
+        directory: TempDir,
+        database: Option<Postgres>,
+        limits: ConnectionLimits,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let store = Store::open(&url).await.expect("a store");
         let control = Arc::new(Control::new(store.clone(), sealing_keys(&[1])));
         let first = control
@@ -73,7 +101,7 @@ impl Server {
             .await
             .expect("a port");
         let address = service.address().expect("an address");
-        tokio::spawn(service.run(std::future::pending()));
+        tokio::spawn(service.with_limits(limits).run(end));
         Self {
             client: Client::new(),
             address,
@@ -161,6 +189,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
     Answer {
         status,
         headers,
+        raw: String::from_utf8_lossy(&bytes).into_owned(),
         body,
     }
 }
