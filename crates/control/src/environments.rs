@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::caller::Caller;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::host_paths::HostPaths;
 use crate::organizations::{Policies, policies};
 use crate::references::refuse_if_referred;
 use crate::{clock, fresh};
@@ -82,6 +83,10 @@ impl Control {
     ) -> Result<EnvironmentView, ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
         let body = EnvironmentBody::create(&request.body)?;
+        let problems = self.host_paths.problems(&body, None);
+        if !problems.is_empty() {
+            return Err(ControlError::Invalid(problems));
+        }
         let values = values(&body, request.restricted, namespace(request.namespace)?);
         let at = clock::now();
         let mut change = self.store.change(&caller.organization, at).await?;
@@ -177,7 +182,7 @@ impl Control {
             .environment(id)
             .await?
             .ok_or(ControlError::NotFound(KIND))?;
-        let values = changed(&before, request)?;
+        let values = changed(&before, request, &self.host_paths)?;
         if values == before.values {
             return self.view(caller, before).await;
         }
@@ -364,6 +369,7 @@ fn inherits(environment: &Environment) -> Result<bool, ControlError> {
 pub(crate) fn changed(
     before: &Environment,
     request: EnvironmentChange,
+    host_paths: &HostPaths,
 ) -> Result<EnvironmentValues, ControlError> {
     if before.archived_at.is_some() {
         return Err(ControlError::Archived(KIND));
@@ -378,7 +384,12 @@ pub(crate) fn changed(
     if request.inherit_policy {
         stored.config.remove("networking");
     }
+    let was = EnvironmentBody::update(stored.clone(), &Map::new())?;
     let body = EnvironmentBody::update(stored, &request.body)?;
+    let problems = host_paths.problems(&body, Some(&was));
+    if !problems.is_empty() {
+        return Err(ControlError::Invalid(problems));
+    }
     let restricted = request.restricted.unwrap_or(before.values.restricted);
     let namespace = match request.namespace {
         Some(name) => namespace(name)?,

@@ -54,7 +54,7 @@ impl Control {
         let organization = scope.organization().await?;
         let organization = organization.ok_or(ControlError::NotFound("organization"))?;
         let after = Environment {
-            values: changed(&before, request)?,
+            values: changed(&before, request, &self.host_paths)?,
             ..before.clone()
         };
         self.compared(caller, (&before, &organization), (&after, &organization))

@@ -9,6 +9,7 @@ mod keys;
 mod members;
 mod organization;
 pub(crate) mod references;
+mod retention;
 mod roles;
 mod service_accounts;
 mod sessions;
@@ -33,6 +34,7 @@ pub(crate) fn routes() -> Router<Arc<Control>> {
         .merge(members::routes())
         .merge(organization::routes())
         .merge(references::routes())
+        .merge(retention::routes())
         .merge(roles::routes())
         .merge(service_accounts::routes())
         .merge(sessions::routes())

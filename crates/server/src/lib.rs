@@ -5,7 +5,6 @@
 
 mod agent_json;
 mod api;
-mod audit_json;
 mod authenticated;
 mod body;
 mod connections;
@@ -16,6 +15,5 @@ mod observe;
 mod service;
 mod v1;
 
-pub use audit_json::{AuditLine, NotAnAuditLine, hash_text};
 pub use connections::ConnectionLimits;
 pub use service::{ServeError, Service};

@@ -127,6 +127,10 @@ impl Store {
         &self.read
     }
 
+    pub(crate) fn writer(&self) -> &AnyPool {
+        &self.write
+    }
+
     pub(crate) async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, StoreError> {
         Ok(self.write.begin_with(self.dialect.begin()).await?)
     }

@@ -6,12 +6,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use bailiwick_control::{Control, ControlError};
+use bailiwick_control::{AuditLine, Control, ControlError, hash_text};
 use bailiwick_store::StoreError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::audit_json::{AuditLine, hash_text};
 use crate::authenticated::Authenticated;
 use crate::body::Parameters;
 use crate::failure::Failure;
@@ -24,6 +23,7 @@ const MOST: u32 = 1000;
 pub(super) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .route("/audit-log", get(list))
+        .route("/audit-log/head", get(head))
         .route("/audit-log/verify", get(verify))
 }
 
@@ -38,8 +38,17 @@ struct ListParameters {
 #[derive(Serialize)]
 struct List {
     data: Vec<AuditLine>,
+    /// The last entry that was taken away, where there is one.
+    anchor: Option<Anchor>,
     /// What to ask for with `after`, if there is more.
     next_after: Option<i64>,
+}
+
+/// The number of an entry and its hash.
+#[derive(Serialize)]
+struct Anchor {
+    entries: i64,
+    hash: String,
 }
 
 async fn list(
@@ -54,6 +63,10 @@ async fn list(
             message: format!("is a number from 1 to {MOST}"),
         });
     }
+    let anchor = control.audit_anchor(&caller).await?.map(|anchor| Anchor {
+        entries: anchor.sequence,
+        hash: hash_text(&anchor.hash),
+    });
     let mut entries = control
         .audit_log(&caller, parameters.after, limit + 1)
         .await?;
@@ -62,7 +75,19 @@ async fn list(
     let next_after = entries.last().filter(|_| more).map(|entry| entry.sequence);
     let line = |entry| AuditLine::of(caller.organization(), entry).map_err(|_| corrupt());
     let data = entries.into_iter().map(line).collect::<Result<_, _>>()?;
-    Ok(Json(List { data, next_after }).into_response())
+    Ok(Json(List {
+        data,
+        anchor,
+        next_after,
+    })
+    .into_response())
+}
+
+async fn head(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+) -> Result<Response, Failure> {
+    Ok(Json(control.signed_head(&caller).await?).into_response())
 }
 
 async fn verify(

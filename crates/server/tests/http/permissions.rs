@@ -25,6 +25,9 @@ fn word(status: u16) -> &'static str {
 const OPERATIONS: &str = r#"
 GET /api/organization
 PATCH /api/organization {"version": 99}
+GET /api/organization/retention
+PATCH /api/organization/retention {"version": 99}
+GET /api/audit-log/head
 GET /api/keys
 POST /api/keys {"name": ""}
 DELETE /api/keys/KEY

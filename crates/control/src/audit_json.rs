@@ -98,7 +98,8 @@ pub fn hash_text(hash: &AuditHash) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn parse_hash(text: &str) -> Option<AuditHash> {
+/// A hash of 64 hexadecimal digits.
+pub fn parse_hash(text: &str) -> Option<AuditHash> {
     let is_hexadecimal = text.bytes().all(|digit| digit.is_ascii_hexdigit());
     if text.len() != 64 || !is_hexadecimal {
         return None;
