@@ -197,8 +197,9 @@ impl Control {
     }
 
     /// Places an agent in an environment, or leaves its place to its sessions. What would stop matching there stands in the way, unless it is
-    /// to be detached: then the agents that work together across the border get versions without each other. Whether somebody may deploy to a restricted environment is asked
-    /// only when the agent comes to it. An archived agent can only be taken away, so that its environment can be deleted.
+    /// to be detached: then the agents that work together across the border get versions without each other. Whether somebody may deploy to a
+    /// restricted environment is asked only when the agent comes to it. An archived agent can only be taken away, so that its environment can
+    /// be deleted.
     ///
     /// # Errors
     ///

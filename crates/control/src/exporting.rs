@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bailiwick_export::{Delivery, Destination, ExportError, Record, Sink};
 use bailiwick_model::limits::{
-    EXPORT_BACK_OFF, EXPORT_BATCH, EXPORT_BATCH_BYTES, EXPORT_LEASE, EXPORT_LOOK,
+    EXPORT_BACK_OFF, EXPORT_BATCH, EXPORT_BATCH_BYTES, EXPORT_END, EXPORT_LEASE, EXPORT_LOOK,
 };
 use bailiwick_model::{OrganizationId, RequestId, ResourceId as _};
 use bailiwick_store::StoreError;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 
 use crate::audit_json::AuditLine;
 use crate::control::Control;
@@ -84,8 +86,12 @@ struct Exporter<'a> {
     sink: Sink,
     /// Who it is among the servers.
     holder: String,
+    /// Until when it alone delivers.
+    leased: Option<Timestamp>,
     /// Whether the last attempt failed: what fails for an hour is told once.
     failing: bool,
+    /// Whether it is to end.
+    stop: watch::Receiver<bool>,
 }
 
 /// Why nothing was delivered.
@@ -102,17 +108,21 @@ enum Halt {
 impl Control {
     /// Delivers what there is to a destination, and then what is new, until `stop`. Of several servers one does; when it stops, another goes on
     /// at once.
-    pub async fn export(&self, export: &Export, sink: Sink, stop: impl Future<Output = ()>) {
+    ///
+    /// A delivery that is under way then has some seconds to end: what is cut off is delivered again.
+    pub async fn export(&self, export: &Export, sink: Sink, stop: watch::Receiver<bool>) {
         let mut exporter = Exporter {
             control: self,
             name: export.name(),
             kind: export.kind,
             sink,
             holder: fresh::id::<RequestId>(clock::now()).to_string(),
+            leased: None,
             failing: false,
+            stop: stop.clone(),
         };
         tokio::select! {
-            () = stop => {}
+            () = cut_off(stop) => {}
             () = exporter.run() => {}
         }
         // It ends by itself otherwise.
@@ -147,6 +157,12 @@ impl Control {
     }
 }
 
+/// Resolves some time after it was asked to end.
+async fn cut_off(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+    tokio::time::sleep(EXPORT_END).await;
+}
+
 /// How many of these fit into one delivery: one at least.
 fn fitting(found: &[(i64, Record)]) -> usize {
     let mut bytes = 0;
@@ -166,17 +182,16 @@ fn longer(wait: Duration) -> Duration {
 }
 
 impl Exporter<'_> {
-    /// Never ends.
     async fn run(&mut self) {
         let mut wait = EXPORT_LOOK;
-        loop {
+        while !*self.stop.borrow() {
             let done = self.round().await;
             self.tell(done.as_ref().err());
             wait = match done {
                 Ok(()) => EXPORT_LOOK,
                 Err(_) => longer(wait),
             };
-            tokio::time::sleep(wait).await;
+            let _ = tokio::time::timeout(wait, self.stop.wait_for(|stop| *stop)).await;
         }
     }
 
@@ -187,7 +202,7 @@ impl Exporter<'_> {
         }
         for organization in self.control.store.organizations().await? {
             while self.batch(&organization).await? {
-                if !self.lease().await? {
+                if *self.stop.borrow() || !self.lease().await? {
                     return Ok(());
                 }
             }
@@ -195,11 +210,17 @@ impl Exporter<'_> {
         Ok(())
     }
 
-    async fn lease(&self) -> Result<bool, StoreError> {
+    /// Whether this server delivers. What it holds is prolonged when half of it is over.
+    async fn lease(&mut self) -> Result<bool, StoreError> {
         let now = clock::now();
-        let until = now + jiff::SignedDuration::try_from(EXPORT_LEASE).unwrap_or_default();
-        let store = &self.control.store;
-        store.lease(&self.name, &self.holder, now, until).await
+        let whole = SignedDuration::try_from(EXPORT_LEASE).unwrap_or_default();
+        if self.leased.is_some_and(|until| now < until - whole / 2) {
+            return Ok(true);
+        }
+        let (store, until) = (&self.control.store, now + whole);
+        let is_ours = store.lease(&self.name, &self.holder, now, until).await?;
+        self.leased = is_ours.then_some(until);
+        Ok(is_ours)
     }
 
     /// Delivers some records of an organization; whether there may be more.

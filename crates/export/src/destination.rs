@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use bailiwick_model::limits::EXPORT_DESTINATION_BYTES;
@@ -88,7 +88,12 @@ impl FromStr for Destination {
 }
 
 fn path(text: &str) -> Result<PathBuf, NotADestination> {
-    if Path::new(text).is_absolute() {
+    // As URLs of files have it.
+    let text = text
+        .strip_prefix("//")
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(text);
+    if text.starts_with('/') && !text.starts_with("//") {
         Ok(PathBuf::from(text))
     } else {
         Err(NotADestination::Path(text.to_owned()))

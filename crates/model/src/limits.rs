@@ -331,6 +331,8 @@ pub const EXPORT_BATCH_BYTES: usize = 4 << 20;
 pub const EXPORT_LOOK: Duration = Duration::from_secs(1);
 /// How long one delivery may take.
 pub const EXPORT_TIME: Duration = Duration::from_secs(20);
+/// How long a delivery under way may take once a server was asked to end.
+pub const EXPORT_END: Duration = Duration::from_secs(5);
 /// For how long one of several servers exports alone without saying so again: longer than a delivery.
 pub const EXPORT_LEASE: Duration = Duration::from_secs(30);
 /// The longest wait after a delivery that failed.

@@ -59,13 +59,8 @@ impl Exports {
     pub(super) fn start(self, control: &Arc<Control>, stop: &watch::Receiver<bool>) -> JoinSet<()> {
         let mut running = JoinSet::new();
         for (export, sink) in self.0 {
-            let (control, mut stop) = (Arc::clone(control), stop.clone());
-            running.spawn(async move {
-                let stop = async move {
-                    let _ = stop.wait_for(|stop| *stop).await;
-                };
-                control.export(&export, sink, stop).await;
-            });
+            let (control, stop) = (Arc::clone(control), stop.clone());
+            running.spawn(async move { control.export(&export, sink, stop).await });
         }
         running
     }

@@ -12,7 +12,7 @@ fn message(text: &str) -> &str {
     let mut fields = text.splitn(8, ' ');
     let mut next = || fields.next().unwrap();
     assert_eq!(next(), "<109>1");
-    assert_eq!(next(), "2026-11-18T12:26:40.123456Z");
+    assert_eq!(next(), "2026-11-18T11:06:40.123456Z");
     assert!(!next().is_empty());
     assert_eq!(next(), "bailiwick");
     assert_eq!(next(), std::process::id().to_string());

@@ -74,7 +74,10 @@ async fn a_delivery_is_a_signed_request() {
         request.body,
         format!("{{\"records\":[{},{}]}}", line(1), line(2))
     );
-    let (id, timestamp) = (request.header("webhook-id"), request.header("webhook-timestamp"));
+    let (id, timestamp) = (
+        request.header("webhook-id"),
+        request.header("webhook-timestamp"),
+    );
     assert_eq!(id, "audit-2");
     let age = jiff::Timestamp::now().as_second() - timestamp.parse::<i64>().unwrap();
     assert!((0..60).contains(&age), "{age}");
@@ -111,7 +114,10 @@ async fn only_an_answer_of_success_is_a_delivery() {
     let got = got.lock().unwrap();
     assert_eq!(got.len(), 4);
     // Who gets it again can tell.
-    let ids: Vec<_> = got.iter().map(|request| request.header("webhook-id")).collect();
+    let ids: Vec<_> = got
+        .iter()
+        .map(|request| request.header("webhook-id"))
+        .collect();
     assert_eq!(ids, ["audit-1"; 4]);
 }
 
@@ -133,7 +139,13 @@ fn a_webhook_needs_a_secret_that_nobody_guesses_and_nothing_prints() {
         let secret: WebhookSecret = of(right).parse().unwrap();
         assert_eq!(format!("{secret:?}"), "whsec_\u{2026}");
     }
-    for wrong in [of(23), of(65), String::new(), "whsec_".to_owned(), "secret".to_owned()] {
+    for wrong in [
+        of(23),
+        of(65),
+        String::new(),
+        "whsec_".to_owned(),
+        "secret".to_owned(),
+    ] {
         assert!(wrong.parse::<WebhookSecret>().is_err(), "{wrong}");
     }
 }

@@ -9,7 +9,6 @@ mod connections;
 mod credentials;
 mod environment_contents;
 mod environments;
-mod exporting;
 mod files;
 mod form;
 mod impact;

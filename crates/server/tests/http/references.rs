@@ -91,6 +91,16 @@ async fn the_wire_tells_what_stands_in_the_way_too(server: Server) {
     let path = format!("/v1/environments/{id}");
     let archive = format!("{path}/archive");
     server.send(Method::POST, &archive, None).await.ok();
+    // Nothing new comes to refer to it.
+    let team = server.post("/api/teams", json!({"name": "u"})).await.ok();
+    for (path, body) in [
+        ("keys", json!({"name": "k"})),
+        ("grants", json!({"team_id": team["id"]})),
+    ] {
+        let path = format!("/api/environments/{id}/{path}");
+        let refused = server.post(&path, body).await;
+        assert_eq!(refused.text("code"), "environment_archived");
+    }
     let refused = server.send(Method::DELETE, &path, None).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert_eq!(refused.header("x-should-retry"), "false");

@@ -23,7 +23,8 @@ const PATH: &str = "/api/organization/retention";
 
 async fn everything_is_kept_until_somebody_says_for_how_long(server: Server) {
     let at_first = server.get(PATH).await.ok();
-    let for_ever = json!({"events_days": null, "flows_days": null, "audit_days": null, "version": 1});
+    let for_ever =
+        json!({"events_days": null, "flows_days": null, "audit_days": null, "version": 1});
     assert_eq!(at_first, for_ever);
     let change = json!({"audit_days": 30, "events_days": 1});
     let changed = server.send(Method::PATCH, PATH, Some(change)).await.ok();

@@ -1,21 +1,88 @@
-//! The continuous export of the audit log.
+//! The continuous export of the audit log, on SQLite and on PostgreSQL.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_control::{AuditLine, Control, Export};
+use bailiwick_control::{
+    AuditLine, Bootstrap, Caller, Control, Credentials, Export, NewEnvironmentRequest, SealingKeys,
+};
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_export::Sink;
 use bailiwick_policy::HostFacts;
+use bailiwick_store::{DatabaseUrl, Store};
+use bailiwick_testkit::Postgres;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Server, on_both, sealing_keys};
+/// A database with one organization, and its administrator.
+struct Place {
+    store: Store,
+    control: Control,
+    caller: Caller,
+    _directory: TempDir,
+    _database: Option<Postgres>,
+}
+
+impl Place {
+    async fn sqlite() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::on(url, directory, None).await
+    }
+
+    async fn postgres() -> Self {
+        let database = Postgres::start();
+        let url = format!("postgres://postgres@{}/postgres", database.address());
+        let directory = tempfile::tempdir().unwrap();
+        Self::on(url.parse().unwrap(), directory, Some(database)).await
+    }
+
+    async fn on(url: DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
+        let store = Store::open(&url).await.unwrap();
+        let control = Control::new(store.clone(), keys());
+        let first = control.bootstrap(Bootstrap::default()).await.unwrap();
+        let key = first.unwrap().key;
+        let credentials = Credentials {
+            key: &key,
+            address: None,
+        };
+        let caller = control.authenticate(credentials).await.unwrap();
+        Self {
+            store,
+            control,
+            caller,
+            _directory: directory,
+            _database: database,
+        }
+    }
+}
+
+fn keys() -> SealingKeys {
+    "01".repeat(32).parse().unwrap()
+}
+
+/// Each fact, once for each database.
+macro_rules! on_both {
+    ($($fact:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $fact() {
+                super::$fact(crate::Place::sqlite().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $fact() {
+                super::$fact(crate::Place::postgres().await).await;
+            })+
+        }
+    };
+}
 
 on_both!(
     what_was_and_what_is_new_is_delivered_in_its_order,
@@ -44,17 +111,12 @@ struct Running {
 }
 
 impl Running {
-    fn start(server: &Server, path: &Path) -> Self {
-        let control = Control::new(server.store.clone(), sealing_keys(&[1]));
+    fn start(place: &Place, path: &Path) -> Self {
+        let control = Control::new(place.store.clone(), keys());
         let export = export(path);
         let sink = sink(&export);
-        let (stop, mut stopped) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            let stop = async move {
-                let _ = stopped.wait_for(|stop| *stop).await;
-            };
-            control.export(&export, sink, stop).await;
-        });
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(async move { control.export(&export, sink, stopped).await });
         Self { stop, task }
     }
 
@@ -64,7 +126,7 @@ impl Running {
     }
 }
 
-fn place() -> (TempDir, PathBuf) {
+fn file() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.jsonl");
     (directory, path)
@@ -91,24 +153,30 @@ async fn until(path: &Path, count: usize) -> Vec<i64> {
     }
 }
 
-async fn change(server: &Server, names: &[&str]) {
+async fn change(place: &Place, names: &[&str]) {
     for name in names {
-        server
-            .post("/v1/environments", json!({"name": name}))
-            .await
-            .ok();
+        let body = json!({"name": name}).as_object().cloned();
+        let request = NewEnvironmentRequest {
+            body: body.unwrap(),
+            ..NewEnvironmentRequest::default()
+        };
+        let made = place.control.create_environment(&place.caller, request);
+        made.await.unwrap();
     }
 }
 
-async fn what_was_and_what_is_new_is_delivered_in_its_order(server: Server) {
-    let (_directory, path) = place();
-    change(&server, &["a", "b"]).await;
-    let running = Running::start(&server, &path);
+async fn what_was_and_what_is_new_is_delivered_in_its_order(place: Place) {
+    let (_directory, path) = file();
+    change(&place, &["a", "b"]).await;
+    let running = Running::start(&place, &path);
     assert_eq!(until(&path, 3).await, [1, 2, 3]);
-    change(&server, &["c", "d"]).await;
+    change(&place, &["c", "d"]).await;
     assert_eq!(until(&path, 5).await, [1, 2, 3, 4, 5]);
     // Another organization's too, and what is written can be checked as an exported log is.
-    server.other_organization().await;
+    let other = place
+        .control
+        .create_organization("Other", Bootstrap::default());
+    other.await.unwrap();
     until(&path, 6).await;
     running.stop().await;
     let text = fs::read_to_string(&path).unwrap();
@@ -123,50 +191,50 @@ async fn what_was_and_what_is_new_is_delivered_in_its_order(server: Server) {
     assert_eq!(chains.len(), 2);
 }
 
-async fn a_restart_neither_loses_nor_repeats(server: Server) {
-    let (_directory, path) = place();
+async fn a_restart_neither_loses_nor_repeats(place: Place) {
+    let (_directory, path) = file();
     for round in 0..3 {
-        change(&server, &[&format!("a{round}"), &format!("b{round}")]).await;
-        let running = Running::start(&server, &path);
+        change(&place, &[&format!("a{round}"), &format!("b{round}")]).await;
+        let running = Running::start(&place, &path);
         until(&path, 3 + 2 * round).await;
         running.stop().await;
     }
     assert_eq!(delivered(&path), [1, 2, 3, 4, 5, 6, 7]);
     // A crash leaves half a line and a cursor before it.
-    change(&server, &["x"]).await;
+    change(&place, &["x"]).await;
     let text = fs::read_to_string(&path).unwrap() + "{\"organization_id\":\"or";
     fs::write(&path, text).unwrap();
-    let running = Running::start(&server, &path);
+    let running = Running::start(&place, &path);
     assert_eq!(until(&path, 8).await, [1, 2, 3, 4, 5, 6, 7, 8]);
     running.stop().await;
 }
 
-async fn of_several_servers_one_delivers_and_another_goes_on(server: Server) {
-    let (_directory, path) = place();
-    let first = Running::start(&server, &path);
-    let second = Running::start(&server, &path);
-    change(&server, &["a", "b", "c"]).await;
+async fn of_several_servers_one_delivers_and_another_goes_on(place: Place) {
+    let (_directory, path) = file();
+    let first = Running::start(&place, &path);
+    let second = Running::start(&place, &path);
+    change(&place, &["a", "b", "c"]).await;
     until(&path, 4).await;
     first.stop().await;
-    change(&server, &["d", "e"]).await;
+    change(&place, &["d", "e"]).await;
     until(&path, 6).await;
     second.stop().await;
     assert_eq!(delivered(&path), [1, 2, 3, 4, 5, 6]);
 }
 
 async fn a_destination_that_fails_gets_everything_once_it_is_back_and_holds_nothing_up(
-    server: Server,
+    place: Place,
 ) {
     let directory = tempfile::tempdir().unwrap();
     let logs = directory.path().join("logs");
     fs::create_dir(&logs).unwrap();
     let path = logs.join("audit.jsonl");
-    let running = Running::start(&server, &path);
+    let running = Running::start(&place, &path);
     until(&path, 1).await;
     let away = directory.path().join("away");
     fs::rename(&logs, &away).unwrap();
     let begun = Instant::now();
-    change(&server, &["a", "b", "c"]).await;
+    change(&place, &["a", "b", "c"]).await;
     assert!(begun.elapsed() < Duration::from_secs(20));
     tokio::time::sleep(Duration::from_secs(2)).await;
     fs::rename(&away, &logs).unwrap();
@@ -174,8 +242,8 @@ async fn a_destination_that_fails_gets_everything_once_it_is_back_and_holds_noth
     running.stop().await;
 }
 
-async fn a_lease_is_one_holders_until_it_ends(server: Server) {
-    let store = &server.store;
+async fn a_lease_is_one_holders_until_it_ends(place: Place) {
+    let store = &place.store;
     let now = Timestamp::now();
     let later = |seconds| now + SignedDuration::from_secs(seconds);
     let lease = async |holder: &str, at: i64, until: i64| {
