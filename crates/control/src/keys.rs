@@ -155,9 +155,12 @@ impl Control {
         change
             .insert_api_key(new)
             .await
-            .map_err(|error| match error {
-                StoreError::Referred => ControlError::NotFound("owner of the key"),
-                other => ControlError::of(KIND)(other),
+            .map_err(|error| {
+                if matches!(error, StoreError::Referred) {
+                    ControlError::NotFound("owner of the key")
+                } else {
+                    ControlError::of(KIND)(error)
+                }
             })?;
         let after = json!({"name": request.name.trim(), "shown": secret.shown, "expires_at": request.expires_at});
         change

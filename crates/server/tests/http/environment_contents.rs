@@ -202,7 +202,7 @@ async fn paths_of_the_servers_machine_are_refused(server: Server) {
     server.post("/v1/environments", body).await.ok();
 }
 
-fn object(value: Value) -> Map<String, Value> {
+fn object(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
@@ -218,7 +218,7 @@ async fn paths_that_the_operator_allows_are_taken_and_stay(server: Server) {
     for (number, (kind, named)) in HOST_PATHS.into_iter().enumerate() {
         let body = json!({"name": format!("e{number}"), "config": naming(kind, named)});
         let request = NewEnvironmentRequest {
-            body: object(body),
+            body: object(&body),
             ..NewEnvironmentRequest::default()
         };
         let made = control.create_environment(&caller, request).await.unwrap();
@@ -231,7 +231,7 @@ async fn paths_that_the_operator_allows_are_taken_and_stay(server: Server) {
         assert_eq!(refused.status, StatusCode::BAD_REQUEST);
         let outside = json!({"config": {"type": "cloud", "base": "dir:/srv/bases/../../etc"}});
         let request = EnvironmentChange {
-            body: object(outside),
+            body: object(&outside),
             ..EnvironmentChange::default()
         };
         let refused = control
