@@ -3,8 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bailiwick_control::NotAHostPath;
 use bailiwick_control::SealingKeysError;
 use bailiwick_dial::ProxyUrlError;
+use bailiwick_export::NotAWebhookSecret;
+use bailiwick_images::InvalidBase;
 use bailiwick_images::lock::{LockMismatch, NotALock};
 use bailiwick_model::SandboxId;
 use bailiwick_model::limits::HOST_PORTS;
@@ -118,6 +121,21 @@ pub(crate) enum BadInput {
     /// What was wrong with what is to be applied was printed already.
     #[error("{0}; nothing was written")]
     NotApplied(String),
+    /// A base of an environment that cannot be one.
+    #[error("the environment's base cannot be used")]
+    Base(#[source] InvalidBase),
+    /// An export that was asked for twice.
+    #[error("{0} is exported twice")]
+    ExportTwice(String),
+    /// What webhooks would be signed with is no secret.
+    #[error("{place} holds no secret to sign with")]
+    ExportSecret {
+        place: String,
+        source: NotAWebhookSecret,
+    },
+    /// A directory that environments cannot name.
+    #[error("--allow-host-path cannot be used")]
+    HostPath(#[from] NotAHostPath),
     /// PostgreSQL without a key.
     #[error(
         "the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)"

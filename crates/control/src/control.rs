@@ -6,6 +6,7 @@ use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::failures::Failures;
+use crate::host_paths::HostPaths;
 use crate::sealing::SealingKeys;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
@@ -15,6 +16,7 @@ pub struct Control {
     pub(crate) known_keys: KnownKeys,
     pub(crate) sealing: SealingKeys,
     pub(crate) content_limits: ContentLimits,
+    pub(crate) host_paths: HostPaths,
     pub(crate) failures: Failures,
 }
 
@@ -26,6 +28,7 @@ impl Control {
             sealing,
             known_keys: KnownKeys::default(),
             content_limits: ContentLimits::default(),
+            host_paths: HostPaths::default(),
             failures: Failures::default(),
         }
     }
@@ -37,6 +40,12 @@ impl Control {
             content_limits,
             ..self
         }
+    }
+
+    /// With these paths of the machine that environments may name.
+    #[must_use]
+    pub fn with_host_paths(self, host_paths: HostPaths) -> Self {
+        Self { host_paths, ..self }
     }
 
     /// Whether the database answers.

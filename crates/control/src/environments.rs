@@ -19,11 +19,13 @@ use serde_json::{Map, Value, json};
 use crate::caller::Caller;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::host_paths::HostPaths;
 use crate::organizations::{Policies, policies};
+use crate::references::refuse_if_referred;
 use crate::{clock, fresh};
 
 /// What the errors call it.
-const KIND: &str = "environment";
+pub(crate) const KIND: &str = "environment";
 
 /// An environment, and the policy that it inherits if it has none of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,10 @@ impl Control {
     ) -> Result<EnvironmentView, ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
         let body = EnvironmentBody::create(&request.body)?;
+        let problems = self.host_paths.problems(&body, None);
+        if !problems.is_empty() {
+            return Err(ControlError::Invalid(problems));
+        }
         let values = values(&body, request.restricted, namespace(request.namespace)?);
         let at = clock::now();
         let mut change = self.store.change(&caller.organization, at).await?;
@@ -178,26 +184,7 @@ impl Control {
             .environment(id)
             .await?
             .ok_or(ControlError::NotFound(KIND))?;
-        if before.archived_at.is_some() {
-            return Err(ControlError::Archived(KIND));
-        }
-        if request
-            .version
-            .is_some_and(|version| version != before.version)
-        {
-            return Err(ControlError::Stale(KIND));
-        }
-        let mut stored = stored(&before)?;
-        if request.inherit_policy {
-            stored.config.remove("networking");
-        }
-        let body = EnvironmentBody::update(stored, &request.body)?;
-        let restricted = request.restricted.unwrap_or(before.values.restricted);
-        let namespace = match request.namespace {
-            Some(name) => namespace(name)?,
-            None => before.values.namespace.clone(),
-        };
-        let values = values(&body, restricted, namespace);
+        let values = changed(&before, request, &self.host_paths)?;
         if values == before.values {
             return self.view(caller, before).await;
         }
@@ -262,7 +249,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NotFound`], [`ControlError::IsDefault`], [`ControlError::Referred`], and what every use case may answer.
+    /// [`ControlError::NotFound`], [`ControlError::IsDefault`], [`ControlError::InUse`], and what every use case may answer.
     pub async fn delete_environment(
         &self,
         caller: &Caller,
@@ -273,7 +260,7 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        // What is placed in it meanwhile waits in the same order.
+        // What comes to refer to it meanwhile waits in the same order.
         change.alone().await?;
         let before = change
             .environment(id)
@@ -282,6 +269,7 @@ impl Control {
         if before.is_default {
             return Err(ControlError::IsDefault);
         }
+        refuse_if_referred(&mut change, id).await?;
         change
             .delete_environment(&before)
             .await
@@ -295,8 +283,6 @@ impl Control {
             None,
         )
         .await?;
-        // Its keys went with it.
-        self.known_keys.forget();
         Ok(())
     }
 
@@ -390,7 +376,46 @@ fn inherits(environment: &Environment) -> Result<bool, ControlError> {
     Ok(parts(environment)?.inherits_policy())
 }
 
-fn own_policy(
+/// What an environment becomes by a change.
+pub(crate) fn changed(
+    before: &Environment,
+    request: EnvironmentChange,
+    host_paths: &HostPaths,
+) -> Result<EnvironmentValues, ControlError> {
+    if before.archived_at.is_some() {
+        return Err(ControlError::Archived(KIND));
+    }
+    if request
+        .version
+        .is_some_and(|version| version != before.version)
+    {
+        return Err(ControlError::Stale(KIND));
+    }
+    let mut stored = stored(before)?;
+    if request.inherit_policy {
+        stored.config.remove("networking");
+    }
+    let was = EnvironmentBody::update(stored.clone(), &Map::new())?;
+    let body = EnvironmentBody::update(stored, &request.body)?;
+    let problems = host_paths.problems(&body, Some(&was));
+    if !problems.is_empty() {
+        return Err(ControlError::Invalid(problems));
+    }
+    let restricted = request.restricted.unwrap_or(before.values.restricted);
+    let namespace = match request.namespace {
+        Some(name) => namespace(name)?,
+        None => before.values.namespace.clone(),
+    };
+    Ok(values(&body, restricted, namespace))
+}
+
+/// Whether a policy holds in it at all: in a self-hosted one its workers decide.
+pub(crate) fn is_governed(environment: &Environment) -> Result<bool, ControlError> {
+    let parts = parts(environment)?;
+    Ok(parts.networking.is_some() || parts.inherits_policy())
+}
+
+pub(crate) fn own_policy(
     environment: &Environment,
 ) -> Result<Option<(EnvironmentName, EgressPolicy)>, ControlError> {
     let Some(networking) = parts(environment)?.networking else {

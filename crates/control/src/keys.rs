@@ -1,7 +1,7 @@
 //! Keys.
 
 use bailiwick_model::{ApiKeyId, EnvironmentId, Permission, ResourceId as _};
-use bailiwick_store::{ApiKey, KeyOwner, NewApiKey, Page, PageRequest};
+use bailiwick_store::{ApiKey, KeyOwner, NewApiKey, Page, PageRequest, StoreError};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -140,6 +140,8 @@ impl Control {
         let name = check(&request, at)?;
         let (id, secret): (ApiKeyId, _) = (fresh::id(at), fresh::secret(prefix));
         let mut change = self.store.change(&caller.organization, at).await?;
+        // Who deletes its owner meanwhile waits in the same order.
+        change.alone().await?;
         let new = NewApiKey {
             id: id.clone(),
             owner,
@@ -148,10 +150,13 @@ impl Control {
             hash: secret.hash,
             expires_at: request.expires_at,
         };
-        change
-            .insert_api_key(new)
-            .await
-            .map_err(ControlError::of(KIND))?;
+        change.insert_api_key(new).await.map_err(|error| {
+            if matches!(error, StoreError::Referred) {
+                ControlError::NotFound("owner of the key")
+            } else {
+                ControlError::of(KIND)(error)
+            }
+        })?;
         let after = json!({"name": name, "shown": secret.shown, "expires_at": request.expires_at});
         change
             .commit(&caller.event("key.create", (KIND, id.as_str()), None, Some(&after)))

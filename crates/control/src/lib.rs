@@ -4,51 +4,67 @@
 //! with an entry in the audit log. Whether a thing is another organization's or does not exist at all cannot be told apart.
 
 mod agents;
+mod audit_json;
 mod audit_log;
 mod authentication;
 mod bootstrap;
 mod caller;
 mod clock;
+mod conflicts;
 mod content;
 mod control;
 mod credentials;
 mod environments;
 mod error;
+mod exporting;
 mod failures;
 mod files;
 mod fresh;
+mod host_paths;
+mod impact;
 mod keys;
 mod members;
 mod names;
 mod organizations;
 mod password;
+mod references;
 mod resealing;
+mod retention;
 mod roles;
 mod sealing;
 mod service_accounts;
 mod sign_ins;
+mod signed_head;
 mod skills;
 mod teams;
 mod vaults;
 
 pub use agents::Placement;
+pub use audit_json::{AuditLine, NotAnAuditLine, hash_text, parse_hash};
 pub use authentication::Credentials;
 pub use bootstrap::{Bootstrap, Bootstrapped};
 pub use caller::{Actor, Caller};
+pub use conflicts::{Conflict, ConflictKind, OnConflict};
 pub use content::{ContentLimits, Download};
 pub use control::Control;
 pub use environments::{
     EffectivePolicy, EnvironmentChange, EnvironmentView, NewEnvironmentRequest,
 };
 pub use error::ControlError;
+pub use exporting::{Export, NotAnExport, RecordKind};
 pub use files::{FileFacts, FileList, FileUpload, Swept};
 pub use fresh::fresh_request_id;
+pub use host_paths::{HostPaths, NotAHostPath};
+pub use impact::{ConcernedEnvironment, Impact};
 pub use keys::{MadeKey, NewKeyRequest};
 pub use members::NewMemberRequest;
 pub use organizations::{OrganizationView, PoliciesChange};
 pub use password::Password;
+pub use references::References;
 pub use resealing::Resealed;
+pub use retention::{RetentionChange, RetentionView};
 pub use roles::RoleValues;
 pub use sealing::{Sealed, SealingKeys, SealingKeysError, UnsealError};
 pub use sign_ins::{BrowserSession, SignInRequest};
+pub use signed_head::{Algorithm, HeadKey, NotAHeadKey, NotSigned, SignedHead};
 pub use skills::{NewSkillRequest, SkillRules};

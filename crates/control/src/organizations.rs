@@ -109,23 +109,18 @@ impl Control {
         {
             return Err(ControlError::Stale(KIND));
         }
-        let default = match &request.default_networking {
-            None => before.default_networking.clone(),
-            Some(Value::Null) => None,
-            Some(networking) => Some(networking_json(&policy_from_json(networking)?).to_string()),
-        };
-        let floor = floor_after(&before, &request)?;
+        let (default, floor) = policies_after(&before, &request)?;
         let mut change = self
             .store
             .change(&caller.organization, clock::now())
             .await?;
         change
-            .set_policies(before.version, default.as_deref(), &floor.to_string())
+            .set_policies(before.version, default.as_deref(), &floor)
             .await
             .map_err(ControlError::of(KIND))?;
         let told = |default: &Option<String>, floor: &str| json!({"default_networking": default, "floor": floor});
         let was = told(&before.default_networking, &before.floor);
-        let becomes = told(&default, &floor.to_string());
+        let becomes = told(&default, &floor);
         let event = caller.event(
             "organization.policies",
             (KIND, before.id.as_str()),
@@ -138,6 +133,25 @@ impl Control {
             .map_err(ControlError::of(KIND))?;
         self.organization_of(caller).await
     }
+}
+
+/// The default policy and the floor after a change, as they are stored.
+pub(crate) fn policies_after(
+    before: &Organization,
+    request: &PoliciesChange,
+) -> Result<(Option<String>, String), ControlError> {
+    if request
+        .version
+        .is_some_and(|version| version != before.version)
+    {
+        return Err(ControlError::Stale(KIND));
+    }
+    let default = match &request.default_networking {
+        None => before.default_networking.clone(),
+        Some(Value::Null) => None,
+        Some(networking) => Some(networking_json(&policy_from_json(networking)?).to_string()),
+    };
+    Ok((default, floor_after(before, request)?.to_string()))
 }
 
 /// The floor after a change, in its normal form.

@@ -159,7 +159,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NotFound`], and what every use case may answer.
+    /// [`ControlError::NotFound`], [`ControlError::Archived`], and what every use case may answer.
     pub async fn create_grant(
         &self,
         caller: &Caller,
@@ -174,6 +174,12 @@ impl Control {
             grantee,
         };
         let mut change = self.store.change(&caller.organization, at).await?;
+        // Who deletes the environment meanwhile waits in the same order.
+        change.alone().await?;
+        let found = change.environment(environment).await?;
+        if found.is_some_and(|found| found.archived_at.is_some()) {
+            return Err(ControlError::Archived("environment"));
+        }
         match change.insert_grant(&new).await {
             Err(StoreError::Referred) => {
                 return Err(ControlError::NotFound("environment, member or team"));

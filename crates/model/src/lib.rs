@@ -5,6 +5,7 @@
 //!
 //! Entry points: [`Destination`], [`Decision`], [`Flow`], [`Packages`], [`Project`], [`SandboxId`].
 
+mod base;
 mod decision;
 mod destination;
 mod flow;
@@ -15,6 +16,7 @@ mod permission;
 mod project;
 mod resource_id;
 
+pub use base::{BaseName, BaseProblem, ImageReference, Suite};
 pub use decision::{Decision, PolicySource, Reason, Verdict};
 pub use destination::{Destination, Host, HostName, InvalidHostName, Protocol};
 pub use flow::{Flow, FlowNote};

@@ -172,6 +172,10 @@ pub const PRIVATE_INODES: u64 = 1_000_000;
 
 /// The largest package database whose digest identifies a base; one that is larger is none.
 pub const IDENTIFYING_DATABASE_BYTES: u64 = 1 << 30;
+/// Bytes of the path of a base.
+pub const BASE_PATH_BYTES: usize = 4096;
+/// Bytes of the name of an image, with its host, tag and digest.
+pub const IMAGE_REFERENCE_BYTES: usize = 512;
 /// Bytes of the name of a Debian release.
 pub const SUITE_BYTES: usize = 64;
 /// Layers of an image of a registry.
@@ -344,3 +348,31 @@ pub const EMAIL_BYTES: usize = 254;
 pub const PASSWORD_LEAST_CHARS: usize = 15;
 /// Bytes of a password: more than anybody types, and little enough to hash.
 pub const PASSWORD_BYTES: usize = 1024;
+/// Records that one delivery of an export has.
+pub const EXPORT_BATCH: u32 = 200;
+/// Bytes of the records of one delivery, after the first of them.
+pub const EXPORT_BATCH_BYTES: usize = 4 << 20;
+/// How often an export looks for new records.
+pub const EXPORT_LOOK: Duration = Duration::from_secs(1);
+/// How long one delivery may take.
+pub const EXPORT_TIME: Duration = Duration::from_secs(20);
+/// How long a delivery under way may take once a server was asked to end.
+pub const EXPORT_END: Duration = Duration::from_secs(5);
+/// For how long one of several servers exports alone without saying so again: longer than a delivery.
+pub const EXPORT_LEASE: Duration = Duration::from_secs(30);
+/// The longest wait after a delivery that failed.
+pub const EXPORT_BACK_OFF: Duration = Duration::from_secs(60);
+/// Bytes of a message of syslog in one datagram (RFC 5426, section 3.2).
+pub const SYSLOG_DATAGRAM_BYTES: usize = 65_000;
+/// Bytes of what identifies a destination of an export.
+pub const EXPORT_DESTINATION_BYTES: usize = 2048;
+/// Days that an audit log is kept at least: whoever administers an organization cannot make it forget sooner.
+pub const AUDIT_RETENTION_DAYS_LEAST: i64 = 30;
+/// Days that records are kept at most, unless it is for ever.
+pub const RETENTION_DAYS_MOST: i64 = 36_500;
+/// Entries of an audit log that one change takes away.
+pub const EXPIRED_AUDIT_ENTRIES: u32 = 1000;
+/// References to an environment, and conflicts of a move, that one refusal names.
+pub const REFERENCES_TOLD: u32 = 100;
+/// Agents that one move of another one takes out of their work with it, in hundreds.
+pub const DETACH_HUNDREDS: usize = 10;

@@ -5,9 +5,12 @@ mod audit_log;
 mod description;
 mod edge;
 mod environments;
+mod impact;
 mod keys;
 mod members;
 mod organization;
+pub(crate) mod references;
+mod retention;
 mod roles;
 mod service_accounts;
 mod sessions;
@@ -29,9 +32,12 @@ pub(crate) fn routes() -> Routes {
         .merge(audit_log::routes())
         .merge(description::routes())
         .merge(environments::routes())
+        .merge(impact::routes())
         .merge(keys::routes())
         .merge(members::routes())
         .merge(organization::routes())
+        .merge(references::routes())
+        .merge(retention::routes())
         .merge(roles::routes())
         .merge(service_accounts::routes())
         .merge(sessions::routes())

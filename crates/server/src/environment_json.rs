@@ -47,6 +47,8 @@ struct Config<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     packages: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<&'a RawValue>,
 }
 
@@ -90,6 +92,7 @@ impl<'a> WireEnvironment<'a> {
                 r#type: parts.kind,
                 networking: parts.networking.or(inherited),
                 packages: parts.packages,
+                base: parts.base,
                 project: parts.project,
             },
             metadata: serde_json::from_str(&values.metadata).map_err(|_| corrupt("metadata"))?,

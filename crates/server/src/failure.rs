@@ -7,7 +7,10 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use bailiwick_control::ControlError;
+use bailiwick_control::{Conflict, ControlError};
+use serde::Serialize;
+
+use crate::api::references::ReferencesJson;
 
 pub(crate) use code::Code;
 
@@ -70,6 +73,7 @@ impl Failure {
                 | ControlError::Predefined
                 | ControlError::LastAdministrator
                 | ControlError::Referred(_)
+                | ControlError::InUse { .. }
                 | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
                 ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
@@ -106,7 +110,7 @@ impl Failure {
                 ControlError::IsDefault => Code::DefaultEnvironment,
                 ControlError::Predefined => Code::PredefinedRole,
                 ControlError::LastAdministrator => Code::LastAdministrator,
-                ControlError::Referred(_) => Code::Referred,
+                ControlError::Referred(_) | ControlError::InUse { .. } => Code::Referred,
                 ControlError::AcrossEnvironments { .. } => Code::AcrossEnvironments,
                 ControlError::Expired(_) => Code::FileExpired,
                 ControlError::TooLarge { .. } => Code::RequestTooLarge,
@@ -160,6 +164,30 @@ pub(crate) fn pass_on(failure: &Arc<Failure>, written: &mut Response) {
         written.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     written.extensions_mut().insert(Arc::clone(failure));
+}
+
+/// What stands in the way of what was asked for, for programs.
+#[derive(Default, Serialize)]
+pub(crate) struct Obstacles<'a> {
+    /// What would stop matching in another environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicts: Option<&'a [Conflict]>,
+    /// What refers to what was to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    references: Option<ReferencesJson<'a>>,
+}
+
+impl<'a> Obstacles<'a> {
+    pub(crate) fn of(failure: &'a Failure) -> Self {
+        let mut obstacles = Self::default();
+        if let Failure::Control(ControlError::AcrossEnvironments { conflicts, .. }) = failure {
+            obstacles.conflicts = Some(conflicts);
+        }
+        if let Failure::Control(ControlError::InUse { references, .. }) = failure {
+            obstacles.references = Some(references.as_ref().into());
+        }
+        obstacles
+    }
 }
 
 /// What is stored cannot be read.

@@ -5,7 +5,6 @@
 
 mod agent_json;
 mod api;
-mod audit_json;
 mod authenticated;
 mod body;
 mod connections;
@@ -18,7 +17,6 @@ mod operation;
 mod service;
 mod v1;
 
-pub use audit_json::{AuditLine, NotAnAuditLine, hash_text};
 pub use connections::ConnectionLimits;
 pub use openapi::openapi;
 pub use service::{ServeError, Service};

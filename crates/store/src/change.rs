@@ -68,6 +68,15 @@ impl Change {
         Ok(())
     }
 
+    /// Enters a part of the change in the audit log, before the entry that [`Self::commit`] makes: for a change of several things.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn enter(&mut self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
+        audit::append(&mut self.transaction, &self.organization, self.at, event).await
+    }
+
     /// Enters the change in the audit log and makes it visible. Nobody is told of a change before this has returned.
     ///
     /// # Errors

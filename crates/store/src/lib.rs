@@ -18,12 +18,15 @@ mod credential_secret;
 mod dialect;
 mod environment;
 mod error;
+mod export;
 mod file;
 mod member;
 mod organization;
 mod page;
 mod patience;
 mod readers;
+mod reference;
+mod retention;
 mod role;
 mod row;
 mod service_account;
@@ -32,9 +35,11 @@ mod store;
 mod team;
 mod vault;
 
-pub use agent::{Agent, AgentFilter, AgentValues, Delegates, NewAgent};
+pub use agent::{Agent, AgentFilter, AgentValues, Delegates, DelegationAcross, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
-pub use audit::{AuditChain, AuditEntry, AuditEvent, AuditHash, BrokenChain};
+pub use audit::{
+    AuditAnchor, AuditChain, AuditEntry, AuditEvent, AuditHash, AuditHead, BrokenChain,
+};
 pub use backup::{check_copy, copy_database};
 pub use browser_session::KnownSession;
 pub use change::Change;
@@ -48,6 +53,8 @@ pub use file::{ExpiredFile, File, NewFile};
 pub use member::{Member, NewMember, SignIn};
 pub use organization::{NewOrganization, Organization};
 pub use page::{Page, PageRequest};
+pub use reference::{NotAReference, Reference, ReferenceCounts, ReferenceFilter, ReferenceKind};
+pub use retention::Retention;
 pub use role::{NewRole, Role};
 pub use service_account::ServiceAccount;
 pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};

@@ -29,6 +29,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "vaults", include_str!("../migrations/0003_vaults.sql")),
     (4, "files", include_str!("../migrations/0004_files.sql")),
     (6, "members", include_str!("../migrations/0006_members.sql")),
+    (
+        7,
+        "governance",
+        include_str!("../migrations/0007_governance.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.
@@ -91,6 +96,10 @@ impl Store {
 
     pub(crate) fn reader(&self) -> &Readers {
         &self.read
+    }
+
+    pub(crate) fn writer(&self) -> &AnyPool {
+        &self.write
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {

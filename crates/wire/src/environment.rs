@@ -3,9 +3,10 @@
 //! A change is merged as JSON into what is stored, and the whole is then validated like a new one: there is one set of rules.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bailiwick_model::limits::NAMESPACE_BYTES;
-use bailiwick_model::{EnvironmentName, Packages, Project};
+use bailiwick_model::{BaseName, EnvironmentName, Packages, Project, Transport};
 use bailiwick_policy::EgressPolicy;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -31,6 +32,8 @@ pub struct CloudConfig {
     pub policy: Option<EgressPolicy>,
     /// The packages that it declares.
     pub packages: Packages,
+    /// What they stand on, where it names that.
+    pub base: Option<BaseName>,
     /// The project that it is for.
     pub project: Option<Project>,
 }
@@ -47,6 +50,9 @@ pub struct ConfigParts<'a> {
     /// The packages that it declares.
     #[serde(borrow, default)]
     pub packages: Option<&'a RawValue>,
+    /// What its sandboxes stand on.
+    #[serde(borrow, default)]
+    pub base: Option<&'a RawValue>,
     /// The project that it is for.
     #[serde(borrow, default)]
     pub project: Option<&'a RawValue>,
@@ -170,6 +176,7 @@ impl EnvironmentBody {
             description,
             policy,
             packages,
+            base,
             project,
             metadata,
             warnings: _,
@@ -180,6 +187,7 @@ impl EnvironmentBody {
             EnvironmentConfig::Cloud(Box::new(CloudConfig {
                 policy,
                 packages,
+                base,
                 project,
             }))
         };
@@ -191,6 +199,24 @@ impl EnvironmentBody {
         }
     }
 
+    /// The paths that it names of the machine that runs its sandboxes, with their fields.
+    pub fn host_paths(&self) -> Vec<(&'static str, &Path)> {
+        let EnvironmentConfig::Cloud(config) = &self.config else {
+            return Vec::new();
+        };
+        let base = config.base.as_ref().and_then(BaseName::host_path);
+        let repository = config.project.as_ref().map(|project| &project.repository);
+        let repository = repository
+            .filter(|repository| *repository.transport() == Transport::File)
+            .map(|repository| Path::new(repository.path()));
+        let named = [
+            ("config.base", base),
+            ("config.project.repository", repository),
+        ];
+        let path = |(field, path): (_, Option<_>)| Some((field, path?));
+        named.into_iter().filter_map(path).collect()
+    }
+
     /// The configuration as it is stored: without `networking` the organization's default policy holds.
     pub fn config_json(&self) -> Value {
         match &self.config {
@@ -199,6 +225,7 @@ impl EnvironmentBody {
                 let CloudConfig {
                     policy,
                     packages,
+                    base,
                     project,
                 } = config.as_ref();
                 let file = EnvironmentFile {
@@ -206,6 +233,7 @@ impl EnvironmentBody {
                     description: None,
                     policy: policy.clone(),
                     packages: packages.clone(),
+                    base: base.clone(),
                     project: project.clone(),
                     metadata: BTreeMap::new(),
                     warnings: Vec::new(),

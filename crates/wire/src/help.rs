@@ -41,6 +41,8 @@ impl Cause {
             Self::PackagesNeedManagers => "add `allow_package_managers: true` to `config.networking`: listing the registries' hosts is not enough".into(),
             Self::Package { place, .. } => format!("write {}", place.manager.spec_forms()),
             Self::TooManyPackages(_) => format!("keep at most {}; what a package depends on needs no entry", limits::PACKAGES),
+            Self::Base(_) => "write host, dir:/PATH, tar:/PATH, debian:SUITE or oci:REFERENCE".into(),
+            Self::RelativeBase(_) => "write the whole path, from `/` on".into(),
             Self::Project { problem, .. } => problem.help().into(),
             Self::TooManyCommands(_) => "put them into a script in the repository, and run that".into(),
             Self::NotANumberOfJson(_) => "write it in decimal digits, or in quotes if it is meant as text".into(),

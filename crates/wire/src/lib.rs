@@ -13,6 +13,7 @@ mod agent;
 mod canonical;
 mod credential;
 mod declaration;
+mod difference;
 mod draft;
 mod environment;
 mod environment_file;
@@ -50,6 +51,7 @@ pub use declaration::{
     Declaration, Declarations, Declared, DeclaredAgent, DeclaredEnvironment, DefaultKind,
     parse_declarations, parse_object,
 };
+pub use difference::{DifferenceLine, DifferenceReport, ModeChange};
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
     invalid_namespace, networking_json, policy_from_json,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bailiwick_model::limits;
 use bailiwick_model::{
-    GitRefProblem, InvalidId, PackageManager, PackageSpecProblem, ProjectNameProblem,
+    BaseProblem, GitRefProblem, InvalidId, PackageManager, PackageSpecProblem, ProjectNameProblem,
     RepositoryProblem, SetupProblem,
 };
 use bailiwick_policy::{CidrRuleError, HostPatternError, HostPatternWarning};
@@ -321,6 +321,10 @@ pub enum Cause {
     #[error("`config.packages` has {0} packages, more than {limit} of all managers together", limit = limits::PACKAGES)]
     TooManyPackages(usize),
 
+    #[error("`config.base` {0}")]
+    Base(BaseProblem),
+    #[error("`config.base` names a path that is relative to nothing: {0:?}")]
+    RelativeBase(String),
     #[error("`config.project.{field}` {problem}")]
     Project {
         field: String,
@@ -373,6 +377,7 @@ impl Cause {
             Self::NeedsLimited(_) => "needs_limited",
             Self::PackagesNeedManagers => "packages_need_managers",
             Self::Package { .. } => "invalid_package",
+            Self::Base(_) | Self::RelativeBase(_) => "invalid_base",
             Self::Project { .. } => "invalid_project",
             Self::NotANumberOfJson(_) => "wrong_type",
             Self::Field(problem) => problem.code,

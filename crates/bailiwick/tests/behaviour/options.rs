@@ -469,6 +469,26 @@ fn another_root_file_system_is_used_instead_of_the_hosts_programs() {
     }
 }
 
+#[test]
+fn the_base_of_the_environment_is_taken_unless_another_is_asked_for() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let base = bailiwick.home().join("base");
+        make_base(&base);
+        let file = format!(
+            "name: x\nconfig: {{type: cloud, base: \"dir:{}\"}}\n",
+            base.display()
+        );
+        bailiwick.write("environment.yaml", file);
+        for (options, said) in [(&[][..], "base\n"), (&["--base", "host"], "host\n")] {
+            let options = [&["-f", "environment.yaml"], options].concat();
+            let script = "test -e /data/file && echo base || echo host";
+            let outcome = run(bailiwick, &options).command(["/bin/sh", "-c", script]);
+            assert_eq!(outcome.success().stdout, said);
+        }
+    }
+}
+
 fn in_workspace_text(bailiwick: &Bailiwick) -> String {
     fs::read_to_string(bailiwick.workspace().join("file")).expect("it was written")
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Json, Response};
-use bailiwick_control::{Control, ControlError, Placement};
+use bailiwick_control::{Control, ControlError, OnConflict, Placement};
 use bailiwick_model::{AgentId, EnvironmentId, Permission};
 use bailiwick_store::{Agent, AgentFilter};
 use bailiwick_wire::Schema;
@@ -25,6 +25,7 @@ use crate::v1::cursor::{cursor, page_request};
 const MOST: u32 = 100;
 
 pub(super) fn routes() -> Routes {
+    let on_conflict = Schema::words(["refuse", "detach"]).otherwise("refuse".into());
     Routes::of("agents")
         .add(
             get("list", "/agents", list)
@@ -47,6 +48,7 @@ pub(super) fn routes() -> Routes {
                 .says("Places an agent in an environment, or takes it out. What it is changes `/v1/agents`.")
                 .needs(Permission::AgentWrite)
                 .takes_version()
+                .query("on_conflict", on_conflict.says("What becomes of what would stop matching: the move is refused, or it is detached."))
                 .takes(Change::schema())
                 .with_etag()
                 .answers(ApiAgent::schema()),
@@ -84,6 +86,31 @@ impl Change {
             .may_be("environment_id", id)
             .example(json!({"environment_id": null}))
             .named("AgentPlacement")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveParameters {
+    #[serde(default)]
+    on_conflict: OnConflictWord,
+}
+
+/// What becomes of what would stop matching where the agent goes.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnConflictWord {
+    #[default]
+    Refuse,
+    Detach,
+}
+
+impl From<OnConflictWord> for OnConflict {
+    fn from(word: OnConflictWord) -> Self {
+        match word {
+            OnConflictWord::Refuse => Self::Refuse,
+            OnConflictWord::Detach => Self::Detach,
+        }
     }
 }
 
@@ -132,6 +159,7 @@ async fn update(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<AgentId>,
+    Parameters(parameters): Parameters<MoveParameters>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Change>,
 ) -> Result<Response, Failure> {
@@ -146,6 +174,7 @@ async fn update(
     let request = Placement {
         environment,
         revision: version(&headers)?,
+        on_conflict: parameters.on_conflict.into(),
     };
     shown(&control.place_agent(&caller, &id, request).await?)
 }

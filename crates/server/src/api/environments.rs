@@ -107,7 +107,7 @@ fn policy_routes() -> Routes {
         )
 }
 
-fn source_schema() -> Schema {
+pub(super) fn source_schema() -> Schema {
     let kinds = Schema::words(["environment", "organization_default", "built_in"]);
     Schema::answer()
         .has("kind", kinds)
@@ -281,6 +281,26 @@ pub(super) fn version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     })
 }
 
+/// What [`change_of`] takes.
+pub(super) fn change_schema() -> Schema {
+    Own::update_schema()
+}
+
+/// The change that a body and the version in front of it ask for.
+pub(super) fn change_of(
+    mut body: Map<String, Value>,
+    headers: &HeaderMap,
+) -> Result<EnvironmentChange, Failure> {
+    let own = Own::take(&mut body)?;
+    Ok(EnvironmentChange {
+        body,
+        restricted: own.restricted,
+        namespace: own.namespace,
+        inherit_policy: own.inherit_policy,
+        version: version(headers)?,
+    })
+}
+
 async fn create(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
@@ -331,16 +351,9 @@ async fn update(
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<EnvironmentId>,
     headers: HeaderMap,
-    JsonObject(mut body): JsonObject,
+    JsonObject(body): JsonObject,
 ) -> Result<Response, Failure> {
-    let own = Own::take(&mut body)?;
-    let change = EnvironmentChange {
-        body,
-        restricted: own.restricted,
-        namespace: own.namespace,
-        inherit_policy: own.inherit_policy,
-        version: version(&headers)?,
-    };
+    let change = change_of(body, &headers)?;
     shown(
         StatusCode::OK,
         &control.update_environment(&caller, &id, change).await?,

@@ -29,7 +29,7 @@ pub(super) fn routes() -> Routes {
             patch("update", "/organization", update)
                 .says("Changes what holds in all environments: what is absent stays.")
                 .needs(Permission::EnvironmentAdmin)
-                .takes(Change::schema())
+                .takes(ChangeBody::schema())
                 .fails(StatusCode::CONFLICT)
                 .answers(shown_schema()),
         )
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Routes {
 /// What holds in all environments: what is absent stays.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+pub(super) struct ChangeBody {
     #[serde(default, deserialize_with = "present")]
     default_networking: Option<Value>,
     denied_hosts: Option<Vec<String>>,
@@ -46,13 +46,24 @@ struct Change {
     version: Option<i64>,
 }
 
+impl From<ChangeBody> for PoliciesChange {
+    fn from(body: ChangeBody) -> Self {
+        Self {
+            default_networking: body.default_networking,
+            denied_hosts: body.denied_hosts,
+            denied_cidrs: body.denied_cidrs,
+            version: body.version,
+        }
+    }
+}
+
 /// `null` is a value of its own.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-impl Change {
-    fn schema() -> Schema {
+impl ChangeBody {
+    pub(super) fn schema() -> Schema {
         let texts = |most| Schema::list_of(0..=most, Schema::text());
         Schema::object()
             .may_be(
@@ -116,13 +127,7 @@ async fn retrieve(
 async fn update(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
-    JsonBody(body): JsonBody<Change>,
+    JsonBody(body): JsonBody<ChangeBody>,
 ) -> Result<Response, Failure> {
-    let change = PoliciesChange {
-        default_networking: body.default_networking,
-        denied_hosts: body.denied_hosts,
-        denied_cidrs: body.denied_cidrs,
-        version: body.version,
-    };
-    Ok(shown(&control.change_policies(&caller, change).await?))
+    Ok(shown(&control.change_policies(&caller, body.into()).await?))
 }

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use bailiwick_wire::Schema;
 use serde_json::{Value, json};
 
+use crate::api::references::ReferencesJson;
 use crate::failure::Code;
 use crate::operation::{Access, Content, Description};
 
@@ -132,16 +133,26 @@ fn problem() -> Schema {
             "errors",
             Schema::list(field).says("What is wrong with the body, field by field."),
         )
-        .may(
-            "conflicts",
-            Schema::list(Schema::text()).says("The ids of what stands in the way."),
-        )
+        .may("conflicts", conflicts())
+        .may("references", ReferencesJson::schema())
         .has("request_id", Schema::text().or_null())
         .named("Problem")
 }
 
+/// What would stop matching in another environment.
+fn conflicts() -> Schema {
+    let conflict = Schema::answer()
+        .has("kind", Schema::words(["delegate", "delegator"]))
+        .has("id", Schema::text())
+        .named("Conflict");
+    Schema::list(conflict)
+}
+
 fn wire_error() -> Schema {
-    let details = Schema::answer().has("error_code", code());
+    let details = Schema::answer()
+        .has("error_code", code())
+        .may("conflicts", conflicts())
+        .may("references", ReferencesJson::schema());
     let error = Schema::answer()
         .has("type", Schema::words(crate::v1::edge::error_types()))
         .has("message", Schema::text())

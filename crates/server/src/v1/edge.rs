@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Json, Response};
 use bailiwick_model::RequestId;
 use serde::Serialize;
 
-use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, Obstacles};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -29,6 +29,8 @@ struct Error<'a> {
 #[derive(Serialize)]
 struct Details<'a> {
     error_code: &'a str,
+    #[serde(flatten)]
+    obstacles: Obstacles<'a>,
 }
 
 /// Gives a failed answer its body. SDKs send a request again after 409 and after 5xx unless they are told not to.
@@ -45,6 +47,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
             message: failure.to_string(),
             details: Details {
                 error_code: failure.code(),
+                obstacles: Obstacles::of(failure),
             },
         },
         request_id: id.as_ref(),

@@ -120,10 +120,12 @@ fn config(place: In) -> Schema {
     let kinds = Schema::words(["cloud", "self_hosted"]).says(
         "Who runs sandboxes: Bailiwick, or workers of the organization. Cannot be changed; `self_hosted` has no other field.",
     );
+    let base = Schema::text().says("What sandboxes begin with: `host`, `debian:SUITE`, `oci:REFERENCE`, `dir:PATH` or `tar:PATH`. Paths need the operator's leave. An extension.");
     place
         .with_type(place.object(), kinds)
         .may("networking", place.value(networking(place)))
         .may("packages", place.value(packages(place)))
+        .may("base", place.value(base))
         .may("project", place.value(project(place)))
         .named(place.name(["NewConfig", "ConfigChange", "Config"]))
 }

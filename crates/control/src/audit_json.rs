@@ -42,7 +42,8 @@ pub enum NotAnAuditLine {
 }
 
 impl AuditLine {
-    pub(crate) fn schema() -> Schema {
+    /// What it looks like.
+    pub fn schema() -> Schema {
         let thing = Schema::answer()
             .has("kind", Schema::text())
             .has("id", Schema::text());
@@ -118,7 +119,8 @@ pub fn hash_text(hash: &AuditHash) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn parse_hash(text: &str) -> Option<AuditHash> {
+/// A hash of 64 hexadecimal digits.
+pub fn parse_hash(text: &str) -> Option<AuditHash> {
     let is_hexadecimal = text.bytes().all(|digit| digit.is_ascii_hexdigit());
     if text.len() != 64 || !is_hexadecimal {
         return None;
