@@ -16,6 +16,7 @@ mod observe;
 mod openapi;
 mod operation;
 mod service;
+mod session_json;
 mod v1;
 
 pub use audit_json::{AuditLine, NotAnAuditLine, hash_text};
