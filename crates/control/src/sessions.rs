@@ -75,6 +75,8 @@ impl Control {
         body: &Map<String, Value>,
     ) -> Result<SessionView, ControlError> {
         caller.require(Permission::SessionWrite)?;
+        caller.require(Permission::EnvironmentRead)?;
+        caller.require(Permission::AgentRead)?;
         let body = SessionBody::create(body)?;
         let mut attempts = ATTEMPTS;
         loop {
@@ -187,7 +189,6 @@ impl Control {
         id: &str,
     ) -> Result<Environment, ControlError> {
         const MISSING: ControlError = ControlError::NotFound("environment");
-        caller.require(Permission::EnvironmentRead)?;
         let id: EnvironmentId = id.parse().map_err(|_| MISSING)?;
         let scope = self.store.scope(&caller.organization);
         let environment = scope.environment(&id).await?.ok_or(MISSING)?;

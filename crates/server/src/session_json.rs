@@ -5,6 +5,7 @@ use bailiwick_model::{
     EnvironmentId, FileId, SessionId, SessionResourceId, SessionStatus, VaultId,
 };
 use bailiwick_store::{SessionResource, SessionResourceKind};
+use bailiwick_wire::{Budget, Checkout, Schema, SessionAgent};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -83,7 +84,60 @@ enum Kind<'a> {
     },
 }
 
+impl Stats {
+    fn schema() -> Schema {
+        Schema::answer()
+            .has("active_seconds", Schema::seconds())
+            .has("duration_seconds", Schema::seconds())
+    }
+}
+
+impl Usage {
+    fn schema() -> Schema {
+        let created = Schema::answer()
+            .has("ephemeral_5m_input_tokens", Schema::count())
+            .has("ephemeral_1h_input_tokens", Schema::count());
+        Schema::answer()
+            .has("input_tokens", Schema::count())
+            .has("output_tokens", Schema::count())
+            .has("cache_read_input_tokens", Schema::count())
+            .has("cache_creation", created)
+            .has("list_cost", Budget::amount_schema().or_null())
+            .has("active_seconds", Schema::seconds())
+            .has("server_tool_use", Schema::map(Schema::any()).or_null())
+    }
+}
+
 impl<'a> WireSession<'a> {
+    pub(crate) fn schema() -> Schema {
+        let revision = Schema::version().says(
+            "Which revision of its environment holds in it: that of when it was made. An extension.",
+        );
+        Schema::answer()
+            .has("id", Schema::id::<SessionId>())
+            .has("type", Schema::word("session"))
+            .has(
+                "status",
+                Schema::words(SessionStatus::ALL.map(SessionStatus::as_str)),
+            )
+            .has("title", Schema::text().or_null())
+            .has("metadata", Schema::metadata())
+            .has("environment_id", Schema::id::<EnvironmentId>())
+            .has("agent", SessionAgent::schema())
+            .has("resources", Schema::list(WireSessionResource::schema()))
+            .has("vault_ids", Schema::list(Schema::id::<VaultId>()))
+            .has("deployment_id", Schema::text().or_null())
+            .has("budget", Budget::schema().or_null())
+            .has("outcome_evaluations", Schema::list(Schema::any()))
+            .has("stats", Stats::schema())
+            .has("usage", Usage::schema())
+            .has("created_at", Schema::moment())
+            .has("updated_at", Schema::moment())
+            .has("archived_at", Schema::moment().or_null())
+            .has("environment_revision", revision)
+            .named("Session")
+    }
+
     pub(crate) fn of(view: &'a SessionView) -> Result<Self, Failure> {
         let session = &view.session;
         let values = &session.values;
@@ -119,6 +173,22 @@ impl<'a> WireSession<'a> {
 }
 
 impl<'a> WireSessionResource<'a> {
+    pub(crate) fn schema() -> Schema {
+        let one = |kind| {
+            Schema::answer()
+                .has("id", Schema::id::<SessionResourceId>())
+                .has("type", Schema::word(kind))
+                .has("mount_path", Schema::text())
+                .has("created_at", Schema::moment())
+                .has("updated_at", Schema::moment())
+        };
+        let file = one("file").has("file_id", Schema::id::<FileId>());
+        let repository = one("github_repository")
+            .has("url", Schema::text())
+            .has("checkout", Checkout::schema().or_null());
+        Schema::any_of([file, repository]).named("SessionResource")
+    }
+
     pub(crate) fn of(resource: &'a SessionResource) -> Result<Self, Failure> {
         let kind = match &resource.kind {
             SessionResourceKind::File(file_id) => Kind::File { file_id },

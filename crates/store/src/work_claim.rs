@@ -134,7 +134,7 @@ impl Store {
         .bind(any)
         .bind(none)
         .bind(expected)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(transaction.connection())
         .await?;
         transaction.commit().await?;
         row.as_ref().map(Work::read).transpose()
@@ -171,8 +171,8 @@ impl Store {
         .bind(organization.to_string())
         .bind(environment.to_string())
         .bind(now.as_microsecond())
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }

@@ -78,7 +78,7 @@ impl Store {
         .bind(organization.to_string())
         .bind(environment.to_string())
         .bind(forget_before.as_microsecond())
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await?;
         sqlx::query(
             "INSERT INTO work_poller (organization_id, environment_id, worker, polled_at) \
@@ -91,9 +91,9 @@ impl Store {
         .bind(worker.to_owned())
         .bind(at.as_microsecond())
         .bind(WORK_POLLERS)
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 

@@ -60,7 +60,7 @@ pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
-pub use schema::{Schema, example_id};
+pub use schema::{Schema, example_id, work_update_schema};
 pub use secret_text::SecretText;
 pub use session::{
     AgentOverrides, Amount, Budget, Checkout, Currency, FileMount, RepositoryMount, ResourceMount,

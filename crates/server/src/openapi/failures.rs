@@ -141,7 +141,16 @@ fn problem() -> Schema {
 }
 
 fn wire_error() -> Schema {
-    let details = Schema::answer().has("error_code", code());
+    let details = Schema::answer()
+        .has("error_code", code())
+        .may(
+            "conflicts",
+            Schema::list(Schema::text()).says("The ids of what stands in the way."),
+        )
+        .may(
+            "current_state",
+            crate::v1::edge::LeaseState::schema().says("Of a heartbeat that was refused."),
+        );
     let error = Schema::answer()
         .has("type", Schema::words(crate::v1::edge::error_types()))
         .has("message", Schema::text())

@@ -8,7 +8,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::ControlError;
+use bailiwick_model::limits::WORK_LEASE_MOST_SECONDS;
 use bailiwick_model::{RequestId, WorkState};
+use bailiwick_wire::Schema;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -41,11 +43,25 @@ struct Details<'a> {
 
 /// The lease of a work item, as it is.
 #[derive(Serialize)]
-struct LeaseState {
+pub(crate) struct LeaseState {
     last_heartbeat: Option<Timestamp>,
     lease_extended: bool,
     state: WorkState,
     ttl_seconds: i64,
+}
+
+impl LeaseState {
+    /// How it looks; a heartbeat that was taken is answered with the same fields.
+    pub(crate) fn schema() -> Schema {
+        Schema::answer()
+            .has("last_heartbeat", Schema::moment().or_null())
+            .has("lease_extended", Schema::boolean())
+            .has(
+                "state",
+                Schema::words(WorkState::ALL.map(WorkState::as_str)),
+            )
+            .has("ttl_seconds", Schema::number(1..=WORK_LEASE_MOST_SECONDS))
+    }
 }
 
 impl<'a> Details<'a> {

@@ -2,31 +2,71 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
 use bailiwick_control::Control;
-use bailiwick_model::{SessionId, SessionResourceId};
+use bailiwick_model::{Permission, SessionId, SessionResourceId};
 use bailiwick_store::{PageRequest, SessionResource};
+use bailiwick_wire::FileMount;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::cursor::{cursor, page_request};
+use super::deleted_schema;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, IdsOf, JsonObject, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post};
 use crate::session_json::WireSessionResource;
 
 /// The most of a page.
 const MOST: u32 = 1000;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/sessions/{id}/resources", get(list).post(add))
-        .route(
-            "/sessions/{id}/resources/{resource}",
-            get(retrieve).post(update).delete(delete),
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    const ONE: &str = "/sessions/{id}/resources/{resource}";
+    let deleted = deleted_schema::<SessionResourceId>("session_resource_deleted");
+    Routes::of("session-resources")
+        .add(
+            get("list", "/sessions/{id}/resources", list)
+                .says("What a session has, in the order in which it got it.")
+                .needs(P::SessionRead)
+                .pages_of(MOST, MOST)
+                .lists(WireSessionResource::schema()),
+        )
+        .add(
+            post("add", "/sessions/{id}/resources", add)
+                .says("Gives a session a copy of a file.")
+                .needs(P::SessionWrite)
+                .besides(&[P::FileRead])
+                .takes(FileMount::add_schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(WireSessionResource::schema()),
+        )
+        .add(
+            get("retrieve", ONE, retrieve)
+                .says("One thing that a session has.")
+                .needs(P::SessionRead)
+                .answers(WireSessionResource::schema()),
+        )
+        .add(
+            post("update", ONE, update)
+                .says("Gives a repository of a session another token.")
+                .needs(P::SessionWrite)
+                .takes(FileMount::rotate_schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(WireSessionResource::schema()),
+        )
+        .add(
+            delete("delete", ONE, remove)
+                .says(
+                    "Takes something from a session, with its copy of the file or with its token.",
+                )
+                .needs(P::SessionWrite)
+                .fails(StatusCode::BAD_REQUEST)
+                .fails(StatusCode::CONFLICT)
+                .answers(deleted),
         )
 }
 
@@ -100,7 +140,7 @@ async fn update(
     shown(&rotated.await?)
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdsOf(session, id): IdsOf<SessionId, SessionResourceId>,

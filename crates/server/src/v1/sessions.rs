@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bailiwick_control::{Control, SessionView};
-use bailiwick_model::{Permission, SessionId};
+use bailiwick_model::{AgentId, EnvironmentId, Permission, SessionId, SessionStatus};
 use bailiwick_store::{Edge, Order, OrderedPageRequest, SessionFilter};
+use bailiwick_wire::{Schema, SessionBody, SessionText, example_id};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
+use super::deleted_schema;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonObject, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Operation, Routes, delete, get, post};
 use crate::session_json::WireSession;
 
 /// The most of a page.
@@ -23,11 +25,89 @@ const MOST: u32 = 100;
 /// What a cursor begins with.
 const CURSOR: &str = "page_";
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/sessions", get(list).post(create))
-        .route("/sessions/{id}", get(retrieve).post(update).delete(delete))
-        .route("/sessions/{id}/archive", post(archive))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    Routes::of("sessions")
+        .add(listing())
+        .add(
+            post("create", "/sessions", create)
+                .says("Makes a session, of what its maker may see.")
+                .needs(P::SessionWrite)
+                .besides(&[P::EnvironmentRead, P::AgentRead])
+                .takes(SessionBody::create_schema())
+                .fails(StatusCode::NOT_FOUND)
+                .fails(StatusCode::CONFLICT)
+                .answers(WireSession::schema()),
+        )
+        .add(
+            get("retrieve", "/sessions/{id}", retrieve)
+                .says("One session.")
+                .needs_or_worker(P::SessionRead)
+                .answers(WireSession::schema()),
+        )
+        .add(
+            post("update", "/sessions/{id}", update)
+                .says("Changes a session: what is absent stays.")
+                .needs(P::SessionWrite)
+                .takes(SessionText::update_schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(WireSession::schema()),
+        )
+        .add(
+            delete("delete", "/sessions/{id}", remove)
+                .says("Deletes a session with its resources and its files.")
+                .needs(P::SessionWrite)
+                .fails(StatusCode::CONFLICT)
+                .answers(deleted_schema::<SessionId>("session_deleted")),
+        )
+        .add(
+            post("archive", "/sessions/{id}/archive", archive)
+                .says("Ends a session, and makes it read-only.")
+                .needs(P::SessionWrite)
+                .fails(StatusCode::CONFLICT)
+                .answers(WireSession::schema()),
+        )
+}
+
+fn listing() -> Operation {
+    let statuses = Schema::words(SessionStatus::ALL.map(SessionStatus::as_str));
+    let cursor = || Schema::text().or_null();
+    let list = Schema::answer()
+        .has("data", Schema::list(WireSession::schema()))
+        .has("next_page", cursor())
+        .has(
+            "prev_page",
+            cursor().says("For `page`: the entries before these."),
+        );
+    get("list", "/sessions", list_sessions)
+        .says("Sessions, the newest first unless `order` says otherwise.")
+        .needs(Permission::SessionRead)
+        .pages(MOST)
+        .takes_archived()
+        .query("order", Schema::words(["asc", "desc"]))
+        .query("statuses[]", Schema::list(statuses))
+        .query("agent_id", an_id(example_id::<AgentId>()))
+        .query(
+            "agent_version",
+            Schema::positive().says("With `agent_id` alone."),
+        )
+        .query("environment_id", an_id(example_id::<EnvironmentId>()))
+        .query("deployment_id", nothing_yet("schedules"))
+        .query("memory_store_id", nothing_yet("memory stores"))
+        .query("created_at[gte]", Schema::moment())
+        .query("created_at[gt]", Schema::moment())
+        .query("created_at[lte]", Schema::moment())
+        .query("created_at[lt]", Schema::moment())
+        .answers(list)
+}
+
+/// What cannot be an id is the id of nothing.
+fn an_id(example: String) -> Schema {
+    Schema::text().example(json!(example))
+}
+
+fn nothing_yet(of: &str) -> Schema {
+    Schema::text().says(&format!("There are no {of} yet: finds nothing."))
 }
 
 #[derive(Serialize)]
@@ -205,7 +285,7 @@ async fn retrieve(
     shown(&control.session(&caller, &id).await?)
 }
 
-async fn list(
+async fn list_sessions(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     Parameters(parameters): Parameters<Vec<(String, String)>>,
@@ -248,7 +328,7 @@ async fn archive(
     shown(&control.archive_session(&caller, &id).await?)
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<SessionId>,

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bailiwick_control::{Control, HeartbeatRequest, Lease, PollRequest};
 use bailiwick_model::limits::{
-    WORK_BLOCK_MS, WORK_RECLAIM_MOST_MS, WORK_RECLAIM_MS, WORKER_ID_BYTES,
+    WORK_BLOCK_MS, WORK_LEASE_MOST_SECONDS, WORK_LEASE_SECONDS, WORK_RECLAIM_MOST_MS,
+    WORK_RECLAIM_MS, WORKER_ID_BYTES,
 };
-use bailiwick_model::{EnvironmentId, SessionId, WorkId, WorkState};
+use bailiwick_model::{EnvironmentId, Permission, SessionId, WorkId, WorkState};
 use bailiwick_store::Work;
+use bailiwick_wire::{Schema, work_update_schema};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -23,21 +23,135 @@ use super::cursor::{cursor, page_request};
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, IdsOf, JsonBody, JsonObject, Parameters};
 use crate::failure::{Failure, corrupt};
+use crate::operation::{Operation, Routes, get, post};
 
 /// The most of a page.
 const MOST: u32 = 1000;
 /// What a worker calls itself.
 const WORKER_ID: &str = "anthropic-worker-id";
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/environments/{id}/work", get(list))
-        .route("/environments/{id}/work/poll", get(poll))
-        .route("/environments/{id}/work/stats", get(stats))
-        .route("/environments/{id}/work/{work}", get(retrieve).post(update))
-        .route("/environments/{id}/work/{work}/ack", post(acknowledge))
-        .route("/environments/{id}/work/{work}/heartbeat", post(heartbeat))
-        .route("/environments/{id}/work/{work}/stop", post(stop))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    const ONE: &str = "/environments/{id}/work/{work}";
+    Routes::of("work")
+        .add(
+            get("list", "/environments/{id}/work", list)
+                .says("The items of a queue, the newest first.")
+                .needs_or_worker(P::WorkRead)
+                .pages(MOST)
+                .lists(WireWork::schema()),
+        )
+        .add(polling())
+        .add(
+            get("stats", "/environments/{id}/work/stats", stats)
+                .says("A queue in numbers.")
+                .needs_or_worker(P::WorkRead)
+                .answers(stats_schema()),
+        )
+        .add(
+            get("retrieve", ONE, retrieve)
+                .says("One item of a queue.")
+                .needs_or_worker(P::WorkRead)
+                .answers(WireWork::schema()),
+        )
+        .add(
+            post("update", ONE, update)
+                .says("Changes the pairs of an item.")
+                .needs(P::WorkWrite)
+                .takes(work_update_schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(WireWork::schema()),
+        )
+        .add(
+            post(
+                "acknowledge",
+                "/environments/{id}/work/{work}/ack",
+                acknowledge,
+            )
+            .says("Acknowledges an item that was handed out: from here on it is leased.")
+            .needs_or_worker(P::WorkWrite)
+            .fails(StatusCode::CONFLICT)
+            .answers(WireWork::schema()),
+        )
+        .add(beating())
+        .add(
+            post("stop", "/environments/{id}/work/{work}/stop", stop)
+                .says("Ends an item: with `force` at once, else once its worker was told.")
+                .needs_or_worker(P::WorkWrite)
+                .takes(StopBody::schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(WireWork::schema()),
+        )
+}
+
+fn polling() -> Operation {
+    let millis = |most: u64| Schema::number(1..=i64::try_from(most).unwrap_or(i64::MAX));
+    let name = Schema::chars(1..=WORKER_ID_BYTES).matching("^[\\t -~]*[!-~][\\t -~]*$");
+    get("poll", "/environments/{id}/work/poll", poll)
+        .says("Hands out the oldest item that is nobody's, or null.")
+        .needs_or_worker(Permission::WorkWrite)
+        .query(
+            "block_ms",
+            millis(WORK_BLOCK_MS).says("How long to wait for one, in milliseconds."),
+        )
+        .query(
+            "reclaim_older_than_ms",
+            millis(WORK_RECLAIM_MOST_MS).otherwise(WORK_RECLAIM_MS.into()).says(
+                "After how long without an acknowledgement an item is handed out again, in milliseconds.",
+            ),
+        )
+        .header(
+            "Anthropic-Worker-ID",
+            name.says("What the worker calls itself, to be counted."),
+        )
+        .fails(StatusCode::CONFLICT)
+        .answers(WireWork::schema().or_null())
+}
+
+fn beating() -> Operation {
+    let lease = Schema::version()
+        .otherwise(WORK_LEASE_SECONDS.into())
+        .says(&format!(
+            "Seconds; {WORK_LEASE_MOST_SECONDS} at most are given."
+        ));
+    let expected = Schema::text().says(
+        "Only if `last_heartbeat` of the answer before was this, to the letter; `NO_HEARTBEAT` if there was none.",
+    );
+    let answer = Schema::answer()
+        .has("type", Schema::word("work_heartbeat"))
+        .has(
+            "last_heartbeat",
+            Schema::text().says("A moment, or empty if there was none."),
+        )
+        .has("lease_extended", Schema::boolean())
+        .has("state", states())
+        .has("ttl_seconds", Schema::number(1..=WORK_LEASE_MOST_SECONDS))
+        .named("WorkHeartbeat");
+    post(
+        "heartbeat",
+        "/environments/{id}/work/{work}/heartbeat",
+        heartbeat,
+    )
+    .says("Keeps an item for a worker, if it is still theirs.")
+    .needs_or_worker(Permission::WorkWrite)
+    .query("desired_ttl_seconds", lease)
+    .query("expected_last_heartbeat", expected)
+    .fails(StatusCode::PRECONDITION_FAILED)
+    .answers(answer)
+}
+
+fn states() -> Schema {
+    Schema::words(WorkState::ALL.map(WorkState::as_str))
+}
+
+fn stats_schema() -> Schema {
+    Schema::answer()
+        .has("type", Schema::word("work_queue_stats"))
+        .has("depth", Schema::count())
+        .has("pending", Schema::count())
+        .has("oldest_queued_at", Schema::moment().or_null())
+        .has("workers_polling", Schema::count())
+        .named("WorkQueueStats")
 }
 
 #[derive(Deserialize)]
@@ -63,6 +177,15 @@ struct HeartbeatParameters {
 struct StopBody {
     #[serde(default)]
     force: Option<bool>,
+}
+
+impl StopBody {
+    fn schema() -> Schema {
+        Schema::object()
+            .may_be("force", Schema::boolean().otherwise(false.into()))
+            .example(json!({"force": true}))
+            .named("WorkStop")
+    }
 }
 
 /// The wire's work: every key always there.
@@ -97,6 +220,31 @@ struct List<'a> {
 }
 
 impl<'a> WireWork<'a> {
+    fn schema() -> Schema {
+        let moment = || Schema::moment().or_null();
+        let session = Schema::answer()
+            .has("type", Schema::word("session"))
+            .has("id", Schema::id::<SessionId>());
+        let secret = Schema::text()
+            .or_null()
+            .says("Of a poll alone: base 64 (RFC 4648, section 5) of a JSON object whose `sessions_token` serves the item.");
+        Schema::answer()
+            .has("id", Schema::id::<WorkId>())
+            .has("type", Schema::word("work"))
+            .has("environment_id", Schema::id::<EnvironmentId>())
+            .has("state", states())
+            .has("data", session)
+            .has("metadata", Schema::metadata())
+            .has("secret", secret)
+            .has("created_at", Schema::moment())
+            .has("acknowledged_at", moment())
+            .has("started_at", moment())
+            .has("latest_heartbeat_at", moment())
+            .has("stop_requested_at", moment())
+            .has("stopped_at", moment())
+            .named("Work")
+    }
+
     fn of(work: &'a Work, secret: Option<&'a str>) -> Result<Self, Failure> {
         Ok(Self {
             id: &work.id,

@@ -48,12 +48,7 @@ async fn a_list_below_what_is_not_there_is_not_found(server: Server) {
 async fn who_administers_environments_and_nothing_else_changes_the_policies(server: Server) {
     let key = key_with(&server, "environment:admin").await;
     let change = json!({"denied_hosts": ["*.prod.example.com"]});
-    let changed = server.send_as(
-        key.text("key"),
-        Method::PATCH,
-        "/api/organization",
-        Some(change),
-    );
+    let changed = server.send_as(&key, Method::PATCH, "/api/organization", Some(change));
     assert_eq!(
         changed.await.ok()["denied_hosts"],
         json!(["*.prod.example.com"])

@@ -97,12 +97,7 @@ impl Postgres {
     /// Starts it again where it was, on what it had.
     pub fn start_again(&mut self) {
         eventually("PostgreSQL is back", PATIENCE, || {
-            self.process = run(
-                &self.programs,
-                self.directory.path(),
-                &self.port,
-                self.sync,
-            );
+            self.process = run(&self.programs, self.directory.path(), &self.port, self.sync);
             self.is_ready().then_some(())
         });
     }

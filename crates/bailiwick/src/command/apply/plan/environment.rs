@@ -186,7 +186,9 @@ fn config_patch(before: &Value, after: &Value) -> Value {
         }
     }
     // A policy is given up by `inherits_policy`.
-    let gone = before.keys().filter(|part| *part != "networking" && !after.contains_key(*part));
+    let gone = before
+        .keys()
+        .filter(|part| *part != "networking" && !after.contains_key(*part));
     config.extend(gone.map(|part| (part.clone(), Value::Null)));
     Value::Object(config)
 }
