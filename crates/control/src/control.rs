@@ -1,6 +1,7 @@
 //! What all use cases share.
 
 use bailiwick_store::Store;
+use tokio::sync::Notify;
 
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
@@ -17,6 +18,8 @@ pub struct Control {
     pub(crate) sealing: SealingKeys,
     pub(crate) content_limits: ContentLimits,
     pub(crate) host_paths: HostPaths,
+    /// Told when an item came to some queue.
+    pub(crate) work_arrived: Notify,
     pub(crate) failures: Failures,
 }
 
@@ -29,6 +32,7 @@ impl Control {
             known_keys: KnownKeys::default(),
             content_limits: ContentLimits::default(),
             host_paths: HostPaths::default(),
+            work_arrived: Notify::new(),
             failures: Failures::default(),
         }
     }

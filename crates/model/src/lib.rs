@@ -15,6 +15,8 @@ mod packages;
 mod permission;
 mod project;
 mod resource_id;
+mod session;
+mod work;
 
 pub use base::{BaseName, BaseProblem, ImageReference, Suite};
 pub use decision::{Decision, PolicySource, Reason, Verdict};
@@ -35,3 +37,5 @@ pub use resource_id::{
     OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId,
     SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
+pub use session::{SessionStatus, UnknownSessionStatus};
+pub use work::{UnknownWorkState, WorkState};

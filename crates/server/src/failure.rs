@@ -74,7 +74,10 @@ impl Failure {
                 | ControlError::LastAdministrator
                 | ControlError::Referred(_)
                 | ControlError::InUse { .. }
+                | ControlError::AtWork
+                | ControlError::WorkStopped
                 | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
+                ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
                 ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::NoRoute => StatusCode::NOT_FOUND,
@@ -103,6 +106,7 @@ impl Failure {
                 ControlError::Archived("environment") => Code::EnvironmentArchived,
                 ControlError::Archived("vault") => Code::VaultArchived,
                 ControlError::Archived("credential") => Code::CredentialArchived,
+                ControlError::Archived("session") => Code::SessionArchived,
                 ControlError::Archived(_) => Code::Archived,
                 ControlError::TargetTaken => Code::CredentialExists,
                 ControlError::Full { .. } => Code::Full,
@@ -111,6 +115,9 @@ impl Failure {
                 ControlError::Predefined => Code::PredefinedRole,
                 ControlError::LastAdministrator => Code::LastAdministrator,
                 ControlError::Referred(_) | ControlError::InUse { .. } => Code::Referred,
+                ControlError::AtWork => Code::SessionRunning,
+                ControlError::WorkStopped => Code::WorkStopped,
+                ControlError::LeaseLost(_) => Code::HeartbeatPreconditionFailed,
                 ControlError::AcrossEnvironments { .. } => Code::AcrossEnvironments,
                 ControlError::Expired(_) => Code::FileExpired,
                 ControlError::TooLarge { .. } => Code::RequestTooLarge,

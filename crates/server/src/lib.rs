@@ -15,6 +15,7 @@ mod observe;
 mod openapi;
 mod operation;
 mod service;
+mod session_json;
 mod v1;
 
 pub use connections::ConnectionLimits;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::{
     AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, RoleId, ServiceAccountId,
-    SkillId, SkillVersionId, TeamId, UserId, VaultId,
+    SessionId, SessionResourceId, SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
 use bailiwick_wire::{Schema, example_id};
 use serde_json::{Map, Value, json};
@@ -115,7 +115,10 @@ impl Document {
         match operation.access {
             Access::Public | Access::Authenticated => {}
             Access::Needs(permission) => {
-                said["description"] = json!(format!("Needs the permission `{permission}`."));
+                let others = operation.besides.iter();
+                let others: String = others.map(|one| format!(" and `{one}`")).collect();
+                said["description"] =
+                    json!(format!("Needs the permission `{permission}`{others}."));
                 said["x-permission"] = json!(permission.as_str());
             }
             Access::NeedsOrWorker(permission) => {
@@ -125,6 +128,10 @@ impl Document {
                 said["x-permission"] = json!(permission.as_str());
                 said["x-workers"] = json!(true);
             }
+        }
+        if !operation.besides.is_empty() {
+            let others: Vec<_> = operation.besides.iter().map(|one| one.as_str()).collect();
+            said["x-permissions-besides"] = json!(others);
         }
         if let Some(content) = self.content(&operation.body) {
             let needed = Self::needs_body(&operation.body);
@@ -265,11 +272,14 @@ fn id_in(collection: &str) -> Schema {
         "grants" => Schema::id::<GrantId>(),
         "keys" => Schema::id::<ApiKeyId>(),
         "members" => Schema::id::<UserId>(),
+        "resources" => Schema::id::<SessionResourceId>(),
         "roles" => Schema::id::<RoleId>(),
         "service-accounts" => Schema::id::<ServiceAccountId>(),
+        "sessions" => Schema::id::<SessionId>(),
         "skills" => Schema::id::<SkillId>(),
         "teams" => Schema::id::<TeamId>(),
         "vaults" => Schema::id::<VaultId>(),
+        "work" => Schema::id::<WorkId>(),
         "versions" => Schema::text().example(json!(example_id::<SkillVersionId>())),
         _ => Schema::chars(1..=128),
     }

@@ -68,6 +68,8 @@ pub(crate) struct Description {
     pub(crate) verb: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) access: Access,
+    /// Permissions that are needed besides, to see what the request refers to.
+    pub(crate) besides: &'static [Permission],
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Content,
     pub(crate) status: StatusCode,
@@ -110,6 +112,7 @@ where
             verb,
             summary: "",
             access: Access::Authenticated,
+            besides: &[],
             parameters: Vec::new(),
             body: Content::None,
             status: StatusCode::OK,
@@ -165,6 +168,12 @@ impl Operation {
         self
     }
 
+    /// For whoever has these permissions besides: the request refers to what they see.
+    pub(crate) fn besides(mut self, permissions: &'static [Permission]) -> Self {
+        self.description.besides = permissions;
+        self
+    }
+
     /// For anybody.
     pub(crate) fn for_anybody(mut self) -> Self {
         self.description.access = Access::Public;
@@ -204,7 +213,12 @@ impl Operation {
 
     /// `limit` and `page`: the answer is a page of a list.
     pub(crate) fn pages(self, most: u32) -> Self {
-        let limit = Schema::number(1..=i64::from(most)).otherwise(20.into());
+        self.pages_of(20, most)
+    }
+
+    /// As [`Self::pages`], with so many entries where `limit` is absent.
+    pub(crate) fn pages_of(self, usual: u32, most: u32) -> Self {
+        let limit = Schema::number(1..=i64::from(most)).otherwise(usual.into());
         self.query("limit", limit.says("The most entries of the page."))
             .query(
                 "page",

@@ -8,8 +8,11 @@ pub(crate) mod edge;
 mod environments;
 mod files;
 mod form;
+mod session_resources;
+mod sessions;
 mod skills;
 mod vaults;
+mod work;
 
 use std::sync::Arc;
 
@@ -38,6 +41,9 @@ pub(crate) fn routes() -> Routes {
         .merge(vaults::routes())
         .merge(files::routes())
         .merge(skills::routes())
+        .merge(sessions::routes())
+        .merge(session_resources::routes())
+        .merge(work::routes())
 }
 
 /// What answers, with errors in the wire's form.

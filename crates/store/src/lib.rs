@@ -30,10 +30,15 @@ mod retention;
 mod role;
 mod row;
 mod service_account;
+mod session;
+mod session_resource;
 mod skill;
 mod store;
 mod team;
 mod vault;
+mod work;
+mod work_claim;
+mod work_token;
 
 pub use agent::{Agent, AgentFilter, AgentValues, Delegates, DelegationAcross, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
@@ -45,7 +50,7 @@ pub use browser_session::KnownSession;
 pub use change::Change;
 pub use content::LooseContent;
 pub use credential::{Credential, StoredCredentialValues};
-pub use credential_secret::{OwnedSecret, SealedSecret};
+pub use credential_secret::{OwnedSecret, SealedSecret, SecretOwner};
 pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use error::StoreError;
@@ -57,7 +62,15 @@ pub use reference::{NotAReference, Reference, ReferenceCounts, ReferenceFilter, 
 pub use retention::Retention;
 pub use role::{NewRole, Role};
 pub use service_account::ServiceAccount;
+pub use session::{
+    Edge, NewSession, Order, OrderedPage, OrderedPageRequest, Session, SessionFilter, SessionPins,
+    SessionValues,
+};
+pub use session_resource::{NewSessionResource, SessionResource, SessionResourceKind};
 pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};
 pub use store::{Scope, Store};
 pub use team::{Grant, Grantee, Team};
 pub use vault::{Vault, VaultValues};
+pub use work::{NewWork, Work, WorkStats};
+pub use work_claim::{Beat, Expected};
+pub use work_token::KnownWork;

@@ -28,12 +28,14 @@ mod report;
 mod request;
 mod schema;
 mod secret_text;
+mod session;
 mod shape;
 mod skill;
 mod source;
 mod tree;
 mod validate;
 mod vault;
+mod work;
 
 pub use agent::{
     Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
@@ -60,7 +62,13 @@ pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
-pub use schema::{Schema, example_id};
+pub use schema::{Schema, example_id, work_update_schema};
 pub use secret_text::SecretText;
+pub use session::{
+    AgentOverrides, Amount, Budget, Checkout, Currency, FileMount, RepositoryMount, ResourceMount,
+    SessionAgent, SessionAgentReference, SessionBody, SessionPatch, SessionText, added_resource,
+    overlapping, rotated_token,
+};
 pub use skill::{SkillBundle, SkillFile, SkillProblem};
 pub use vault::VaultBody;
+pub use work::work_metadata;

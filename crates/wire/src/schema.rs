@@ -6,7 +6,9 @@
 mod agent;
 mod credential;
 mod environment;
+mod session;
 mod vault;
+mod work;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -16,6 +18,8 @@ use bailiwick_model::limits::{
     METADATA_KEY_CHARS, METADATA_PAIRS, METADATA_VALUE_CHARS, NAME_CHARS,
 };
 use serde_json::{Map, Value, json};
+
+pub use work::work_update_schema;
 
 /// What a value looks like.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -91,6 +95,16 @@ impl Schema {
     /// A whole number from 1 to what 32 bits with a sign hold.
     pub fn positive() -> Self {
         Self::number(1..=i64::from(i32::MAX))
+    }
+
+    /// Seconds, with their fractions.
+    pub fn seconds() -> Self {
+        Self::of("number").with("minimum", json!(0))
+    }
+
+    /// How many there are of something.
+    pub fn count() -> Self {
+        Self::of("integer").with("minimum", json!(0))
     }
 
     /// A version, which counts changes from 1 on.

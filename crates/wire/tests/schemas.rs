@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use bailiwick_model::{AgentId, ResourceId as _};
 use bailiwick_wire::{
-    AgentBody, CredentialBody, EnvironmentBody, FieldProblem, Own, Schema, StoredAgent,
-    StoredEnvironment, VaultBody, policy_from_json,
+    AgentBody, CredentialBody, EnvironmentBody, FieldProblem, FileMount, Own, Schema, SessionAgent,
+    SessionBody, SessionText, StoredAgent, StoredEnvironment, VaultBody, added_resource,
+    policy_from_json, rotated_token, work_metadata, work_update_schema,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -307,4 +308,77 @@ fn bodies_of_credentials_are_what_their_schemas_say() {
             assert_judged(&what, judge(&body).map(drop), taken);
         }
     }
+}
+
+/// An agent that has nothing.
+fn plain_agent() -> StoredAgent {
+    let id = AgentId::made(0, [0; 10]);
+    let own = Own {
+        id: &id,
+        version: 1,
+    };
+    let body = json!({"name": "a", "model": "claude-opus-5"});
+    let made = AgentBody::create(body.as_object().unwrap()).unwrap();
+    StoredAgent {
+        name: made.name.clone(),
+        config: made.config.to_json(own).as_object().unwrap().clone(),
+        metadata: Map::new(),
+    }
+}
+
+/// A session is judged with the agent that it is of.
+fn made_session(body: &Map<String, Value>) -> Result<SessionBody, Vec<FieldProblem>> {
+    let made = SessionBody::create(body)?;
+    made.agent.overrides.apply(plain_agent())?;
+    Ok(made)
+}
+
+#[test]
+fn bodies_of_sessions_are_what_their_schemas_say() {
+    let made = made_session(&map(SessionBody::create_schema())).unwrap();
+    check(SessionBody::create_schema(), 60, |body| {
+        made_session(body).map(drop)
+    });
+    let config = made.agent.overrides.apply(plain_agent()).unwrap().config;
+    let shown = SessionAgent::of(&made.agent.id, 1, "a", &config);
+    let shown = shown.with_delegates(&config, &|_, _| None);
+    let shown = shown.as_object().unwrap();
+    check(SessionText::update_schema(), 6, |body| {
+        let patch = made.values.update(body)?;
+        match patch.agent {
+            Some(overrides) => SessionAgent::changed(shown.clone(), &overrides).map(drop),
+            None => Ok(()),
+        }
+    });
+    let others = [
+        json!({"type": "memory_store", "memory_store_id": "m", "access": "read_only", "instructions": "x"}),
+        json!({"type": "github_repository", "url": "https://github.com/example/a", "checkout": {"type": "commit", "sha": "0123abc"}}),
+    ];
+    for resource in others {
+        let (known, _) = example(SessionBody::create_schema());
+        let body = json!({"agent": {"type": "agent", "id": "a"}, "environment_id": "e", "resources": [resource]});
+        let judge = |body: &Value| made_session(body.as_object().unwrap()).map(drop);
+        judge(&body).expect("it is taken");
+        for Variant { what, body, taken } in known.variants(&body) {
+            assert_judged(&what, judge(&body), taken);
+        }
+    }
+}
+
+#[test]
+fn bodies_of_session_resources_are_what_their_schemas_say() {
+    check(FileMount::add_schema(), 6, |body| {
+        added_resource(body).map(drop)
+    });
+    check(FileMount::rotate_schema(), 4, |body| {
+        rotated_token(body).map(drop)
+    });
+}
+
+#[test]
+fn bodies_of_work_items_are_what_their_schemas_say() {
+    let stored = BTreeMap::from([("zone".to_owned(), "a".to_owned())]);
+    check(work_update_schema(), 3, |body| {
+        work_metadata(&stored, body).map(drop)
+    });
 }

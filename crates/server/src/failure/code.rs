@@ -45,6 +45,8 @@ codes! {
     VaultArchived = "vault_archived";
     /// The credential is archived, and so read-only.
     CredentialArchived = "credential_archived";
+    /// The session is archived, and so read-only.
+    SessionArchived = "session_archived";
     /// It is archived, and so read-only.
     Archived = "archived";
     /// An active credential of the vault is for the same thing.
@@ -61,6 +63,12 @@ codes! {
     LastAdministrator = "last_administrator";
     /// Something refers to it.
     Referred = "referred";
+    /// The session is at work.
+    SessionRunning = "session_running";
+    /// The work has been stopped.
+    WorkStopped = "work_stopped";
+    /// The lease is another worker's, or has ended.
+    HeartbeatPreconditionFailed = "heartbeat_precondition_failed";
     /// It would work together with something in another environment.
     AcrossEnvironments = "across_environments";
     /// The file was there, and its time is over.

@@ -152,7 +152,11 @@ fn wire_error() -> Schema {
     let details = Schema::answer()
         .has("error_code", code())
         .may("conflicts", conflicts())
-        .may("references", ReferencesJson::schema());
+        .may("references", ReferencesJson::schema())
+        .may(
+            "current_state",
+            crate::v1::edge::LeaseState::schema().says("Of a heartbeat that was refused."),
+        );
     let error = Schema::answer()
         .has("type", Schema::words(crate::v1::edge::error_types()))
         .has("message", Schema::text())

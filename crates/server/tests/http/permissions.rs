@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use bailiwick_model::Permission;
+use bailiwick_model::{EnvironmentId, Permission};
+use bailiwick_wire::example_id;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{Server, answer, worker_key};
+use crate::{Server, answer, worker};
 
 /// An operation, and the request that the document shows for it; its ids are of nothing.
 struct Operation {
@@ -19,6 +20,7 @@ struct Operation {
     body: Option<Value>,
     is_public: bool,
     permission: Option<String>,
+    besides: Vec<String>,
     is_for_workers: bool,
 }
 
@@ -50,6 +52,8 @@ impl Operation {
             body,
             is_public: said["security"] == json!([]),
             permission: said["x-permission"].as_str().map(str::to_owned),
+            besides: serde_json::from_value(said["x-permissions-besides"].clone())
+                .unwrap_or_default(),
             is_for_workers: said["x-workers"] == true,
         }
     }
@@ -64,6 +68,21 @@ impl Operation {
             }
         }
         all
+    }
+
+    /// The same where an environment is there: another one's worker is nobody.
+    fn within(&self, environment: &str) -> Self {
+        let nothing = example_id::<EnvironmentId>();
+        Self {
+            method: self.method.clone(),
+            template: self.template.clone(),
+            path: self.path.replace(&nothing, environment),
+            body: self.body.clone(),
+            is_public: self.is_public,
+            permission: self.permission.clone(),
+            besides: self.besides.clone(),
+            is_for_workers: self.is_for_workers,
+        }
     }
 
     fn request(&self, server: &Server) -> RequestBuilder {
@@ -127,7 +146,7 @@ async fn who_may_do_what() {
     for role in ["admin", "editor", "member"] {
         keys.push(key_of_predefined(&server, role).await);
     }
-    keys.push(worker_key(&server).await);
+    let (environment, worker) = worker(&server).await;
     let mut table = format!("{:<58} nobody admin  editor member worker\n", "operation");
     for operation in Operation::all(&server).await {
         let nobody = operation.word(&server, None).await;
@@ -138,6 +157,9 @@ async fn who_may_do_what() {
             let word = operation.word(&server, Some(key)).await;
             let _ = write!(table, " {word:<6}");
         }
+        let within = operation.within(&environment);
+        let word = within.word(&server, Some(&worker)).await;
+        let _ = write!(table, " {word}");
         table.truncate(table.trim_end().len());
         table.push('\n');
     }
@@ -155,10 +177,8 @@ async fn every_operation_wants_the_permission_that_the_document_names_and_no_oth
         let name = format!("not {one}");
         without.insert(*one, key_with(&server, &name, &others).await);
     }
-    let (nothing, worker) = (
-        key_with(&server, "nothing", &[]).await,
-        worker_key(&server).await,
-    );
+    let nothing = key_with(&server, "nothing", &[]).await;
+    let (environment, worker) = worker(&server).await;
     for mut operation in Operation::all(&server).await {
         let title = format!("{} {}", operation.method, operation.template);
         // Nobody hands on what they do not have.
@@ -181,9 +201,23 @@ async fn every_operation_wants_the_permission_that_the_document_names_and_no_oth
         };
         let refused = operation.word(&server, Some(&without[permission])).await;
         assert_eq!(refused, "403", "{title} without {permission}");
-        let done = operation.word(&server, Some(&with[permission])).await;
-        assert_eq!(done, "yes", "{title} with {permission} alone");
-        let worker = operation.word(&server, Some(&worker)).await == "yes";
+        for other in &operation.besides {
+            let refused = operation
+                .word(&server, Some(&without[other.as_str()]))
+                .await;
+            assert_eq!(refused, "403", "{title} without {other}");
+        }
+        let done = if operation.besides.is_empty() {
+            operation.word(&server, Some(&with[permission])).await
+        } else {
+            let others = operation.besides.iter().map(String::as_str);
+            let all: Vec<_> = others.chain([permission]).collect();
+            let key = key_with(&server, &title, &all).await;
+            operation.word(&server, Some(&key)).await
+        };
+        assert_eq!(done, "yes", "{title} with what the document names alone");
+        let within = operation.within(&environment);
+        let worker = within.word(&server, Some(&worker)).await == "yes";
         assert_eq!(worker, operation.is_for_workers, "{title} by a worker");
     }
 }

@@ -1,6 +1,6 @@
 //! Bodies of agents, and their parts as answers show them.
 
-mod answer;
+pub(super) mod answer;
 
 use bailiwick_model::{AgentId, limits};
 use serde_json::json;
@@ -70,7 +70,7 @@ fn fields(agent: Schema, changes: bool) -> Schema {
         .may_be("metadata", Schema::pairs(changes))
 }
 
-fn model() -> Schema {
+pub(super) fn model() -> Schema {
     let effort = Schema::any_of([
         Schema::words_of(EFFORTS),
         Schema::object().needs("type", Schema::words_of(EFFORTS)),
@@ -83,7 +83,7 @@ fn model() -> Schema {
     Schema::any_of([Schema::visible(limits::MODEL_ID_CHARS), object]).named("ModelParams")
 }
 
-fn tool() -> Schema {
+pub(super) fn tool() -> Schema {
     let built_in = Schema::object()
         .needs("type", Schema::word("agent_toolset_20260401"))
         .may_be(
@@ -190,7 +190,7 @@ fn location() -> Schema {
         .may_be("country", Schema::chars(2..=2).matching("^[A-Z]{2}$"))
 }
 
-fn server() -> Schema {
+pub(super) fn server() -> Schema {
     Schema::object()
         .needs("type", Schema::word("url"))
         .needs("name", Schema::visible(limits::MCP_SERVER_NAME_CHARS))
@@ -202,7 +202,7 @@ fn server() -> Schema {
         .named("McpServerParams")
 }
 
-fn skill() -> Schema {
+pub(super) fn skill() -> Schema {
     Schema::object()
         .needs("type", Schema::words(["anthropic", "custom"]))
         .needs("skill_id", Schema::visible(limits::SKILL_ID_CHARS))

@@ -7,6 +7,29 @@ use crate::agent::tools::{BUILT_IN, POLICIES};
 use crate::schema::Schema;
 
 pub(super) fn fields(agent: Schema) -> Schema {
+    let delegate = tagged("agent")
+        .has("id", Schema::id::<AgentId>())
+        .has("version", Schema::version().or_null());
+    let multiagent = multiagent(&delegate).named("Multiagent");
+    parts(agent)
+        .has("multiagent", multiagent.or_null())
+        .has("execution_identity", identity())
+}
+
+/// A version of an agent in a session, and in it, whole, those that it delegates to.
+pub(in crate::schema) fn session_agent() -> Schema {
+    let alone = || {
+        let agent = tagged("agent")
+            .has("id", Schema::id::<AgentId>())
+            .has("version", Schema::version())
+            .has("name", Schema::text());
+        parts(agent).has("execution_identity", identity())
+    };
+    let multiagent = multiagent(&alone().named("SessionDelegate")).named("SessionMultiagent");
+    alone().has("multiagent", multiagent.or_null())
+}
+
+fn parts(agent: Schema) -> Schema {
     agent
         .has("description", Schema::text().or_null())
         .has("system", Schema::text().or_null())
@@ -14,8 +37,6 @@ pub(super) fn fields(agent: Schema) -> Schema {
         .has("tools", Schema::list(tool()))
         .has("mcp_servers", Schema::list(server()))
         .has("skills", Schema::list(skill()))
-        .has("multiagent", multiagent().or_null())
-        .has("execution_identity", identity())
 }
 
 fn tagged(word: &str) -> Schema {
@@ -104,15 +125,10 @@ fn skill() -> Schema {
         .named("AgentSkill")
 }
 
-fn multiagent() -> Schema {
-    let agent = || {
-        tagged("agent")
-            .has("id", Schema::id::<AgentId>())
-            .has("version", Schema::version().or_null())
-    };
+fn multiagent(agent: &Schema) -> Schema {
     let adviser = tagged("advisor").has("model", Schema::text());
-    let coordinator =
-        tagged("coordinator").has("agents", Schema::list(Schema::any_of([agent(), adviser])));
+    let entry = Schema::any_of([agent.clone(), adviser]);
+    let coordinator = tagged("coordinator").has("agents", Schema::list(entry));
     let switch = || Schema::words(["enabled", "disabled"]);
     let advisor = Schema::answer()
         .has("type", switch())
@@ -120,12 +136,12 @@ fn multiagent() -> Schema {
     let delegation = Schema::answer()
         .has("type", switch())
         .may("inline_agents", Schema::answer().has("type", switch()))
-        .may("predefined_agents", Schema::list(agent()));
+        .may("predefined_agents", Schema::list(agent.clone()));
     let members = tagged("multiagent_20261001")
         .has("advisor", advisor)
         .has("subagents", delegation.clone())
         .has("workflows", delegation);
-    Schema::any_of([coordinator, members]).named("Multiagent")
+    Schema::any_of([coordinator, members])
 }
 
 fn identity() -> Schema {
