@@ -1,6 +1,7 @@
 //! What all use cases share.
 
 use bailiwick_store::Store;
+use tokio::sync::Notify;
 
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
@@ -14,6 +15,8 @@ pub struct Control {
     pub(crate) known_keys: KnownKeys,
     pub(crate) sealing: SealingKeys,
     pub(crate) content_limits: ContentLimits,
+    /// Told when an item came to some queue.
+    pub(crate) work_arrived: Notify,
 }
 
 impl Control {
@@ -24,6 +27,7 @@ impl Control {
             sealing,
             known_keys: KnownKeys::default(),
             content_limits: ContentLimits::default(),
+            work_arrived: Notify::new(),
         }
     }
 

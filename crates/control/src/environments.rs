@@ -322,6 +322,19 @@ impl Control {
         })
     }
 
+    /// The policy of an environment, for what is to be in it.
+    pub(crate) async fn policy_in_force(
+        &self,
+        caller: &Caller,
+        environment: &Environment,
+    ) -> Result<bailiwick_policy::EffectivePolicy, ControlError> {
+        let Policies { default, floor: _ } = self.policies(caller).await?;
+        Ok(bailiwick_policy::effective(
+            own_policy(environment)?,
+            default,
+        ))
+    }
+
     /// Whether an environment can reach a destination, and why. Nothing is resolved and nothing is contacted.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Why something was not done.
 
 use bailiwick_model::Permission;
-use bailiwick_store::StoreError;
+use bailiwick_store::{StoreError, Work};
 use bailiwick_wire::FieldProblem;
 
 use crate::sealing::UnsealError;
@@ -30,6 +30,15 @@ pub enum ControlError {
     /// It is archived, and so read-only.
     #[error("the {0} is archived")]
     Archived(&'static str),
+    /// Its agent is at work.
+    #[error("the session's agent is at work: interrupt it, or wait until it is idle")]
+    AtWork,
+    /// It has ended.
+    #[error("the work has ended")]
+    WorkStopped,
+    /// The heartbeat came from somebody whose item it is not any more.
+    #[error("the work is not leased to whoever sent this heartbeat")]
+    LeaseLost(Box<Work>),
     /// It must stay.
     #[error("the Default environment cannot be archived or deleted")]
     IsDefault,

@@ -24,15 +24,19 @@ mod resealing;
 mod roles;
 mod sealing;
 mod service_accounts;
+mod session_agents;
+mod session_resources;
+mod sessions;
 mod sign_ins;
 mod skills;
 mod teams;
 mod vaults;
+mod work;
 
 pub use agents::Placement;
 pub use authentication::Credentials;
 pub use bootstrap::{Bootstrap, Bootstrapped};
-pub use caller::{Actor, Caller};
+pub use caller::{Actor, Caller, WorkItem};
 pub use content::{ContentLimits, Download};
 pub use control::Control;
 pub use environments::{
@@ -48,5 +52,7 @@ pub use password::Password;
 pub use resealing::Resealed;
 pub use roles::RoleValues;
 pub use sealing::{Sealed, SealingKeys, SealingKeysError, UnsealError};
+pub use sessions::SessionView;
 pub use sign_ins::{BrowserSession, SignInRequest};
 pub use skills::{NewSkillRequest, SkillRules};
+pub use work::{HandedWork, HeartbeatRequest, Lease, PollRequest};

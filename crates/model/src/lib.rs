@@ -14,6 +14,8 @@ mod packages;
 mod permission;
 mod project;
 mod resource_id;
+mod session;
+mod work;
 
 pub use decision::{Decision, PolicySource, Reason, Verdict};
 pub use destination::{Destination, Host, HostName, InvalidHostName, Protocol};
@@ -33,3 +35,5 @@ pub use resource_id::{
     OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId,
     SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
+pub use session::{SessionStatus, UnknownSessionStatus};
+pub use work::{UnknownWorkState, WorkState};

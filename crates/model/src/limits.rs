@@ -296,3 +296,47 @@ pub const SKILL_DESCRIPTION_CHARS: usize = 1024;
 pub const SKILL_DISPLAY_NAME_CHARS: usize = 255;
 /// Bytes of what stands before the text of a `SKILL.md`.
 pub const SKILL_FRONT_MATTER_BYTES: usize = 64 * 1024;
+
+/// Characters of a session's title (the wire API).
+pub const SESSION_TITLE_CHARS: usize = 500;
+/// Vaults of one session (the wire API).
+pub const SESSION_VAULTS: usize = 50;
+/// Resources of one session.
+pub const SESSION_RESOURCES: usize = 512;
+/// Files of one session (the wire API).
+pub const SESSION_FILES: usize = 500;
+/// Characters of the path where a resource of a session is (the wire API).
+pub const MOUNT_PATH_CHARS: usize = 4096;
+/// Characters of the URL of a session's repository (the wire API).
+pub const REPOSITORY_URL_CHARS: usize = 2048;
+/// Characters of the token that a session's repository is cloned with (the wire API).
+pub const REPOSITORY_TOKEN_CHARS: usize = 4096;
+/// Characters of the branch that a session's repository is at (the wire API).
+pub const BRANCH_CHARS: usize = 255;
+/// Characters of the id of something that a session refers to (the wire API).
+pub const REFERENCE_CHARS: usize = 128;
+/// Digits of an amount of cents.
+pub const AMOUNT_DIGITS: usize = 12;
+
+/// The longest that a poll for work may wait (the wire API).
+pub const WORK_BLOCK_MS: u64 = 999;
+/// After this long without an acknowledgement work that was handed out is handed out again (the wire API).
+pub const WORK_RECLAIM_MS: u64 = 5000;
+/// The longest that may be asked for instead.
+pub const WORK_RECLAIM_MOST_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long work is leased to a worker that asks for nothing else.
+pub const WORK_LEASE_SECONDS: i64 = 90;
+/// The longest lease.
+pub const WORK_LEASE_MOST_SECONDS: i64 = 3600;
+/// A worker that polled this long ago still counts as polling (the wire API).
+pub const WORK_POLLING: Duration = Duration::from_secs(30);
+/// How exactly it is known when a worker last polled.
+pub const WORK_POLLING_LOOK: Duration = Duration::from_secs(5);
+/// Workers of one environment that are counted.
+pub const WORK_POLLERS: i64 = 10_000;
+/// Bytes of what a worker calls itself.
+pub const WORKER_ID_BYTES: usize = 256;
+/// How many items are tried in one poll, where others take them at the same time.
+pub const WORK_CANDIDATES: i64 = 32;
+/// How long the token of work that has ended still tells its worker so.
+pub const WORK_TOKEN_GRACE: Duration = Duration::from_secs(5 * 60);

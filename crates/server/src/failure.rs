@@ -64,7 +64,10 @@ impl Failure {
                 | ControlError::Predefined
                 | ControlError::LastAdministrator
                 | ControlError::Referred(_)
+                | ControlError::AtWork
+                | ControlError::WorkStopped
                 | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
+                ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
                 ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::NoRoute => StatusCode::NOT_FOUND,
@@ -92,6 +95,7 @@ impl Failure {
                 ControlError::Archived("environment") => "environment_archived",
                 ControlError::Archived("vault") => "vault_archived",
                 ControlError::Archived("credential") => "credential_archived",
+                ControlError::Archived("session") => "session_archived",
                 ControlError::Archived(_) => "archived",
                 ControlError::TargetTaken => "credential_exists",
                 ControlError::Full { .. } => "full",
@@ -100,6 +104,9 @@ impl Failure {
                 ControlError::Predefined => "predefined_role",
                 ControlError::LastAdministrator => "last_administrator",
                 ControlError::Referred(_) => "referred",
+                ControlError::AtWork => "session_running",
+                ControlError::WorkStopped => "work_stopped",
+                ControlError::LeaseLost(_) => "heartbeat_precondition_failed",
                 ControlError::AcrossEnvironments { .. } => "across_environments",
                 ControlError::Expired(_) => "file_expired",
                 ControlError::TooLarge { .. } => "request_too_large",

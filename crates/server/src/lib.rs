@@ -11,6 +11,7 @@ mod environment_json;
 mod failure;
 mod request_id;
 mod service;
+mod session_json;
 mod v1;
 
 pub use service::{ServeError, Service};

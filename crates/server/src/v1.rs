@@ -8,8 +8,11 @@ mod edge;
 mod environments;
 mod files;
 mod form;
+mod session_resources;
+mod sessions;
 mod skills;
 mod vaults;
+mod work;
 
 use std::sync::Arc;
 
@@ -28,6 +31,9 @@ pub(crate) fn routes() -> Router<Arc<Control>> {
         .merge(vaults::routes())
         .merge(files::routes())
         .merge(skills::routes())
+        .merge(sessions::routes())
+        .merge(session_resources::routes())
+        .merge(work::routes())
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })
         .layer(from_fn(edge::write_errors))

@@ -24,10 +24,15 @@ mod page;
 mod role;
 mod row;
 mod service_account;
+mod session;
+mod session_resource;
 mod skill;
 mod store;
 mod team;
 mod vault;
+mod work;
+mod work_claim;
+mod work_token;
 
 pub use agent::{Agent, AgentFilter, AgentValues, Delegates, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
@@ -36,7 +41,7 @@ pub use browser_session::KnownSession;
 pub use change::Change;
 pub use content::LooseContent;
 pub use credential::{Credential, StoredCredentialValues};
-pub use credential_secret::{OwnedSecret, SealedSecret};
+pub use credential_secret::{OwnedSecret, SealedSecret, SecretOwner};
 pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use error::StoreError;
@@ -46,7 +51,15 @@ pub use organization::{NewOrganization, Organization};
 pub use page::{Page, PageRequest};
 pub use role::{NewRole, Role};
 pub use service_account::ServiceAccount;
+pub use session::{
+    Edge, NewSession, Order, OrderedPage, OrderedPageRequest, Session, SessionFilter, SessionPins,
+    SessionValues,
+};
+pub use session_resource::{NewSessionResource, SessionResource, SessionResourceKind};
 pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};
 pub use store::{Scope, Store};
 pub use team::{Grant, Grantee, Team};
 pub use vault::{Vault, VaultValues};
+pub use work::{NewWork, Work, WorkStats};
+pub use work_claim::{Beat, Expected};
+pub use work_token::KnownWork;

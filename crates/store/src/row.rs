@@ -48,6 +48,12 @@ pub(crate) trait Columns {
         bytes.try_into().map_err(|_| StoreError::Corrupt { column })
     }
 
+    /// One of some words.
+    fn word<T: std::str::FromStr>(&self, column: &'static str) -> Result<T, StoreError> {
+        let text = self.value::<String>(column)?;
+        text.parse().map_err(|_| StoreError::Corrupt { column })
+    }
+
     /// A value stored as JSON.
     fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         let text = self.value::<String>(column)?;

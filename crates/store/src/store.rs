@@ -27,6 +27,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "agents", include_str!("../migrations/0002_agents.sql")),
     (3, "vaults", include_str!("../migrations/0003_vaults.sql")),
     (4, "files", include_str!("../migrations/0004_files.sql")),
+    (
+        5,
+        "sessions",
+        include_str!("../migrations/0005_sessions.sql"),
+    ),
     (6, "members", include_str!("../migrations/0006_members.sql")),
 ];
 

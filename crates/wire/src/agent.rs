@@ -289,7 +289,7 @@ fn skills_of(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<AgentSkill>> 
     Some(skills)
 }
 
-fn pairs(reader: &mut Reader, place: &Place<'_>) -> Option<BTreeMap<String, String>> {
+pub(crate) fn pairs(reader: &mut Reader, place: &Place<'_>) -> Option<BTreeMap<String, String>> {
     let Value::Object(map) = place.value else {
         return reader.object(place, |_, _| None);
     };

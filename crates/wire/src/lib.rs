@@ -24,12 +24,14 @@ mod project;
 mod report;
 mod request;
 mod secret_text;
+mod session;
 mod shape;
 mod skill;
 mod source;
 mod tree;
 mod validate;
 mod vault;
+mod work;
 
 pub use agent::{
     Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
@@ -52,5 +54,11 @@ pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
 pub use secret_text::SecretText;
+pub use session::{
+    AgentOverrides, Amount, Budget, Checkout, Currency, FileMount, RepositoryMount, ResourceMount,
+    SessionAgent, SessionAgentReference, SessionBody, SessionPatch, SessionText, added_resource,
+    overlapping, rotated_token,
+};
 pub use skill::{SkillBundle, SkillFile, SkillProblem};
 pub use vault::VaultBody;
+pub use work::work_metadata;

@@ -6,7 +6,9 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
-use bailiwick_model::RequestId;
+use bailiwick_control::ControlError;
+use bailiwick_model::{RequestId, WorkState};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -28,6 +30,46 @@ struct Error<'a> {
 #[derive(Serialize)]
 struct Details<'a> {
     error_code: &'a str,
+    /// The ids of what stands in the way: an extension.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    conflicts: &'a [String],
+    /// Of a heartbeat that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_state: Option<LeaseState>,
+}
+
+/// The lease of a work item, as it is.
+#[derive(Serialize)]
+struct LeaseState {
+    last_heartbeat: Option<Timestamp>,
+    lease_extended: bool,
+    state: WorkState,
+    ttl_seconds: i64,
+}
+
+impl<'a> Details<'a> {
+    fn of(failure: &'a Failure) -> Self {
+        let (mut conflicts, mut current_state): (&[String], _) = (&[], None);
+        match failure {
+            Failure::Control(ControlError::AcrossEnvironments { others, .. }) => {
+                conflicts = others;
+            }
+            Failure::Control(ControlError::LeaseLost(work)) => {
+                current_state = Some(LeaseState {
+                    last_heartbeat: work.latest_heartbeat_at,
+                    lease_extended: false,
+                    state: work.state,
+                    ttl_seconds: work.lease_seconds,
+                });
+            }
+            _ => {}
+        }
+        Self {
+            error_code: failure.code(),
+            conflicts,
+            current_state,
+        }
+    }
 }
 
 /// Gives a failed answer its body. SDKs send a request again after 409 and after 5xx unless they are told not to.
@@ -42,9 +84,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
         error: Error {
             r#type: error_type(failure.status()),
             message: failure.to_string(),
-            details: Details {
-                error_code: failure.code(),
-            },
+            details: Details::of(failure),
         },
         request_id: id.as_ref(),
     };
