@@ -1,15 +1,20 @@
 //! The commands, one file each.
 
+pub(crate) mod audit_log;
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod environment;
 pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod inside;
+pub(crate) mod key;
 pub(crate) mod kill;
 pub(crate) mod policy;
 pub(crate) mod ps;
+pub(crate) mod restore;
 pub(crate) mod run;
+mod sibling;
 pub(crate) mod up;
 
 use std::process::ExitCode;
@@ -42,6 +47,8 @@ pub(crate) struct CommandLine {
 enum Command {
     Run(Box<run::Arguments>),
     Up(up::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     Ps(ps::Arguments),
     Exec(exec::Arguments),
     Kill(kill::Arguments),
@@ -50,6 +57,10 @@ enum Command {
     Policy(policy::Command),
     #[command(subcommand)]
     Environment(environment::Command),
+    #[command(subcommand)]
+    Key(key::Command),
+    #[command(subcommand)]
+    AuditLog(audit_log::Command),
     #[command(subcommand)]
     Image(image::Command),
     Completions(completions::Arguments),
@@ -62,13 +73,16 @@ impl CommandLine {
     pub(crate) fn execute(self, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(arguments) => run::execute(*arguments, host),
-            Command::Up(_) => up::execute(),
+            // What touches a server's database is in a program of its own.
+            Command::Up(_) | Command::Backup(_) | Command::Restore(_) => sibling::become_server(),
             Command::Ps(arguments) => ps::execute(&arguments, host),
             Command::Exec(arguments) => exec::execute(arguments, host),
             Command::Kill(arguments) => kill::execute(arguments, host),
             Command::Doctor(arguments) => doctor::execute(&arguments, host),
             Command::Policy(command) => policy::execute(command, host),
             Command::Environment(command) => environment::execute(command, host),
+            Command::Key(command) => key::execute(command, host),
+            Command::AuditLog(command) => audit_log::execute(command, host),
             Command::Image(command) => image::execute(command, host),
             Command::Inside(command) => inside::execute(command, host),
             Command::Completions(arguments) => completions::execute(&arguments),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done; for `policy check`: every destination is allowed |
 //! | 2 | bad input: arguments, an environment file, a flow file; nothing was started |
-//! | 3 | `policy check`: at least one destination is denied |
+//! | 3 | `policy check`: at least one destination is denied; `audit-log verify`: the log is not what was written |
 //! | 124 | the command was ended by `--timeout` (as timeout(1) has it) |
 //! | 125 | Bailiwick itself failed |
 //! | 126 | the command was found but cannot be executed |
@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use bailiwick_local::PrepareError;
 
 use crate::bad_input::BadInput;
+use crate::client::ClientError;
 
 /// How a run of `bailiwick` ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(crate) enum Exit {
     Done,
     /// Bad input; nothing was started.
     BadInput,
-    /// At least one destination is denied.
+    /// An answer is no: a destination is denied, a log was changed.
     Denied,
     /// The command was ended by `--timeout`.
     TimedOut,
@@ -61,7 +62,9 @@ impl Exit {
     /// The exit that an error stands for: whose fault it was.
     pub(crate) fn of_error(error: &anyhow::Error) -> Self {
         let is_input = |cause: &(dyn std::error::Error + 'static)| {
-            cause.is::<BadInput>() || cause.downcast_ref().is_some_and(PrepareError::is_bad_input)
+            cause.is::<BadInput>()
+                || cause.downcast_ref().is_some_and(PrepareError::is_bad_input)
+                || cause.downcast_ref().is_some_and(ClientError::is_bad_input)
         };
         if error.chain().any(is_input) {
             Self::BadInput

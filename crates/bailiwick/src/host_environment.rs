@@ -28,6 +28,14 @@ pub(crate) struct HostEnvironment {
     pub(crate) bootstrap_key: Option<String>,
     /// `BAILIWICK_SECRET_KEY`: the keys that secrets are sealed with.
     pub(crate) secret_key: Option<String>,
+    /// `BAILIWICK_DATABASE_URL`: a server's database. Its password is seen by nobody else here, as one on the command line would be.
+    pub(crate) database_url: Option<String>,
+    /// `BAILIWICK_LOG`: how much a server logs.
+    pub(crate) log_level: Option<String>,
+    /// `BAILIWICK_SERVER`: the server that commands ask.
+    pub(crate) server: Option<String>,
+    /// `BAILIWICK_API_KEY`: the key that they show it.
+    pub(crate) api_key: Option<String>,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -69,6 +77,10 @@ impl HostEnvironment {
                 .map(|(user, password)| Login { user, password }),
             bootstrap_key: first(&["BAILIWICK_BOOTSTRAP_KEY"]),
             secret_key: first(&["BAILIWICK_SECRET_KEY"]),
+            database_url: first(&["BAILIWICK_DATABASE_URL"]),
+            log_level: first(&["BAILIWICK_LOG"]),
+            server: first(&["BAILIWICK_SERVER"]),
+            api_key: first(&["BAILIWICK_API_KEY"]),
             docker: path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker"))),
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),

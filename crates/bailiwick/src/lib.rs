@@ -5,14 +5,18 @@
 
 mod attached;
 mod bad_input;
+mod client;
 mod clock;
 mod command;
+mod database;
+mod database_lock;
 mod environment_source;
 mod exit;
 mod flow_log;
 mod host_environment;
 mod images;
 mod lock_source;
+mod log;
 mod output;
 mod project;
 mod server;
@@ -36,7 +40,7 @@ pub fn run() -> ExitCode {
     ended(|host| command_line.execute(host))
 }
 
-/// `bailiwick-server`, with the arguments of `bailiwick up`.
+/// `bailiwick-server`, with the arguments of the commands of `bailiwick` that need a server's database.
 pub fn run_server() -> ExitCode {
     let command_line = ServerCommandLine::parse();
     ended(|host| server::execute(command_line, host))

@@ -1,96 +1,114 @@
-//! The program `bailiwick-server`: one process that serves an organization.
+//! The program `bailiwick-server`: one process that serves an organization, and what else touches its database.
 
+mod backup;
+mod restore;
 mod secret_key;
 
-use std::fs::{self, DirBuilder};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bailiwick_control::{Bootstrap, Control, Resealed};
-use bailiwick_server::Service;
+use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bad_input::BadInput;
-use crate::command::up::Arguments;
+use crate::command::{backup as backup_command, restore as restore_command, up};
+use crate::database_lock::DatabaseLock;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::{output, state};
+use crate::{log, output};
 use secret_key::KeySource;
 
 /// How often expired files, and bytes that nothing refers to, are taken away.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// What `bailiwick up` becomes.
+/// The commands of `bailiwick` that become this program.
 #[derive(Debug, Parser)]
 #[command(
-    name = "bailiwick up",
-    bin_name = "bailiwick up",
+    name = "bailiwick-server",
+    bin_name = "bailiwick",
     version,
     max_term_width = 100
 )]
 pub(crate) struct ServerCommandLine {
-    #[command(flatten)]
-    arguments: Arguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Arguments),
+    Backup(backup_command::Arguments),
+    Restore(restore_command::Arguments),
 }
 
 pub(crate) fn execute(
     command_line: ServerCommandLine,
     host: &HostEnvironment,
 ) -> anyhow::Result<ExitCode> {
-    let arguments = command_line.arguments;
-    let data = arguments.data;
-    let url = match arguments.database_url {
-        Some(url) => url,
-        None => DatabaseUrl::Sqlite(data_directory(data.clone(), host)?.join("bailiwick.db")),
+    match command_line.command {
+        Command::Up(arguments) => up(arguments, host),
+        Command::Backup(arguments) => backup::execute(&arguments, host),
+        Command::Restore(arguments) => restore::execute(&arguments, host),
+    }
+}
+
+fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    log::start(&arguments.log, host)?;
+    let database = &arguments.database;
+    let url = database.url(host)?;
+    let _lock = match &url {
+        DatabaseUrl::Sqlite(path) => Some(DatabaseLock::take(path)?),
+        // Several servers share one.
+        DatabaseUrl::Postgres(_) => None,
     };
     let keys = KeySource::of(
         arguments.secret_key_file,
         host.secret_key.clone(),
         &url,
-        || data_directory(data, host),
+        || database.data_directory(host),
     )?;
+    let addresses = Addresses {
+        listen: arguments.listen,
+        metrics: arguments.metrics_listen,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&url, &keys, arguments.listen, host))?;
+    runtime.block_on(serve(&url, &keys, addresses, host))?;
     Ok(Exit::Done.into())
 }
 
-/// Nobody else may look into it.
-fn data_directory(named: Option<PathBuf>, host: &HostEnvironment) -> anyhow::Result<PathBuf> {
-    let directory = match named {
-        Some(directory) => directory,
-        None => state::open(host)?.path().join("server"),
-    };
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&directory);
-    made.with_context(|| format!("cannot make {}", directory.display()))?;
-    private(&directory)?;
-    Ok(directory)
+/// Where it listens.
+struct Addresses {
+    listen: SocketAddr,
+    /// For numbers alone, if they have an address of their own.
+    metrics: Option<SocketAddr>,
 }
 
-fn private(directory: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let told = || format!("cannot look at {}", directory.display());
-    let mode = fs::metadata(directory)
-        .with_context(told)?
-        .permissions()
-        .mode();
-    anyhow::ensure!(
-        mode & 0o077 == 0,
-        "{} can be read by others, and would hold keys and secrets: `chmod 700` it",
-        directory.display()
-    );
-    Ok(())
+/// Each connection is a file; what the system gives at first is meant for programs that have few.
+fn connection_limits() -> ConnectionLimits {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where that is refused fewer connections are taken.
+    let _ = setrlimit(Resource::Nofile, raised);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let usual = ConnectionLimits::default();
+    // The rest is the database's.
+    let most = usize::try_from(files / 2).unwrap_or(usize::MAX);
+    ConnectionLimits {
+        connections: usual.connections.min(most),
+        ..usual
+    }
 }
 
 /// The use cases, with keys that open everything that is sealed.
@@ -129,7 +147,7 @@ async fn reseal(control: Arc<Control>) {
 async fn serve(
     url: &DatabaseUrl,
     keys: &KeySource,
-    address: SocketAddr,
+    addresses: Addresses,
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
     let end = asked_to_end()?;
@@ -137,6 +155,29 @@ async fn serve(
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
     let control = control(store, keys).await?;
+    // Before there is a key that would be made and never be shown.
+    let mut service = Service::listen(addresses.listen, Arc::clone(&control))
+        .await?
+        .with_limits(connection_limits());
+    if let Some(address) = addresses.metrics {
+        service = service.with_metrics_at(address).await?;
+    }
+    bootstrap(&control, host).await?;
+    if let Some(address) = service.metrics_address()? {
+        output::print(&format!("numbers on http://{address}/metrics\n"))?;
+    }
+    let address = service.address()?;
+    output::print(&format!("listening on http://{address}\n"))?;
+    let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
+    let resealing = tokio::spawn(reseal(control));
+    service.run(end).await;
+    resealing.abort();
+    sweeping.abort();
+    Ok(())
+}
+
+/// Makes the first organization, if there is none, and shows its administrator's key.
+async fn bootstrap(control: &Control, host: &HostEnvironment) -> anyhow::Result<()> {
     let bootstrap = Bootstrap {
         key: host.bootstrap_key.clone(),
     };
@@ -145,8 +186,6 @@ async fn serve(
         .bootstrap(bootstrap)
         .await
         .context("cannot make the first organization")?;
-    let service = Service::listen(address, Arc::clone(&control)).await?;
-    let address = service.address()?;
     if let Some(first) = first {
         let key = if preset {
             "the one that was given"
@@ -157,12 +196,6 @@ async fn serve(
             "first start; the administrator's key, shown this once: {key}\n"
         ))?;
     }
-    output::print(&format!("listening on http://{address}\n"))?;
-    let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
-    let resealing = tokio::spawn(reseal(control));
-    service.run(end).await?;
-    resealing.abort();
-    sweeping.abort();
     Ok(())
 }
 

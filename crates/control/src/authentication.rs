@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailiwick_model::Permissions;
 use bailiwick_model::limits::WORK_TOKEN_GRACE;
@@ -85,8 +85,29 @@ impl Control {
     /// # Errors
     ///
     /// [`ControlError::Unauthenticated`] for a key that does not exist, has expired, was revoked, or whose owner is gone: which of these,
-    /// nobody is told.
+    /// nobody is told. [`ControlError::TooManyFailures`] instead of it for an address that showed too many such keys; a key that is taken is
+    /// taken from there too.
     pub async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Caller, ControlError> {
+        let caller = self.caller(credentials).await;
+        self.counted(caller, credentials.address)
+    }
+
+    /// What an authentication came to, with a failure counted for the address it came from.
+    pub(crate) fn counted<T>(
+        &self,
+        authenticated: Result<T, ControlError>,
+        address: Option<IpAddr>,
+    ) -> Result<T, ControlError> {
+        if !matches!(authenticated, Err(ControlError::Unauthenticated)) {
+            return authenticated;
+        }
+        match self.failures.count(address, Instant::now()) {
+            Ok(()) => authenticated,
+            Err(retry_after) => Err(ControlError::TooManyFailures { retry_after }),
+        }
+    }
+
+    async fn caller(&self, credentials: Credentials<'_>) -> Result<Caller, ControlError> {
         if credentials.key.is_empty() || credentials.key.len() > KEY_BYTES {
             return Err(ControlError::Unauthenticated);
         }

@@ -71,6 +71,13 @@ impl Actor {
     }
 }
 
+/// Nothing and `null` are the same nothing, here and where an entry is exported.
+fn text(value: Option<&serde_json::Value>) -> Option<String> {
+    value
+        .filter(|value| !value.is_null())
+        .map(ToString::to_string)
+}
+
 impl Caller {
     /// In which organization.
     pub fn organization(&self) -> &OrganizationId {
@@ -144,8 +151,8 @@ impl Caller {
             action,
             resource_kind,
             resource_id,
-            before: before.map(ToString::to_string),
-            after: after.map(ToString::to_string),
+            before: text(before),
+            after: text(after),
         }
     }
 }

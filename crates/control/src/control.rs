@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
 use crate::error::ControlError;
+use crate::failures::Failures;
 use crate::sealing::SealingKeys;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
@@ -17,6 +18,7 @@ pub struct Control {
     pub(crate) content_limits: ContentLimits,
     /// Told when an item came to some queue.
     pub(crate) work_arrived: Notify,
+    pub(crate) failures: Failures,
 }
 
 impl Control {
@@ -28,6 +30,7 @@ impl Control {
             known_keys: KnownKeys::default(),
             content_limits: ContentLimits::default(),
             work_arrived: Notify::new(),
+            failures: Failures::default(),
         }
     }
 

@@ -55,6 +55,7 @@ impl Control {
                     | StoreError::Stale
                     | StoreError::Corrupt { .. }
                     | StoreError::Migration(_)
+                    | StoreError::NotACopy(_)
                     | StoreError::Refused(_) => ControlError::of(KIND)(error),
                 })?;
         let names = self.put(&mut change, &made, body.secrets).await?;

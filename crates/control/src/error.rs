@@ -1,5 +1,7 @@
 //! Why something was not done.
 
+use std::time::Duration;
+
 use bailiwick_model::Permission;
 use bailiwick_store::{StoreError, Work};
 use bailiwick_wire::FieldProblem;
@@ -12,6 +14,12 @@ pub enum ControlError {
     /// No credentials, or none that are taken.
     #[error("no credentials that are valid were given")]
     Unauthenticated,
+    /// Too many credentials from one address were none; that these are none either is all that is told.
+    #[error("too many requests from this address had no credentials that are valid")]
+    TooManyFailures {
+        /// When one more would be told apart again.
+        retry_after: Duration,
+    },
     /// The permission is missing.
     #[error("the permission {0} is needed")]
     Forbidden(Permission),
@@ -125,6 +133,7 @@ impl ControlError {
             StoreError::Referred => Self::Referred(kind),
             StoreError::Unavailable(_)
             | StoreError::Corrupt { .. }
+            | StoreError::NotACopy(_)
             | StoreError::Migration(_)
             | StoreError::Refused(_) => Self::Store(error),
         }

@@ -4,6 +4,7 @@
 //! with an entry in the audit log. Whether a thing is another organization's or does not exist at all cannot be told apart.
 
 mod agents;
+mod audit_log;
 mod authentication;
 mod bootstrap;
 mod caller;
@@ -13,6 +14,7 @@ mod control;
 mod credentials;
 mod environments;
 mod error;
+mod failures;
 mod files;
 mod fresh;
 mod keys;

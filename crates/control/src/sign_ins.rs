@@ -113,8 +113,18 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`ControlError::Unauthenticated`].
+    /// Those of [`Self::authenticate`].
     pub async fn authenticate_browser(
+        &self,
+        cookie: Credentials<'_>,
+        csrf: Option<&str>,
+        changes_something: bool,
+    ) -> Result<Caller, ControlError> {
+        let caller = self.browser(cookie, csrf, changes_something).await;
+        self.counted(caller, cookie.address)
+    }
+
+    async fn browser(
         &self,
         cookie: Credentials<'_>,
         csrf: Option<&str>,

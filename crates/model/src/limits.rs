@@ -340,3 +340,25 @@ pub const WORKER_ID_BYTES: usize = 256;
 pub const WORK_CANDIDATES: i64 = 32;
 /// How long the token of work that has ended still tells its worker so.
 pub const WORK_TOKEN_GRACE: Duration = Duration::from_secs(5 * 60);
+/// Connections to the control plane that are open at once. One more ends the one that has been idle for longest.
+pub const HTTP_CONNECTIONS: usize = 4096;
+/// How long a client may take over the head of a request, and how long it may be silent between two requests.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an answer may wait for its client to take any of it.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of the head of a request to the control plane.
+pub const HTTP_REQUEST_HEAD_BYTES: usize = 64 * 1024;
+/// Requests that are worked on at once for one connection of HTTP/2.
+pub const HTTP_STREAMS: u32 = 100;
+/// How often a client of HTTP/2 is asked whether it is still there, and how long it has for the answer.
+pub const HTTP_PING: Duration = Duration::from_secs(20);
+/// How long requests in flight may take once a server was asked to end.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+/// Bytes of one entry of an exported audit log: what was changed, before and after, each no larger than a body.
+pub const AUDIT_LINE_BYTES: u64 = 16 * 1024 * 1024;
+/// Failed authentications of one address in a row before more of them are answered with 429.
+pub const FAILED_AUTHENTICATIONS: u32 = 50;
+/// Failed authentications of one address that are forgotten in a second.
+pub const FAILED_AUTHENTICATIONS_PER_SECOND: u32 = 10;
+/// Addresses of failed authentications that are told apart; more of them share one count.
+pub const FAILED_AUTHENTICATION_ADDRESSES: usize = 10_000;

@@ -1,6 +1,7 @@
 //! `/api`: administration.
 
 mod agents;
+mod audit_log;
 mod edge;
 mod environments;
 mod keys;
@@ -23,6 +24,7 @@ use crate::failure::Failure;
 pub(crate) fn routes() -> Router<Arc<Control>> {
     Router::new()
         .merge(agents::routes())
+        .merge(audit_log::routes())
         .merge(environments::routes())
         .merge(keys::routes())
         .merge(members::routes())

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use bailiwick_control::{Caller, Control, ControlError, Credentials};
 
 use crate::failure::Failure;
+use crate::observe::Whose;
 
 /// What the cookie of a browser is called: browsers take one of this name only over TLS, from this very host (RFC 6265bis, section 4.1.3).
 pub(crate) const SESSION_COOKIE: &str = "__Host-bailiwick";
@@ -30,22 +31,11 @@ impl FromRequestParts<Arc<Control>> for Authenticated {
         parts: &mut Parts,
         control: &Arc<Control>,
     ) -> Result<Self, Failure> {
-        let address = address(parts);
-        if let Some(key) = key(&parts.headers) {
-            return Ok(Self(
-                control.authenticate(Credentials { key, address }).await?,
-            ));
+        let caller = caller(parts, control).await?;
+        if let Some(whose) = parts.extensions.get::<Whose>() {
+            whose.is(caller.organization());
         }
-        let key = cookie(&parts.headers).ok_or(ControlError::Unauthenticated)?;
-        let csrf = parts
-            .headers
-            .get(CSRF_HEADER)
-            .and_then(|value| value.to_str().ok());
-        let cookie = Credentials { key, address };
-        let changes = !parts.method.is_safe();
-        Ok(Self(
-            control.authenticate_browser(cookie, csrf, changes).await?,
-        ))
+        Ok(Self(caller))
     }
 }
 
@@ -55,6 +45,25 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self(address(parts)))
     }
+}
+
+/// A key comes before a cookie. None of both is a failure like any other.
+async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
+    let (address, shown) = (address(parts), key(&parts.headers));
+    let Some(cookie) = cookie(&parts.headers).filter(|_| shown.is_none()) else {
+        let key = shown.unwrap_or_default();
+        return control.authenticate(Credentials { key, address }).await;
+    };
+    let csrf = parts
+        .headers
+        .get(CSRF_HEADER)
+        .and_then(|value| value.to_str().ok());
+    let cookie = Credentials {
+        key: cookie,
+        address,
+    };
+    let changes = !parts.method.is_safe();
+    control.authenticate_browser(cookie, csrf, changes).await
 }
 
 fn key(headers: &HeaderMap) -> Option<&str> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use bailiwick_control::ControlError;
 
@@ -46,6 +47,7 @@ impl Failure {
         match self {
             Self::Control(error) => match error {
                 ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
+                ControlError::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
                 ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
                 ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
                 ControlError::Invalid(_)
@@ -83,6 +85,7 @@ impl Failure {
         match self {
             Self::Control(error) => match error {
                 ControlError::Unauthenticated => "unauthenticated",
+                ControlError::TooManyFailures { .. } => "too_many_failures",
                 ControlError::Forbidden(_) => "forbidden",
                 ControlError::NotFound(_) => "not_found",
                 ControlError::Invalid(problems) => match problems.as_slice() {
@@ -134,6 +137,31 @@ impl Failure {
             Self::Control(ControlError::Store(_) | ControlError::GivenUp(_)) | Self::Slow
         )
     }
+
+    /// After how many seconds it makes sense to send another request (RFC 9110, section 10.2.3).
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Control(ControlError::TooManyFailures { retry_after }) => {
+                Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0))
+            }
+            Self::Control(_)
+            | Self::NoRoute
+            | Self::Method
+            | Self::TooLarge
+            | Self::NotJson(_)
+            | Self::NotForm(_)
+            | Self::Parameter { .. }
+            | Self::Slow => None,
+        }
+    }
+}
+
+/// What an edge has written of a failure still says which it was: for `retry-after`, the log and the numbers.
+pub(crate) fn pass_on(failure: &Arc<Failure>, written: &mut Response) {
+    if let Some(seconds) = failure.retry_after() {
+        written.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    written.extensions_mut().insert(Arc::clone(failure));
 }
 
 /// What is stored cannot be read.

@@ -5,13 +5,18 @@
 
 mod agent_json;
 mod api;
+mod audit_json;
 mod authenticated;
 mod body;
+mod connections;
 mod environment_json;
 mod failure;
-mod request_id;
+mod metrics;
+mod observe;
 mod service;
 mod session_json;
 mod v1;
 
+pub use audit_json::{AuditLine, NotAnAuditLine, hash_text};
+pub use connections::ConnectionLimits;
 pub use service::{ServeError, Service};

@@ -4,28 +4,32 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bailiwick_control::Control;
 use tokio::net::TcpListener;
 
-use crate::{api, request_id, v1};
+use crate::connections::{ConnectionLimits, Connections};
+use crate::metrics::{self, Metrics};
+use crate::{api, observe, v1};
 
 /// The most bytes of a body, unless a route says otherwise.
 const BODY_BYTES: usize = 4 << 20;
-/// How long requests in flight may take after the end was asked for.
-const GRACE: Duration = Duration::from_secs(20);
 
 /// The HTTP side of the control plane.
 #[derive(Debug)]
 pub struct Service {
     listener: TcpListener,
     control: Arc<Control>,
+    limits: ConnectionLimits,
+    /// Where `/metrics` is, if it is not where everything is.
+    metrics: Option<TcpListener>,
 }
 
 /// Why there is no server.
@@ -40,9 +44,6 @@ pub enum ServeError {
         #[source]
         error: io::Error,
     },
-    /// Nothing more can be accepted.
-    #[error("cannot serve")]
-    Serve(#[source] io::Error),
 }
 
 impl Service {
@@ -52,9 +53,28 @@ impl Service {
     ///
     /// [`ServeError::Listen`].
     pub async fn listen(address: SocketAddr, control: Arc<Control>) -> Result<Self, ServeError> {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| ServeError::Listen { address, error })?;
-        Ok(Self { listener, control })
+        Ok(Self {
+            listener: bind(address).await?,
+            control,
+            limits: ConnectionLimits::default(),
+            metrics: None,
+        })
+    }
+
+    /// Answers `/metrics` at this address and nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Listen`].
+    pub async fn with_metrics_at(self, address: SocketAddr) -> Result<Self, ServeError> {
+        let metrics = Some(bind(address).await?);
+        Ok(Self { metrics, ..self })
+    }
+
+    /// With other limits than the usual ones.
+    #[must_use]
+    pub fn with_limits(self, limits: ConnectionLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Where it listens.
@@ -66,44 +86,56 @@ impl Service {
         self.listener.local_addr()
     }
 
-    /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
+    /// Where `/metrics` is, if that is an address of its own.
     ///
     /// # Errors
     ///
-    /// [`ServeError::Serve`].
-    pub async fn run(
-        self,
-        end: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), ServeError> {
-        let (ending, ended) = tokio::sync::oneshot::channel();
-        let end = async move {
-            end.await;
-            let _ = ending.send(());
+    /// Whatever the kernel says.
+    pub fn metrics_address(&self) -> io::Result<Option<SocketAddr>> {
+        let own = self.metrics.as_ref().map(TcpListener::local_addr);
+        own.transpose()
+    }
+
+    /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
+    pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
+        let metrics = Arc::new(Metrics::new());
+        let Some(listener) = self.metrics else {
+            let router = routes(self.control, &metrics, numbers_route(&metrics));
+            let serving = Connections::new(router, metrics, self.limits);
+            return serving.serve(self.listener, end).await;
         };
-        let service = routes(self.control).into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(self.listener, service).with_graceful_shutdown(end);
-        let deadline = async {
-            // An end that is never asked for has no deadline.
-            if ended.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            tokio::time::sleep(GRACE).await;
-        };
+        // What it counts of its own connections nobody reads.
+        let (shown, unread) = (numbers_route(&metrics), Arc::new(Metrics::new()));
+        let showing = Connections::new(shown, unread, self.limits);
+        let router = routes(self.control, &metrics, Router::new());
+        let serving = Connections::new(router, metrics, self.limits);
         tokio::select! {
-            served = serving => served.map_err(ServeError::Serve),
-            () = deadline => Ok(()),
+            () = serving.serve(self.listener, end) => {}
+            () = showing.serve(listener, std::future::pending()) => {}
         }
     }
 }
 
-fn routes(control: Arc<Control>) -> Router {
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| ServeError::Listen { address, error })
+}
+
+fn numbers_route<S: Clone + Send + Sync + 'static>(metrics: &Arc<Metrics>) -> Router<S> {
+    let shown = Arc::clone(metrics);
+    let numbers = move || async move { numbers(&shown) };
+    Router::new().route("/metrics", get(numbers))
+}
+
+fn routes(control: Arc<Control>, metrics: &Arc<Metrics>, numbers: Router<Arc<Control>>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .merge(numbers)
         .nest("/v1", v1::routes())
         .nest("/api", api::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(from_fn(request_id::name))
+        .layer(from_fn_with_state(Arc::clone(metrics), observe::observe))
         .with_state(control)
 }
 
@@ -111,9 +143,16 @@ fn routes(control: Arc<Control>) -> Router {
 async fn ready(State(control): State<Arc<Control>>) -> (StatusCode, &'static str) {
     match control.check().await {
         Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database does not answer\n",
-        ),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "not ready");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database does not answer\n",
+            )
+        }
     }
+}
+
+fn numbers(metrics: &Metrics) -> Response {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.text()).into_response()
 }

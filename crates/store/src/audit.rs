@@ -10,6 +10,9 @@ use crate::error::StoreError;
 use crate::row::Columns;
 use crate::store::Scope;
 
+/// Entries that are in memory at once while a log is verified.
+const VERIFIED_AT_ONCE: u32 = 200;
+
 /// SHA-256.
 pub type AuditHash = [u8; 32];
 
@@ -67,6 +70,47 @@ pub struct AuditEntry {
 pub struct BrokenChain {
     /// The first entry that does not fit.
     pub sequence: i64,
+}
+
+/// A log as far as it was followed: the one place that says what makes it whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditChain {
+    organization: OrganizationId,
+    sequence: i64,
+    hash: AuditHash,
+}
+
+impl AuditChain {
+    /// Before the first entry.
+    pub fn new(organization: OrganizationId) -> Self {
+        Self {
+            organization,
+            sequence: 0,
+            hash: AuditHash::default(),
+        }
+    }
+
+    /// Goes on to the next entry.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokenChain`] if it is not the one that was written after those before.
+    pub fn follow(&mut self, entry: &AuditEntry) -> Result<(), BrokenChain> {
+        let (sequence, hash) = (
+            self.sequence + 1,
+            entry.hash_after(&self.hash, &self.organization),
+        );
+        if entry.sequence != sequence || entry.hash != hash {
+            return Err(BrokenChain { sequence });
+        }
+        (self.sequence, self.hash) = (sequence, hash);
+        Ok(())
+    }
+
+    /// The number of the last entry and its hash; 0 and zeros before the first.
+    pub fn end(&self) -> (i64, AuditHash) {
+        (self.sequence, self.hash)
+    }
 }
 
 impl AuditEntry {
@@ -208,24 +252,24 @@ impl Scope<'_> {
             .fetch_one(self.pool)
             .await?;
         let (last, end_hash) = (end.value::<i64>("audit_sequence")?, end.hash("audit_hash")?);
-        let (mut sequence, mut hash) = (0, AuditHash::default());
-        while sequence < last {
-            let entries = self.audit_entries(sequence, 1000).await?;
+        let mut chain = AuditChain::new(self.organization.clone());
+        while chain.end().0 < last {
+            let after = chain.end().0;
+            let entries = self.audit_entries(after, VERIFIED_AT_ONCE).await?;
             if entries.is_empty() {
-                return Ok(Err(BrokenChain {
-                    sequence: sequence + 1,
-                }));
+                let sequence = after + 1;
+                return Ok(Err(BrokenChain { sequence }));
             }
-            for entry in entries.iter().take_while(|entry| entry.sequence <= last) {
-                sequence += 1;
-                hash = entry.hash_after(&hash, self.organization);
-                if entry.sequence != sequence || entry.hash != hash {
-                    return Ok(Err(BrokenChain { sequence }));
+            // No more than there were: entries that were made since have another end. A gap is an entry that does not fit.
+            let there_were = usize::try_from(last - after).unwrap_or(usize::MAX);
+            for entry in entries.iter().take(there_were) {
+                if let Err(broken) = chain.follow(entry) {
+                    return Ok(Err(broken));
                 }
             }
         }
-        if hash == end_hash {
-            Ok(Ok((last, hash)))
+        if chain.end() == (last, end_hash) {
+            Ok(Ok(chain.end()))
         } else {
             Ok(Err(BrokenChain { sequence: last }))
         }

@@ -21,6 +21,9 @@ pub enum StoreError {
         /// Of the query.
         column: &'static str,
     },
+    /// A file is no copy of a database.
+    #[error("{0}")]
+    NotACopy(&'static str),
     /// The tables could not be brought to this version.
     #[error("the tables could not be brought to this version")]
     Migration(#[from] sqlx::migrate::MigrateError),

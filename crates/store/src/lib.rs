@@ -9,6 +9,7 @@
 mod agent;
 mod api_key;
 mod audit;
+mod backup;
 mod browser_session;
 mod change;
 mod content;
@@ -36,7 +37,8 @@ mod work_token;
 
 pub use agent::{Agent, AgentFilter, AgentValues, Delegates, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
-pub use audit::{AuditEntry, AuditEvent, AuditHash, BrokenChain};
+pub use audit::{AuditChain, AuditEntry, AuditEvent, AuditHash, BrokenChain};
+pub use backup::{check_copy, copy_database};
 pub use browser_session::KnownSession;
 pub use change::Change;
 pub use content::LooseContent;

@@ -132,6 +132,15 @@ impl Store {
     }
 }
 
+/// The last of them.
+pub(crate) fn newest_version() -> i64 {
+    MIGRATIONS
+        .iter()
+        .map(|(version, ..)| *version)
+        .max()
+        .unwrap_or(0)
+}
+
 async fn migrate(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {
     let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
         // The words in braces come from this crate.

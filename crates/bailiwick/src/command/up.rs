@@ -1,16 +1,10 @@
 //! `bailiwick up`.
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use bailiwick_store::DatabaseUrl;
-
-/// The program that this one becomes; it lies beside it.
-const SERVER: &str = "bailiwick-server";
+use crate::database::DatabaseArguments;
+use crate::log::LogArguments;
 
 /// Serve an organization: its environments, policies, keys and audit log.
 ///
@@ -31,41 +25,18 @@ Examples:
   bailiwick up --secret-key-file <(decrypt-with-kms secret.key.encrypted)
       A pipe will do, so that the key lies nowhere.")]
 pub(crate) struct Arguments {
-    /// Where data is kept [default: `server` in the state directory].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: sqlite in the data directory].
-    #[arg(long, value_name = "URL")]
-    pub(crate) database_url: Option<DatabaseUrl>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArguments,
     /// The keys that secrets are sealed with: one a line, 32 bytes in hexadecimal or base64, the current one first. Nobody else may be able
-    /// to read the file [default: BAILIWICK_SECRET_KEY, or with SQLite a file in the data directory].
+    /// to read the file [default: $BAILIWICK_SECRET_KEY, or with SQLite a file in the data directory].
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-}
-
-/// Becomes the server, with the arguments that were just understood.
-pub(crate) fn execute() -> anyhow::Result<ExitCode> {
-    let own = std::env::current_exe().context("cannot find this program's own file")?;
-    let server = own.with_file_name(SERVER);
-    if !server.is_file() {
-        bail!(
-            "{} is not there: the server is a program of its own beside this one (`cargo build -p bailiwick --bins` builds both, an installation has both)",
-            server.display()
-        );
-    }
-    let mut arguments = std::env::args_os().skip(1);
-    let given: Vec<OsString> = arguments
-        .by_ref()
-        .skip_while(|word| word != "up")
-        .skip(1)
-        .collect();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it becomes a program of its own, and starts none beside it"
-    )]
-    let error = std::process::Command::new(&server).args(given).exec();
-    Err(error).with_context(|| format!("cannot become {}", server.display()))
+    /// Where to answer `/metrics`, and there alone [default: with everything else].
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
 }

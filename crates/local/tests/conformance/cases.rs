@@ -10,7 +10,7 @@ use bailiwick_runtime::{
     StandardStreams, StopReason, TerminalSize,
 };
 
-use crate::harness::{Local, run, shell};
+use crate::harness::{Local, run, shell, until_ready};
 
 const GRACE: Duration = Duration::from_millis(100);
 const ENOUGH: CaptureLimits = CaptureLimits {
@@ -89,14 +89,7 @@ pub(crate) async fn stopping_asks_first(local: &Local) {
         let script = format!("{script}; echo >/tmp/ready; while :; do sleep 0.05; done");
         let command = Command::new(["sh", "-c", &script]);
         let execution = running.sandbox.exec(command).await.expect("it starts");
-        while running
-            .sandbox
-            .read_file(Path::new("/tmp/ready"), 10)
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until_ready(&running).await;
         let grace = if expected == ExitStatus::Exited(7) {
             Duration::from_secs(60)
         } else {
@@ -121,19 +114,12 @@ pub(crate) async fn a_terminal_has_the_size_that_was_asked_for(local: &Local) {
     command.argv = [
         "sh",
         "-c",
-        "trap 'stty size; exit' WINCH; echo >/tmp/r; while :; do sleep 0.05; done",
+        "trap 'stty size; exit' WINCH; echo >/tmp/ready; while :; do sleep 0.05; done",
     ]
     .map(Into::into)
     .to_vec();
     let execution = running.sandbox.exec(command).await.expect("it starts");
-    while running
-        .sandbox
-        .read_file(Path::new("/tmp/r"), 10)
-        .await
-        .is_err()
-    {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_ready(&running).await;
     let size = TerminalSize {
         rows: 11,
         columns: 22,
@@ -222,6 +208,7 @@ pub(crate) async fn a_swapped_directory_does_not_lead_a_capture_out(local: &Loca
                   mv /tmp/out/deep /tmp/link; mv /tmp/kept /tmp/out/deep; done";
     let swapping = Command::new(["sh", "-c", script]);
     let _swapping = running.sandbox.exec(swapping).await.expect("it starts");
+    until_ready(&running).await;
     let roots = [Path::new("/tmp/out")];
     let mut found = 0;
     let begun = Instant::now();

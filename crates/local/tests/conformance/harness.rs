@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
@@ -88,6 +89,14 @@ impl Harness for Local {
         let policy = effective(None, Some(EgressPolicy::limited()));
         let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
         Arc::new(Policy::compile(policy, &floor, &grants))
+    }
+}
+
+/// A program that was just started has not run yet; one that says so has done what the test counts on.
+pub(crate) async fn until_ready(running: &Running<Arc<Policy>>) {
+    let ready = Path::new("/tmp/ready");
+    while running.sandbox.read_file(ready, 10).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

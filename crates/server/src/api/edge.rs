@@ -12,7 +12,7 @@ use bailiwick_model::RequestId;
 use bailiwick_wire::FieldProblem;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -60,6 +60,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
     let mut written = (status, Json(problem)).into_response();
     let form = HeaderValue::from_static("application/problem+json");
     written.headers_mut().insert(CONTENT_TYPE, form);
+    failure::pass_on(failure, &mut written);
     written
 }
 

@@ -11,7 +11,7 @@ use bailiwick_model::{RequestId, WorkState};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -97,6 +97,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
     written
         .headers_mut()
         .insert("x-should-retry", HeaderValue::from_static(retry));
+    failure::pass_on(failure, &mut written);
     written
 }
 
@@ -108,6 +109,7 @@ fn error_type(status: StatusCode) -> &'static str {
         StatusCode::CONFLICT => "conflict_error",
         StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
         StatusCode::REQUEST_TIMEOUT => "timeout_error",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
         status if status.is_server_error() => "api_error",
         _ => "invalid_request_error",
     }

@@ -2,13 +2,17 @@
 
 mod agent_placement;
 mod agents;
+mod audit_log;
+mod authentication;
 mod bad_input;
+mod connections;
 mod credentials;
 mod environments;
 mod files;
 mod form;
 mod keys;
 mod members;
+mod metrics;
 mod permissions;
 mod policies;
 mod roles;
@@ -20,7 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bailiwick_control::{Bootstrap, Control, SealingKeys};
-use bailiwick_server::Service;
+use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_testkit::Postgres;
 use reqwest::{Client, Method, StatusCode};
@@ -43,6 +47,9 @@ struct Server {
 struct Answer {
     status: StatusCode,
     headers: reqwest::header::HeaderMap,
+    /// As it came.
+    raw: String,
+    /// Read as JSON; null if it is none.
     body: Value,
 }
 
@@ -60,7 +67,28 @@ impl Server {
         Self::on(url.parse().expect("a URL"), directory, Some(database)).await
     }
 
+    /// On SQLite, with other limits than the usual ones, until `end`.
+    async fn limited(
+        limits: ConnectionLimits,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::until(url, directory, None, limits, end).await
+    }
+
     async fn on(url: DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
+        let (limits, end) = (ConnectionLimits::default(), std::future::pending());
+        Self::until(url, directory, database, limits, end).await
+    }
+
+    async fn until(
+        url: DatabaseUrl,
+        directory: TempDir,
+        database: Option<Postgres>,
+        limits: ConnectionLimits,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let store = Store::open(&url).await.expect("a store");
         let control = Arc::new(Control::new(store.clone(), sealing_keys(&[1])));
         let first = control
@@ -71,7 +99,7 @@ impl Server {
             .await
             .expect("a port");
         let address = service.address().expect("an address");
-        tokio::spawn(service.run(std::future::pending()));
+        tokio::spawn(service.with_limits(limits).run(end));
         Self {
             client: Client::new(),
             address,
@@ -159,6 +187,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
     Answer {
         status,
         headers,
+        raw: String::from_utf8_lossy(&bytes).into_owned(),
         body,
     }
 }

@@ -48,7 +48,8 @@ fn unknown_commands(root: &Path, line: &str) -> Vec<String> {
     let verbs = after(line, "bailiwick ")
         .filter(|_| typed(line) && commands.is_dir())
         .filter(|name| {
-            !commands.join(format!("{name}.rs")).is_file() && !commands.join(name).is_dir()
+            let file = name.replace('-', "_");
+            !commands.join(format!("{file}.rs")).is_file() && !commands.join(file).is_dir()
         });
     let chores = chores.map(|name| format!("cargo xtask {name}"));
     chores

@@ -1,0 +1,357 @@
+//! The client of a server: its `/api`, for whoever holds a key.
+//!
+//! It connects by itself and not through `dial`, which decides what sandboxes and agents may reach: here a person reaches a server of
+//! their choice, most often on this machine, which `dial` never lets anybody reach.
+
+mod answer;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use bailiwick_model::EnvironmentId;
+use reqwest::redirect::Policy;
+use reqwest::{Method, NoProxy, Proxy, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+use url::{Host, Url};
+
+use crate::host_environment::HostEnvironment;
+pub(crate) use answer::{AnswerForm, Column, print_list, print_one};
+
+/// The server of a machine on which nothing was configured.
+const USUAL_SERVER: &str = "http://127.0.0.1:8080";
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one request may take, the verification of a large log included.
+const TIMEOUT: Duration = Duration::from_secs(600);
+/// The most of a page.
+const PAGE: &str = "1000";
+
+/// Which server, and how it is reached.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArguments {
+    /// The server [default: $BAILIWICK_SERVER, else http://127.0.0.1:8080]. The key is $BAILIWICK_API_KEY.
+    #[arg(long, value_name = "URL")]
+    server: Option<Url>,
+    /// Send the key without TLS to another machine, too.
+    #[arg(long)]
+    plain_http: bool,
+}
+
+/// One server, as the holder of one key.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    server: Url,
+    key: String,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// Why a server did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// No key was given.
+    #[error(
+        "BAILIWICK_API_KEY is not set: it is the key that the server's first start printed, or one of `bailiwick key create`"
+    )]
+    NoKey,
+    /// The key holds what no header can.
+    #[error("BAILIWICK_API_KEY is not a key")]
+    NotAKey,
+    /// The URL is none of a server.
+    #[error("{0} is no server: write http://HOST:PORT or https://HOST")]
+    NotAServer(String),
+    /// Whoever is in between would see the key.
+    #[error(
+        "{0} is another machine, and would get the key without TLS: use https, or allow it with --plain-http"
+    )]
+    PlainHttp(Url),
+    /// It did not answer.
+    #[error("cannot reach {server}")]
+    Unreachable { server: Url, source: reqwest::Error },
+    /// It refused.
+    #[error("{}", told(.0))]
+    Refused(Box<Refusal>),
+    /// Something else answered.
+    #[error("{0} does not answer as a server of this version does")]
+    NotUnderstood(Url),
+    /// No environment has the name.
+    #[error("there is no environment {0:?}; `bailiwick environment list` lists them")]
+    NoEnvironment(String),
+}
+
+/// Problem details, as the server writes them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    status: u16,
+    detail: String,
+    code: String,
+    #[serde(default)]
+    errors: Vec<FieldError>,
+    request_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FieldError {
+    field: String,
+    message: String,
+    help: String,
+}
+
+fn told(refusal: &Refusal) -> String {
+    let mut text = match refusal.errors.as_slice() {
+        [] => refusal.detail.clone(),
+        fields => {
+            let field =
+                |error: &FieldError| format!("{}: {} ({})", error.field, error.message, error.help);
+            fields.iter().map(field).collect::<Vec<_>>().join("\n")
+        }
+    };
+    if refusal.status >= 500 {
+        text += &format!(
+            " (request {})",
+            refusal.request_id.as_deref().unwrap_or("-")
+        );
+    }
+    text + &format!(" [{}]", refusal.code)
+}
+
+impl ClientError {
+    /// Whether it was what was typed, and not the server or the network.
+    pub(crate) fn is_bad_input(&self) -> bool {
+        match self {
+            Self::NoKey
+            | Self::NotAKey
+            | Self::NotAServer(_)
+            | Self::PlainHttp(_)
+            | Self::NoEnvironment(_) => true,
+            Self::Refused(refusal) => refusal.status < 500,
+            Self::Unreachable { .. } | Self::NotUnderstood(_) => false,
+        }
+    }
+}
+
+impl Client {
+    /// Nothing is sent yet.
+    pub(crate) fn new(arguments: &ServerArguments, host: &HostEnvironment) -> anyhow::Result<Self> {
+        let server = server(arguments, host)?;
+        let key = host.api_key.clone().ok_or(ClientError::NoKey)?;
+        let mut builder = reqwest::Client::builder()
+            // Nobody else gets the key.
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .user_agent(concat!("bailiwick/", env!("CARGO_PKG_VERSION")))
+            // The variables are read in one place, as everywhere.
+            .no_proxy();
+        if let Some(proxy) = proxy(&server, host)? {
+            builder = builder.proxy(proxy);
+        }
+        Ok(Self {
+            http: builder.build().context("cannot prepare to connect")?,
+            server,
+            key,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
+        })
+    }
+
+    /// What is at this path.
+    pub(crate) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Value> {
+        self.json(&self.get_text(path, query)?)
+    }
+
+    /// What is at this path, to the letter.
+    pub(crate) fn get_text(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<String> {
+        let mut url = self.url(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.answer(self.http.get(url))
+    }
+
+    /// Does something with what is at this path; `version` is the one that must still be there.
+    pub(crate) fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+        version: Option<i64>,
+    ) -> anyhow::Result<Value> {
+        let mut request = self.http.request(method, self.url(path)?);
+        if let Some(version) = version {
+            request = request.header("if-match", format!("\"{version}\""));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.json(&self.answer(request)?)
+    }
+
+    /// All pages of a list.
+    pub(crate) fn list(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
+        let (mut all, mut page) = (Vec::new(), None::<String>);
+        loop {
+            let mut query = query.to_vec();
+            query.push(("limit", PAGE));
+            query.extend(page.as_deref().map(|page| ("page", page)));
+            let mut found = self.get(path, &query)?;
+            let Value::Array(data) = found["data"].take() else {
+                return Err(ClientError::NotUnderstood(self.server.clone()).into());
+            };
+            all.extend(data);
+            match found["next_page"].as_str() {
+                Some(next) => page = Some(next.to_owned()),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// The id of the environment that has this id or name.
+    pub(crate) fn environment_id(&self, text: &str) -> anyhow::Result<String> {
+        if text.parse::<EnvironmentId>().is_ok() {
+            return Ok(text.to_owned());
+        }
+        let wanted = text.trim().to_lowercase();
+        let has_name = |found: &&Value| {
+            found["name"]
+                .as_str()
+                .is_some_and(|name| name.to_lowercase() == wanted)
+        };
+        let all = self.list(&["environments"], &[])?;
+        let found = all.iter().find(has_name);
+        let id = found.and_then(|found| found["id"].as_str());
+        let id = id.ok_or_else(|| ClientError::NoEnvironment(text.to_owned()))?;
+        Ok(id.to_owned())
+    }
+
+    fn url(&self, path: &[&str]) -> Result<Url, ClientError> {
+        let mut url = self.server.clone();
+        url.path_segments_mut()
+            .map_err(|()| ClientError::NotAServer(self.server.to_string()))?
+            .pop_if_empty()
+            .push("api")
+            .extend(path);
+        Ok(url)
+    }
+
+    fn json(&self, text: &str) -> anyhow::Result<Value> {
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        let value = serde_json::from_str(text);
+        Ok(value.map_err(|_| ClientError::NotUnderstood(self.server.clone()))?)
+    }
+
+    fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
+        let answered = self.runtime.block_on(async {
+            let response = request.header("x-api-key", &self.key).send().await?;
+            read(response).await
+        });
+        let (status, text) = answered.map_err(|source| {
+            if source.is_builder() {
+                return ClientError::NotAKey;
+            }
+            let server = self.server.clone();
+            ClientError::Unreachable { server, source }
+        })?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        let refusal = serde_json::from_str::<Refusal>(&text);
+        let refusal = refusal.map_err(|_| ClientError::NotUnderstood(self.server.clone()))?;
+        Err(ClientError::Refused(Box::new(refusal)).into())
+    }
+}
+
+async fn read(response: Response) -> Result<(StatusCode, String), reqwest::Error> {
+    Ok((response.status(), response.text().await?))
+}
+
+fn server(arguments: &ServerArguments, host: &HostEnvironment) -> Result<Url, ClientError> {
+    let url = match (&arguments.server, &host.server) {
+        (Some(url), _) => url.clone(),
+        (None, variable) => {
+            let text = variable.as_deref().unwrap_or(USUAL_SERVER);
+            Url::parse(text).map_err(|_| ClientError::NotAServer(text.to_owned()))?
+        }
+    };
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    match url.scheme() {
+        "https" if is_plain => Ok(url),
+        "http" if is_plain && (is_this_machine(&url) || arguments.plain_http) => Ok(url),
+        "http" if is_plain => Err(ClientError::PlainHttp(url)),
+        // A secret in it is not shown.
+        _ => Err(ClientError::NotAServer(
+            url.host_str().unwrap_or("what was given").to_owned(),
+        )),
+    }
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+/// The proxy between this machine and the server, as the variables say.
+fn proxy(server: &Url, host: &HostEnvironment) -> anyhow::Result<Option<Proxy>> {
+    let variables = &host.proxy;
+    let named = match server.scheme() {
+        "https" => &variables.https_proxy,
+        _ => &variables.http_proxy,
+    };
+    let Some(url) = named.as_ref().or(variables.all_proxy.as_ref()) else {
+        return Ok(None);
+    };
+    if is_this_machine(server) {
+        return Ok(None);
+    }
+    let proxy = Proxy::all(url).context("the proxy of the environment cannot be used")?;
+    let except = variables.no_proxy.as_deref().and_then(NoProxy::from_string);
+    Ok(Some(proxy.no_proxy(except)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(url: &str, plain_http: bool) -> bool {
+        let arguments = ServerArguments {
+            server: Some(Url::parse(url).unwrap()),
+            plain_http,
+        };
+        server(&arguments, &HostEnvironment::read()).is_ok()
+    }
+
+    #[test]
+    fn a_key_goes_without_tls_to_this_machine_alone() {
+        for url in [
+            "http://127.0.0.1:8080",
+            "http://localhost",
+            "http://[::1]:1/",
+            "https://example.com",
+        ] {
+            assert!(allowed(url, false), "{url}");
+        }
+        for url in [
+            "http://example.com",
+            "http://192.0.2.1:8080",
+            "http://localhost.example.com",
+        ] {
+            assert!(!allowed(url, false), "{url}");
+            assert!(allowed(url, true), "{url}");
+        }
+        for url in [
+            "ftp://example.com",
+            "https://user:secret@example.com",
+            "https://example.com/?a=b",
+        ] {
+            assert!(!allowed(url, true), "{url}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `bailiwick audit-log`.
+
+mod export;
+mod head;
+mod verify;
+
+use std::process::ExitCode;
+
+use crate::host_environment::HostEnvironment;
+
+/// Export and verify the audit log of a server.
+///
+/// It has every change, by whom, and a chain of hashes that shows whether an entry was changed.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Export(export::Arguments),
+    Verify(verify::Arguments),
+}
+
+pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Export(arguments) => export::execute(&arguments, host),
+        Command::Verify(arguments) => verify::execute(&arguments, host),
+    }
+}

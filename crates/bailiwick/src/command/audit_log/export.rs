@@ -1,0 +1,101 @@
+//! `bailiwick audit-log export`.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, IntoInnerError, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::head::{EndLine, Head};
+use crate::client::{Client, ServerArguments};
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+use crate::output;
+
+/// Write the whole audit log of a server, one entry of JSON a line.
+///
+/// What was written can be checked without the server, by `bailiwick audit-log verify FILE`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick audit-log export audit.jsonl
+  bailiwick audit-log export - | grep environment.delete")]
+pub(crate) struct Arguments {
+    /// Where to; `-` is standard output. A file must not be there yet.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// A page of the log. Entries are passed on to the letter: their hashes cover what they are made of.
+#[derive(Deserialize)]
+struct Entries {
+    data: Vec<Box<RawValue>>,
+    next_after: Option<i64>,
+}
+
+/// What of an entry the end of the log is made of.
+#[derive(Deserialize)]
+struct Last {
+    sequence: i64,
+    hash: String,
+}
+
+pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let client = Client::new(&arguments.server, host)?;
+    if arguments.file == Path::new("-") {
+        let head = export(&client, &mut io::stdout().lock())?;
+        output::print_to_stderr(&format!("the head of the log is {head}\n"));
+        return Ok(Exit::Done.into());
+    }
+    let told = || format!("cannot write {}", arguments.file.display());
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&arguments.file)
+        .with_context(told)?;
+    let mut writer = BufWriter::new(file);
+    let head = export(&client, &mut writer)?;
+    let file = writer.into_inner().map_err(IntoInnerError::into_error);
+    file.with_context(told)?.sync_all().with_context(told)?;
+    output::print(&format!(
+        "{} entries; the head of the log is {head}\n",
+        head.entries
+    ))?;
+    Ok(Exit::Done.into())
+}
+
+fn export(client: &Client, to: &mut impl Write) -> anyhow::Result<Head> {
+    let mut after = Some(0);
+    let mut last = None;
+    while let Some(from) = after {
+        let from = from.to_string();
+        let query = [("after", from.as_str()), ("limit", "1000")];
+        let text = client.get_text(&["audit-log"], &query)?;
+        let page: Entries = serde_json::from_str(&text).context("the server's answer is no log")?;
+        for entry in &page.data {
+            writeln!(to, "{}", entry.get())?;
+        }
+        last = page
+            .data
+            .last()
+            .map(|entry| entry.get().to_owned())
+            .or(last);
+        after = page.next_after;
+    }
+    let last = last.context("the log has no entry, which no organization's is")?;
+    let Last { sequence, hash } = serde_json::from_str(&last)?;
+    let end = Head {
+        entries: sequence,
+        hash,
+    };
+    let line = EndLine { end };
+    writeln!(to, "{}", serde_json::to_string(&line)?)?;
+    Ok(line.end)
+}
