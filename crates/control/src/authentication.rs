@@ -151,7 +151,7 @@ impl Control {
     ) -> Result<Caller, ControlError> {
         let grace = SignedDuration::try_from(WORK_TOKEN_GRACE).unwrap_or(SignedDuration::ZERO);
         let ended_before = now.checked_sub(grace).unwrap_or(Timestamp::MIN);
-        let known = self.store.known_work(hash, ended_before).await?;
+        let known = self.store.known_work(hash, now, ended_before).await?;
         let known = known.ok_or(ControlError::Unauthenticated)?;
         Ok(Caller {
             organization: known.organization,

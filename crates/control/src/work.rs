@@ -176,7 +176,8 @@ impl Control {
             // Somebody else was faster.
             let Some(work) = handed else { continue };
             let token = fresh::secret(TOKEN_PREFIX);
-            change.insert_work_token(&work.id, token.hash).await?;
+            let key = caller.key.as_ref();
+            change.insert_work_token(&work.id, key, token.hash).await?;
             commit(change, caller, "work.hand_out", None, &work).await?;
             let secret = json!({"sessions_token": token.text}).to_string();
             return Ok(Some(HandedWork {

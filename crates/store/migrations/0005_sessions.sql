@@ -101,10 +101,13 @@ CREATE TABLE work_token (
     hash {bytes} PRIMARY KEY,
     organization_id {id} NOT NULL REFERENCES organization (id),
     work_id {id} NOT NULL REFERENCES work (id) ON DELETE CASCADE,
+    -- With which key the worker polled: the token is taken as long as that is.
+    key_id {id} REFERENCES api_key (id) ON DELETE CASCADE,
     created_at BIGINT NOT NULL
 );
 
 CREATE INDEX work_token_of ON work_token (work_id, created_at);
+CREATE INDEX work_token_key ON work_token (key_id);
 
 CREATE TABLE work_poller (
     organization_id {id} NOT NULL REFERENCES organization (id),

@@ -1,7 +1,7 @@
 //! Workers: what they authenticate with for one item, and when they polled.
 
 use bailiwick_model::limits::WORK_POLLERS;
-use bailiwick_model::{EnvironmentId, OrganizationId, SessionId, WorkId};
+use bailiwick_model::{ApiKeyId, EnvironmentId, OrganizationId, SessionId, WorkId};
 use jiff::Timestamp;
 
 use crate::change::Change;
@@ -23,7 +23,8 @@ pub struct KnownWork {
 }
 
 impl Store {
-    /// What the token of an item stands for, by its hash; `None` if there is none, or the item ended before `ended_before`.
+    /// What the token of an item stands for, by its hash; `None` if there is none, the item ended before `ended_before`, or the key that
+    /// its worker polled with is not taken any more.
     ///
     /// # Errors
     ///
@@ -31,15 +32,19 @@ impl Store {
     pub async fn known_work(
         &self,
         hash: &[u8; 32],
+        now: Timestamp,
         ended_before: Timestamp,
     ) -> Result<Option<KnownWork>, StoreError> {
         let row = sqlx::query(
             "SELECT w.organization_id, w.environment_id, w.id, w.session_id FROM work_token t \
              JOIN work w ON w.id = t.work_id AND w.organization_id = t.organization_id \
-             WHERE t.hash = $1 AND (w.stopped_at IS NULL OR w.stopped_at > $2)",
+             LEFT JOIN api_key k ON k.id = t.key_id \
+             WHERE t.hash = $1 AND (w.stopped_at IS NULL OR w.stopped_at > $2) \
+             AND (t.key_id IS NULL OR (k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $3)))",
         )
         .bind(hash.to_vec())
         .bind(ended_before.as_microsecond())
+        .bind(now.as_microsecond())
         .fetch_optional(self.reader())
         .await?;
         let known = row.map(|row| {
@@ -125,6 +130,7 @@ impl Change {
     pub async fn insert_work_token(
         &mut self,
         work: &WorkId,
+        key: Option<&ApiKeyId>,
         hash: [u8; 32],
     ) -> Result<(), StoreError> {
         let (organization, at) = (self.organization().to_string(), self.micros());
@@ -136,11 +142,12 @@ impl Change {
         .bind(work.to_string())
         .execute(self.connection())
         .await?;
-        sqlx::query("INSERT INTO work_token (hash, organization_id, work_id, created_at) VALUES ($1, $2, $3, $4)")
+        sqlx::query("INSERT INTO work_token (hash, organization_id, work_id, created_at, key_id) VALUES ($1, $2, $3, $4, $5)")
             .bind(hash.to_vec())
             .bind(organization)
             .bind(work.to_string())
             .bind(at)
+            .bind(key.map(ToString::to_string))
             .execute(self.connection())
             .await?;
         Ok(())

@@ -17,8 +17,11 @@ mod permissions;
 mod policies;
 mod roles;
 mod secrets;
+mod session_resources;
+mod sessions;
 mod skills;
 mod vaults;
+mod work;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
