@@ -70,3 +70,45 @@ fn node_makes_the_environment_of_the_documentation() {
         Server::start().drive(&Sdk::node(version), include_str!("data/environments.mjs"));
     }
 }
+
+#[test]
+fn python_makes_changes_and_archives_agents() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/agents.py"));
+    }
+}
+
+#[test]
+fn python_uploads_files_and_packs_skills() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/files.py"));
+    }
+}
+
+#[test]
+fn python_keeps_credentials_in_vaults() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/vaults.py"));
+    }
+}
+
+#[test]
+fn python_makes_sessions_and_gives_them_resources() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/sessions.py"));
+    }
+}
+
+#[test]
+fn python_works_through_a_queue_and_its_worker_serves_it() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/work.py"));
+    }
+}
+
+#[test]
+fn node_makes_sessions_and_its_worker_serves_them() {
+    for version in NODE {
+        Server::start().drive(&Sdk::node(version), include_str!("data/sessions.mjs"));
+    }
+}
