@@ -17,11 +17,14 @@ mod permissions;
 mod policies;
 mod roles;
 mod secrets;
+mod session_lists;
+mod session_references;
 mod session_resources;
 mod sessions;
 mod skills;
 mod vaults;
 mod work;
+mod work_keys;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

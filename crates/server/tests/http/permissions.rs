@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 
 use bailiwick_model::{
-    ApiKeyId, EnvironmentId, GrantId, ResourceId, RoleId, ServiceAccountId, TeamId, UserId,
+    ApiKeyId, EnvironmentId, GrantId, ResourceId, RoleId, ServiceAccountId, SessionId,
+    SessionResourceId, TeamId, UserId, WorkId,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -67,6 +68,25 @@ GET /v1/environments/ENVIRONMENT
 POST /v1/environments/ENVIRONMENT {}
 POST /v1/environments/ENVIRONMENT/archive
 DELETE /v1/environments/ENVIRONMENT
+GET /v1/sessions
+POST /v1/sessions {"agent": "x", "environment_id": "x"}
+GET /v1/sessions/SESSION
+POST /v1/sessions/SESSION {}
+POST /v1/sessions/SESSION/archive
+DELETE /v1/sessions/SESSION
+GET /v1/sessions/SESSION/resources
+POST /v1/sessions/SESSION/resources {"type": "file", "file_id": "x"}
+GET /v1/sessions/SESSION/resources/THING
+POST /v1/sessions/SESSION/resources/THING {"authorization_token": "x"}
+DELETE /v1/sessions/SESSION/resources/THING
+GET /v1/environments/ENVIRONMENT/work
+GET /v1/environments/ENVIRONMENT/work/poll
+GET /v1/environments/ENVIRONMENT/work/stats
+GET /v1/environments/ENVIRONMENT/work/ITEM
+POST /v1/environments/ENVIRONMENT/work/ITEM {"metadata": {}}
+POST /v1/environments/ENVIRONMENT/work/ITEM/ack
+POST /v1/environments/ENVIRONMENT/work/ITEM/heartbeat
+POST /v1/environments/ENVIRONMENT/work/ITEM/stop
 "#;
 
 fn with_ids(text: &str) -> String {
@@ -80,6 +100,9 @@ fn with_ids(text: &str) -> String {
         .replace("ACCOUNT", &id::<ServiceAccountId>())
         .replace("TEAM", &id::<TeamId>())
         .replace("GRANT", &id::<GrantId>())
+        .replace("SESSION", &id::<SessionId>())
+        .replace("THING", &id::<SessionResourceId>())
+        .replace("ITEM", &id::<WorkId>())
 }
 
 /// One key of each predefined role.
