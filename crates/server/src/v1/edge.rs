@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::ControlError;
 use bailiwick_model::{RequestId, WorkState};
+use bailiwick_store::Work;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -50,24 +51,27 @@ struct LeaseState {
 impl<'a> Details<'a> {
     fn of(failure: &'a Failure) -> Self {
         let (mut conflicts, mut current_state): (&[String], _) = (&[], None);
-        match failure {
-            Failure::Control(ControlError::AcrossEnvironments { others, .. }) => {
-                conflicts = others;
-            }
-            Failure::Control(ControlError::LeaseLost(work)) => {
-                current_state = Some(LeaseState {
-                    last_heartbeat: work.latest_heartbeat_at,
-                    lease_extended: false,
-                    state: work.state,
-                    ttl_seconds: work.lease_seconds,
-                });
-            }
-            _ => {}
+        if let Failure::Control(ControlError::AcrossEnvironments { others, .. }) = failure {
+            conflicts = others;
+        }
+        if let Failure::Control(ControlError::LeaseLost(work)) = failure {
+            current_state = Some(LeaseState::of(work));
         }
         Self {
             error_code: failure.code(),
             conflicts,
             current_state,
+        }
+    }
+}
+
+impl LeaseState {
+    fn of(work: &Work) -> Self {
+        Self {
+            last_heartbeat: work.latest_heartbeat_at,
+            lease_extended: false,
+            state: work.state,
+            ttl_seconds: work.lease_seconds,
         }
     }
 }

@@ -43,8 +43,11 @@ pub(crate) async fn body(server: &Server) -> Value {
 }
 
 pub(crate) fn with(mut body: Value, more: Value) -> Value {
-    for (key, value) in more.as_object().unwrap() {
-        body[key] = value.clone();
+    let Value::Object(more) = more else {
+        panic!("no object: {more}")
+    };
+    for (key, value) in more {
+        body[key] = value;
     }
     body
 }

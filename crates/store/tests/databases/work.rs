@@ -131,7 +131,7 @@ async fn an_item_is_handed_out_in_its_time_and_not_before(place: Place) {
     );
     assert_eq!(
         place.candidates(&environment, at, before).await,
-        [second.id.clone()]
+        std::slice::from_ref(&second.id)
     );
     assert_eq!(place.hand_out(&first, at, before).await, None);
     // Not acknowledged for a minute.
