@@ -25,6 +25,7 @@ mod skills;
 mod vaults;
 mod work;
 mod work_keys;
+mod work_lists;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use crate::{Server, on_both};
 on_both!(
     pages_go_to_both_sides_in_both_orders,
     lists_have_what_was_asked_for,
+    parameters_that_mean_nothing_are_refused,
 );
 
 fn ids(answer: &Value) -> Vec<String> {
@@ -58,17 +59,6 @@ async fn pages_go_to_both_sides_in_both_orders(server: Server) {
         let cursor = first["next_page"].as_str().unwrap();
         let path = format!("/v1/sessions?order={other}&page={cursor}");
         assert_eq!(server.get(&path).await.status, StatusCode::BAD_REQUEST);
-    }
-    for bad in [
-        "limit=0",
-        "limit=101",
-        "limit=x",
-        "page=x",
-        "page=page_dn_x",
-        "order=up",
-    ] {
-        let refused = server.get(&format!("/v1/sessions?{bad}")).await;
-        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{bad}");
     }
     assert_eq!(
         server.get("/v1/sessions?limit=100").await.ok()["data"]
@@ -144,7 +134,16 @@ async fn lists_have_what_was_asked_for(server: Server) {
         let found = server.get(&format!("/v1/sessions?{query}")).await.ok();
         assert_eq!(ids(&found).iter().collect::<Vec<_>>(), expected, "{query}");
     }
+}
+
+async fn parameters_that_mean_nothing_are_refused(server: Server) {
     for bad in [
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "page=x",
+        "page=page_dn_x",
+        "order=up",
         "statuses[]=busy",
         "created_at[gt]=today",
         "agent_version=0",

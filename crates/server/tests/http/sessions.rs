@@ -11,6 +11,7 @@ on_both!(
     what_is_different_in_a_session_is_not_in_its_agent,
     whom_an_agent_delegates_to_is_shown_in_full,
     bodies_that_are_no_session_are_refused_with_their_fields,
+    the_longest_that_there_may_be_is_taken,
     what_is_absent_in_a_change_stays,
     tools_change_while_nobody_is_at_work,
     a_budget_is_changed_and_never_added,
@@ -280,16 +281,19 @@ async fn bodies_that_are_no_session_are_refused_with_their_fields(server: Server
         let told = refused.body["error"]["message"].as_str().unwrap();
         assert!(told.starts_with(&format!("{field}: ")), "{told}");
     }
-    // One less is right.
+}
+
+async fn the_longest_that_there_may_be_is_taken(server: Server) {
+    let body = body(&server).await;
     let most = with(
         json!({"title": "é".repeat(500)}),
         json!({"metadata": {"x": "y".repeat(512)}}),
     );
     create(&server, with(body.clone(), most)).await.ok();
-    create(&server, with(body.clone(), amount("123456789012")))
-        .await
-        .ok();
-    let unknown = create(&server, with(body, vaults(50))).await;
+    let budget = json!({"budget": {"type": "limit", "max_list_cost": {"amount": "123456789012", "currency": "USD"}}});
+    create(&server, with(body.clone(), budget)).await.ok();
+    let vaults: Vec<_> = (0..50).map(|n| format!("vlt_{n}")).collect();
+    let unknown = create(&server, with(body, json!({"vault_ids": vaults}))).await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
 }
 
