@@ -322,10 +322,13 @@ async fn copy(
         content: content.ok_or(ControlError::Expired("file"))?,
         expires_at: None,
     };
-    let made = change.insert_file(new).await.map_err(|error| match error {
+    let made = change.insert_file(new).await.map_err(|error| {
         // Its bytes went away since it was found.
-        StoreError::Stale => ControlError::NotFound("file"),
-        other => ControlError::of("file")(other),
+        if matches!(error, StoreError::Stale) {
+            ControlError::NotFound("file")
+        } else {
+            ControlError::of("file")(error)
+        }
     })?;
     Ok(made.id)
 }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::ControlError;
 use bailiwick_model::limits::WORK_LEASE_MOST_SECONDS;
 use bailiwick_model::{RequestId, WorkState};
+use bailiwick_store::Work;
 use bailiwick_wire::Schema;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -65,19 +66,25 @@ impl LeaseState {
 
 impl<'a> Details<'a> {
     fn of(failure: &'a Failure) -> Self {
-        let current_state = match failure {
-            Failure::Control(ControlError::LeaseLost(work)) => Some(LeaseState {
-                last_heartbeat: work.latest_heartbeat_at,
-                lease_extended: false,
-                state: work.state,
-                ttl_seconds: work.lease_seconds,
-            }),
-            _ => None,
-        };
+        let mut current_state = None;
+        if let Failure::Control(ControlError::LeaseLost(work)) = failure {
+            current_state = Some(LeaseState::of(work));
+        }
         Self {
             error_code: failure.code(),
             obstacles: Obstacles::of(failure),
             current_state,
+        }
+    }
+}
+
+impl LeaseState {
+    fn of(work: &Work) -> Self {
+        Self {
+            last_heartbeat: work.latest_heartbeat_at,
+            lease_extended: false,
+            state: work.state,
+            ttl_seconds: work.lease_seconds,
         }
     }
 }

@@ -22,11 +22,15 @@ mod references;
 mod retention;
 mod roles;
 mod secrets;
+mod session_lists;
+mod session_references;
 mod session_resources;
 mod sessions;
 mod skills;
 mod vaults;
 mod work;
+mod work_keys;
+mod work_lists;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

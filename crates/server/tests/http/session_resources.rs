@@ -9,10 +9,13 @@ use crate::sessions::{body, code, id_of, with};
 use crate::{Server, on_both, sealing_keys};
 
 on_both!(
-    files_are_copied_and_go_with_their_session,
+    files_are_copied_to_their_places,
+    a_copy_is_the_sessions_own,
     repositories_are_shown_without_their_tokens,
     a_token_is_kept_sealed_and_is_sealed_anew,
     resources_that_are_none_are_refused_with_their_fields,
+    repositories_that_are_none_are_refused_with_their_fields,
+    what_another_organizations_session_has_does_not_exist,
     a_file_comes_later_and_nothing_else,
     no_two_are_in_one_place,
     a_session_has_a_bounded_number_of_files,
@@ -37,7 +40,7 @@ fn path_of(session: &Value) -> String {
     format!("/v1/sessions/{}/resources", session["id"].as_str().unwrap())
 }
 
-async fn files_are_copied_and_go_with_their_session(server: Server) {
+async fn files_are_copied_to_their_places(server: Server) {
     let (one, two) = (
         upload(&server, "a.csv").await,
         upload(&server, "b.csv").await,
@@ -86,6 +89,18 @@ async fn files_are_copied_and_go_with_their_session(server: Server) {
             .len(),
         3
     );
+}
+
+async fn a_copy_is_the_sessions_own(server: Server) {
+    let one = upload(&server, "a.csv").await;
+    let resources = json!([
+        {"type": "file", "file_id": one, "mount_path": "a"},
+        {"type": "file", "file_id": one, "mount_path": "b"},
+    ]);
+    let session = session(&server, resources).await;
+    let shown = session["resources"].as_array().unwrap();
+    let copy = format!("/v1/files/{}", shown[0]["file_id"].as_str().unwrap());
+    let list = format!("/v1/files?scope_id={}", session["id"].as_str().unwrap());
     // What a session has cannot be taken from it by its back door, and it needs no original.
     let refused = server.send(Method::DELETE, &copy, None).await;
     assert_eq!(
@@ -110,13 +125,7 @@ async fn files_are_copied_and_go_with_their_session(server: Server) {
     assert_eq!(server.get(&path).await.ok()["resources"], json!(shown[1..]));
     server.send(Method::DELETE, &path, None).await.ok();
     assert_eq!(server.get(&list).await.ok()["data"], json!([]));
-    assert_eq!(
-        server.get("/v1/files").await.ok()["data"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(server.get("/v1/files").await.ok()["data"], json!([]));
 }
 
 async fn repositories_are_shown_without_their_tokens(server: Server) {
@@ -237,140 +246,98 @@ async fn a_token_is_kept_sealed_and_is_sealed_anew(server: Server) {
     assert!(log.contains("session.create") && !log.contains(TOKEN));
 }
 
+/// Each of these is refused, as the one resource of a session, with its field and its reason.
+async fn refused(server: &Server, body: Value, resources: Vec<(Value, &str, &str)>) {
+    for (resource, field, wrong) in resources {
+        let body = with(body.clone(), json!({"resources": [resource]}));
+        let answer = server.post("/v1/sessions", body).await;
+        assert_eq!(
+            (answer.status, code(&answer)),
+            (StatusCode::BAD_REQUEST, wrong),
+            "{resource}"
+        );
+        let told = answer.body["error"]["message"].as_str().unwrap();
+        let start = format!("resources[0].{field}: ");
+        assert!(told.starts_with(&start), "{told}");
+    }
+    assert_eq!(server.get("/v1/sessions").await.ok()["data"], json!([]));
+}
+
 async fn resources_that_are_none_are_refused_with_their_fields(server: Server) {
     let body = body(&server).await;
     let id = upload(&server, "a").await;
     let file = |path: &str| json!({"type": "file", "file_id": id, "mount_path": path});
-    let repository = |more: Value| {
-        with(
-            json!({"type": "github_repository", "url": "https://github.com/a/b"}),
-            more,
-        )
-    };
-    for (resource, field, wrong) in [
-        (json!({"type": "disk"}), ".type", "unknown_value"),
-        (json!({"type": "file"}), ".file_id", "missing_field"),
-        (
-            with(file("a"), json!({"colour": "red"})),
-            ".colour",
-            "unknown_field",
-        ),
-        (file("../etc/passwd"), ".mount_path", "invalid_mount_path"),
-        (file("/a/./b"), ".mount_path", "invalid_mount_path"),
-        (file("/a//b"), ".mount_path", "invalid_mount_path"),
-        (file("/a/"), ".mount_path", "invalid_mount_path"),
-        (file("/"), ".mount_path", "invalid_mount_path"),
-        (file("a\nb"), ".mount_path", "invalid_mount_path"),
-        (file(&"a/".repeat(2049)), ".mount_path", "too_long"),
-        (
-            repository(json!({"url": "https://github.com/a/b.git"})),
-            ".url",
-            "invalid_url",
-        ),
-        (
-            repository(json!({"url": "http://github.com/a/b"})),
-            ".url",
-            "invalid_url",
-        ),
-        (
-            repository(json!({"url": "https://user@github.com/a/b"})),
-            ".url",
-            "invalid_url",
-        ),
-        (
-            repository(json!({"url": "https://github.com/a/b/c"})),
-            ".url",
-            "invalid_url",
-        ),
-        (
-            repository(json!({"url": "https://github.com/a/.."})),
-            ".url",
-            "invalid_url",
-        ),
-        (
-            repository(json!({"url": "https://github.com/a/b?x"})),
-            ".url",
-            "invalid_url",
-        ),
-        (
-            repository(json!({"url": "https://github.com.evil.example/a/b"})),
-            ".url",
-            "invalid_url",
-        ),
-        (
-            repository(json!({"mount_path": "/etc"})),
-            ".mount_path",
-            "invalid_mount_path",
-        ),
-        (
-            repository(json!({"mount_path": "/workspace"})),
-            ".mount_path",
-            "invalid_mount_path",
-        ),
-        (
-            repository(json!({"mount_path": "/workspace/../etc"})),
-            ".mount_path",
-            "invalid_mount_path",
-        ),
-        (
-            repository(json!({"checkout": {"type": "tag", "name": "x"}})),
-            ".checkout.type",
-            "unknown_value",
-        ),
-        (
-            repository(json!({"checkout": {"type": "branch", "name": "--upload-pack=x"}})),
-            ".checkout.name",
-            "invalid_branch",
-        ),
-        (
-            repository(json!({"checkout": {"type": "branch", "name": "a..b"}})),
-            ".checkout.name",
-            "invalid_branch",
-        ),
-        (
-            repository(json!({"checkout": {"type": "commit", "sha": "012345"}})),
-            ".checkout.sha",
-            "too_short",
-        ),
-        (
-            repository(json!({"checkout": {"type": "commit", "sha": "0123xyz"}})),
-            ".checkout.sha",
-            "invalid_commit",
-        ),
-        (
-            json!({"type": "memory_store", "memory_store_id": "m", "access": "all"}),
-            ".access",
-            "unknown_value",
-        ),
+    let store = json!({"type": "memory_store", "memory_store_id": "m", "access": "all"});
+    let mut resources = vec![
+        (json!({"type": "disk"}), "type", "unknown_value"),
+        (json!({"type": "file"}), "file_id", "missing_field"),
+        (with(file("a"), json!({"x": "y"})), "x", "unknown_field"),
+        (file(&"a/".repeat(2049)), "mount_path", "too_long"),
+        (store, "access", "unknown_value"),
+    ];
+    for path in [
+        "../etc/passwd",
+        "/a/./b",
+        "/a//b",
+        "/a/",
+        "/",
+        "a\nb",
+        "\u{7f}",
     ] {
-        let body = with(body.clone(), json!({"resources": [resource]}));
-        let refused = server.post("/v1/sessions", body).await;
-        assert_eq!(
-            (refused.status, code(&refused)),
-            (StatusCode::BAD_REQUEST, wrong),
-            "{resource}"
-        );
-        let told = refused.body["error"]["message"].as_str().unwrap();
-        assert!(
-            told.starts_with(&format!("resources[0]{field}: ")),
-            "{told}"
-        );
+        resources.push((file(path), "mount_path", "invalid_mount_path"));
     }
+    refused(&server, body.clone(), resources).await;
     let many: Vec<_> = (0..513).map(|n| file(&format!("f{n}"))).collect();
-    for (count, status) in [(501, 400), (513, 400)] {
+    for count in [501, 513] {
         let body = with(body.clone(), json!({"resources": many[..count]}));
-        assert_eq!(
-            server.post("/v1/sessions", body).await.status.as_u16(),
-            status
-        );
+        let answer = server.post("/v1/sessions", body).await;
+        assert_eq!(code(&answer), "too_much");
     }
-    assert_eq!(server.get("/v1/sessions").await.ok()["data"], json!([]));
-    let scoped = server.get("/v1/files").await.ok();
-    assert_eq!(
-        scoped["data"].as_array().unwrap().len(),
-        1,
-        "a refused session left copies"
-    );
+    let files = server.get("/v1/files").await.ok();
+    let files = files["data"].as_array().unwrap().len();
+    assert_eq!(files, 1, "a refused session left copies");
+}
+
+async fn repositories_that_are_none_are_refused_with_their_fields(server: Server) {
+    let body = body(&server).await;
+    let repository = |field: &str, value: Value| {
+        let plain = json!({"type": "github_repository", "url": "https://github.com/a/b"});
+        with(plain, json!({field: value}))
+    };
+    let mut resources = Vec::new();
+    for url in [
+        "https://github.com/a/b.git",
+        "http://github.com/a/b",
+        "https://user@github.com/a/b",
+        "https://github.com/a/b/c",
+        "https://github.com/a/..",
+        "https://github.com/a/",
+        "https://github.com/a/b?x",
+        "https://github.com.evil.example/a/b",
+    ] {
+        resources.push((repository("url", json!(url)), "url", "invalid_url"));
+    }
+    for path in ["/etc", "/workspace", "/workspace/../etc", "/workspaces/a"] {
+        let resource = repository("mount_path", json!(path));
+        resources.push((resource, "mount_path", "invalid_mount_path"));
+    }
+    for (kind, field, value, wrong) in [
+        ("tag", "type", "x", "unknown_value"),
+        ("branch", "name", "--upload-pack=x", "invalid_branch"),
+        ("branch", "name", "a..b", "invalid_branch"),
+        ("commit", "sha", "012345", "too_short"),
+        ("commit", "sha", "0123xyz", "invalid_commit"),
+    ] {
+        let key = if field == "type" { "name" } else { field };
+        let checkout = json!({"type": kind, key: value});
+        let field = match field {
+            "type" => "checkout.type",
+            "name" => "checkout.name",
+            _ => "checkout.sha",
+        };
+        resources.push((repository("checkout", checkout), field, wrong));
+    }
+    refused(&server, body, resources).await;
 }
 
 async fn a_file_comes_later_and_nothing_else(server: Server) {
@@ -432,6 +399,13 @@ async fn a_file_comes_later_and_nothing_else(server: Server) {
         (refused.status, code(&refused)),
         (StatusCode::BAD_REQUEST, "no_token")
     );
+}
+
+async fn what_another_organizations_session_has_does_not_exist(server: Server) {
+    let id = upload(&server, "a").await;
+    let session = session(&server, json!([{"type": "file", "file_id": id}])).await;
+    let path = path_of(&session);
+    let resource = format!("{path}/{}", session["resources"][0]["id"].as_str().unwrap());
     let stranger = server.other_organization().await;
     for (method, path) in [
         (Method::GET, path.clone()),

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::sessions::{agent, code, environment, id_of, key_with};
+use crate::sessions::{agent, code, environment, id_of};
 use crate::{Answer, Server, answer, on_both};
 
 on_both!(
@@ -19,26 +19,18 @@ on_both!(
     a_worker_is_asked_to_stop_and_does,
     what_is_forced_stops_at_once,
     a_session_that_ends_ends_its_work,
-    marks_of_an_item_are_changed_one_by_one,
-    pages_and_numbers_tell_of_the_queue,
-    parameters_out_of_range_are_refused,
-    what_was_handed_out_opens_its_item_and_its_session_alone,
-    a_token_ends_with_the_key_that_fetched_it,
-    the_key_of_an_environment_opens_that_environment_alone,
-    self_hosted_sessions_have_no_resources,
-    what_is_another_organizations_does_not_exist,
 );
 
 /// A self-hosted environment with the key of its workers.
-struct Queue {
-    server: Server,
-    environment: String,
-    key: String,
-    agent: String,
+pub(crate) struct Queue {
+    pub(crate) server: Server,
+    pub(crate) environment: String,
+    pub(crate) key: String,
+    pub(crate) agent: String,
 }
 
 impl Queue {
-    async fn of(server: Server) -> Self {
+    pub(crate) async fn of(server: Server) -> Self {
         let environment = environment(&server, "workers", "self_hosted").await;
         let path = format!("/api/environments/{environment}/keys");
         let key = server.post(&path, json!({"name": "worker"})).await;
@@ -52,29 +44,35 @@ impl Queue {
     }
 
     /// A new session; its id.
-    async fn session(&self) -> String {
+    pub(crate) async fn session(&self) -> String {
         let body = json!({"agent": self.agent, "environment_id": self.environment});
         id_of(&self.server, "/v1/sessions", body).await
     }
 
-    async fn send_as(&self, key: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn send_as(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let path = format!("/v1/environments/{}/work{path}", self.environment);
         self.server.send_as(key, method, &path, body).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send_as(&self.key, Method::GET, path, None).await
     }
 
-    async fn post(&self, path: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str) -> Answer {
         self.send_as(&self.key, Method::POST, path, None).await
     }
 
-    async fn poll(&self) -> Value {
+    pub(crate) async fn poll(&self) -> Value {
         self.get("/poll").await.ok()
     }
 
-    async fn beat(&self, id: &str, expected: &str) -> Answer {
+    pub(crate) async fn beat(&self, id: &str, expected: &str) -> Answer {
         self.post(&format!(
             "/{id}/heartbeat?expected_last_heartbeat={}",
             expected.replace('+', "%2B")
@@ -82,7 +80,7 @@ impl Queue {
         .await
     }
 
-    async fn stop(&self, id: &str, force: bool) -> Value {
+    pub(crate) async fn stop(&self, id: &str, force: bool) -> Value {
         let body = Some(json!({"force": force}));
         let path = format!("/{id}/stop");
         self.send_as(&self.key, Method::POST, &path, body)
@@ -91,7 +89,7 @@ impl Queue {
     }
 
     /// An item that somebody acknowledged.
-    async fn started(&self) -> String {
+    pub(crate) async fn started(&self) -> String {
         self.session().await;
         let id = text(&self.poll().await, "id");
         self.post(&format!("/{id}/ack")).await.ok();
@@ -99,7 +97,7 @@ impl Queue {
     }
 
     /// Changes an item beside the server, as time does.
-    async fn set(&self, id: &str, column: &str, micros: i64) {
+    pub(crate) async fn set(&self, id: &str, column: &str, micros: i64) {
         let url = match &self.server.url {
             bailiwick_store::DatabaseUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
             bailiwick_store::DatabaseUrl::Postgres(url) => url.clone(),
@@ -115,14 +113,14 @@ impl Queue {
     }
 }
 
-fn text(value: &Value, field: &str) -> String {
+pub(crate) fn text(value: &Value, field: &str) -> String {
     let text = value[field].as_str();
     text.unwrap_or_else(|| panic!("no {field} in {value}"))
         .to_owned()
 }
 
 /// The token in what a poll tells.
-fn token(work: &Value) -> String {
+pub(crate) fn token(work: &Value) -> String {
     let secret = URL_SAFE_NO_PAD.decode(text(work, "secret")).unwrap();
     let secret: Value = serde_json::from_slice(&secret).unwrap();
     text(&secret, "sessions_token")
@@ -428,327 +426,4 @@ async fn a_session_that_ends_ends_its_work(server: Server) {
         queue.beat(&id, "NO_HEARTBEAT").await.text("state"),
         "stopped"
     );
-}
-
-async fn marks_of_an_item_are_changed_one_by_one(server: Server) {
-    let queue = Queue::of(server).await;
-    let id = queue.started().await;
-    let path = format!("/{id}");
-    let update = async |metadata: Value| {
-        let body = Some(json!({"metadata": metadata}));
-        let key = queue.server.key.clone();
-        queue.send_as(&key, Method::POST, &path, body).await
-    };
-    update(json!({"a": "1", "b": "2"})).await.ok();
-    let changed = update(json!({"a": null, "c": "3"})).await.ok();
-    assert_eq!(changed["metadata"], json!({"b": "2", "c": "3"}));
-    assert_eq!(changed["state"], "starting");
-    let bad = json!({"bailiwick.x": "1", "k".repeat(65): "2", "d": "3"});
-    let refused = update(bad).await;
-    assert_eq!(
-        (refused.status, code(&refused)),
-        (StatusCode::BAD_REQUEST, "invalid_metadata")
-    );
-    let told = refused.body["error"]["message"].as_str().unwrap();
-    assert!(
-        told.contains("bailiwick.x") && told.contains(&"k".repeat(65)),
-        "{told}"
-    );
-    let many: serde_json::Map<_, _> = (0..15).map(|n| (format!("k{n}"), json!("v"))).collect();
-    assert_eq!(code(&update(json!(many)).await), "invalid_metadata");
-    let refused = queue
-        .send_as(
-            &queue.server.key,
-            Method::POST,
-            &path,
-            Some(json!({"state": "queued"})),
-        )
-        .await;
-    assert_eq!(code(&refused), "unknown_field");
-    // Workers do not mark.
-    let refused = queue
-        .send_as(
-            &queue.key,
-            Method::POST,
-            &path,
-            Some(json!({"metadata": {}})),
-        )
-        .await;
-    assert_eq!(refused.status, StatusCode::FORBIDDEN);
-}
-
-async fn pages_and_numbers_tell_of_the_queue(server: Server) {
-    let queue = Queue::of(server).await;
-    let stats = async || queue.get("/stats").await.ok();
-    let none = json!({"type": "work_queue_stats", "depth": 0, "pending": 0, "oldest_queued_at": null, "workers_polling": 0});
-    assert_eq!(stats().await, none);
-    for _ in 0..3 {
-        queue.session().await;
-    }
-    for worker in ["one", "two", "one"] {
-        let path = format!("/v1/environments/{}/work/poll", queue.environment);
-        let request = queue.server.request(Method::GET, &path);
-        let request = request
-            .bearer_auth(&queue.key)
-            .header("Anthropic-Worker-ID", worker);
-        answer(request).await.ok();
-    }
-    let list = queue.get("?limit=1000").await.ok();
-    assert_eq!(list["data"].as_array().unwrap().len(), 3);
-    assert!(
-        list["data"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|one| one["secret"].is_null())
-    );
-    let now = stats().await;
-    assert_eq!(
-        (&now["depth"], &now["pending"], &now["workers_polling"]),
-        (&json!(0), &json!(3), &json!(2))
-    );
-    let oldest = now["oldest_queued_at"].as_str().unwrap();
-    let oldest_made = list["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| text(one, "created_at"))
-        .min();
-    assert_eq!(Some(oldest.to_owned()), oldest_made);
-    let id = text(&list["data"][2], "id");
-    queue.post(&format!("/{id}/ack")).await.ok();
-    assert_eq!(stats().await["pending"], 2);
-    // One whose worker died waits again.
-    queue.set(&id, "lease_ends_at", 1).await;
-    assert_eq!(stats().await["depth"], 1);
-    let (mut seen, mut page) = (Vec::new(), "?limit=2".to_owned());
-    loop {
-        let list = queue.get(&page).await.ok();
-        seen.extend(
-            list["data"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|one| text(one, "id")),
-        );
-        match list["next_page"].as_str() {
-            Some(next) => page = format!("?limit=2&page={next}"),
-            None => break,
-        }
-    }
-    assert_eq!(seen.len(), 3);
-}
-
-async fn parameters_out_of_range_are_refused(server: Server) {
-    let queue = Queue::of(server).await;
-    let id = queue.started().await;
-    for path in [
-        "/poll?block_ms=0".to_owned(),
-        "/poll?block_ms=1000".to_owned(),
-        "/poll?block_ms=-1".to_owned(),
-        "/poll?reclaim_older_than_ms=0".to_owned(),
-        "/poll?reclaim_older_than_ms=86400001".to_owned(),
-        "?limit=0".to_owned(),
-        "?limit=1001".to_owned(),
-        "?page=x".to_owned(),
-    ] {
-        assert_eq!(
-            queue.get(&path).await.status,
-            StatusCode::BAD_REQUEST,
-            "{path}"
-        );
-    }
-    for ttl in ["0", "-1", "x"] {
-        let path = format!("/{id}/heartbeat?desired_ttl_seconds={ttl}");
-        assert_eq!(queue.post(&path).await.status, StatusCode::BAD_REQUEST);
-    }
-    let long = "w".repeat(257);
-    let path = format!("/v1/environments/{}/work/poll", queue.environment);
-    let request = queue
-        .server
-        .request(Method::GET, &path)
-        .bearer_auth(&queue.key);
-    let refused = answer(request.header("Anthropic-Worker-ID", long)).await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    for path in [
-        "/poll?block_ms=999&reclaim_older_than_ms=1",
-        "/poll?block_ms=1",
-        "/poll?reclaim_older_than_ms=86400000",
-    ] {
-        queue.get(path).await.ok();
-    }
-}
-
-async fn what_was_handed_out_opens_its_item_and_its_session_alone(server: Server) {
-    let queue = Queue::of(server).await;
-    let (first, second) = (queue.session().await, queue.session().await);
-    let work = queue.poll().await;
-    let (id, token) = (text(&work, "id"), token(&work));
-    let own = text(&work["data"], "id");
-    let other = if own == first { second } else { first };
-    let session = async |id: &str| {
-        let path = format!("/v1/sessions/{id}");
-        queue
-            .server
-            .send_as(&token, Method::GET, &path, None)
-            .await
-            .status
-            .as_u16()
-    };
-    assert_eq!((session(&own).await, session(&other).await), (200, 404));
-    // Acknowledging is the poller's.
-    let as_item = async |method: Method, path: &str| {
-        let answer = queue.send_as(&token, method, path, None).await;
-        answer.status.as_u16()
-    };
-    assert_eq!(as_item(Method::POST, &format!("/{id}/ack")).await, 403);
-    queue.post(&format!("/{id}/ack")).await.ok();
-    let beat = format!("/{id}/heartbeat?expected_last_heartbeat=NO_HEARTBEAT");
-    assert_eq!(as_item(Method::POST, &beat).await, 200);
-    let next = text(&queue.poll().await, "id");
-    assert_eq!(
-        as_item(Method::POST, &format!("/{next}/heartbeat")).await,
-        401
-    );
-    assert_eq!(as_item(Method::POST, &format!("/{next}/stop")).await, 401);
-    for path in ["/poll", "/stats", ""] {
-        assert_eq!(as_item(Method::GET, path).await, 403, "{path}");
-    }
-    for (method, path) in [
-        (Method::GET, "/v1/sessions"),
-        (Method::GET, "/api/whoami"),
-        (Method::POST, "/v1/agents"),
-    ] {
-        let answer = queue.server.send_as(&token, method, path, None).await;
-        let allowed = path == "/api/whoami";
-        assert_eq!(answer.status.is_success(), allowed, "{path}");
-    }
-    assert_eq!(as_item(Method::POST, &format!("/{id}/stop")).await, 200);
-    queue.stop(&id, true).await;
-    // For a while it is told that it is over, and then it is nobody.
-    assert_eq!(as_item(Method::POST, &beat).await, 200);
-    queue.set(&id, "stopped_at", 1).await;
-    assert_eq!(as_item(Method::POST, &beat).await, 401);
-}
-
-async fn a_token_ends_with_the_key_that_fetched_it(server: Server) {
-    let queue = Queue::of(server).await;
-    queue.session().await;
-    let work = queue.poll().await;
-    let path = format!("/v1/sessions/{}", text(&work["data"], "id"));
-    let token = token(&work);
-    let status = async || {
-        queue
-            .server
-            .send_as(&token, Method::GET, &path, None)
-            .await
-            .status
-            .as_u16()
-    };
-    assert_eq!(status().await, 200);
-    let keys = queue.server.get("/api/keys").await.ok();
-    let keys = keys["data"].as_array().unwrap();
-    let key = keys.iter().find(|key| key["name"] == "worker").unwrap();
-    let path_of_key = format!("/api/keys/{}", text(key, "id"));
-    let revoked = queue.server.send(Method::DELETE, &path_of_key, None).await;
-    assert!(revoked.status.is_success());
-    assert_eq!(status().await, 401);
-    assert_eq!(queue.get("/poll").await.status, StatusCode::UNAUTHORIZED);
-}
-
-async fn the_key_of_an_environment_opens_that_environment_alone(server: Server) {
-    let queue = Queue::of(server).await;
-    let id = queue.started().await;
-    let work = queue.get(&format!("/{id}")).await.ok();
-    let session = text(&work["data"], "id");
-    let other = environment(&queue.server, "others", "self_hosted").await;
-    let path = format!("/api/environments/{other}/keys");
-    let stranger = queue
-        .server
-        .post(&path, json!({"name": "other"}))
-        .await
-        .text("key")
-        .to_owned();
-    for (method, path) in [
-        (Method::GET, "/poll".to_owned()),
-        (Method::GET, "/stats".to_owned()),
-        (Method::GET, String::new()),
-        (Method::GET, format!("/{id}")),
-        (Method::POST, format!("/{id}/ack")),
-        (Method::POST, format!("/{id}/heartbeat")),
-        (Method::POST, format!("/{id}/stop")),
-    ] {
-        let refused = queue.send_as(&stranger, method, &path, None).await;
-        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{path}");
-    }
-    let path = format!("/v1/sessions/{session}");
-    for (key, status) in [(&stranger, 404), (&queue.key, 200)] {
-        let answer = queue.server.send_as(key, Method::GET, &path, None).await;
-        assert_eq!(answer.status.as_u16(), status);
-    }
-    for (method, path) in [
-        (Method::POST, path.clone()),
-        (Method::DELETE, path.clone()),
-        (Method::GET, "/v1/sessions".to_owned()),
-        (Method::POST, "/v1/sessions".to_owned()),
-        (Method::GET, format!("{path}/resources")),
-        (Method::GET, "/v1/environments".to_owned()),
-    ] {
-        let body = Some(json!({}));
-        let refused = queue.server.send_as(&queue.key, method, &path, body).await;
-        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}");
-    }
-    // What API keys may is their owner's.
-    use bailiwick_model::Permission as P;
-    let reader = key_with(&queue.server, "reader", &[P::WorkRead]).await;
-    for (path, status) in [("/stats", 200), ("", 200), ("/poll", 403)] {
-        let answer = queue.send_as(&reader, Method::GET, path, None).await;
-        assert_eq!(answer.status.as_u16(), status, "{path}");
-    }
-    let path = format!("/{id}/heartbeat");
-    let refused = queue.send_as(&reader, Method::POST, &path, None).await;
-    assert_eq!(refused.status, StatusCode::FORBIDDEN);
-}
-
-async fn self_hosted_sessions_have_no_resources(server: Server) {
-    let queue = Queue::of(server).await;
-    let resources = json!([{"type": "github_repository", "url": "https://github.com/a/b"}]);
-    let body =
-        json!({"agent": queue.agent, "environment_id": queue.environment, "resources": resources});
-    let refused = queue.server.post("/v1/sessions", body).await;
-    let told = format!(
-        "resources: Environment {} is a self-hosted environment. `resources` are not supported with self-hosted environments.",
-        queue.environment
-    );
-    assert_eq!(
-        (
-            refused.status,
-            refused.body["error"]["message"].as_str().unwrap()
-        ),
-        (StatusCode::BAD_REQUEST, told.as_str())
-    );
-    assert_eq!(queue.get("").await.ok()["data"], json!([]));
-}
-
-async fn what_is_another_organizations_does_not_exist(server: Server) {
-    let queue = Queue::of(server).await;
-    let id = queue.started().await;
-    let stranger = queue.server.other_organization().await;
-    for (method, path) in [
-        (Method::GET, "/poll".to_owned()),
-        (Method::GET, "/stats".to_owned()),
-        (Method::GET, String::new()),
-        (Method::GET, format!("/{id}")),
-        (Method::POST, format!("/{id}")),
-        (Method::POST, format!("/{id}/ack")),
-        (Method::POST, format!("/{id}/heartbeat")),
-        (Method::POST, format!("/{id}/stop")),
-    ] {
-        let answer = queue.send_as(&stranger, method, &path, None).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-    }
-    // Nor is an item of one queue in another.
-    let other = environment(&queue.server, "others", "self_hosted").await;
-    let path = format!("/v1/environments/{other}/work/{id}");
-    assert_eq!(queue.server.get(&path).await.status, StatusCode::NOT_FOUND);
 }

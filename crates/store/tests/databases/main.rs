@@ -5,7 +5,9 @@ mod audit;
 mod environments;
 mod files;
 mod keys;
+mod sessions;
 mod vaults;
+mod work;
 
 use bailiwick_model::{EnvironmentId, OrganizationId, ResourceId};
 use bailiwick_store::{
@@ -61,12 +63,16 @@ impl Place {
     }
 
     async fn change(&self) -> bailiwick_store::Change {
-        let now = Timestamp::now();
         self.store
-            .change(&self.organization, now)
+            .change(&self.organization, now())
             .await
             .expect("a change")
     }
+}
+
+/// A moment that the database keeps as it is.
+fn now() -> Timestamp {
+    Timestamp::from_microsecond(Timestamp::now().as_microsecond()).expect("a moment of today")
 }
 
 async fn organization(store: &Store, name: &str) -> OrganizationId {

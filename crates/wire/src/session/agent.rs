@@ -195,12 +195,10 @@ impl SessionAgent {
         for key in ["id", "type", "version", "multiagent"] {
             config.remove(key);
         }
-        let name = match config.remove("name") {
-            Some(Value::String(name)) => name,
-            _ => String::new(),
-        };
+        let name = config.remove("name");
+        let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
         let stored = StoredAgent {
-            name,
+            name: name.to_owned(),
             config,
             metadata: Map::new(),
         };
