@@ -13,6 +13,8 @@ use crate::error::ControlError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictKind {
+    /// An agent of a session that was placed elsewhere.
+    Agent,
     /// An agent elsewhere that the agent delegates to.
     Delegate,
     /// An agent elsewhere that delegates to the agent.

@@ -12,6 +12,7 @@ use bailiwick_wire::{
 use serde_json::Value;
 
 use crate::caller::Caller;
+use crate::conflicts::{Conflict, ConflictKind};
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::sessions::corrupt;
@@ -53,13 +54,14 @@ impl Control {
             let place = agent.environment.as_ref();
             place.is_some_and(|place| place != environment)
         };
-        let others: Vec<_> = together
-            .filter(elsewhere)
-            .map(|agent| agent.id.to_string())
-            .collect();
-        if !others.is_empty() {
+        let conflict = |agent: &Agent| Conflict {
+            kind: ConflictKind::Agent,
+            id: agent.id.to_string(),
+        };
+        let conflicts: Vec<_> = together.filter(elsewhere).map(conflict).collect();
+        if !conflicts.is_empty() {
             let kind = "session";
-            return Err(ControlError::AcrossEnvironments { kind, others });
+            return Err(ControlError::AcrossEnvironments { kind, conflicts });
         }
         count_skills(&body, &members)?;
         Ok(PinnedAgent {

@@ -63,6 +63,8 @@ references! {
         "api_key WHERE organization_id = $1 AND environment_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)";
     /// The right of a member or a team to deploy to it.
     Grant = "grant", 0, "deploy_grant WHERE organization_id = $1 AND environment_id = $2";
+    /// A session there, archived or not. It keeps the policy that held when it was made.
+    Session = "session", 0, "session WHERE organization_id = $1 AND environment_id = $2";
 }
 
 /// One thing that refers to an environment.

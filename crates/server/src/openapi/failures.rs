@@ -142,7 +142,7 @@ fn problem() -> Schema {
 /// What would stop matching in another environment.
 fn conflicts() -> Schema {
     let conflict = Schema::answer()
-        .has("kind", Schema::words(["delegate", "delegator"]))
+        .has("kind", Schema::words(["agent", "delegate", "delegator"]))
         .has("id", Schema::text())
         .named("Conflict");
     Schema::list(conflict)

@@ -86,12 +86,12 @@ fn listing() -> Operation {
         .takes_archived()
         .query("order", Schema::words(["asc", "desc"]))
         .query("statuses[]", Schema::list(statuses))
-        .query("agent_id", an_id(example_id::<AgentId>()))
+        .query("agent_id", an_id(&example_id::<AgentId>()))
         .query(
             "agent_version",
             Schema::positive().says("With `agent_id` alone."),
         )
-        .query("environment_id", an_id(example_id::<EnvironmentId>()))
+        .query("environment_id", an_id(&example_id::<EnvironmentId>()))
         .query("deployment_id", nothing_yet("schedules"))
         .query("memory_store_id", nothing_yet("memory stores"))
         .query("created_at[gte]", Schema::moment())
@@ -102,7 +102,7 @@ fn listing() -> Operation {
 }
 
 /// What cannot be an id is the id of nothing.
-fn an_id(example: String) -> Schema {
+fn an_id(example: &str) -> Schema {
     Schema::text().example(json!(example))
 }
 
