@@ -136,6 +136,7 @@ impl Control {
     ) -> Result<SessionView, ControlError> {
         let at = clock::now();
         let mut change = self.store.change(&caller.organization, at).await?;
+        change.alone().await?;
         let now = change.environment(&plan.environment.id).await?;
         if now.is_none_or(|now| now.version != plan.environment.version) {
             return Err(ControlError::Stale("environment"));
@@ -372,7 +373,7 @@ impl Control {
         commit(change, caller, "session.delete", id, Some(&was), None).await
     }
 
-    /// A change that holds the lock of a session.
+    /// A change that holds the lock of a session, after that of the organization: whoever takes several locks takes this one first.
     pub(crate) async fn locked_session(
         &self,
         caller: &Caller,
@@ -382,6 +383,7 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
+        change.alone().await?;
         let session = change.lock_session(id).await?;
         Ok((change, session.ok_or(ControlError::NotFound(KIND))?))
     }

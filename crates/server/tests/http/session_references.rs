@@ -12,6 +12,8 @@ on_both!(
     an_agent_runs_where_it_was_placed_and_only_there,
     a_restricted_environment_takes_sessions_of_who_may_deploy,
     what_a_session_refers_to_stays,
+    what_goes_away_while_a_session_is_made_is_there_or_the_session_is_not,
+    of_many_changes_at_once_none_fails,
     an_environment_that_changes_leaves_its_sessions_alone,
     what_is_another_organizations_does_not_exist,
     who_may_not_is_refused,
@@ -194,6 +196,72 @@ async fn what_a_session_refers_to_stays(server: Server) {
     assert_eq!(delete(&environment).await, referred);
     assert_eq!(delete(&path).await.0, 200);
     assert_eq!(delete(&environment).await.0, 200);
+}
+
+async fn what_goes_away_while_a_session_is_made_is_there_or_the_session_is_not(server: Server) {
+    let coder = agent(&server).await;
+    for round in 0..8 {
+        let there = environment(&server, &format!("e{round}"), "cloud").await;
+        let vault = id_of(&server, "/v1/vaults", json!({"display_name": "v"})).await;
+        let body = json!({"agent": coder, "environment_id": there, "vault_ids": [vault]});
+        let goes = if round % 2 == 0 {
+            format!("/v1/environments/{there}")
+        } else {
+            format!("/v1/vaults/{vault}")
+        };
+        let (made, deleted) = tokio::join!(
+            create(&server, body),
+            server.send(Method::DELETE, &goes, None)
+        );
+        let statuses = (made.status.as_u16(), deleted.status.as_u16());
+        assert!(
+            [(200, 409), (404, 200)].contains(&statuses),
+            "{made:?} {deleted:?}"
+        );
+    }
+}
+
+/// Whoever takes several locks takes them in one order.
+async fn of_many_changes_at_once_none_fails(server: Server) {
+    let environment = environment(&server, "workers", "self_hosted").await;
+    let cloud = body(&server).await;
+    let parts = [crate::form::file("file", "a", b"a")];
+    let file = server
+        .send_form("/v1/files", &parts)
+        .await
+        .text("id")
+        .to_owned();
+    let resources = json!([{"type": "file", "file_id": file}]);
+    let cloud = with(cloud, json!({"resources": resources}));
+    let hosted = with(
+        cloud.clone(),
+        json!({"environment_id": environment, "resources": []}),
+    );
+    let one = async |number: usize| {
+        let body = if number.is_multiple_of(2) {
+            &cloud
+        } else {
+            &hosted
+        };
+        let made = create(&server, body.clone()).await;
+        let path = format!("/v1/sessions/{}", made.text("id"));
+        let work = format!("/v1/environments/{environment}/work");
+        let polled = server.get(&format!("{work}/poll")).await.ok();
+        let stop = format!("{work}/{}/stop", polled["id"].as_str().unwrap_or("work_x"));
+        let archive = format!("{path}/archive");
+        let (changed, archived, stopped, deleted) = tokio::join!(
+            server.post(&path, json!({"title": "x"})),
+            server.post(&archive, json!({})),
+            server.post(&stop, json!({"force": true})),
+            server.send(Method::DELETE, &path, None),
+        );
+        for answer in [changed, archived, stopped, deleted] {
+            assert!(!answer.status.is_server_error(), "{answer:?}");
+        }
+    };
+    for _ in 0..3 {
+        tokio::join!(one(0), one(1), one(2), one(3), one(4), one(5));
+    }
 }
 
 async fn an_environment_that_changes_leaves_its_sessions_alone(server: Server) {
