@@ -21,6 +21,8 @@ use serde_json::{Map, Value, json};
 
 pub use work::work_update_schema;
 
+use crate::validate::RESERVED_METADATA;
+
 /// What a value looks like.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Schema {
@@ -168,19 +170,23 @@ impl Schema {
         Self::map(Self::text()).says("Free pairs.")
     }
 
-    /// Free pairs of a request. In one that changes something a pair that is null goes.
+    /// Free pairs of a request. In one that changes something a pair that is null goes, whatever its key.
     pub(crate) fn pairs(changes: bool) -> Self {
+        let about = "Free pairs; keys that begin with `bailiwick.` or `sandbox0.managed_agents.` are reserved.";
         let value = Self::chars(0..=METADATA_VALUE_CHARS);
-        let value = if changes { value.or_null() } else { value };
-        let keys = json!({"minLength": 1, "maxLength": METADATA_KEY_CHARS, "pattern": "^(?!bailiwick\\.|sandbox0\\.managed_agents\\.)"});
-        let pairs = Self::map(value)
-            .with("propertyNames", keys)
-            .says("Free pairs; keys that begin with `bailiwick.` or `sandbox0.managed_agents.` are reserved.");
         if changes {
-            pairs
-        } else {
-            pairs.with("maxProperties", json!(METADATA_PAIRS))
+            return Self::map(value.or_null()).says(about);
         }
+        let prefixes = RESERVED_METADATA.map(|prefix| prefix.replace('.', "\\."));
+        let keys = json!({
+            "minLength": 1,
+            "maxLength": METADATA_KEY_CHARS,
+            "pattern": format!("^(?!{})", prefixes.join("|")),
+        });
+        Self::map(value)
+            .with("propertyNames", keys)
+            .with("maxProperties", json!(METADATA_PAIRS))
+            .says(about)
     }
 
     /// One of several forms.

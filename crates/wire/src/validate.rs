@@ -14,7 +14,7 @@ use crate::tree::{Located, Span};
 use crate::{networking, packages, project};
 
 /// Prefixes of metadata keys that belong to servers: ours, and the one that files of another service reserve.
-pub(crate) const RESERVED_METADATA: &[&str] = &["bailiwick.", "sandbox0.managed_agents."];
+pub(crate) const RESERVED_METADATA: [&str; 2] = ["bailiwick.", "sandbox0.managed_agents."];
 
 impl TryFrom<Located<EnvironmentDraft>> for EnvironmentFile {
     type Error = Vec<Problem>;

@@ -20,7 +20,7 @@ const NODE: [&str; 2] = ["1.12.0", "0.137.0"];
 struct Server {
     url: String,
     key: String,
-    _runtime: Runtime,
+    runtime: Runtime,
     _directory: TempDir,
     _database: Option<Postgres>,
 }
@@ -59,7 +59,7 @@ impl Server {
         Self {
             url: format!("http://{address}"),
             key,
-            _runtime: runtime,
+            runtime,
             _directory: directory,
             _database: database,
         }
