@@ -152,16 +152,13 @@ impl Control {
             hash: secret.hash,
             expires_at: request.expires_at,
         };
-        change
-            .insert_api_key(new)
-            .await
-            .map_err(|error| {
-                if matches!(error, StoreError::Referred) {
-                    ControlError::NotFound("owner of the key")
-                } else {
-                    ControlError::of(KIND)(error)
-                }
-            })?;
+        change.insert_api_key(new).await.map_err(|error| {
+            if matches!(error, StoreError::Referred) {
+                ControlError::NotFound("owner of the key")
+            } else {
+                ControlError::of(KIND)(error)
+            }
+        })?;
         let after = json!({"name": request.name.trim(), "shown": secret.shown, "expires_at": request.expires_at});
         change
             .commit(&caller.event("key.create", (KIND, id.as_str()), None, Some(&after)))
