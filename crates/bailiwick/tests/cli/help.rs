@@ -68,6 +68,7 @@ const COMMANDS: &[&[&str]] = &[
     &["key", "revoke"],
     &["audit-log"],
     &["audit-log", "export"],
+    &["audit-log", "head"],
     &["audit-log", "verify"],
     &["image"],
     &["image", "build"],
