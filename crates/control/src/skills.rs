@@ -183,7 +183,7 @@ impl Control {
             .commit(&event)
             .await
             .map_err(ControlError::of(VERSION))?;
-        self.skill_version(caller, id, &SkillVersionName::Id(version))
+        self.skill_version_of(caller, id, &SkillVersionName::Id(version))
             .await
     }
 
@@ -199,6 +199,15 @@ impl Control {
         name: &SkillVersionName,
     ) -> Result<SkillVersion, ControlError> {
         caller.require_or_worker(Permission::SkillRead)?;
+        self.skill_version_of(caller, skill, name).await
+    }
+
+    async fn skill_version_of(
+        &self,
+        caller: &Caller,
+        skill: &SkillId,
+        name: &SkillVersionName,
+    ) -> Result<SkillVersion, ControlError> {
         let scope = self.store.scope(&caller.organization);
         let found = scope.skill_version(skill, name).await?;
         found.ok_or(ControlError::NotFound(VERSION))
