@@ -155,9 +155,10 @@ async fn migrate(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {
             false,
         )
     });
-    Migrator::with_migrations(migrations.collect())
-        .run(pool)
-        .await?;
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // A later version may have added something: beside it, and after it was taken back, this one still runs.
+    migrator.set_ignore_missing(true);
+    migrator.run(pool).await?;
     Ok(())
 }
 

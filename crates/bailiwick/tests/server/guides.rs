@@ -1,64 +1,72 @@
 //! What the guides of a server show is what happens.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-
-use bailiwick_testkit::Bailiwick;
 
 use crate::{Up, finish, machine};
 
 /// Stands before what a step printed.
 const MARK: &str = "\u{1e}";
 
-/// A step of a guide: a command, and what the guide shows of its answer.
-struct Step {
-    command: String,
-    shown: String,
+/// A step of a guide.
+enum Step {
+    /// A file that the guide shows.
+    File { name: String, text: String },
+    /// A command, and what the guide shows of its answer.
+    Command { line: String, shown: String },
 }
 
-/// Runs the console blocks of a guide, in one shell and from top to bottom, and writes its files.
+/// Writes the files of a guide and runs its commands, in one shell and from top to bottom.
 fn follow(guide: &str) {
     let machine = machine();
     let up = Up::start(&machine, &[]);
-    let steps = steps(&machine, guide);
-    assert!(!steps.is_empty(), "{guide} has lost its commands");
+    let steps = steps(guide);
     let mut script = String::from("exec 2>&1\n");
-    for Step { command, .. } in &steps {
-        // A guide's command may fail, and what it printed says so.
-        writeln!(script, "printf '{MARK}'\n{command}").unwrap();
+    let mut commands = Vec::new();
+    for step in &steps {
+        match step {
+            Step::File { name, text } => {
+                let write = format!("mkdir -p \"$(dirname {name})\"; cat >{name} <<'FILE'\n{text}\nFILE\n");
+                script.push_str(&write);
+            }
+            Step::Command { line, shown } => {
+                // It may ask how the one before it ended.
+                let run = format!("printf '{MARK}'; (exit ${{status:-0}})\n{line}\nstatus=$?\n");
+                script.push_str(&run);
+                commands.push((line, shown));
+            }
+        }
     }
+    assert!(!commands.is_empty(), "{guide} has lost its commands");
     let mut shell = machine.shell(&script);
     up.is_asked_by(&mut shell);
     let printed = finish(&mut shell).stdout;
     let answers: Vec<&str> = printed.split(MARK).skip(1).collect();
-    assert_eq!(answers.len(), steps.len(), "{printed}");
-    for (Step { command, shown }, answer) in steps.iter().zip(answers) {
-        assert!(is_shown(shown, answer), "$ {command}\n{answer}");
+    assert_eq!(answers.len(), commands.len(), "{printed}");
+    for ((line, shown), answer) in commands.into_iter().zip(answers) {
+        assert!(is_shown(shown, answer), "$ {line}\n{answer}");
     }
 }
 
-fn steps(machine: &Bailiwick, guide: &str) -> Vec<Step> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs")
-        .join(guide);
-    let text = fs::read_to_string(path).unwrap();
+fn steps(guide: &str) -> Vec<Step> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let text = fs::read_to_string(docs.join(guide)).unwrap();
     let mut steps = Vec::new();
     for block in text.split("\n```").skip(1).step_by(2) {
         let (language, block) = block.split_once('\n').unwrap();
         match language {
             "yaml" => {
-                let name = block
-                    .lines()
-                    .next()
-                    .and_then(|line| line.strip_prefix("# "));
-                machine.write(name.expect("a file's name"), block);
+                let name = block.lines().next().and_then(|line| line.strip_prefix("# "));
+                steps.push(Step::File {
+                    name: name.expect("a file's name").to_owned(),
+                    text: block.to_owned(),
+                });
             }
             "console" => {
                 for step in format!("\n{block}\n").split("\n$ ").skip(1) {
-                    let (command, shown) = step.split_once('\n').unwrap_or((step, ""));
-                    steps.push(Step {
-                        command: command.to_owned(),
+                    let (line, shown) = step.split_once('\n').unwrap_or((step, ""));
+                    steps.push(Step::Command {
+                        line: line.to_owned(),
                         shown: shown.to_owned(),
                     });
                 }

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    let head = client.get(&["audit-log", "head"], &[])?;
+    let head = client.get(&["api", "audit-log", "head"], &[])?;
     let head: SignedHead =
         serde_json::from_value(head).context("the server's answer is no head")?;
     output::print_json(&head)?;
