@@ -100,20 +100,15 @@ fn requests_made_from_the_document_find_nothing_on_postgres() {
 #[test]
 fn an_answer_that_the_document_lacks_is_found() {
     let (server, mut document) = (Server::start(), closed());
-    let one = [
-        "--include-path",
-        "/v1/vaults/{id}",
-        "--include-method",
-        "GET",
-    ];
-    let sound = campaign(&server, &document, "10", &one);
+    let one = ["--include-operation-id", "v1_vaults_retrieve"];
+    let sound = campaign(&server, &document, "20", &one);
     assert!(sound.status.success(), "{sound:?}");
     let answers = document.pointer_mut("/paths/~1v1~1vaults~1{id}/get/responses");
     answers
         .and_then(Value::as_object_mut)
         .expect("answers")
         .remove("404");
-    let unsound = campaign(&server, &document, "10", &one);
+    let unsound = campaign(&server, &document, "20", &one);
     let printed = String::from_utf8_lossy(&unsound.stdout);
     assert!(
         !unsound.status.success() && printed.contains("404"),
