@@ -75,6 +75,8 @@ fn parsed<I: ResourceId>(text: &str, column: &'static str) -> Result<I, StoreErr
     text.parse().map_err(|_| StoreError::Corrupt { column })
 }
 
+/// By its nanoseconds: of the last second that there is, jiff takes no microseconds but the first.
 fn moment(micros: i64, column: &'static str) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(micros).map_err(|_| StoreError::Corrupt { column })
+    Timestamp::from_nanosecond(i128::from(micros) * 1000)
+        .map_err(|_| StoreError::Corrupt { column })
 }

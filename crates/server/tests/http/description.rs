@@ -13,6 +13,7 @@ on_both!(
     who_makes_skills_and_does_not_read_them_is_told_what_they_made,
     a_name_with_a_character_that_cannot_be_seen_is_refused_at_its_ends_too,
     an_entry_of_the_audit_log_has_a_number,
+    what_expires_in_the_last_second_of_all_is_listed,
 );
 
 /// The key of a service account with one permission.
@@ -80,4 +81,12 @@ async fn an_entry_of_the_audit_log_has_a_number(server: Server) {
     server.get("/api/audit-log?after=0").await.ok();
     let answer = server.get("/api/audit-log?after=-1").await;
     assert_eq!(answer.text("code"), "invalid_parameter");
+}
+
+async fn what_expires_in_the_last_second_of_all_is_listed(server: Server) {
+    let last = "9999-12-30T22:00:00.999999Z";
+    let key = json!({"name": "k", "expires_at": last});
+    server.post("/api/keys", key).await.ok();
+    let keys = server.get("/api/keys").await.ok();
+    assert_eq!(keys["data"][0]["expires_at"], last);
 }
