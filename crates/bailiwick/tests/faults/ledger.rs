@@ -107,7 +107,7 @@ impl Ledger {
             let outcome = request(face, &format!("/v1/environments/{id}"), body).await;
             match self.told(pen, outcome) {
                 Outcome::Done(_) => known.acknowledged = description,
-                unknown => {
+                unknown @ (Outcome::Unavailable | Outcome::CutOff) => {
                     known.in_doubt = Some(description);
                     there = matches!(unknown, Outcome::Unavailable);
                     break;
