@@ -84,7 +84,10 @@ impl Control {
         self.organization_of(caller).await
     }
 
-    async fn organization_of(&self, caller: &Caller) -> Result<OrganizationView, ControlError> {
+    pub(crate) async fn organization_of(
+        &self,
+        caller: &Caller,
+    ) -> Result<OrganizationView, ControlError> {
         let scope = self.store.scope(&caller.organization);
         let found = scope.organization().await?;
         let organization = found.ok_or(ControlError::NotFound(KIND))?;

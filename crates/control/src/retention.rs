@@ -45,7 +45,12 @@ impl Control {
     ///
     /// What every use case may answer.
     pub async fn retention(&self, caller: &Caller) -> Result<RetentionView, ControlError> {
-        let version = self.organization(caller).await?.organization.version;
+        caller.require(Permission::EnvironmentRead)?;
+        self.retention_of(caller).await
+    }
+
+    async fn retention_of(&self, caller: &Caller) -> Result<RetentionView, ControlError> {
+        let version = self.organization_of(caller).await?.organization.version;
         let scope = self.store.scope(&caller.organization);
         let retention = scope.retention().await?;
         Ok(RetentionView {
@@ -65,7 +70,7 @@ impl Control {
         request: RetentionChange,
     ) -> Result<RetentionView, ControlError> {
         caller.require(Permission::OrganizationAdmin)?;
-        let before = self.retention(caller).await?;
+        let before = self.retention_of(caller).await?;
         let stale = request
             .version
             .is_some_and(|version| version != before.version);
@@ -98,7 +103,7 @@ impl Control {
             Some(&becomes),
         );
         change.commit(&event).await?;
-        self.retention(caller).await
+        self.retention_of(caller).await
     }
 
     /// Takes away the entries of audit logs whose time is over, except those that were not yet delivered to one of these destinations. The

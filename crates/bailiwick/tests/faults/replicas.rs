@@ -103,6 +103,44 @@ fn of_two_replicas_one_changes_a_version() {
 }
 
 #[test]
+fn of_two_replicas_one_hands_out_an_item_of_a_queue() {
+    let replicas = Replicas::start();
+    let [first, _] = replicas.faces();
+    replicas.runtime.block_on(async {
+        let make = |path: String, body| async move { first.post(&path, body).await.expect("made") };
+        let racks = json!({"name": "racks", "config": {"type": "self_hosted"}});
+        let racks = make("/v1/environments".to_owned(), racks).await;
+        let racks = racks.text("id");
+        let agent = json!({"name": "raced", "model": "claude-sonnet-4-5"});
+        let agent = make("/v1/agents".to_owned(), agent).await;
+        let key = make(
+            format!("/api/environments/{racks}/keys"),
+            json!({"name": "w"}),
+        )
+        .await;
+        let workers = replicas.faces().map(|face| face.with_key(key.text("key")));
+        let queue = format!("/v1/environments/{racks}/work");
+        let poll = &format!("{queue}/poll");
+        for round in 0..ROUNDS {
+            let session = json!({"agent": agent.text("id"), "environment_id": racks});
+            make("/v1/sessions".to_owned(), session).await;
+            let [one, other] = workers.each_ref().map(|worker| worker.get(poll));
+            let (one, other) = tokio::join!(one, other);
+            let answers = [one, other].map(|answer| answer.expect("an answer"));
+            let handed = answers
+                .iter()
+                .filter_map(|answer| answer.body["id"].as_str());
+            let [item] = handed.collect::<Vec<_>>()[..] else {
+                panic!("round {round}, not to one of the two: {answers:?}");
+            };
+            let [worker, _] = &workers;
+            let taken = worker.post(&format!("{queue}/{item}/ack"), json!({})).await;
+            assert_eq!(taken.expect("an answer").status, StatusCode::OK);
+        }
+    });
+}
+
+#[test]
 fn a_key_that_one_replica_revokes_the_other_refuses_within_a_second() {
     let replicas = Replicas::start();
     let [first, second] = replicas.faces();

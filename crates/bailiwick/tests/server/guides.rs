@@ -26,7 +26,8 @@ fn follow(guide: &str) {
     for step in &steps {
         match step {
             Step::File { name, text } => {
-                let write = format!("mkdir -p \"$(dirname {name})\"; cat >{name} <<'FILE'\n{text}\nFILE\n");
+                let write =
+                    format!("mkdir -p \"$(dirname {name})\"; cat >{name} <<'FILE'\n{text}\nFILE\n");
                 script.push_str(&write);
             }
             Step::Command { line, shown } => {
@@ -56,7 +57,10 @@ fn steps(guide: &str) -> Vec<Step> {
         let (language, block) = block.split_once('\n').unwrap();
         match language {
             "yaml" => {
-                let name = block.lines().next().and_then(|line| line.strip_prefix("# "));
+                let name = block
+                    .lines()
+                    .next()
+                    .and_then(|line| line.strip_prefix("# "));
                 steps.push(Step::File {
                     name: name.expect("a file's name").to_owned(),
                     text: block.to_owned(),

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bailiwick_model::{EnvironmentId, Permission};
 use bailiwick_wire::example_id;
@@ -95,19 +96,22 @@ impl Operation {
 
     /// What of it was let through: anything but 401 and 403, since what it names does not exist.
     async fn word(&self, server: &Server, key: Option<&str>) -> &'static str {
-        let request = self.request(server);
-        let request = match key {
-            Some(key) => request.header("x-api-key", key),
-            None => request,
+        let answered = loop {
+            let request = self.request(server);
+            let request = match key {
+                Some(key) => request.header("x-api-key", key),
+                None => request,
+            };
+            let answered = answer(request).await;
+            // So many are refused here that this address has to wait.
+            let Some(seconds) = answered.headers.get("retry-after") else {
+                break answered;
+            };
+            let seconds = seconds.to_str().unwrap().parse().unwrap();
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
         };
-        let answered = answer(request).await;
         let status = answered.status.as_u16();
-        assert!(
-            status < 500 && status != 429,
-            "{} {}: {answered:?}",
-            self.method,
-            self.path
-        );
+        assert!(status < 500, "{} {}: {answered:?}", self.method, self.path);
         match status {
             401 => "401",
             403 => "403",

@@ -104,7 +104,7 @@ async fn an_agent_runs_where_it_was_placed_and_only_there(server: Server) {
         );
         assert_eq!(
             refused.body["error"]["details"]["conflicts"],
-            json!([placed])
+            json!([{"kind": "agent", "id": placed}])
         );
         assert_eq!(refused.header("x-should-retry"), "false");
     }

@@ -126,3 +126,18 @@ fn node_makes_sessions_and_its_worker_serves_them() {
         Server::start().drive(&Sdk::node(version), include_str!("data/sessions.mjs"));
     }
 }
+
+#[test]
+fn the_script_of_the_guide_runs_as_it_stands() {
+    let guide = include_str!("../../../../docs/getting-started.md");
+    let (_, rest) = guide.split_once("```python\n").expect("a script");
+    let (script, _) = rest.split_once("```").expect("its end");
+    let (server, sdk) = (Server::start(), Sdk::python(PYTHON[0]));
+    let mut python = sdk.command(script);
+    python
+        .env("ANTHROPIC_BASE_URL", &server.url)
+        .env("ANTHROPIC_API_KEY", &server.key);
+    let output = python.output().expect("it starts");
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.stdout, b"Default cloud\n", "{complained}");
+}
