@@ -97,7 +97,7 @@ fn is_shown(shown: &str, printed: &str) -> bool {
 fn fits(shown: &str, printed: &str) -> bool {
     let mut parts = shown.split('…').map(str::trim);
     let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = printed.strip_prefix(first) else {
+    let Some(mut rest) = printed.trim().strip_prefix(first) else {
         return false;
     };
     let mut is_open = false;
