@@ -3,8 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bailiwick_control::NotAHostPath;
 use bailiwick_control::SealingKeysError;
 use bailiwick_dial::ProxyUrlError;
+use bailiwick_export::NotAWebhookSecret;
+use bailiwick_images::InvalidBase;
 use bailiwick_images::lock::{LockMismatch, NotALock};
 use bailiwick_model::SandboxId;
 use bailiwick_model::limits::HOST_PORTS;
@@ -83,6 +86,56 @@ pub(crate) enum BadInput {
     /// A lock is wanted, and there is none.
     #[error("there is no lock {}; `bailiwick image lock` writes one", .0.display())]
     NoLock(PathBuf),
+    /// The file of a body with a secret is none.
+    #[error("{} cannot be read as YAML or JSON, at line:column {places}", .path.display())]
+    SecretFile { path: PathBuf, places: String },
+    /// There is nothing where a secret should be.
+    #[error("{} holds no secret", .0.display())]
+    NoSecret(PathBuf),
+    /// A credential without its secret.
+    #[error("a credential needs --secret-file FILE, or -f FILE")]
+    NoSecretFile,
+    /// A file holds something else than the command is for.
+    #[error("{} must hold one document of `kind: {wanted}`", .path.display())]
+    NotOneDocument { path: PathBuf, wanted: &'static str },
+    /// There is nothing to change.
+    #[error("nothing is to be changed: say what, see --help")]
+    NothingToChange,
+    /// A directory without a document.
+    #[error("{} has nothing to apply: no file called *.yaml, *.yml or *.json", .0.display())]
+    NothingToApply(PathBuf),
+    /// A directory with too many documents.
+    #[error("{} has more than {limit} files to apply", .path.display())]
+    TooManyToApply { path: PathBuf, limit: usize },
+    /// Directories too far inside one another.
+    #[error("{} lies more than {limit} directories deep", .path.display())]
+    TooDeepToApply { path: PathBuf, limit: usize },
+    /// Documents that are too large together.
+    #[error("with {} there are more than {limit} bytes to apply", .path.display())]
+    TooMuchToApply { path: PathBuf, limit: usize },
+    /// Nobody can be asked.
+    #[error(
+        "nobody can be asked here: give --yes to do it, or --dry-run to only see it; nothing was written"
+    )]
+    NotConfirmed,
+    /// What was wrong with what is to be applied was printed already.
+    #[error("{0}; nothing was written")]
+    NotApplied(String),
+    /// A base of an environment that cannot be one.
+    #[error("the environment's base cannot be used")]
+    Base(#[source] InvalidBase),
+    /// An export that was asked for twice.
+    #[error("{0} is exported twice")]
+    ExportTwice(String),
+    /// What webhooks would be signed with is no secret.
+    #[error("{place} holds no secret to sign with")]
+    ExportSecret {
+        place: String,
+        source: NotAWebhookSecret,
+    },
+    /// A directory that environments cannot name.
+    #[error("--allow-host-path cannot be used")]
+    HostPath(#[from] NotAHostPath),
     /// PostgreSQL without a key.
     #[error(
         "the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)"

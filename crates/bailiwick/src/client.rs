@@ -1,23 +1,25 @@
-//! The client of a server: its `/api`, for whoever holds a key.
+//! The client of a server, for whoever holds a key: its `/api`, and of `/v1` what stands only there.
 //!
 //! It connects by itself and not through `dial`, which decides what sandboxes and agents may reach: here a person reaches a server of
 //! their choice, most often on this machine, which `dial` never lets anybody reach.
 
 mod answer;
+mod collection;
+mod refusal;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use bailiwick_model::EnvironmentId;
 use reqwest::redirect::Policy;
 use reqwest::{Method, NoProxy, Proxy, Response, StatusCode};
-use serde::Deserialize;
 use serde_json::Value;
 use url::{Host, Url};
 
 use crate::host_environment::HostEnvironment;
 pub(crate) use answer::{AnswerForm, Column, print_list, print_one};
+pub(crate) use collection::{AGENTS, Collection, ENVIRONMENTS, MEMBERS, ROLES, VAULTS, name_key};
+pub(crate) use refusal::Refusal;
 
 /// The server of a machine on which nothing was configured.
 const USUAL_SERVER: &str = "http://127.0.0.1:8080";
@@ -25,8 +27,6 @@ const USUAL_SERVER: &str = "http://127.0.0.1:8080";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one request may take, the verification of a large log included.
 const TIMEOUT: Duration = Duration::from_secs(600);
-/// The most of a page.
-const PAGE: &str = "1000";
 
 /// Which server, and how it is reached.
 #[derive(Debug, clap::Args)]
@@ -70,50 +70,25 @@ pub(crate) enum ClientError {
     #[error("cannot reach {server}")]
     Unreachable { server: Url, source: reqwest::Error },
     /// It refused.
-    #[error("{}", told(.0))]
+    #[error(transparent)]
     Refused(Box<Refusal>),
     /// Something else answered.
     #[error("{0} does not answer as a server of this version does")]
     NotUnderstood(Url),
-    /// No environment has the name.
-    #[error("there is no environment {0:?}; `bailiwick environment list` lists them")]
-    NoEnvironment(String),
-}
-
-/// Problem details, as the server writes them.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Refusal {
-    status: u16,
-    detail: String,
-    code: String,
-    #[serde(default)]
-    errors: Vec<FieldError>,
-    request_id: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct FieldError {
-    field: String,
-    message: String,
-    help: String,
-}
-
-fn told(refusal: &Refusal) -> String {
-    let mut text = match refusal.errors.as_slice() {
-        [] => refusal.detail.clone(),
-        fields => {
-            let field =
-                |error: &FieldError| format!("{}: {} ({})", error.field, error.message, error.help);
-            fields.iter().map(field).collect::<Vec<_>>().join("\n")
-        }
-    };
-    if refusal.status >= 500 {
-        text += &format!(
-            " (request {})",
-            refusal.request_id.as_deref().unwrap_or("-")
-        );
-    }
-    text + &format!(" [{}]", refusal.code)
+    /// Nothing has the name.
+    #[error("there is no {noun} {text:?}; `{listed_by}` lists them")]
+    Nothing {
+        noun: &'static str,
+        text: String,
+        listed_by: &'static str,
+    },
+    /// Several have the name.
+    #[error("several have the name: {noun} {text:?} may be {}; write the id", .ids.join(" or "))]
+    Several {
+        noun: &'static str,
+        text: String,
+        ids: Vec<String>,
+    },
 }
 
 impl ClientError {
@@ -124,8 +99,9 @@ impl ClientError {
             | Self::NotAKey
             | Self::NotAServer(_)
             | Self::PlainHttp(_)
-            | Self::NoEnvironment(_) => true,
-            Self::Refused(refusal) => refusal.status < 500,
+            | Self::Nothing { .. }
+            | Self::Several { .. } => true,
+            Self::Refused(refusal) => refusal.is_final(),
             Self::Unreachable { .. } | Self::NotUnderstood(_) => false,
         }
     }
@@ -189,49 +165,11 @@ impl Client {
         self.json(&self.answer(request)?)
     }
 
-    /// All pages of a list.
-    pub(crate) fn list(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
-        let (mut all, mut page) = (Vec::new(), None::<String>);
-        loop {
-            let mut query = query.to_vec();
-            query.push(("limit", PAGE));
-            query.extend(page.as_deref().map(|page| ("page", page)));
-            let mut found = self.get(path, &query)?;
-            let Value::Array(data) = found["data"].take() else {
-                return Err(ClientError::NotUnderstood(self.server.clone()).into());
-            };
-            all.extend(data);
-            match found["next_page"].as_str() {
-                Some(next) => page = Some(next.to_owned()),
-                None => return Ok(all),
-            }
-        }
-    }
-
-    /// The id of the environment that has this id or name.
-    pub(crate) fn environment_id(&self, text: &str) -> anyhow::Result<String> {
-        if text.parse::<EnvironmentId>().is_ok() {
-            return Ok(text.to_owned());
-        }
-        let wanted = text.trim().to_lowercase();
-        let has_name = |found: &&Value| {
-            found["name"]
-                .as_str()
-                .is_some_and(|name| name.to_lowercase() == wanted)
-        };
-        let all = self.list(&["environments"], &[])?;
-        let found = all.iter().find(has_name);
-        let id = found.and_then(|found| found["id"].as_str());
-        let id = id.ok_or_else(|| ClientError::NoEnvironment(text.to_owned()))?;
-        Ok(id.to_owned())
-    }
-
     fn url(&self, path: &[&str]) -> Result<Url, ClientError> {
         let mut url = self.server.clone();
         url.path_segments_mut()
             .map_err(|()| ClientError::NotAServer(self.server.to_string()))?
             .pop_if_empty()
-            .push("api")
             .extend(path);
         Ok(url)
     }
@@ -241,7 +179,12 @@ impl Client {
             return Ok(Value::Null);
         }
         let value = serde_json::from_str(text);
-        Ok(value.map_err(|_| ClientError::NotUnderstood(self.server.clone()))?)
+        Ok(value.map_err(|_| self.not_understood())?)
+    }
+
+    /// What answered is not what it should be.
+    pub(crate) fn not_understood(&self) -> ClientError {
+        ClientError::NotUnderstood(self.server.clone())
     }
 
     fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
@@ -259,8 +202,8 @@ impl Client {
         if status.is_success() {
             return Ok(text);
         }
-        let refusal = serde_json::from_str::<Refusal>(&text);
-        let refusal = refusal.map_err(|_| ClientError::NotUnderstood(self.server.clone()))?;
+        let refusal = Refusal::read(status, &text);
+        let refusal = refusal.ok_or_else(|| self.not_understood())?;
         Err(ClientError::Refused(Box::new(refusal)).into())
     }
 }

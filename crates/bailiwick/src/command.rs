@@ -1,5 +1,7 @@
 //! The commands, one file each.
 
+pub(crate) mod agent;
+pub(crate) mod apply;
 pub(crate) mod audit_log;
 pub(crate) mod backup;
 pub(crate) mod completions;
@@ -10,12 +12,14 @@ pub(crate) mod image;
 pub(crate) mod inside;
 pub(crate) mod key;
 pub(crate) mod kill;
+pub(crate) mod member;
 pub(crate) mod policy;
 pub(crate) mod ps;
 pub(crate) mod restore;
 pub(crate) mod run;
 mod sibling;
 pub(crate) mod up;
+pub(crate) mod vault;
 
 use std::process::ExitCode;
 
@@ -36,7 +40,7 @@ use crate::host_environment::HostEnvironment;
     arg_required_else_help = true
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 2 bad input, 3 denied (policy check), 124 timed out, 125 Bailiwick failed,\n126 cannot execute, 127 not found, 128+n ended by signal n; otherwise the command's own."
+    after_help = "Exit codes: 0 done, 1 something to do (apply --dry-run), 2 bad input, 3 denied (policy check),\n124 timed out, 125 Bailiwick failed, 126 cannot execute, 127 not found, 128+n ended by signal n; otherwise the command's own."
 )]
 pub(crate) struct CommandLine {
     #[command(subcommand)]
@@ -55,8 +59,15 @@ enum Command {
     Doctor(doctor::Arguments),
     #[command(subcommand)]
     Policy(policy::Command),
+    Apply(apply::Arguments),
     #[command(subcommand)]
     Environment(environment::Command),
+    #[command(subcommand)]
+    Agent(agent::Command),
+    #[command(subcommand)]
+    Vault(vault::Command),
+    #[command(subcommand)]
+    Member(member::Command),
     #[command(subcommand)]
     Key(key::Command),
     #[command(subcommand)]
@@ -81,6 +92,10 @@ impl CommandLine {
             Command::Doctor(arguments) => doctor::execute(&arguments, host),
             Command::Policy(command) => policy::execute(command, host),
             Command::Environment(command) => environment::execute(command, host),
+            Command::Apply(arguments) => apply::execute(&arguments, host),
+            Command::Agent(command) => agent::execute(command, host),
+            Command::Vault(command) => vault::execute(command, host),
+            Command::Member(command) => member::execute(command, host),
             Command::Key(command) => key::execute(command, host),
             Command::AuditLog(command) => audit_log::execute(command, host),
             Command::Image(command) => image::execute(command, host),

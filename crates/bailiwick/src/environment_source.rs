@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use bailiwick_images::BaseSource;
 use bailiwick_model::limits::ENVIRONMENT_FILE_BYTES;
-use bailiwick_model::{EnvironmentName, Packages, Project};
+use bailiwick_model::{BaseName, EnvironmentName, Packages, Project};
 use bailiwick_policy::{EffectivePolicy, OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_wire::{EnvironmentFile, parse_environment};
 
@@ -20,6 +21,8 @@ pub(crate) struct Environment {
     pub(crate) effective: EffectivePolicy,
     /// What is to be installed in every sandbox made from it.
     pub(crate) packages: Packages,
+    /// What its sandboxes stand on, where it names that.
+    pub(crate) base: Option<BaseName>,
     /// What it is for.
     pub(crate) project: Option<Project>,
 }
@@ -28,6 +31,19 @@ impl Environment {
     /// Whether there is more in its sandboxes than the base has.
     pub(crate) fn needs_image(&self) -> bool {
         !self.packages.is_empty() || self.project.is_some()
+    }
+
+    /// What sandboxes stand on: what was asked for, else what the environment names, else the host.
+    ///
+    /// # Errors
+    ///
+    /// [`BadInput::Base`].
+    pub(crate) fn base(&self, asked: Option<BaseSource>) -> Result<BaseSource, BadInput> {
+        match (asked, &self.base) {
+            (Some(asked), _) => Ok(asked),
+            (None, Some(named)) => named.clone().try_into().map_err(BadInput::Base),
+            (None, None) => Ok(BaseSource::Host),
+        }
     }
 
     /// The policy, compiled. On one machine there is no organization and no session: no further floor, no grants.
@@ -51,6 +67,7 @@ pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Enviro
             name: None,
             effective: effective(None, None),
             packages: Packages::default(),
+            base: None,
             project: None,
         });
     };
@@ -60,6 +77,7 @@ pub(crate) fn load(path: Option<&Path>, host: &HostEnvironment) -> Result<Enviro
         name: Some(file.name),
         effective: effective(own, None),
         packages: file.packages,
+        base: file.base,
         project: file.project,
     })
 }

@@ -3,8 +3,9 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; for `policy check`: every destination is allowed |
+//! | 1 | `apply --dry-run`: there is something to do (as diff(1) has it) |
 //! | 2 | bad input: arguments, an environment file, a flow file; nothing was started |
-//! | 3 | `policy check`: at least one destination is denied; `audit-log verify`: the log is not what was written |
+//! | 3 | `policy check`: at least one destination is denied; `audit-log verify`: the log is not what was written; `apply`: not everything was done |
 //! | 124 | the command was ended by `--timeout` (as timeout(1) has it) |
 //! | 125 | Bailiwick itself failed |
 //! | 126 | the command was found but cannot be executed |
@@ -24,9 +25,11 @@ use crate::client::ClientError;
 pub(crate) enum Exit {
     /// Done, and every answer is yes.
     Done,
+    /// There is something to do, which was only asked for.
+    Differs,
     /// Bad input; nothing was started.
     BadInput,
-    /// An answer is no: a destination is denied, a log was changed.
+    /// An answer is no: a destination is denied, a log was changed, something was not applied.
     Denied,
     /// The command was ended by `--timeout`.
     TimedOut,
@@ -46,6 +49,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Done => 0,
+            Exit::Differs => 1,
             Exit::BadInput => 2,
             Exit::Denied => 3,
             Exit::TimedOut => 124,

@@ -28,6 +28,8 @@ pub(crate) struct HostEnvironment {
     pub(crate) bootstrap_key: Option<String>,
     /// `BAILIWICK_SECRET_KEY`: the keys that secrets are sealed with.
     pub(crate) secret_key: Option<String>,
+    /// `BAILIWICK_EXPORT_SECRET`: what webhooks are signed with.
+    pub(crate) export_secret: Option<String>,
     /// `BAILIWICK_DATABASE_URL`: a server's database. Its password is seen by nobody else here, as one on the command line would be.
     pub(crate) database_url: Option<String>,
     /// `BAILIWICK_LOG`: how much a server logs.
@@ -77,6 +79,7 @@ impl HostEnvironment {
                 .map(|(user, password)| Login { user, password }),
             bootstrap_key: first(&["BAILIWICK_BOOTSTRAP_KEY"]),
             secret_key: first(&["BAILIWICK_SECRET_KEY"]),
+            export_secret: first(&["BAILIWICK_EXPORT_SECRET"]),
             database_url: first(&["BAILIWICK_DATABASE_URL"]),
             log_level: first(&["BAILIWICK_LOG"]),
             server: first(&["BAILIWICK_SERVER"]),

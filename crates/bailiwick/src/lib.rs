@@ -15,6 +15,7 @@ mod exit;
 mod flow_log;
 mod host_environment;
 mod images;
+mod input;
 mod lock_source;
 mod log;
 mod output;

@@ -1,6 +1,7 @@
 //! The program `bailiwick-server`: one process that serves an organization, and what else touches its database.
 
 mod backup;
+mod exports;
 mod restore;
 mod secret_key;
 
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bailiwick_control::{Bootstrap, Control, Resealed};
+use bailiwick_control::{Bootstrap, Control, HostPaths, Resealed};
 use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::bad_input::BadInput;
 use crate::command::{backup as backup_command, restore as restore_command, up};
@@ -23,10 +25,13 @@ use crate::database_lock::DatabaseLock;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::{log, output};
+use exports::Exports;
 use secret_key::KeySource;
 
 /// How often expired files, and bytes that nothing refers to, are taken away.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often entries of audit logs are taken away whose time is over: each time is an entry itself.
+const AUDIT_SWEEP: Duration = Duration::from_secs(60 * 60);
 
 /// The commands of `bailiwick` that become this program.
 #[derive(Debug, Parser)]
@@ -68,6 +73,8 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
         // Several servers share one.
         DatabaseUrl::Postgres(_) => None,
     };
+    let exports = Exports::open(&arguments, host)?;
+    let host_paths = HostPaths::new(arguments.host_paths).map_err(BadInput::from)?;
     let keys = KeySource::of(
         arguments.secret_key_file,
         host.secret_key.clone(),
@@ -81,8 +88,20 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(&url, &keys, addresses, host))?;
+    let rules = Rules {
+        exports,
+        host_paths,
+    };
+    runtime.block_on(serve(&url, &keys, addresses, rules, host))?;
     Ok(Exit::Done.into())
+}
+
+/// What the operator decided.
+struct Rules {
+    /// What is exported.
+    exports: Exports,
+    /// What environments may name of this machine.
+    host_paths: HostPaths,
 }
 
 /// Where it listens.
@@ -112,9 +131,13 @@ fn connection_limits() -> ConnectionLimits {
 }
 
 /// The use cases, with keys that open everything that is sealed.
-async fn control(store: Store, keys: &KeySource) -> anyhow::Result<Arc<Control>> {
+async fn control(
+    store: Store,
+    keys: &KeySource,
+    host_paths: HostPaths,
+) -> anyhow::Result<Arc<Control>> {
     let in_use = store.sealing_keys_in_use().await?;
-    let control = Control::new(store, keys.read(!in_use.is_empty())?);
+    let control = Control::new(store, keys.read(!in_use.is_empty())?).with_host_paths(host_paths);
     let missing = control.missing_sealing_keys().await?;
     if missing.is_empty() {
         Ok(Arc::new(control))
@@ -148,13 +171,17 @@ async fn serve(
     url: &DatabaseUrl,
     keys: &KeySource,
     addresses: Addresses,
+    Rules {
+        exports,
+        host_paths,
+    }: Rules,
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
     let end = asked_to_end()?;
     let store = Store::open(url)
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
-    let control = control(store, keys).await?;
+    let control = control(store, keys, host_paths).await?;
     // Before there is a key that would be made and never be shown.
     let mut service = Service::listen(addresses.listen, Arc::clone(&control))
         .await?
@@ -168,11 +195,17 @@ async fn serve(
     }
     let address = service.address()?;
     output::print(&format!("listening on http://{address}\n"))?;
+    let (stop, stopped) = watch::channel(false);
+    let expiring = tokio::spawn(expire(Arc::clone(&control), exports.names()));
+    let exporting = exports.start(&control, &stopped);
     let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
     let resealing = tokio::spawn(reseal(control));
     service.run(end).await;
     resealing.abort();
     sweeping.abort();
+    expiring.abort();
+    let _ = stop.send(true);
+    exporting.join_all().await;
     Ok(())
 }
 
@@ -206,6 +239,16 @@ async fn sweep(control: Arc<Control>) {
     loop {
         ticks.tick().await;
         let _ = control.sweep_files().await;
+    }
+}
+
+/// Never ends by itself. What fails now is done the next time.
+async fn expire(control: Arc<Control>, destinations: Vec<String>) {
+    let mut ticks = tokio::time::interval(AUDIT_SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let _ = control.sweep_audit_logs(&destinations).await;
     }
 }
 

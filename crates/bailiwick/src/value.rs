@@ -35,6 +35,8 @@ pub(crate) enum InvalidValue {
     TooLarge,
     #[error("write NAME=VALUE, with a name that is not empty")]
     Variable,
+    #[error("write 1 to 63 letters, digits, `-`, `_` and `.`")]
+    Set,
 }
 
 /// `2GiB`, `512M`, `1.5GB`, `4096`. `K`, `M`, `G`, `T` alone are powers of 1024, as everywhere in containers.
@@ -108,6 +110,24 @@ pub(crate) fn variable(text: &str) -> Result<Variable, InvalidValue> {
             value: value.into(),
         }),
         Some(_) | None => Err(InvalidValue::Variable),
+    }
+}
+
+/// `KEY=VALUE`, both of text.
+pub(crate) fn pair(text: &str) -> Result<(String, String), InvalidValue> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err(InvalidValue::Variable),
+    }
+}
+
+/// The name of a set of what is applied together.
+pub(crate) fn set(text: &str) -> Result<String, InvalidValue> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if (1..=63).contains(&text.len()) && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(InvalidValue::Set)
     }
 }
 

@@ -2,12 +2,16 @@
 //!
 //! The program plays every part itself, each in a process of its own: `run` is the conductor, `server` the destination,
 //! `relay` the least that a relay can be, `client` the one load generator for every route (for Bailiwick it runs inside
-//! a sandbox), `spawner` starts and times commands; `launcher`, `held` and `alone` use Bailiwick as a library. So all rows share one client and one server, and differ only in what
+//! a sandbox), `http-load` that of everything that answers HTTP requests, `rows` the least that answers with rows of a database,
+//! `spawner` starts and times commands; `launcher`, `held` and `alone` use Bailiwick as a library. So all rows share one client and one server, and differ only in what
 //! stands between them.
 //!
 //! It must never be linked into the product.
 
 mod client;
+mod fill;
+mod histogram;
+mod http_load;
 mod machine;
 mod measure;
 mod memory;
@@ -16,6 +20,7 @@ mod peers;
 mod protocol;
 mod relay;
 mod report;
+mod rows;
 mod sandboxes;
 mod server;
 mod spawner;
@@ -60,6 +65,12 @@ enum Role {
     /// Keeps one connection open, inside a sandbox.
     #[command(hide = true)]
     Flow(flow::Args),
+    /// The load generator for HTTP; takes orders on standard input.
+    #[command(hide = true)]
+    HttpLoad,
+    /// The least that answers with rows of a database; ends with its standard input.
+    #[command(hide = true)]
+    Rows(rows::Args),
     /// Starts and times commands; takes orders on standard input.
     #[command(hide = true)]
     Spawner,
@@ -75,6 +86,8 @@ fn main() -> ExitCode {
         Role::Launcher(args) => launcher::run(&args),
         Role::Held(args) => held::run(&args),
         Role::Flow(args) => flow::run(&args),
+        Role::HttpLoad => http_load::run(),
+        Role::Rows(args) => rows::run(&args),
         Role::Spawner => spawner::run(),
     };
     match result {

@@ -1,5 +1,6 @@
 //! The conductor: which rows there are, and who is measured at each in turns.
 
+mod control;
 mod cut;
 mod decide;
 mod image;
@@ -43,6 +44,9 @@ const GROUPS: &[Group] = &[
     ("connections", network::connections),
     ("cut", cut::measure),
     ("memory", memory::measure),
+    ("control", control::measure),
+    ("control-size", control::size),
+    ("control-start", control::start),
 ];
 
 /// Measures, prints the table and saves it.

@@ -1,5 +1,6 @@
 //! What Bailiwick is measured beside, each started from a configuration made for the run.
 
+pub(crate) mod control_plane;
 pub(crate) mod destination;
 pub(crate) mod launchers;
 pub(crate) mod proxies;

@@ -48,6 +48,35 @@ pub(crate) enum Cut {
     All,
 }
 
+/// An order to the load generator for HTTP: these requests, from so many connections at once, each sending its next one when it has the
+/// answer to the last. It answers with requests a second, and the median and the 99th percentile of their microseconds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HttpLoad {
+    pub(crate) address: SocketAddr,
+    /// Sent with every request.
+    pub(crate) key: String,
+    pub(crate) connections: usize,
+    pub(crate) millis: u64,
+    /// Connection `c` of `n` sends the requests `c`, `c + n`, `c + 2n` and so on, round and round.
+    pub(crate) requests: Vec<HttpRequest>,
+}
+
+/// A request that is answered with 200.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HttpRequest {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// JSON; `{n}` becomes a number that never comes twice.
+    pub(crate) body: String,
+}
+
+/// Where something that answers HTTP requests listens, and the paths that its rows are at.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Answering {
+    pub(crate) address: SocketAddr,
+    pub(crate) paths: Vec<String>,
+}
+
 /// What a worker measured, or why it could not.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {

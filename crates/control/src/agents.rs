@@ -11,6 +11,7 @@ use bailiwick_wire::{
 use serde_json::{Map, Value, json};
 
 use crate::caller::Caller;
+use crate::conflicts::{OnConflict, detach, stay_in_one_environment};
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::{clock, fresh};
@@ -24,6 +25,8 @@ pub struct Placement {
     pub environment: Option<Option<EnvironmentId>>,
     /// Only if the agent is at this revision.
     pub revision: Option<i64>,
+    /// What becomes of what would stop matching.
+    pub on_conflict: OnConflict,
 }
 
 impl Control {
@@ -193,8 +196,10 @@ impl Control {
         Ok(after)
     }
 
-    /// Places an agent in an environment, or leaves its place to its sessions. Whether somebody may deploy to a restricted environment is asked
-    /// only when the agent comes to it. An archived agent can only be taken away, so that its environment can be deleted.
+    /// Places an agent in an environment, or leaves its place to its sessions. What would stop matching there stands in the way, unless it is
+    /// to be detached: then the agents that work together across the border get versions without each other. Whether somebody may deploy to a
+    /// restricted environment is asked only when the agent comes to it. An archived agent can only be taken away, so that its environment can
+    /// be deleted.
     ///
     /// # Errors
     ///
@@ -237,8 +242,14 @@ impl Control {
             }
             self.may_deploy(caller, &found).await?;
         }
+        let agent = match (&environment, request.on_conflict) {
+            (Some(environment), OnConflict::Detach) => {
+                detach(&mut change, caller, before.clone(), environment).await?
+            }
+            (Some(_) | None, OnConflict::Refuse) | (None, OnConflict::Detach) => before.clone(),
+        };
         let after = change
-            .place_agent(&before, environment.as_ref())
+            .place_agent(&agent, environment.as_ref())
             .await
             .map_err(|error| {
                 if matches!(error, StoreError::Referred) {
@@ -253,19 +264,34 @@ impl Control {
     }
 }
 
-/// An agent that was placed delegates to nobody who was placed elsewhere, and nobody who was placed elsewhere delegates to it.
-async fn stay_in_one_environment(change: &mut Change, agent: &Agent) -> Result<(), ControlError> {
-    let Some(environment) = &agent.environment else {
-        return Ok(());
+/// A new version of an agent that delegates to none of these any more, entered in the audit log as a part of the change.
+pub(crate) async fn without_delegate(
+    change: &mut Change,
+    caller: &Caller,
+    before: Agent,
+    gone: &Delegates,
+) -> Result<Agent, ControlError> {
+    let own = |version| Own {
+        id: &before.id,
+        version,
     };
-    let others = change.delegation_across(&agent.id, environment).await?;
-    if others.is_empty() {
-        return Ok(());
-    }
-    Err(ControlError::AcrossEnvironments {
-        kind: KIND,
-        others: others.iter().map(ToString::to_string).collect(),
-    })
+    let mut body = AgentBody::update(stored(&before)?, &Map::new(), own(before.version))?;
+    let multiagent = body.config.multiagent.take();
+    body.config.multiagent = multiagent.and_then(|multiagent| multiagent.without(gone));
+    let values = values(&body, own(before.version + 1));
+    let after = change
+        .update_agent(&before, values, &delegates(&mut body, &before.id))
+        .await
+        .map_err(ControlError::of(KIND))?;
+    let (was, becomes) = (evidence(&before), evidence(&after));
+    let event = caller.event(
+        "agent.detach",
+        (KIND, after.id.as_str()),
+        Some(&was),
+        Some(&becomes),
+    );
+    change.enter(&event).await?;
+    Ok(after)
 }
 
 /// Gives everyone whom a body delegates to the version that is meant.

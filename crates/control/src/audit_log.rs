@@ -1,7 +1,7 @@
 //! The audit log.
 
 use bailiwick_model::Permission;
-use bailiwick_store::{AuditEntry, AuditHash, BrokenChain};
+use bailiwick_store::{AuditAnchor, AuditEntry, AuditHash, BrokenChain};
 
 use crate::caller::Caller;
 use crate::control::Control;
@@ -22,6 +22,17 @@ impl Control {
         caller.require(Permission::AuditRead)?;
         let scope = self.store.scope(&caller.organization);
         Ok(scope.audit_entries(after, limit).await?)
+    }
+
+    /// The last entry that was taken away since its time was over; `None` if none was.
+    ///
+    /// # Errors
+    ///
+    /// What every use case may answer.
+    pub async fn audit_anchor(&self, caller: &Caller) -> Result<Option<AuditAnchor>, ControlError> {
+        caller.require(Permission::AuditRead)?;
+        let head = self.store.scope(&caller.organization).audit_head().await?;
+        Ok(Some(head.anchor).filter(|anchor| anchor.sequence > 0))
     }
 
     /// Reads the whole log and compares every hash: the number of entries and the hash of the last one, or where it is not what was written.

@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use bailiwick_model::Permissions;
+use bailiwick_model::limits::WORK_TOKEN_GRACE;
 use bailiwick_store::{KeyOwner, KnownKey};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::caller::{Actor, Caller};
+use crate::caller::{Actor, Caller, WorkItem};
 use crate::control::Control;
 use crate::error::ControlError;
-use crate::{clock, fresh};
+use crate::{clock, fresh, work};
 
 /// How long what a key stands for is not asked again. A key that is revoked here is forgotten here at once; another replica learns of it
 /// after this time at the latest.
@@ -110,6 +112,9 @@ impl Control {
             return Err(ControlError::Unauthenticated);
         }
         let (now, hash) = (clock::now(), fresh::hash(credentials.key));
+        if credentials.key.starts_with(work::TOKEN_PREFIX) {
+            return self.authenticate_work(credentials, &hash, now).await;
+        }
         let known = match self.known_keys.get(&hash, now) {
             Some(known) => known,
             None => {
@@ -133,6 +138,30 @@ impl Control {
             actor,
             permissions: known.permissions,
             key: Some(known.id),
+            address: credentials.address,
+        })
+    }
+
+    /// Whoever an item of a work queue was handed to. For a while after it has ended they may still ask, and are told so.
+    async fn authenticate_work(
+        &self,
+        credentials: Credentials<'_>,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Caller, ControlError> {
+        let grace = SignedDuration::try_from(WORK_TOKEN_GRACE).unwrap_or(SignedDuration::ZERO);
+        let ended_before = now.checked_sub(grace).unwrap_or(Timestamp::MIN);
+        let known = self.store.known_work(hash, now, ended_before).await?;
+        let known = known.ok_or(ControlError::Unauthenticated)?;
+        Ok(Caller {
+            organization: known.organization,
+            actor: Actor::WorkItem(WorkItem {
+                environment: known.environment,
+                work: known.work,
+                session: known.session,
+            }),
+            permissions: Permissions::NONE,
+            key: None,
             address: credentials.address,
         })
     }

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use bailiwick_model::{
-    ApiKeyId, EnvironmentId, OrganizationId, Permission, Permissions, ServiceAccountId, UserId,
+    ApiKeyId, EnvironmentId, OrganizationId, Permission, Permissions, ServiceAccountId, SessionId,
+    UserId, WorkId,
 };
 use bailiwick_store::AuditEvent;
 
@@ -18,8 +19,21 @@ pub enum Actor {
     ServiceAccount(ServiceAccountId),
     /// A worker of one self-hosted environment.
     Worker(EnvironmentId),
+    /// Whoever an item of a work queue was handed to, with what they were handed.
+    WorkItem(WorkItem),
     /// Bailiwick itself, such as at its first start.
     System,
+}
+
+/// What an item of a work queue is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkItem {
+    /// In whose queue it is.
+    pub environment: EnvironmentId,
+    /// Which item.
+    pub work: WorkId,
+    /// Which session it serves.
+    pub session: SessionId,
 }
 
 /// Somebody who was authenticated, in one organization.
@@ -39,6 +53,7 @@ impl Actor {
             Self::User(_) => "user",
             Self::ServiceAccount(_) => "service_account",
             Self::Worker(_) => "environment_key",
+            Self::WorkItem(_) => "work",
             Self::System => "system",
         }
     }
@@ -50,6 +65,7 @@ impl Actor {
             Self::User(id) => id.as_str(),
             Self::ServiceAccount(id) => id.as_str(),
             Self::Worker(id) => id.as_str(),
+            Self::WorkItem(item) => item.work.as_str(),
             Self::System => "bailiwick",
         }
     }
@@ -115,7 +131,7 @@ impl Caller {
     /// Goes on with the permission, or as a worker of a self-hosted environment.
     pub(crate) fn require_or_worker(&self, permission: Permission) -> Result<(), ControlError> {
         match &self.actor {
-            Actor::Worker(_) => Ok(()),
+            Actor::Worker(_) | Actor::WorkItem(_) => Ok(()),
             Actor::User(_) | Actor::ServiceAccount(_) | Actor::System => self.require(permission),
         }
     }

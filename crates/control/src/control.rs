@@ -1,11 +1,13 @@
 //! What all use cases share.
 
 use bailiwick_store::Store;
+use tokio::sync::Notify;
 
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::failures::Failures;
+use crate::host_paths::HostPaths;
 use crate::sealing::SealingKeys;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
@@ -15,6 +17,9 @@ pub struct Control {
     pub(crate) known_keys: KnownKeys,
     pub(crate) sealing: SealingKeys,
     pub(crate) content_limits: ContentLimits,
+    pub(crate) host_paths: HostPaths,
+    /// Told when an item came to some queue.
+    pub(crate) work_arrived: Notify,
     pub(crate) failures: Failures,
 }
 
@@ -26,6 +31,8 @@ impl Control {
             sealing,
             known_keys: KnownKeys::default(),
             content_limits: ContentLimits::default(),
+            host_paths: HostPaths::default(),
+            work_arrived: Notify::new(),
             failures: Failures::default(),
         }
     }
@@ -37,6 +44,12 @@ impl Control {
             content_limits,
             ..self
         }
+    }
+
+    /// With these paths of the machine that environments may name.
+    #[must_use]
+    pub fn with_host_paths(self, host_paths: HostPaths) -> Self {
+        Self { host_paths, ..self }
     }
 
     /// Whether the database answers.

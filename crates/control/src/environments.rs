@@ -1,14 +1,17 @@
 //! Environments.
 
+use std::sync::LazyLock;
+
 use bailiwick_model::{
     Decision, Destination, EnvironmentId, EnvironmentName, Permission, ResourceId as _,
 };
 use bailiwick_policy::{EgressPolicy, HostFacts, Policy, SessionGrants};
 use bailiwick_store::{
-    Change, Environment, EnvironmentValues, NewEnvironment, Page, PageRequest, StoreError,
+    Change, Environment, EnvironmentValues, NewEnvironment, Organization, Page, PageRequest,
+    StoreError,
 };
 use bailiwick_wire::{
-    ConfigParts, EnvironmentBody, FieldProblem, StoredEnvironment, networking_json,
+    ConfigParts, EnvironmentBody, StoredEnvironment, invalid_namespace, networking_json,
     policy_from_json,
 };
 use serde_json::{Map, Value, json};
@@ -16,13 +19,13 @@ use serde_json::{Map, Value, json};
 use crate::caller::Caller;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::host_paths::HostPaths;
 use crate::organizations::{Policies, policies};
+use crate::references::refuse_if_referred;
 use crate::{clock, fresh};
 
 /// What the errors call it.
-const KIND: &str = "environment";
-/// A DNS label (RFC 1123, section 2.1).
-const NAMESPACE_BYTES: usize = 63;
+pub(crate) const KIND: &str = "environment";
 
 /// An environment, and the policy that it inherits if it has none of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,10 @@ impl Control {
     ) -> Result<EnvironmentView, ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
         let body = EnvironmentBody::create(&request.body)?;
+        let problems = self.host_paths.problems(&body, None);
+        if !problems.is_empty() {
+            return Err(ControlError::Invalid(problems));
+        }
         let values = values(&body, request.restricted, namespace(request.namespace)?);
         let at = clock::now();
         let mut change = self.store.change(&caller.organization, at).await?;
@@ -116,13 +123,14 @@ impl Control {
         id: &EnvironmentId,
     ) -> Result<EnvironmentView, ControlError> {
         caller.require(Permission::EnvironmentRead)?;
-        let found = self
-            .store
-            .scope(&caller.organization)
-            .environment(id)
-            .await?;
-        self.view(caller, found.ok_or(ControlError::NotFound(KIND))?)
-            .await
+        let scope = self.store.scope(&caller.organization);
+        let found = scope.environment_with_default(id).await?;
+        let (environment, default) = found.ok_or(ControlError::NotFound(KIND))?;
+        let inherited = inherits(&environment)?.then(|| inherited(default));
+        Ok(EnvironmentView {
+            environment,
+            inherited,
+        })
     }
 
     /// Environments, the newest first.
@@ -176,26 +184,7 @@ impl Control {
             .environment(id)
             .await?
             .ok_or(ControlError::NotFound(KIND))?;
-        if before.archived_at.is_some() {
-            return Err(ControlError::Archived(KIND));
-        }
-        if request
-            .version
-            .is_some_and(|version| version != before.version)
-        {
-            return Err(ControlError::Stale(KIND));
-        }
-        let mut stored = stored(&before)?;
-        if request.inherit_policy {
-            stored.config.remove("networking");
-        }
-        let body = EnvironmentBody::update(stored, &request.body)?;
-        let restricted = request.restricted.unwrap_or(before.values.restricted);
-        let namespace = match request.namespace {
-            Some(name) => namespace(name)?,
-            None => before.values.namespace.clone(),
-        };
-        let values = values(&body, restricted, namespace);
+        let values = changed(&before, request, &self.host_paths)?;
         if values == before.values {
             return self.view(caller, before).await;
         }
@@ -260,7 +249,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NotFound`], [`ControlError::IsDefault`], [`ControlError::Referred`], and what every use case may answer.
+    /// [`ControlError::NotFound`], [`ControlError::IsDefault`], [`ControlError::InUse`], and what every use case may answer.
     pub async fn delete_environment(
         &self,
         caller: &Caller,
@@ -271,7 +260,7 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        // What is placed in it meanwhile waits in the same order.
+        // What comes to refer to it meanwhile waits in the same order.
         change.alone().await?;
         let before = change
             .environment(id)
@@ -280,6 +269,7 @@ impl Control {
         if before.is_default {
             return Err(ControlError::IsDefault);
         }
+        refuse_if_referred(&mut change, id).await?;
         change
             .delete_environment(&before)
             .await
@@ -293,8 +283,6 @@ impl Control {
             None,
         )
         .await?;
-        // Its keys went with it.
-        self.known_keys.forget();
         Ok(())
     }
 
@@ -320,6 +308,19 @@ impl Control {
             policy: bailiwick_policy::effective(own, default),
             floor,
         })
+    }
+
+    /// The policy of an environment, for what is to be in it.
+    pub(crate) async fn policy_in_force(
+        &self,
+        caller: &Caller,
+        environment: &Environment,
+    ) -> Result<bailiwick_policy::EffectivePolicy, ControlError> {
+        let Policies { default, floor: _ } = self.policies(caller).await?;
+        Ok(bailiwick_policy::effective(
+            own_policy(environment)?,
+            default,
+        ))
     }
 
     /// Whether an environment can reach a destination, and why. Nothing is resolved and nothing is contacted.
@@ -355,19 +356,28 @@ impl Control {
     }
 
     async fn inherited(&self, caller: &Caller) -> Result<String, ControlError> {
-        let Policies { default, floor: _ } = self.policies(caller).await?;
-        let policy = bailiwick_policy::effective(None, default).policy;
-        Ok(networking_json(&policy).to_string())
+        let organization = self.found_organization(caller).await?;
+        Ok(inherited(organization.default_networking))
     }
 
     async fn policies(&self, caller: &Caller) -> Result<Policies, ControlError> {
-        let organization = self
-            .store
-            .scope(&caller.organization)
-            .organization()
-            .await?;
-        policies(&organization.ok_or(ControlError::NotFound("organization"))?)
+        policies(&self.found_organization(caller).await?)
     }
+
+    async fn found_organization(&self, caller: &Caller) -> Result<Organization, ControlError> {
+        let scope = self.store.scope(&caller.organization);
+        let found = scope.organization().await?;
+        found.ok_or(ControlError::NotFound("organization"))
+    }
+}
+
+/// What environments without a policy of their own have: what is stored is as the wire writes it.
+fn inherited(default: Option<String>) -> String {
+    static BUILT_IN: LazyLock<String> = LazyLock::new(|| {
+        let policy = bailiwick_policy::effective(None, None).policy;
+        networking_json(&policy).to_string()
+    });
+    default.unwrap_or_else(|| BUILT_IN.clone())
 }
 
 fn parts(environment: &Environment) -> Result<ConfigParts<'_>, ControlError> {
@@ -379,7 +389,46 @@ fn inherits(environment: &Environment) -> Result<bool, ControlError> {
     Ok(parts(environment)?.inherits_policy())
 }
 
-fn own_policy(
+/// What an environment becomes by a change.
+pub(crate) fn changed(
+    before: &Environment,
+    request: EnvironmentChange,
+    host_paths: &HostPaths,
+) -> Result<EnvironmentValues, ControlError> {
+    if before.archived_at.is_some() {
+        return Err(ControlError::Archived(KIND));
+    }
+    if request
+        .version
+        .is_some_and(|version| version != before.version)
+    {
+        return Err(ControlError::Stale(KIND));
+    }
+    let mut stored = stored(before)?;
+    if request.inherit_policy {
+        stored.config.remove("networking");
+    }
+    let was = EnvironmentBody::update(stored.clone(), &Map::new())?;
+    let body = EnvironmentBody::update(stored, &request.body)?;
+    let problems = host_paths.problems(&body, Some(&was));
+    if !problems.is_empty() {
+        return Err(ControlError::Invalid(problems));
+    }
+    let restricted = request.restricted.unwrap_or(before.values.restricted);
+    let namespace = match request.namespace {
+        Some(name) => namespace(name)?,
+        None => before.values.namespace.clone(),
+    };
+    Ok(values(&body, restricted, namespace))
+}
+
+/// Whether a policy holds in it at all: in a self-hosted one its workers decide.
+pub(crate) fn is_governed(environment: &Environment) -> Result<bool, ControlError> {
+    let parts = parts(environment)?;
+    Ok(parts.networking.is_some() || parts.inherits_policy())
+}
+
+pub(crate) fn own_policy(
     environment: &Environment,
 ) -> Result<Option<(EnvironmentName, EgressPolicy)>, ControlError> {
     let Some(networking) = parts(environment)?.networking else {
@@ -425,21 +474,9 @@ fn stored(environment: &Environment) -> Result<StoredEnvironment, ControlError> 
 }
 
 fn namespace(name: Option<String>) -> Result<Option<String>, ControlError> {
-    let is_label = |name: &String| {
-        let inner = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-');
-        (1..=NAMESPACE_BYTES).contains(&name.len())
-            && name.chars().all(inner)
-            && !name.starts_with('-')
-            && !name.ends_with('-')
-    };
-    match name {
-        Some(name) if !is_label(&name) => Err(ControlError::Invalid(vec![FieldProblem {
-            field: "namespace".to_owned(),
-            code: "invalid_namespace",
-            message: format!("a namespace is a DNS label of at most {NAMESPACE_BYTES} characters"),
-            help: "use a-z, 0-9 and `-`, beginning and ending with a letter or a digit".to_owned(),
-        }])),
-        other => Ok(other),
+    match name.as_deref().and_then(invalid_namespace) {
+        Some(problem) => Err(ControlError::Invalid(vec![problem])),
+        None => Ok(name),
     }
 }
 

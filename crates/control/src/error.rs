@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use bailiwick_model::Permission;
-use bailiwick_store::StoreError;
+use bailiwick_store::{StoreError, Work};
 use bailiwick_wire::FieldProblem;
 
+use crate::conflicts::Conflict;
+use crate::references::References;
 use crate::sealing::UnsealError;
 
 /// Why something was not done. What its text says may be told to whoever asked.
@@ -38,6 +40,15 @@ pub enum ControlError {
     /// It is archived, and so read-only.
     #[error("the {0} is archived")]
     Archived(&'static str),
+    /// Its agent is at work.
+    #[error("the session's agent is at work: interrupt it, or wait until it is idle")]
+    AtWork,
+    /// It has ended.
+    #[error("the work has ended")]
+    WorkStopped,
+    /// The heartbeat came from somebody whose item it is not any more.
+    #[error("the work is not leased to whoever sent this heartbeat")]
+    LeaseLost(Box<Work>),
     /// It must stay.
     #[error("the Default environment cannot be archived or deleted")]
     IsDefault,
@@ -50,13 +61,21 @@ pub enum ControlError {
     /// Something refers to it.
     #[error("something still refers to the {0}")]
     Referred(&'static str),
+    /// Something refers to it, and this is what.
+    #[error("something still refers to the {kind}: {}", counted(.references))]
+    InUse {
+        /// What it is.
+        kind: &'static str,
+        /// What refers to it.
+        references: Box<References>,
+    },
     /// It would work together with something in another environment.
-    #[error("the {kind} works together with {} in another environment", .others.join(", "))]
+    #[error("the {kind} works together with {} in another environment", ids(.conflicts))]
     AcrossEnvironments {
         /// What it is.
         kind: &'static str,
-        /// The ids of what it works together with.
-        others: Vec<String>,
+        /// What it works together with.
+        conflicts: Vec<Conflict>,
     },
     /// An active credential of the vault is for the same thing.
     #[error(
@@ -113,6 +132,22 @@ pub enum ControlError {
 fn told(problems: &[FieldProblem]) -> String {
     let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
     all.join("; ")
+}
+
+fn counted(references: &References) -> String {
+    let counts = references.counts.iter();
+    let all: Vec<_> = counts
+        .map(|(kind, count)| format!("{count} of the kind {}", kind.as_str()))
+        .collect();
+    all.join(", ")
+}
+
+fn ids(conflicts: &[Conflict]) -> String {
+    let all: Vec<_> = conflicts
+        .iter()
+        .map(|conflict| conflict.id.as_str())
+        .collect();
+    all.join(", ")
 }
 
 impl ControlError {

@@ -1,19 +1,17 @@
 //! Keys.
 
 use bailiwick_model::{ApiKeyId, EnvironmentId, Permission, ResourceId as _};
-use bailiwick_store::{ApiKey, KeyOwner, NewApiKey, Page, PageRequest};
-use bailiwick_wire::FieldProblem;
+use bailiwick_store::{ApiKey, KeyOwner, NewApiKey, Page, PageRequest, StoreError};
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::caller::{Actor, Caller};
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::names::{name, problem};
 use crate::{clock, fresh};
 
 const KIND: &str = "key";
-/// What keys are called.
-const NAME_CHARS: usize = 100;
 
 /// A request to make a key.
 #[derive(Debug, Clone)]
@@ -50,7 +48,7 @@ impl Control {
         let owner = match &caller.actor {
             Actor::User(id) => KeyOwner::User(id.clone()),
             Actor::ServiceAccount(id) => KeyOwner::ServiceAccount(id.clone()),
-            Actor::Worker(_) | Actor::System => {
+            Actor::Worker(_) | Actor::WorkItem(_) | Actor::System => {
                 return Err(ControlError::Forbidden(Permission::KeyWrite));
             }
         };
@@ -139,22 +137,27 @@ impl Control {
         request: NewKeyRequest,
     ) -> Result<MadeKey, ControlError> {
         let at = clock::now();
-        check(&request, at)?;
+        let name = check(&request, at)?;
         let (id, secret): (ApiKeyId, _) = (fresh::id(at), fresh::secret(prefix));
         let mut change = self.store.change(&caller.organization, at).await?;
+        // Who deletes its owner meanwhile waits in the same order.
+        change.alone().await?;
         let new = NewApiKey {
             id: id.clone(),
             owner,
-            name: request.name.trim(),
+            name: &name,
             shown: &secret.shown,
             hash: secret.hash,
             expires_at: request.expires_at,
         };
-        change
-            .insert_api_key(new)
-            .await
-            .map_err(ControlError::of(KIND))?;
-        let after = json!({"name": request.name.trim(), "shown": secret.shown, "expires_at": request.expires_at});
+        change.insert_api_key(new).await.map_err(|error| {
+            if matches!(error, StoreError::Referred) {
+                ControlError::NotFound("owner of the key")
+            } else {
+                ControlError::of(KIND)(error)
+            }
+        })?;
+        let after = json!({"name": name, "shown": secret.shown, "expires_at": request.expires_at});
         change
             .commit(&caller.event("key.create", (KIND, id.as_str()), None, Some(&after)))
             .await?;
@@ -166,33 +169,11 @@ impl Control {
     }
 }
 
-fn check(request: &NewKeyRequest, now: Timestamp) -> Result<(), ControlError> {
-    let problem = |field: &str, code, message: String, help: &str| {
-        let (field, help) = (field.to_owned(), help.to_owned());
-        ControlError::Invalid(vec![FieldProblem {
-            field,
-            code,
-            message,
-            help,
-        }])
-    };
-    if !(1..=NAME_CHARS).contains(&request.name.trim().chars().count()) {
-        let message = format!("a name has 1 to {NAME_CHARS} characters");
-        return Err(problem(
-            "name",
-            "invalid_name",
-            message,
-            "say what the key is for",
-        ));
-    }
+fn check(request: &NewKeyRequest, now: Timestamp) -> Result<String, ControlError> {
     if request.expires_at.is_some_and(|expires| expires <= now) {
-        let message = "the key would never be taken".to_owned();
-        return Err(problem(
-            "expires_at",
-            "in_the_past",
-            message,
-            "name a time to come, or none",
-        ));
+        let message = "the key would never be taken";
+        let help = "name a time to come, or none";
+        return Err(problem("expires_at", "in_the_past", message, help));
     }
-    Ok(())
+    name(&request.name)
 }

@@ -1,13 +1,9 @@
 //! Names that people give.
 
+use bailiwick_model::limits::{EMAIL_BYTES, NAME_CHARS};
 use bailiwick_wire::FieldProblem;
 
 use crate::error::ControlError;
-
-/// The most characters of a name.
-const NAME_CHARS: usize = 100;
-/// The longest address of mail (RFC 5321, section 4.5.3.1.3).
-const EMAIL_BYTES: usize = 254;
 
 /// A problem with one field.
 pub(crate) fn problem(field: &str, code: &'static str, message: &str, help: &str) -> ControlError {
@@ -19,11 +15,11 @@ pub(crate) fn problem(field: &str, code: &'static str, message: &str, help: &str
     }])
 }
 
-/// A name, trimmed.
+/// A name, trimmed. A character that cannot be seen is refused at its ends too.
 pub(crate) fn name(text: &str) -> Result<String, ControlError> {
     let name = text.trim();
     let fits =
-        (1..=NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        (1..=NAME_CHARS).contains(&name.chars().count()) && !text.chars().any(char::is_control);
     if fits {
         return Ok(name.to_owned());
     }

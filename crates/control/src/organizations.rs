@@ -81,11 +81,15 @@ impl Control {
     /// What every use case may answer.
     pub async fn organization(&self, caller: &Caller) -> Result<OrganizationView, ControlError> {
         caller.require(Permission::EnvironmentRead)?;
-        let found = self
-            .store
-            .scope(&caller.organization)
-            .organization()
-            .await?;
+        self.organization_of(caller).await
+    }
+
+    pub(crate) async fn organization_of(
+        &self,
+        caller: &Caller,
+    ) -> Result<OrganizationView, ControlError> {
+        let scope = self.store.scope(&caller.organization);
+        let found = scope.organization().await?;
         let organization = found.ok_or(ControlError::NotFound(KIND))?;
         Ok(OrganizationView { organization })
     }
@@ -101,30 +105,25 @@ impl Control {
         request: PoliciesChange,
     ) -> Result<OrganizationView, ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
-        let before = self.organization(caller).await?.organization;
+        let before = self.organization_of(caller).await?.organization;
         if request
             .version
             .is_some_and(|version| version != before.version)
         {
             return Err(ControlError::Stale(KIND));
         }
-        let default = match &request.default_networking {
-            None => before.default_networking.clone(),
-            Some(Value::Null) => None,
-            Some(networking) => Some(networking_json(&policy_from_json(networking)?).to_string()),
-        };
-        let floor = floor_after(&before, &request)?;
+        let (default, floor) = policies_after(&before, &request)?;
         let mut change = self
             .store
             .change(&caller.organization, clock::now())
             .await?;
         change
-            .set_policies(before.version, default.as_deref(), &floor.to_string())
+            .set_policies(before.version, default.as_deref(), &floor)
             .await
             .map_err(ControlError::of(KIND))?;
         let told = |default: &Option<String>, floor: &str| json!({"default_networking": default, "floor": floor});
         let was = told(&before.default_networking, &before.floor);
-        let becomes = told(&default, &floor.to_string());
+        let becomes = told(&default, &floor);
         let event = caller.event(
             "organization.policies",
             (KIND, before.id.as_str()),
@@ -135,8 +134,27 @@ impl Control {
             .commit(&event)
             .await
             .map_err(ControlError::of(KIND))?;
-        self.organization(caller).await
+        self.organization_of(caller).await
     }
+}
+
+/// The default policy and the floor after a change, as they are stored.
+pub(crate) fn policies_after(
+    before: &Organization,
+    request: &PoliciesChange,
+) -> Result<(Option<String>, String), ControlError> {
+    if request
+        .version
+        .is_some_and(|version| version != before.version)
+    {
+        return Err(ControlError::Stale(KIND));
+    }
+    let default = match &request.default_networking {
+        None => before.default_networking.clone(),
+        Some(Value::Null) => None,
+        Some(networking) => Some(networking_json(&policy_from_json(networking)?).to_string()),
+    };
+    Ok((default, floor_after(before, request)?.to_string()))
 }
 
 /// The floor after a change, in its normal form.

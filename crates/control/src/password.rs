@@ -5,16 +5,13 @@ use std::fmt;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use bailiwick_model::limits::{PASSWORD_BYTES, PASSWORD_LEAST_CHARS};
 use tokio::sync::Semaphore;
 
 use crate::error::ControlError;
 use crate::fresh;
 use crate::names::problem;
 
-/// The fewest characters (NIST SP 800-63B, section 3.1.1.2, for a password alone).
-const FEWEST_CHARS: usize = 15;
-/// More than anybody types, and little enough to hash.
-const MOST_BYTES: usize = 1024;
 /// Hashes at once: each takes 64 MiB and a processor.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 
@@ -33,9 +30,9 @@ impl Password {
     ///
     /// [`ControlError::Invalid`] if it is too short or too long.
     pub(crate) async fn hash(self) -> Result<String, ControlError> {
-        if self.0.chars().count() < FEWEST_CHARS || self.0.len() > MOST_BYTES {
+        if self.0.chars().count() < PASSWORD_LEAST_CHARS || self.0.len() > PASSWORD_BYTES {
             let message = format!(
-                "a password has at least {FEWEST_CHARS} characters and at most {MOST_BYTES} bytes"
+                "a password has at least {PASSWORD_LEAST_CHARS} characters and at most {PASSWORD_BYTES} bytes"
             );
             return Err(problem(
                 "password",
@@ -54,7 +51,7 @@ impl Password {
 
     /// Whether it is the one whose hash this is. Without one the same work is done, so that nobody learns from the time whether there is one.
     pub(crate) async fn is(self, hash: Option<String>) -> bool {
-        if self.0.len() > MOST_BYTES {
+        if self.0.len() > PASSWORD_BYTES {
             return false;
         }
         let verify = move || {

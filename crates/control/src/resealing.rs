@@ -1,16 +1,17 @@
 //! Rotation: everything is sealed anew with the current key, so that the others can be destroyed.
 
 use bailiwick_model::limits::RESEAL_BATCH;
-use bailiwick_model::{CredentialId, OrganizationId, Permissions, ResourceId as _};
-use bailiwick_store::OwnedSecret;
+use bailiwick_model::{OrganizationId, Permissions, ResourceId as _};
+use bailiwick_store::{OwnedSecret, SecretOwner};
 use serde_json::json;
 
 use crate::caller::{Actor, Caller};
 use crate::clock;
 use crate::control::Control;
-use crate::credentials::{place, sealed};
+use crate::credentials::{self, sealed};
 use crate::error::ControlError;
 use crate::sealing::Sealed;
+use crate::session_resources;
 
 /// What became of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,9 +21,6 @@ pub struct Resealed {
     /// Secrets that could not be opened, and are as they were.
     pub unreadable: u64,
 }
-
-/// Where a batch ended: after this secret the next one begins.
-type Cursor = Option<(CredentialId, String)>;
 
 impl Control {
     /// The ids of keys that secrets are sealed with and that were not given.
@@ -71,18 +69,37 @@ impl Control {
         key: &str,
         total: &mut Resealed,
     ) -> Result<(), ControlError> {
-        let mut cursor: Cursor = None;
+        let scope = self.store.scope(organization);
+        let mut last: Option<OwnedSecret> = None;
+        // Those of credentials come first. Where a batch ended, the next one begins.
         loop {
-            let after = cursor
+            let batch = match last
                 .as_ref()
-                .map(|(credential, name)| (credential, name.as_str()));
-            let scope = self.store.scope(organization);
-            let batch = scope.secrets_sealed_with(key, after, RESEAL_BATCH).await?;
-            let Some(last) = batch.last() else {
-                return Ok(());
+                .map(|last| (&last.owner, last.secret.name.as_str()))
+            {
+                None => scope.secrets_sealed_with(key, None, RESEAL_BATCH).await?,
+                Some((SecretOwner::Credential { credential, .. }, name)) => {
+                    let after = Some((credential, name));
+                    scope.secrets_sealed_with(key, after, RESEAL_BATCH).await?
+                }
+                Some((SecretOwner::SessionResource { .. }, _)) => Vec::new(),
             };
-            cursor = Some((last.credential.clone(), last.secret.name.clone()));
+            let batch = if batch.is_empty() {
+                let after = match last.as_ref().map(|last| &last.owner) {
+                    Some(SecretOwner::SessionResource { resource, .. }) => Some(resource),
+                    Some(SecretOwner::Credential { .. }) | None => None,
+                };
+                scope
+                    .resource_secrets_sealed_with(key, after, RESEAL_BATCH)
+                    .await?
+            } else {
+                batch
+            };
+            if batch.is_empty() {
+                return Ok(());
+            }
             self.reseal_batch(organization, key, &batch, total).await?;
+            last = batch.into_iter().next_back();
         }
     }
 
@@ -94,10 +111,18 @@ impl Control {
         total: &mut Resealed,
     ) -> Result<(), ControlError> {
         let mut change = self.store.change(organization, clock::now()).await?;
+        change.alone().await?;
         let (mut secrets, mut unreadable) = (0, 0);
         for owned in batch {
             let name = &owned.secret.name;
-            let place = place(organization, &owned.vault, &owned.credential, name);
+            let place = match &owned.owner {
+                SecretOwner::Credential { vault, credential } => {
+                    credentials::place(organization, vault, credential, name)
+                }
+                SecretOwner::SessionResource { session, resource } => {
+                    session_resources::place(organization, session, resource)
+                }
+            };
             let stored = Sealed {
                 key: owned.secret.key.clone(),
                 bytes: owned.secret.sealed.clone(),

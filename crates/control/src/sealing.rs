@@ -8,12 +8,14 @@ use std::str::FromStr;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use bailiwick_model::limits::SEALING_KEYS;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use crate::fresh;
+use crate::signed_head::HeadKey;
 
 /// Of a key.
 const KEY_BYTES: usize = 32;
@@ -23,6 +25,9 @@ const ID_BYTES: usize = 8;
 const FORM: u8 = 1;
 /// A key's id is an HMAC of this with the key.
 const ID_LABEL: &[u8] = b"bailiwick sealing key";
+
+/// The seed of the key pair that signs heads of audit logs is an HMAC of this with the key.
+const SIGNING_LABEL: &[u8] = b"bailiwick audit log head signing key";
 
 /// The keys that secrets are sealed with: new ones with the first, the others open what was sealed before.
 ///
@@ -35,6 +40,8 @@ pub struct SealingKeys {
 struct SealingKey {
     id: String,
     cipher: RandomizedNonceKey,
+    /// Derived from the key.
+    signer: Ed25519KeyPair,
 }
 
 /// Why a text is not a list of keys. None of it holds a part of a key.
@@ -106,6 +113,17 @@ impl SealingKeys {
         &self.current.id
     }
 
+    /// Signs with the key pair that is derived from the current key: the public key, and the signature.
+    pub(crate) fn sign(&self, message: &[u8]) -> (HeadKey, Vec<u8>) {
+        let signer = &self.current.signer;
+        let mut public = [0; 32];
+        public.copy_from_slice(signer.public_key().as_ref());
+        (
+            HeadKey::from(public),
+            signer.sign(message).as_ref().to_vec(),
+        )
+    }
+
     /// Whether what is sealed with the key of this id can be opened.
     pub fn know(&self, id: &str) -> bool {
         self.find(id).is_some()
@@ -175,8 +193,11 @@ impl SealingKey {
         let digits = tag.as_ref()[..ID_BYTES]
             .iter()
             .flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]);
+        let seed = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), SIGNING_LABEL);
         Self {
             id: digits.collect(),
+            signer: Ed25519KeyPair::from_seed_unchecked(seed.as_ref())
+                .expect("32 bytes are a seed of Ed25519"),
             cipher: RandomizedNonceKey::new(&AES_256_GCM, bytes)
                 .expect("32 bytes are a key of AES-256"),
         }

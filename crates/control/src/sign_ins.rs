@@ -70,7 +70,7 @@ impl Control {
         let expires_at = at + SESSION;
         let mut change = self.store.change(&organization, at).await?;
         change
-            .insert_session(&found.user, &cookie.hash, &csrf.hash, expires_at)
+            .insert_browser_session(&found.user, &cookie.hash, &csrf.hash, expires_at)
             .await?;
         let caller = Caller {
             organization,
@@ -102,7 +102,7 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        change.delete_session(&fresh::hash(cookie)).await?;
+        change.delete_browser_session(&fresh::hash(cookie)).await?;
         Ok(change
             .commit(&caller.event("session.end", ("member", user.as_str()), None, None))
             .await?)

@@ -77,7 +77,7 @@ impl Control {
             .commit(&event)
             .await
             .map_err(ControlError::of(KIND))?;
-        self.skill(caller, &id).await
+        self.skill_of(caller, &id).await
     }
 
     /// One skill.
@@ -87,6 +87,10 @@ impl Control {
     /// [`ControlError::NotFound`], and what every use case may answer.
     pub async fn skill(&self, caller: &Caller, id: &SkillId) -> Result<Skill, ControlError> {
         caller.require(Permission::SkillRead)?;
+        self.skill_of(caller, id).await
+    }
+
+    async fn skill_of(&self, caller: &Caller, id: &SkillId) -> Result<Skill, ControlError> {
         let found = self.store.scope(&caller.organization).skill(id).await?;
         found.ok_or(ControlError::NotFound(KIND))
     }
@@ -130,6 +134,20 @@ impl Control {
         change.commit(&event).await.map_err(ControlError::of(KIND))
     }
 
+    /// Whether a version of the skill may be made: asked before its files are read.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NotFound`], and what every use case may answer.
+    pub async fn may_make_skill_version(
+        &self,
+        caller: &Caller,
+        id: &SkillId,
+    ) -> Result<(), ControlError> {
+        caller.require(Permission::SkillWrite)?;
+        self.skill_of(caller, id).await.map(drop)
+    }
+
     /// Makes a version of a skill, whose name its files bear.
     ///
     /// # Errors
@@ -165,7 +183,7 @@ impl Control {
             .commit(&event)
             .await
             .map_err(ControlError::of(VERSION))?;
-        self.skill_version(caller, id, &SkillVersionName::Id(version))
+        self.skill_version_of(caller, id, &SkillVersionName::Id(version))
             .await
     }
 
@@ -181,6 +199,15 @@ impl Control {
         name: &SkillVersionName,
     ) -> Result<SkillVersion, ControlError> {
         caller.require_or_worker(Permission::SkillRead)?;
+        self.skill_version_of(caller, skill, name).await
+    }
+
+    async fn skill_version_of(
+        &self,
+        caller: &Caller,
+        skill: &SkillId,
+        name: &SkillVersionName,
+    ) -> Result<SkillVersion, ControlError> {
         let scope = self.store.scope(&caller.organization);
         let found = scope.skill_version(skill, name).await?;
         found.ok_or(ControlError::NotFound(VERSION))

@@ -67,18 +67,18 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// What every use case may answer; a team that does not exist has none.
+    /// [`ControlError::NotFound`], and what every use case may answer.
     pub async fn team_members(
         &self,
         caller: &Caller,
         id: &TeamId,
     ) -> Result<Vec<UserId>, ControlError> {
         caller.require(Permission::MemberRead)?;
-        Ok(self
-            .store
-            .scope(&caller.organization)
-            .team_members(id)
-            .await?)
+        let scope = self.store.scope(&caller.organization);
+        if scope.team(id).await?.is_none() {
+            return Err(ControlError::NotFound("team"));
+        }
+        Ok(scope.team_members(id).await?)
     }
 
     /// Makes a member one of a team.
@@ -141,25 +141,25 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// What every use case may answer; an environment that does not exist has none.
+    /// [`ControlError::NotFound`], and what every use case may answer.
     pub async fn grants(
         &self,
         caller: &Caller,
         environment: &EnvironmentId,
     ) -> Result<Vec<Grant>, ControlError> {
         caller.require(Permission::MemberRead)?;
-        Ok(self
-            .store
-            .scope(&caller.organization)
-            .grants(environment)
-            .await?)
+        let scope = self.store.scope(&caller.organization);
+        if scope.environment(environment).await?.is_none() {
+            return Err(ControlError::NotFound("environment"));
+        }
+        Ok(scope.grants(environment).await?)
     }
 
     /// Lets a member or a team deploy to one restricted environment.
     ///
     /// # Errors
     ///
-    /// [`ControlError::NotFound`], and what every use case may answer.
+    /// [`ControlError::NotFound`], [`ControlError::Archived`], and what every use case may answer.
     pub async fn create_grant(
         &self,
         caller: &Caller,
@@ -174,6 +174,12 @@ impl Control {
             grantee,
         };
         let mut change = self.store.change(&caller.organization, at).await?;
+        // Who deletes the environment meanwhile waits in the same order.
+        change.alone().await?;
+        let found = change.environment(environment).await?;
+        if found.is_some_and(|found| found.archived_at.is_some()) {
+            return Err(ControlError::Archived("environment"));
+        }
         match change.insert_grant(&new).await {
             Err(StoreError::Referred) => {
                 return Err(ControlError::NotFound("environment, member or team"));
@@ -243,7 +249,9 @@ impl Control {
                     .is_granted(&environment.id, user)
                     .await?
             }
-            Actor::ServiceAccount(_) | Actor::Worker(_) | Actor::System => false,
+            Actor::ServiceAccount(_) | Actor::Worker(_) | Actor::WorkItem(_) | Actor::System => {
+                false
+            }
         };
         if granted {
             Ok(())

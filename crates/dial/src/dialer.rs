@@ -59,8 +59,8 @@ pub struct Dialed {
 
 /// Makes every outgoing connection of one process.
 pub struct Dialer {
-    options: DialOptions,
-    resolver: HostResolver,
+    pub(crate) options: DialOptions,
+    pub(crate) resolver: HostResolver,
 }
 
 /// Where the addresses of a destination come from.
@@ -257,7 +257,10 @@ impl Dialer {
     }
 
     /// The proxy is the operator's choice, so its address is not the policy's business.
-    async fn connect_to_proxy(&self, proxy: &ProxySettings) -> Result<TcpStream, DialError> {
+    pub(crate) async fn connect_to_proxy(
+        &self,
+        proxy: &ProxySettings,
+    ) -> Result<TcpStream, DialError> {
         let addresses = match proxy.url().host() {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self.resolver.addresses(name).await.map_err(not_found)?,
@@ -299,7 +302,7 @@ fn check<'p>(
     Ok(last)
 }
 
-fn not_found(error: LookupError) -> DialError {
+pub(crate) fn not_found(error: LookupError) -> DialError {
     match error {
         LookupError::NoSuchName | LookupError::NoSuchRecord => DialError::NameNotFound,
         LookupError::Configuration(_) | LookupError::Failed(_) => {

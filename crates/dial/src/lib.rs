@@ -5,11 +5,12 @@
 //! [`Policy`](bailiwick_policy::Policy), never reads the process's environment (proxy settings come as values), and never
 //! falls back to another way out when the chosen one fails.
 //!
-//! Entry points: [`Dialer::dial`], [`Dialer::lookup`], [`ProxySettings::from_variables`].
+//! Entry points: [`Dialer::dial`], [`Dialer::dial_for_operator`], [`Dialer::lookup`], [`ProxySettings::from_variables`].
 
 mod connect;
 mod dialer;
 mod error;
+mod operator;
 mod proxy;
 mod resolve;
 mod tunnel;

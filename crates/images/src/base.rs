@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bailiwick_model::limits::SUITE_BYTES;
+use bailiwick_model::{BaseName, BaseProblem};
 use oci_client::{ParseError, Reference};
 
 mod digest;
@@ -39,16 +39,10 @@ pub enum BaseSource {
 /// Why a text names no base.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidBase {
-    /// No such kind.
-    #[error("a base is host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE")]
-    Kind,
-    /// A path is missing.
-    #[error("{0}: needs a path behind it")]
-    NoPath(&'static str),
-    /// It names no release.
-    #[error("{0:?} is no name of a Debian release, such as bookworm")]
-    Suite(String),
-    /// It names no image.
+    /// It has no form of one.
+    #[error("the base {0}")]
+    Form(#[from] BaseProblem),
+    /// Nobody could ask a registry for it.
     #[error("{0:?} names no image: {1}")]
     Reference(String, ParseError),
 }
@@ -57,36 +51,30 @@ impl FromStr for BaseSource {
     type Err = InvalidBase;
 
     fn from_str(text: &str) -> Result<Self, InvalidBase> {
-        let path = |kind, path: &str| match path {
-            "" => Err(InvalidBase::NoPath(kind)),
-            path => Ok(PathBuf::from(path)),
-        };
-        match text.split_once(':') {
-            None if text == "host" => Ok(Self::Host),
-            Some(("dir", rest)) => Ok(Self::Directory(path("dir", rest)?)),
-            Some(("tar", rest)) => Ok(Self::Archive(path("tar", rest)?)),
-            Some(("debian", suite)) if is_suite(suite) => Ok(Self::Debian(suite.to_owned())),
-            Some(("debian", suite)) => Err(InvalidBase::Suite(suite.to_owned())),
-            Some(("oci", reference)) => match reference.parse() {
-                Ok(reference) => Ok(Self::Oci(reference)),
-                Err(error) => Err(InvalidBase::Reference(reference.to_owned(), error)),
-            },
-            // What `--base` took before it knew kinds.
-            None | Some(_) if text.contains('/') && !text.contains(':') => {
-                Ok(Self::Directory(PathBuf::from(text)))
-            }
-            None | Some(_) => Err(InvalidBase::Kind),
+        // What `--base` took before it knew kinds.
+        if text.contains('/') && !text.contains(':') {
+            return Ok(Self::Directory(PathBuf::from(text)));
         }
+        text.parse::<BaseName>()?.try_into()
     }
 }
 
-/// A code name or the name of a suite: nothing that could be an option or a path.
-fn is_suite(text: &str) -> bool {
-    text.len() <= SUITE_BYTES
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
+impl TryFrom<BaseName> for BaseSource {
+    type Error = InvalidBase;
+
+    fn try_from(name: BaseName) -> Result<Self, InvalidBase> {
+        Ok(match name {
+            BaseName::Host => Self::Host,
+            BaseName::Directory(path) => Self::Directory(path),
+            BaseName::Archive(path) => Self::Archive(path),
+            BaseName::Debian(suite) => Self::Debian(suite.as_str().to_owned()),
+            BaseName::Oci(reference) => {
+                let text = reference.as_str();
+                let parsed = text.parse();
+                Self::Oci(parsed.map_err(|error| InvalidBase::Reference(text.to_owned(), error))?)
+            }
+        })
+    }
 }
 
 impl fmt::Display for BaseSource {

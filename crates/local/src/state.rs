@@ -215,7 +215,8 @@ impl StateDirectory {
             let is_dead = if is_draft {
                 is_orphaned(&directory) || is_old(&directory)
             } else {
-                !path.exists()
+                // An entry is entered with its record, and loses that before its lock.
+                !path.exists() || !directory.join("record.json").exists()
             };
             if !is_dead {
                 continue;
@@ -345,5 +346,35 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Stat
         action,
         path,
         error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_removal_left_goes_with_the_next_clean_up() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("state");
+        let state = StateDirectory::open(root.clone()).unwrap();
+        let [dead, removed] = ["dead", "removed"].map(|name| {
+            let directory = root.join("sandboxes").join(name);
+            fs::create_dir_all(&directory).unwrap();
+            directory
+        });
+        let lock = |directory: &Path| {
+            let operation = FlockOperation::NonBlockingLockExclusive;
+            let lock = lock_file(&directory.join("lock"), operation);
+            lock.unwrap().unwrap()
+        };
+        drop(lock(&dead));
+        let removing = lock(&removed);
+        state.clean_up().unwrap();
+        assert!(!dead.exists(), "its record is gone, and its lock is free");
+        assert!(removed.exists(), "who removes it lives");
+        drop(removing);
+        state.clean_up().unwrap();
+        assert!(!removed.exists());
     }
 }

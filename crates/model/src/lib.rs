@@ -5,6 +5,7 @@
 //!
 //! Entry points: [`Destination`], [`Decision`], [`Flow`], [`Packages`], [`Project`], [`SandboxId`].
 
+mod base;
 mod decision;
 mod destination;
 mod flow;
@@ -14,7 +15,10 @@ mod packages;
 mod permission;
 mod project;
 mod resource_id;
+mod session;
+mod work;
 
+pub use base::{BaseName, BaseProblem, ImageReference, Suite};
 pub use decision::{Decision, PolicySource, Reason, Verdict};
 pub use destination::{Destination, Host, HostName, InvalidHostName, Protocol};
 pub use flow::{Flow, FlowNote};
@@ -33,3 +37,5 @@ pub use resource_id::{
     OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId,
     SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
+pub use session::{SessionStatus, UnknownSessionStatus};
+pub use work::{UnknownWorkState, WorkState};

@@ -17,6 +17,18 @@ pub const ENVIRONMENT_FILE_DEPTH: usize = 16;
 pub const ENVIRONMENT_FILE_NODES: usize = 20_000;
 /// Errors that are reported for one environment file; the rest are only counted.
 pub const ENVIRONMENT_FILE_ERRORS: usize = 100;
+/// Maps and lists inside one another in a file that declares agents, whose tools have schemas.
+pub const DECLARATION_DEPTH: usize = 64;
+/// Files of one `bailiwick apply`.
+pub const APPLIED_FILES: usize = 10_000;
+/// Bytes of all files of one `bailiwick apply`.
+pub const APPLIED_BYTES: usize = 64 * 1024 * 1024;
+/// Directories inside one another that `bailiwick apply` looks into.
+pub const APPLIED_DIRECTORY_DEPTH: usize = 32;
+/// Characters of the name of a Kubernetes namespace, a DNS label (RFC 1123, section 2.1).
+pub const NAMESPACE_BYTES: usize = 63;
+/// The largest file that a secret is read of.
+pub const SECRET_FILE_BYTES: usize = 64 * 1024;
 /// Characters of an environment's description.
 pub const DESCRIPTION_CHARS: usize = 1024;
 /// Pairs in the `metadata` of an environment.
@@ -160,6 +172,10 @@ pub const PRIVATE_INODES: u64 = 1_000_000;
 
 /// The largest package database whose digest identifies a base; one that is larger is none.
 pub const IDENTIFYING_DATABASE_BYTES: u64 = 1 << 30;
+/// Bytes of the path of a base.
+pub const BASE_PATH_BYTES: usize = 4096;
+/// Bytes of the name of an image, with its host, tag and digest.
+pub const IMAGE_REFERENCE_BYTES: usize = 512;
 /// Bytes of the name of a Debian release.
 pub const SUITE_BYTES: usize = 64;
 /// Layers of an image of a registry.
@@ -171,6 +187,9 @@ pub const ARCHIVE_ENTRIES: u64 = 5_000_000;
 pub const LAYER_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// How long to wait for a layer that is there and locked, by a build that has just ended or a removal that has just begun.
 pub const LAYER_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long to wait while another process makes the snapshot of this machine: it copies thousands of small files, which takes a busy machine long.
+/// One that dies lets go of its lock at once.
+pub const SNAPSHOT_LOCK_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// How long the build of one layer may take.
 pub const BUILD_TIME: Duration = Duration::from_secs(30 * 60);
@@ -296,6 +315,50 @@ pub const SKILL_DESCRIPTION_CHARS: usize = 1024;
 pub const SKILL_DISPLAY_NAME_CHARS: usize = 255;
 /// Bytes of what stands before the text of a `SKILL.md`.
 pub const SKILL_FRONT_MATTER_BYTES: usize = 64 * 1024;
+
+/// Characters of a session's title (the wire API).
+pub const SESSION_TITLE_CHARS: usize = 500;
+/// Vaults of one session (the wire API).
+pub const SESSION_VAULTS: usize = 50;
+/// Resources of one session.
+pub const SESSION_RESOURCES: usize = 512;
+/// Files of one session (the wire API).
+pub const SESSION_FILES: usize = 500;
+/// Characters of the path where a resource of a session is (the wire API).
+pub const MOUNT_PATH_CHARS: usize = 4096;
+/// Characters of the URL of a session's repository (the wire API).
+pub const REPOSITORY_URL_CHARS: usize = 2048;
+/// Characters of the token that a session's repository is cloned with (the wire API).
+pub const REPOSITORY_TOKEN_CHARS: usize = 4096;
+/// Characters of the branch that a session's repository is at (the wire API).
+pub const BRANCH_CHARS: usize = 255;
+/// Characters of the id of something that a session refers to (the wire API).
+pub const REFERENCE_CHARS: usize = 128;
+/// Digits of an amount of cents.
+pub const AMOUNT_DIGITS: usize = 12;
+
+/// The longest that a poll for work may wait (the wire API).
+pub const WORK_BLOCK_MS: u64 = 999;
+/// After this long without an acknowledgement work that was handed out is handed out again (the wire API).
+pub const WORK_RECLAIM_MS: u64 = 5000;
+/// The longest that may be asked for instead.
+pub const WORK_RECLAIM_MOST_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long work is leased to a worker that asks for nothing else.
+pub const WORK_LEASE_SECONDS: i64 = 90;
+/// The longest lease.
+pub const WORK_LEASE_MOST_SECONDS: i64 = 3600;
+/// A worker that polled this long ago still counts as polling (the wire API).
+pub const WORK_POLLING: Duration = Duration::from_secs(30);
+/// How exactly it is known when a worker last polled.
+pub const WORK_POLLING_LOOK: Duration = Duration::from_secs(5);
+/// Workers of one environment that are counted.
+pub const WORK_POLLERS: i64 = 10_000;
+/// Bytes of what a worker calls itself.
+pub const WORKER_ID_BYTES: usize = 256;
+/// How many items are tried in one poll, where others take them at the same time.
+pub const WORK_CANDIDATES: i64 = 32;
+/// How long the token of work that has ended still tells its worker so.
+pub const WORK_TOKEN_GRACE: Duration = Duration::from_secs(5 * 60);
 /// Connections to the control plane that are open at once. One more ends the one that has been idle for longest.
 pub const HTTP_CONNECTIONS: usize = 4096;
 /// How long a client may take over the head of a request, and how long it may be silent between two requests.
@@ -318,3 +381,42 @@ pub const FAILED_AUTHENTICATIONS: u32 = 50;
 pub const FAILED_AUTHENTICATIONS_PER_SECOND: u32 = 10;
 /// Addresses of failed authentications that are told apart; more of them share one count.
 pub const FAILED_AUTHENTICATION_ADDRESSES: usize = 10_000;
+
+/// Characters of the name of a team, a role, a service account, a member or a key.
+pub const NAME_CHARS: usize = 100;
+/// Characters of an environment's name under `/api`: as many as a console and `kubectl`-like tools show.
+pub const SHORT_ENVIRONMENT_NAME_CHARS: usize = 50;
+/// Bytes of an address of mail (RFC 5321, section 4.5.3.1.3).
+pub const EMAIL_BYTES: usize = 254;
+/// The fewest characters of a password (NIST SP 800-63B, section 3.1.1.2, for a password alone).
+pub const PASSWORD_LEAST_CHARS: usize = 15;
+/// Bytes of a password: more than anybody types, and little enough to hash.
+pub const PASSWORD_BYTES: usize = 1024;
+/// Records that one delivery of an export has.
+pub const EXPORT_BATCH: u32 = 200;
+/// Bytes of the records of one delivery, after the first of them.
+pub const EXPORT_BATCH_BYTES: usize = 4 << 20;
+/// How often an export looks for new records.
+pub const EXPORT_LOOK: Duration = Duration::from_secs(1);
+/// How long one delivery may take.
+pub const EXPORT_TIME: Duration = Duration::from_secs(20);
+/// How long a delivery under way may take once a server was asked to end.
+pub const EXPORT_END: Duration = Duration::from_secs(5);
+/// For how long one of several servers exports alone without saying so again: longer than a delivery.
+pub const EXPORT_LEASE: Duration = Duration::from_secs(30);
+/// The longest wait after a delivery that failed.
+pub const EXPORT_BACK_OFF: Duration = Duration::from_secs(60);
+/// Bytes of a message of syslog in one datagram (RFC 5426, section 3.2).
+pub const SYSLOG_DATAGRAM_BYTES: usize = 65_000;
+/// Bytes of what identifies a destination of an export.
+pub const EXPORT_DESTINATION_BYTES: usize = 2048;
+/// Days that an audit log is kept at least: whoever administers an organization cannot make it forget sooner.
+pub const AUDIT_RETENTION_DAYS_LEAST: i64 = 30;
+/// Days that records are kept at most, unless it is for ever.
+pub const RETENTION_DAYS_MOST: i64 = 36_500;
+/// Entries of an audit log that one change takes away.
+pub const EXPIRED_AUDIT_ENTRIES: u32 = 1000;
+/// References to an environment, and conflicts of a move, that one refusal names.
+pub const REFERENCES_TOLD: u32 = 100;
+/// Agents that one move of another one takes out of their work with it, in hundreds.
+pub const DETACH_HUNDREDS: usize = 10;

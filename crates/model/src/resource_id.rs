@@ -51,7 +51,7 @@ fn digits_of(at_ms: u64, random: [u8; 10]) -> [u8; LENGTH] {
 }
 
 macro_rules! resource_ids {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal, $kind:literal;)+) => {$(
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal $(or $other:literal)?, $kind:literal;)+) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -74,9 +74,10 @@ macro_rules! resource_ids {
             type Err = NotAnId;
 
             fn from_str(text: &str) -> Result<Self, NotAnId> {
-                let digits = text.strip_prefix(Self::PREFIX).unwrap_or_default();
+                let digits = text.strip_prefix(Self::PREFIX)$(.or_else(|| text.strip_prefix($other)))?;
+                let digits = digits.unwrap_or_default();
                 if digits.len() == LENGTH && digits.bytes().all(|digit| DIGITS.contains(&digit)) {
-                    return Ok(Self(text.to_owned()));
+                    return Ok(Self([Self::PREFIX, digits].concat()));
                 }
                 Err(NotAnId { kind: $kind, prefix: Self::PREFIX })
             }
@@ -123,8 +124,8 @@ resource_ids! {
     EnvironmentId = "env_", "an environment";
     /// An agent.
     AgentId = "agent_", "an agent";
-    /// A session.
-    SessionId = "sesn_", "a session";
+    /// A session. Some clients write the other prefix.
+    SessionId = "sesn_" or "session_", "a session";
     /// A resource of a session.
     SessionResourceId = "sesrsc_", "a resource of a session";
     /// A vault.
@@ -157,6 +158,13 @@ mod tests {
             .to_vec();
         assert!(ids.is_sorted());
         assert!(EnvironmentId::made(5, [0xff; 10]) < EnvironmentId::made(6, [0; 10]));
+    }
+
+    #[test]
+    fn the_id_of_a_session_has_two_prefixes_and_is_one_id() {
+        let id = SessionId::made(1_795_000_000_000, [7; 10]);
+        let other = id.as_str().replace("sesn_", "session_");
+        assert_eq!(other.parse(), Ok(id));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use lifecycle::*;
 pub use running::*;
 
 /// What no case comes near unless something hangs.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_millis(100);
 
 /// A backend under test.

@@ -3,7 +3,7 @@
 use bailiwick_control::ControlError;
 use bailiwick_model::{AgentId, EnvironmentId};
 use bailiwick_store::{Agent, StoreError};
-use bailiwick_wire::AgentParts;
+use bailiwick_wire::{AgentBody, AgentParts, Schema};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -40,6 +40,23 @@ fn corrupt(column: &'static str) -> Failure {
 }
 
 impl<'a> WireAgent<'a> {
+    fn fields() -> Schema {
+        let agent = Schema::answer()
+            .has("id", Schema::id::<AgentId>())
+            .has("type", Schema::word("agent"))
+            .has("name", Schema::text());
+        AgentBody::answer_schema(agent)
+            .has("metadata", Schema::metadata())
+            .has("version", Schema::version())
+            .has("created_at", Schema::moment())
+            .has("updated_at", Schema::moment())
+            .has("archived_at", Schema::moment().or_null())
+    }
+
+    pub(crate) fn schema() -> Schema {
+        Self::fields().named("Agent")
+    }
+
     pub(crate) fn of(agent: &'a Agent) -> Result<Self, Failure> {
         let values = &agent.values;
         Ok(Self {
@@ -57,6 +74,17 @@ impl<'a> WireAgent<'a> {
 }
 
 impl<'a> ApiAgent<'a> {
+    pub(crate) fn schema() -> Schema {
+        let environment = Schema::id::<EnvironmentId>().or_null();
+        WireAgent::fields()
+            .has("environment_id", environment.says("Where it was placed."))
+            .has(
+                "revision",
+                Schema::version().says("Counts changes of the placement too."),
+            )
+            .named("PlacedAgent")
+    }
+
     pub(crate) fn of(agent: &'a Agent) -> Result<Self, Failure> {
         Ok(Self {
             wire: WireAgent::of(agent)?,

@@ -2,11 +2,15 @@
 
 mod agents;
 mod audit_log;
+mod description;
 mod edge;
 mod environments;
+mod impact;
 mod keys;
 mod members;
 mod organization;
+pub(crate) mod references;
+mod retention;
 mod roles;
 mod service_accounts;
 mod sessions;
@@ -19,20 +23,30 @@ use axum::middleware::from_fn;
 use bailiwick_control::Control;
 
 use crate::failure::Failure;
+use crate::operation::Routes;
 
-/// The routes, with errors as problem details.
-pub(crate) fn routes() -> Router<Arc<Control>> {
-    Router::new()
+/// Its operations.
+pub(crate) fn routes() -> Routes {
+    Routes::of("api")
         .merge(agents::routes())
         .merge(audit_log::routes())
+        .merge(description::routes())
         .merge(environments::routes())
+        .merge(impact::routes())
         .merge(keys::routes())
         .merge(members::routes())
         .merge(organization::routes())
+        .merge(references::routes())
+        .merge(retention::routes())
         .merge(roles::routes())
         .merge(service_accounts::routes())
         .merge(sessions::routes())
         .merge(teams::routes())
+}
+
+/// What answers, with errors as problem details.
+pub(crate) fn router(router: Router<Arc<Control>>) -> Router<Arc<Control>> {
+    router
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })
         .layer(from_fn(edge::write_errors))

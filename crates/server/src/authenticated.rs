@@ -16,7 +16,7 @@ use crate::observe::Whose;
 /// What the cookie of a browser is called: browsers take one of this name only over TLS, from this very host (RFC 6265bis, section 4.1.3).
 pub(crate) const SESSION_COOKIE: &str = "__Host-bailiwick";
 /// What a browser's request that changes something carries besides.
-const CSRF_HEADER: &str = "x-csrf-token";
+pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
 
 /// A caller whose key or cookie was taken. SDKs send a key as `x-api-key` or as a bearer token; both are the same key.
 pub(crate) struct Authenticated(pub(crate) Caller);

@@ -144,6 +144,9 @@ fn kind<I: ResourceId>() -> &'static str {
         "vlt_" => "vault",
         "file_" => "file",
         "skill_" => "skill",
+        "sesn_" => "session",
+        "sesrsc_" => "session resource",
+        "work_" => "work item",
         _ => "resource",
     }
 }

@@ -2,7 +2,7 @@
 
 use bailiwick_control::EnvironmentView;
 use bailiwick_model::EnvironmentId;
-use bailiwick_wire::ConfigParts;
+use bailiwick_wire::{ConfigParts, EnvironmentBody, Schema};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -47,10 +47,31 @@ struct Config<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     packages: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<&'a RawValue>,
 }
 
 impl<'a> WireEnvironment<'a> {
+    fn fields() -> Schema {
+        Schema::answer()
+            .has("id", Schema::id::<EnvironmentId>())
+            .has("type", Schema::word("environment"))
+            .has("name", Schema::text())
+            .has("description", Schema::text().or_null())
+            .has("config", EnvironmentBody::config_schema())
+            .has("metadata", Schema::metadata())
+            .has("scope", Schema::word("organization"))
+            .has("state", Schema::words(["active", "archived"]))
+            .has("archived_at", Schema::moment().or_null())
+            .has("created_at", Schema::moment())
+            .has("updated_at", Schema::moment())
+    }
+
+    pub(crate) fn schema() -> Schema {
+        Self::fields().named("Environment")
+    }
+
     pub(crate) fn of(view: &'a EnvironmentView) -> Result<Self, Failure> {
         let environment = &view.environment;
         let values = &environment.values;
@@ -71,6 +92,7 @@ impl<'a> WireEnvironment<'a> {
                 r#type: parts.kind,
                 networking: parts.networking.or(inherited),
                 packages: parts.packages,
+                base: parts.base,
                 project: parts.project,
             },
             metadata: serde_json::from_str(&values.metadata).map_err(|_| corrupt("metadata"))?,
@@ -88,6 +110,17 @@ impl<'a> WireEnvironment<'a> {
 }
 
 impl<'a> ApiEnvironment<'a> {
+    pub(crate) fn schema() -> Schema {
+        let inherits = "Whether `config.networking` is the organization's.";
+        WireEnvironment::fields()
+            .has("is_default", Schema::boolean())
+            .has("restricted", Schema::boolean())
+            .has("namespace", Schema::text().or_null())
+            .has("inherits_policy", Schema::boolean().says(inherits))
+            .has("version", Schema::version())
+            .named("GovernedEnvironment")
+    }
+
     pub(crate) fn of(view: &'a EnvironmentView) -> Result<Self, Failure> {
         let environment = &view.environment;
         Ok(Self {

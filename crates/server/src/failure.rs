@@ -1,11 +1,18 @@
 //! What went wrong with a request, on its way to the edge that writes it down.
 
+mod code;
+
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use bailiwick_control::ControlError;
+use bailiwick_control::{Conflict, ControlError};
+use serde::Serialize;
+
+use crate::api::references::ReferencesJson;
+
+pub(crate) use code::Code;
 
 /// Why a request was not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +73,11 @@ impl Failure {
                 | ControlError::Predefined
                 | ControlError::LastAdministrator
                 | ControlError::Referred(_)
+                | ControlError::InUse { .. }
+                | ControlError::AtWork
+                | ControlError::WorkStopped
                 | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
+                ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
                 ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
             Self::NoRoute => StatusCode::NOT_FOUND,
@@ -79,48 +90,53 @@ impl Failure {
 
     /// A stable word for a program.
     pub(crate) fn code(&self) -> &'static str {
-        match self {
+        let code = match self {
             Self::Control(error) => match error {
-                ControlError::Unauthenticated => "unauthenticated",
-                ControlError::TooManyFailures { .. } => "too_many_failures",
-                ControlError::Forbidden(_) => "forbidden",
-                ControlError::NotFound(_) => "not_found",
+                ControlError::Unauthenticated => Code::Unauthenticated,
+                ControlError::TooManyFailures { .. } => Code::TooManyFailures,
+                ControlError::Forbidden(_) => Code::Forbidden,
+                ControlError::NotFound(_) => Code::NotFound,
                 ControlError::Invalid(problems) => match problems.as_slice() {
-                    [only] => only.code,
-                    _ => "invalid",
+                    [only] => return only.code,
+                    _ => Code::Invalid,
                 },
-                ControlError::NameTaken("skill") => "skill_name_taken",
-                ControlError::NameTaken(_) => "name_taken",
-                ControlError::Stale(_) => "stale",
-                ControlError::Archived("environment") => "environment_archived",
-                ControlError::Archived("vault") => "vault_archived",
-                ControlError::Archived("credential") => "credential_archived",
-                ControlError::Archived(_) => "archived",
-                ControlError::TargetTaken => "credential_exists",
-                ControlError::Full { .. } => "full",
-                ControlError::Unseal(_) => "sealed",
-                ControlError::IsDefault => "default_environment",
-                ControlError::Predefined => "predefined_role",
-                ControlError::LastAdministrator => "last_administrator",
-                ControlError::Referred(_) => "referred",
-                ControlError::AcrossEnvironments { .. } => "across_environments",
-                ControlError::Expired(_) => "file_expired",
-                ControlError::TooLarge { .. } => "request_too_large",
-                ControlError::GivenUp(_) => "request_body_timeout",
-                ControlError::QuotaExceeded { .. } => "storage_quota_exceeded",
-                ControlError::NotDownloadable => "file_not_downloadable",
-                ControlError::HasVersions => "skill_has_versions",
-                ControlError::OnlyVersion => "only_skill_version",
-                ControlError::Store(_) => "unavailable",
+                ControlError::NameTaken("skill") => Code::SkillNameTaken,
+                ControlError::NameTaken(_) => Code::NameTaken,
+                ControlError::Stale(_) => Code::Stale,
+                ControlError::Archived("environment") => Code::EnvironmentArchived,
+                ControlError::Archived("vault") => Code::VaultArchived,
+                ControlError::Archived("credential") => Code::CredentialArchived,
+                ControlError::Archived("session") => Code::SessionArchived,
+                ControlError::Archived(_) => Code::Archived,
+                ControlError::TargetTaken => Code::CredentialExists,
+                ControlError::Full { .. } => Code::Full,
+                ControlError::Unseal(_) => Code::Sealed,
+                ControlError::IsDefault => Code::DefaultEnvironment,
+                ControlError::Predefined => Code::PredefinedRole,
+                ControlError::LastAdministrator => Code::LastAdministrator,
+                ControlError::Referred(_) | ControlError::InUse { .. } => Code::Referred,
+                ControlError::AtWork => Code::SessionRunning,
+                ControlError::WorkStopped => Code::WorkStopped,
+                ControlError::LeaseLost(_) => Code::HeartbeatPreconditionFailed,
+                ControlError::AcrossEnvironments { .. } => Code::AcrossEnvironments,
+                ControlError::Expired(_) => Code::FileExpired,
+                ControlError::TooLarge { .. } => Code::RequestTooLarge,
+                ControlError::GivenUp(_) => Code::RequestBodyTimeout,
+                ControlError::QuotaExceeded { .. } => Code::StorageQuotaExceeded,
+                ControlError::NotDownloadable => Code::FileNotDownloadable,
+                ControlError::HasVersions => Code::SkillHasVersions,
+                ControlError::OnlyVersion => Code::OnlySkillVersion,
+                ControlError::Store(_) => Code::Unavailable,
             },
-            Self::NoRoute => "no_route",
-            Self::Method => "method_not_allowed",
-            Self::TooLarge => "request_too_large",
-            Self::NotJson(_) => "not_json",
-            Self::NotForm(_) => "not_a_form",
-            Self::Parameter { .. } => "invalid_parameter",
-            Self::Slow => "request_body_timeout",
-        }
+            Self::NoRoute => Code::NoRoute,
+            Self::Method => Code::MethodNotAllowed,
+            Self::TooLarge => Code::RequestTooLarge,
+            Self::NotJson(_) => Code::NotJson,
+            Self::NotForm(_) => Code::NotAForm,
+            Self::Parameter { .. } => Code::InvalidParameter,
+            Self::Slow => Code::RequestBodyTimeout,
+        };
+        code.as_str()
     }
 
     /// Whether the same request may succeed if it is sent again as it is.
@@ -155,6 +171,30 @@ pub(crate) fn pass_on(failure: &Arc<Failure>, written: &mut Response) {
         written.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     written.extensions_mut().insert(Arc::clone(failure));
+}
+
+/// What stands in the way of what was asked for, for programs.
+#[derive(Default, Serialize)]
+pub(crate) struct Obstacles<'a> {
+    /// What would stop matching in another environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicts: Option<&'a [Conflict]>,
+    /// What refers to what was to be deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    references: Option<ReferencesJson<'a>>,
+}
+
+impl<'a> Obstacles<'a> {
+    pub(crate) fn of(failure: &'a Failure) -> Self {
+        let mut obstacles = Self::default();
+        if let Failure::Control(ControlError::AcrossEnvironments { conflicts, .. }) = failure {
+            obstacles.conflicts = Some(conflicts);
+        }
+        if let Failure::Control(ControlError::InUse { references, .. }) = failure {
+            obstacles.references = Some(references.as_ref().into());
+        }
+        obstacles
+    }
 }
 
 /// What is stored cannot be read.

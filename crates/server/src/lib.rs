@@ -5,7 +5,6 @@
 
 mod agent_json;
 mod api;
-mod audit_json;
 mod authenticated;
 mod body;
 mod connections;
@@ -13,9 +12,12 @@ mod environment_json;
 mod failure;
 mod metrics;
 mod observe;
+mod openapi;
+mod operation;
 mod service;
+mod session_json;
 mod v1;
 
-pub use audit_json::{AuditLine, NotAnAuditLine, hash_text};
 pub use connections::ConnectionLimits;
+pub use openapi::openapi;
 pub use service::{ServeError, Service};

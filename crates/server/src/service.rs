@@ -128,12 +128,14 @@ fn numbers_route<S: Clone + Send + Sync + 'static>(metrics: &Arc<Metrics>) -> Ro
 }
 
 fn routes(control: Arc<Control>, metrics: &Arc<Metrics>, numbers: Router<Arc<Control>>) -> Router {
+    let (wire, _) = v1::routes().into_parts();
+    let (administration, _) = api::routes().into_parts();
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .merge(numbers)
-        .nest("/v1", v1::routes())
-        .nest("/api", api::routes())
+        .nest("/v1", v1::router(wire))
+        .nest("/api", api::router(administration))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(metrics), observe::observe))
         .with_state(control)

@@ -4,30 +4,51 @@ mod agents;
 mod content;
 mod credentials;
 pub(crate) mod cursor;
-mod edge;
+pub(crate) mod edge;
 mod environments;
 mod files;
 mod form;
+mod session_resources;
+mod sessions;
 mod skills;
 mod vaults;
+mod work;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
 use bailiwick_control::Control;
+use bailiwick_model::ResourceId;
+use bailiwick_wire::Schema;
 
 use crate::failure::Failure;
+use crate::operation::Routes;
 
-/// The routes, with errors in the wire's form.
-pub(crate) fn routes() -> Router<Arc<Control>> {
-    Router::new()
+/// What is answered where something was deleted.
+fn deleted_schema<I: ResourceId>(kind: &str) -> Schema {
+    Schema::answer()
+        .has("id", Schema::id::<I>())
+        .has("type", Schema::word(kind))
+}
+
+/// Its operations.
+pub(crate) fn routes() -> Routes {
+    Routes::of("v1")
         .merge(agents::routes())
         .merge(credentials::routes())
         .merge(environments::routes())
         .merge(vaults::routes())
         .merge(files::routes())
         .merge(skills::routes())
+        .merge(sessions::routes())
+        .merge(session_resources::routes())
+        .merge(work::routes())
+}
+
+/// What answers, with errors in the wire's form.
+pub(crate) fn router(router: Router<Arc<Control>>) -> Router<Arc<Control>> {
+    router
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(|| async { Failure::Method })
         .layer(from_fn(edge::write_errors))

@@ -61,6 +61,15 @@ pub struct Agent {
 /// The other agents that a version delegates to.
 pub type Delegates = BTreeSet<AgentId>;
 
+/// Who would work together across the border of an environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DelegationAcross {
+    /// Whom the agent delegates to, in other environments.
+    pub delegates: Delegates,
+    /// Who delegates to the agent, in other environments.
+    pub delegators: Delegates,
+}
+
 /// One to be made.
 #[derive(Debug, Clone)]
 pub struct NewAgent {
@@ -367,7 +376,7 @@ impl Change {
         &mut self,
         id: &AgentId,
         environment: &EnvironmentId,
-    ) -> Result<Delegates, StoreError> {
+    ) -> Result<DelegationAcross, StoreError> {
         let organization = self.organization().to_string();
         let to = sqlx::query(
             "SELECT o.id FROM agent a JOIN agent_delegate d ON d.agent_id = a.id AND d.number = a.version JOIN agent o ON o.id = d.delegate_id \
@@ -377,8 +386,8 @@ impl Change {
             "SELECT o.id FROM agent_delegate d JOIN agent o ON o.id = d.agent_id AND o.version = d.number \
              WHERE o.organization_id = $1 AND d.delegate_id = $2 AND o.archived_at IS NULL AND o.environment_id <> $3 ORDER BY o.id LIMIT 100",
         );
-        let mut found = Delegates::new();
-        for query in [to, from] {
+        let mut across = DelegationAcross::default();
+        for (query, found) in [(to, &mut across.delegates), (from, &mut across.delegators)] {
             let rows = query
                 .bind(organization.clone())
                 .bind(id.to_string())
@@ -389,7 +398,7 @@ impl Change {
                 found.insert(row.id("id")?);
             }
         }
-        Ok(found)
+        Ok(across)
     }
 
     async fn insert_agent_version(

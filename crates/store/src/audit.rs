@@ -3,10 +3,11 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_model::OrganizationId;
 use jiff::Timestamp;
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
 
 use crate::error::StoreError;
+use crate::patience::Transaction;
 use crate::row::Columns;
 use crate::store::Scope;
 
@@ -72,21 +73,73 @@ pub struct BrokenChain {
     pub sequence: i64,
 }
 
+/// The last entry that was taken away because its time was over: where what is left of a log begins. The log itself says so, in an entry
+/// that came with the removal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AuditAnchor {
+    /// Its number; 0 if none was taken away.
+    pub sequence: i64,
+    /// Its hash.
+    pub hash: AuditHash,
+}
+
+/// The two ends of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditHead {
+    /// The number of the last entry.
+    pub sequence: i64,
+    /// Its hash.
+    pub hash: AuditHash,
+    /// Where it begins.
+    pub anchor: AuditAnchor,
+}
+
+impl AuditAnchor {
+    /// What the log calls it when entries are taken away.
+    pub const ACTION: &str = "audit-log.expire";
+
+    /// What the entry says that comes with the removal, as JSON.
+    pub fn evidence(&self) -> String {
+        let hash: String = self.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        serde_json::json!({"entries": self.sequence, "hash": hash}).to_string()
+    }
+}
+
 /// A log as far as it was followed: the one place that says what makes it whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditChain {
     organization: OrganizationId,
     sequence: i64,
     hash: AuditHash,
+    /// What was taken away before, until an entry was found that says so.
+    unproven: Option<AuditAnchor>,
 }
 
 impl AuditChain {
     /// Before the first entry.
     pub fn new(organization: OrganizationId) -> Self {
+        Self::after(organization, AuditAnchor::default())
+    }
+
+    /// Before the first entry that is left.
+    pub fn after(organization: OrganizationId, anchor: AuditAnchor) -> Self {
         Self {
             organization,
-            sequence: 0,
-            hash: AuditHash::default(),
+            sequence: anchor.sequence,
+            hash: anchor.hash,
+            unproven: (anchor.sequence > 0).then_some(anchor),
+        }
+    }
+
+    /// Ends it: the number of the last entry and its hash; 0 and zeros of an empty log.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokenChain`] if entries before the first are missing and none says that they were taken away.
+    pub fn finish(&self) -> Result<(i64, AuditHash), BrokenChain> {
+        match self.unproven {
+            Some(AuditAnchor { sequence, .. }) => Err(BrokenChain { sequence }),
+            None => Ok(self.end()),
         }
     }
 
@@ -104,6 +157,9 @@ impl AuditChain {
             return Err(BrokenChain { sequence });
         }
         (self.sequence, self.hash) = (sequence, hash);
+        if self.unproven.is_some_and(|anchor| entry.tells_of(&anchor)) {
+            self.unproven = None;
+        }
         Ok(())
     }
 
@@ -157,7 +213,7 @@ impl AuditEntry {
 
 /// Takes the next number and the end of the chain under the lock of the organization's row, so that entries have the order of their commits.
 pub(crate) async fn append(
-    connection: &mut AnyConnection,
+    transaction: &mut Transaction,
     organization: &OrganizationId,
     at: Timestamp,
     event: &AuditEvent<'_>,
@@ -166,7 +222,7 @@ pub(crate) async fn append(
         "UPDATE organization SET audit_sequence = audit_sequence + 1 WHERE id = $1 RETURNING audit_sequence, audit_hash",
     )
     .bind(organization.to_string())
-    .fetch_one(&mut *connection)
+    .fetch_one(transaction.connection())
     .await?;
     let mut entry = AuditEntry {
         sequence: end.try_get("audit_sequence")?,
@@ -185,13 +241,13 @@ pub(crate) async fn append(
     sqlx::query("UPDATE organization SET audit_hash = $2 WHERE id = $1")
         .bind(organization.to_string())
         .bind(entry.hash.to_vec())
-        .execute(&mut *connection)
+        .execute(transaction.connection())
         .await?;
-    insert(connection, organization, entry).await
+    insert(transaction, organization, entry).await
 }
 
 async fn insert(
-    connection: &mut AnyConnection,
+    transaction: &mut Transaction,
     organization: &OrganizationId,
     entry: AuditEntry,
 ) -> Result<(), StoreError> {
@@ -211,7 +267,7 @@ async fn insert(
     .bind(entry.before)
     .bind(entry.after)
     .bind(entry.hash.to_vec())
-    .execute(connection)
+    .execute(transaction.connection())
     .await?;
     Ok(())
 }
@@ -239,7 +295,31 @@ impl Scope<'_> {
         rows.iter().map(AuditEntry::read).collect()
     }
 
-    /// Reads the whole log and compares every hash; the number of entries and the hash of the last one.
+    /// Where the log begins and ends.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn audit_head(&self) -> Result<AuditHead, StoreError> {
+        let row = sqlx::query(
+            "SELECT audit_sequence, audit_hash, audit_anchor_sequence, COALESCE(audit_anchor_hash, $2) AS audit_anchor_hash \
+             FROM organization WHERE id = $1",
+        )
+        .bind(self.organization.to_string())
+        .bind(AuditHash::default().to_vec())
+        .fetch_one(self.pool)
+        .await?;
+        Ok(AuditHead {
+            sequence: row.value("audit_sequence")?,
+            hash: row.hash("audit_hash")?,
+            anchor: AuditAnchor {
+                sequence: row.value("audit_anchor_sequence")?,
+                hash: row.hash("audit_anchor_hash")?,
+            },
+        })
+    }
+
+    /// Reads the whole log and compares every hash; the number of the last entry and its hash.
     ///
     /// # Errors
     ///
@@ -247,12 +327,24 @@ impl Scope<'_> {
     pub async fn verify_audit_log(
         &self,
     ) -> Result<Result<(i64, AuditHash), BrokenChain>, StoreError> {
-        let end = sqlx::query("SELECT audit_sequence, audit_hash FROM organization WHERE id = $1")
-            .bind(self.organization.to_string())
-            .fetch_one(self.pool)
-            .await?;
-        let (last, end_hash) = (end.value::<i64>("audit_sequence")?, end.hash("audit_hash")?);
-        let mut chain = AuditChain::new(self.organization.clone());
+        let mut head = self.audit_head().await?;
+        loop {
+            let found = self.verify_from(&head).await?;
+            let now = self.audit_head().await?;
+            // What was taken away meanwhile is no gap.
+            if found.is_ok() || now.anchor == head.anchor {
+                return Ok(found);
+            }
+            head = now;
+        }
+    }
+
+    async fn verify_from(
+        &self,
+        head: &AuditHead,
+    ) -> Result<Result<(i64, AuditHash), BrokenChain>, StoreError> {
+        let last = head.sequence;
+        let mut chain = AuditChain::after(self.organization.clone(), head.anchor);
         while chain.end().0 < last {
             let after = chain.end().0;
             let entries = self.audit_entries(after, VERIFIED_AT_ONCE).await?;
@@ -268,8 +360,8 @@ impl Scope<'_> {
                 }
             }
         }
-        if chain.end() == (last, end_hash) {
-            Ok(Ok(chain.end()))
+        if chain.end() == (last, head.hash) {
+            Ok(chain.finish())
         } else {
             Ok(Err(BrokenChain { sequence: last }))
         }

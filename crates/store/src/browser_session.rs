@@ -63,7 +63,7 @@ impl Change {
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn insert_session(
+    pub async fn insert_browser_session(
         &mut self,
         user: &UserId,
         hash: &[u8; 32],
@@ -94,7 +94,7 @@ impl Change {
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn delete_session(&mut self, hash: &[u8; 32]) -> Result<(), StoreError> {
+    pub async fn delete_browser_session(&mut self, hash: &[u8; 32]) -> Result<(), StoreError> {
         let organization = self.organization().to_string();
         sqlx::query("DELETE FROM browser_session WHERE organization_id = $1 AND hash = $2")
             .bind(organization)

@@ -2,16 +2,16 @@
 
 use bailiwick_model::OrganizationId;
 use jiff::Timestamp;
-use sqlx::AnyConnection;
 
 use crate::audit::{self, AuditEvent};
 use crate::error::StoreError;
+use crate::patience::{Patient, Transaction};
 use crate::store::Store;
 
 /// Changes that become visible together, or not at all: dropping it undoes them.
 #[derive(Debug)]
 pub struct Change {
-    transaction: sqlx::Transaction<'static, sqlx::Any>,
+    transaction: Transaction,
     organization: OrganizationId,
     at: Timestamp,
 }
@@ -50,8 +50,8 @@ impl Change {
         self.at.as_microsecond()
     }
 
-    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+    pub(crate) fn connection(&mut self) -> Patient<'_> {
+        self.transaction.connection()
     }
 
     /// Waits until no other change of the organization goes on: for what is checked across several of its things. (SQLite has one writer.)
@@ -68,6 +68,15 @@ impl Change {
         Ok(())
     }
 
+    /// Enters a part of the change in the audit log, before the entry that [`Self::commit`] makes: for a change of several things.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn enter(&mut self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
+        audit::append(&mut self.transaction, &self.organization, self.at, event).await
+    }
+
     /// Enters the change in the audit log and makes it visible. Nobody is told of a change before this has returned.
     ///
     /// # Errors
@@ -75,6 +84,6 @@ impl Change {
     /// See [`StoreError`]; nothing is changed then.
     pub async fn commit(mut self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
         audit::append(&mut self.transaction, &self.organization, self.at, event).await?;
-        Ok(self.transaction.commit().await?)
+        self.transaction.commit().await
     }
 }

@@ -53,7 +53,7 @@ impl Store {
             .bind(id.to_string())
             .bind(length)
             .bind(at.as_microsecond())
-            .execute(&mut *transaction)
+            .execute(transaction.connection())
             .await?;
         if done.rows_affected() != 1 {
             return Err(StoreError::Stale);
@@ -63,9 +63,9 @@ impl Store {
             .bind(id.to_string())
             .bind(number)
             .bind(bytes)
-            .execute(&mut *transaction)
+            .execute(transaction.connection())
             .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Gives up content that is arriving, so that the next sweep takes it.
@@ -82,9 +82,9 @@ impl Store {
         sqlx::query("UPDATE content SET state = 'going' WHERE organization_id = $1 AND id = $2 AND state = 'arriving'")
             .bind(organization.to_string())
             .bind(id.to_string())
-            .execute(&mut *transaction)
+            .execute(transaction.connection())
             .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 
     /// Content of all organizations that nothing refers to, or that stopped arriving before `silent_since`.
@@ -143,7 +143,7 @@ impl Store {
         .bind(organization.clone())
         .bind(id.clone())
         .bind(silent_since.as_microsecond())
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await?;
         if claimed.rows_affected() == 0 {
             return Ok(false);
@@ -155,14 +155,14 @@ impl Store {
         .bind(organization.clone())
         .bind(id.clone())
         .bind(SWEPT_AT_ONCE)
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await?;
         let more = deleted.rows_affected() > 0;
         if !more {
             sqlx::query("DELETE FROM content WHERE organization_id = $1 AND id = $2")
                 .bind(organization)
                 .bind(id)
-                .execute(&mut *transaction)
+                .execute(transaction.connection())
                 .await?;
         }
         transaction.commit().await?;

@@ -1,6 +1,6 @@
-//! Secrets of credentials, sealed: this crate cannot open them.
+//! Secrets, sealed: this crate cannot open them.
 
-use bailiwick_model::{CredentialId, OrganizationId, VaultId};
+use bailiwick_model::{CredentialId, OrganizationId, SessionId, SessionResourceId, VaultId};
 use sqlx::any::AnyRow;
 
 use crate::change::Change;
@@ -11,7 +11,7 @@ use crate::store::{Scope, Store};
 /// A sealed secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecret {
-    /// Which of its credential's.
+    /// Which of its owner's.
     pub name: String,
     /// The id of the key that it is sealed with.
     pub key: String,
@@ -19,13 +19,30 @@ pub struct SealedSecret {
     pub sealed: Vec<u8>,
 }
 
+/// Whose a secret is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretOwner {
+    /// A credential's.
+    Credential {
+        /// Of which vault.
+        vault: VaultId,
+        /// Which.
+        credential: CredentialId,
+    },
+    /// A repository's of a session.
+    SessionResource {
+        /// Of which session.
+        session: SessionId,
+        /// Which.
+        resource: SessionResourceId,
+    },
+}
+
 /// A sealed secret and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedSecret {
-    /// Of which vault.
-    pub vault: VaultId,
-    /// Of which credential.
-    pub credential: CredentialId,
+    /// Whose.
+    pub owner: SecretOwner,
     /// The secret.
     pub secret: SealedSecret,
 }
@@ -51,7 +68,11 @@ impl Store {
         loop {
             // One step in the index for each key, however many secrets there are.
             let after = keys.last().cloned().unwrap_or_default();
-            let row = sqlx::query("SELECT MIN(sealing_key) AS sealing_key FROM credential_secret WHERE sealing_key > $1")
+            let row = sqlx::query(
+                "SELECT MIN(sealing_key) AS sealing_key FROM ( \
+                 SELECT MIN(sealing_key) AS sealing_key FROM credential_secret WHERE sealing_key > $1 \
+                 UNION ALL SELECT MIN(sealing_key) AS sealing_key FROM session_resource_secret WHERE sealing_key > $1) AS both_kinds",
+            )
                 .bind(after)
                 .fetch_one(self.reader())
                 .await?;
@@ -101,7 +122,7 @@ impl Scope<'_> {
         rows.iter().map(SealedSecret::read).collect()
     }
 
-    /// Secrets that are sealed with one key, in the order of credential and name, after one of them.
+    /// Secrets of credentials that are sealed with one key, in the order of credential and name, after one of them.
     ///
     /// # Errors
     ///
@@ -130,8 +151,10 @@ impl Scope<'_> {
         .await?;
         let read = |row: &AnyRow| {
             Ok(OwnedSecret {
-                vault: row.id("vault_id")?,
-                credential: row.id("credential_id")?,
+                owner: SecretOwner::Credential {
+                    vault: row.id("vault_id")?,
+                    credential: row.id("credential_id")?,
+                },
                 secret: SealedSecret::read(row)?,
             })
         };
@@ -177,18 +200,33 @@ impl Change {
         secret: SealedSecret,
     ) -> Result<bool, StoreError> {
         let organization = self.organization().to_string();
-        let done = sqlx::query(
-            "UPDATE credential_secret SET sealing_key = $4, sealed = $5 \
-             WHERE organization_id = $1 AND credential_id = $2 AND name = $3 AND sealed = $6",
-        )
-        .bind(organization)
-        .bind(read.credential.to_string())
-        .bind(read.secret.name.clone())
-        .bind(secret.key)
-        .bind(secret.sealed)
-        .bind(read.secret.sealed.clone())
-        .execute(self.connection())
-        .await?;
+        let (query, owner) = match &read.owner {
+            SecretOwner::Credential { credential, .. } => (
+                sqlx::query(
+                    "UPDATE credential_secret SET sealing_key = $4, sealed = $5 \
+                     WHERE organization_id = $1 AND credential_id = $2 AND sealed = $3 AND name = $6",
+                ),
+                credential.to_string(),
+            ),
+            SecretOwner::SessionResource { resource, .. } => (
+                sqlx::query(
+                    "UPDATE session_resource_secret SET sealing_key = $4, sealed = $5 \
+                     WHERE organization_id = $1 AND resource_id = $2 AND sealed = $3",
+                ),
+                resource.to_string(),
+            ),
+        };
+        let query = query
+            .bind(organization)
+            .bind(owner)
+            .bind(read.secret.sealed.clone())
+            .bind(secret.key)
+            .bind(secret.sealed);
+        let query = match &read.owner {
+            SecretOwner::Credential { .. } => query.bind(read.secret.name.clone()),
+            SecretOwner::SessionResource { .. } => query,
+        };
+        let done = query.execute(self.connection()).await?;
         Ok(done.rows_affected() == 1)
     }
 }

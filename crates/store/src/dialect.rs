@@ -43,6 +43,14 @@ impl Dialect {
             Self::Postgres => &[],
         }
     }
+
+    /// And a connection that only reads, besides.
+    pub(crate) fn on_connect_to_read(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &["PRAGMA query_only = ON"],
+            Self::Postgres => &["SET default_transaction_read_only = on"],
+        }
+    }
 }
 
 /// Where the database is: `sqlite:PATH` or `postgres://…`.

@@ -14,9 +14,13 @@ use crate::store::Scope;
 
 macro_rules! select {
     ($rest:literal) => {
+        select!("" => $rest)
+    };
+    ($more:literal => $rest:literal) => {
         concat!(
-            "SELECT id, name, description, is_default, restricted, namespace, config, metadata, version, created_at, updated_at, archived_at \
-             FROM environment WHERE organization_id = $1 ",
+            "SELECT id, name, description, is_default, restricted, namespace, config, metadata, version, created_at, updated_at, archived_at",
+            $more,
+            " FROM environment WHERE organization_id = $1 ",
             $rest
         )
     };
@@ -112,6 +116,30 @@ impl Scope<'_> {
     /// See [`StoreError`].
     pub async fn environment(&self, id: &EnvironmentId) -> Result<Option<Environment>, StoreError> {
         find(self.pool, self.organization.to_string(), id).await
+    }
+
+    /// One environment, archived or not, and the policy of those that have none of their own ([`Organization::default_networking`]).
+    ///
+    /// [`Organization::default_networking`]: crate::Organization::default_networking
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn environment_with_default(
+        &self,
+        id: &EnvironmentId,
+    ) -> Result<Option<(Environment, Option<String>)>, StoreError> {
+        let query = sqlx::query(select!(
+            ", (SELECT default_networking FROM organization WHERE id = $1) AS default_networking" =>
+            "AND id = $2"
+        ));
+        let row = query
+            .bind(self.organization.to_string())
+            .bind(id.to_string())
+            .fetch_optional(self.pool)
+            .await?;
+        let read = |row: &AnyRow| Ok((Environment::read(row)?, row.value("default_networking")?));
+        row.as_ref().map(read).transpose()
     }
 
     /// The Default environment.

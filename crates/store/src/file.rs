@@ -152,7 +152,7 @@ impl Store {
             "DELETE FROM file WHERE expires_at IS NOT NULL AND expires_at < $1 AND content_id IS NULL",
         )
         .bind(before.as_microsecond())
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await?;
         transaction.commit().await?;
         Ok(done.rows_affected())
@@ -307,6 +307,34 @@ impl Change {
             .execute(self.connection())
             .await?;
         self.let_go(file, done.rows_affected()).await
+    }
+
+    /// Deletes all files of a session; their bytes go with the next sweep, if no other file has them.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub(crate) async fn delete_session_files(
+        &mut self,
+        session: &SessionId,
+    ) -> Result<(), StoreError> {
+        let organization = self.organization().to_string();
+        let rows = sqlx::query(
+            "DELETE FROM file WHERE organization_id = $1 AND session_id = $2 RETURNING content_id",
+        )
+        .bind(organization)
+        .bind(session.to_string())
+        .fetch_all(self.connection())
+        .await?;
+        // In one order, so that two that delete copies of the same files do not wait for each other.
+        let mut contents = std::collections::BTreeSet::new();
+        for row in &rows {
+            contents.extend(row.optional_id::<ContentId>("content_id")?);
+        }
+        for content in &contents {
+            self.release_content(content).await?;
+        }
+        Ok(())
     }
 
     /// Takes the bytes of a file that has expired; what remains is that it was there.

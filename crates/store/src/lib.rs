@@ -18,27 +18,39 @@ mod credential_secret;
 mod dialect;
 mod environment;
 mod error;
+mod export;
 mod file;
 mod member;
 mod organization;
 mod page;
+mod patience;
+mod readers;
+mod reference;
+mod retention;
 mod role;
 mod row;
 mod service_account;
+mod session;
+mod session_resource;
 mod skill;
 mod store;
 mod team;
 mod vault;
+mod work;
+mod work_claim;
+mod work_token;
 
-pub use agent::{Agent, AgentFilter, AgentValues, Delegates, NewAgent};
+pub use agent::{Agent, AgentFilter, AgentValues, Delegates, DelegationAcross, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
-pub use audit::{AuditChain, AuditEntry, AuditEvent, AuditHash, BrokenChain};
+pub use audit::{
+    AuditAnchor, AuditChain, AuditEntry, AuditEvent, AuditHash, AuditHead, BrokenChain,
+};
 pub use backup::{check_copy, copy_database};
 pub use browser_session::KnownSession;
 pub use change::Change;
 pub use content::LooseContent;
 pub use credential::{Credential, StoredCredentialValues};
-pub use credential_secret::{OwnedSecret, SealedSecret};
+pub use credential_secret::{OwnedSecret, SealedSecret, SecretOwner};
 pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use error::StoreError;
@@ -46,9 +58,19 @@ pub use file::{ExpiredFile, File, NewFile};
 pub use member::{Member, NewMember, SignIn};
 pub use organization::{NewOrganization, Organization};
 pub use page::{Page, PageRequest};
+pub use reference::{NotAReference, Reference, ReferenceCounts, ReferenceFilter, ReferenceKind};
+pub use retention::Retention;
 pub use role::{NewRole, Role};
 pub use service_account::ServiceAccount;
+pub use session::{
+    Edge, NewSession, Order, OrderedPage, OrderedPageRequest, Session, SessionFilter, SessionPins,
+    SessionValues,
+};
+pub use session_resource::{NewSessionResource, SessionResource, SessionResourceKind};
 pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};
 pub use store::{Scope, Store};
 pub use team::{Grant, Grantee, Team};
 pub use vault::{Vault, VaultValues};
+pub use work::{NewWork, Work, WorkStats};
+pub use work_claim::{Beat, Expected};
+pub use work_token::KnownWork;

@@ -5,7 +5,7 @@ use bailiwick_model::ResourceId;
 /// Which part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest<I> {
-    /// Only what is older than this.
+    /// Only what is older than this, or, of a list in another order, what comes after it.
     pub before: Option<I>,
     /// At most so many.
     pub limit: u32,

@@ -48,6 +48,12 @@ pub(crate) trait Columns {
         bytes.try_into().map_err(|_| StoreError::Corrupt { column })
     }
 
+    /// One of some words.
+    fn word<T: std::str::FromStr>(&self, column: &'static str) -> Result<T, StoreError> {
+        let text = self.value::<String>(column)?;
+        text.parse().map_err(|_| StoreError::Corrupt { column })
+    }
+
     /// A value stored as JSON.
     fn json<T: serde::de::DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         let text = self.value::<String>(column)?;
@@ -69,6 +75,8 @@ fn parsed<I: ResourceId>(text: &str, column: &'static str) -> Result<I, StoreErr
     text.parse().map_err(|_| StoreError::Corrupt { column })
 }
 
+/// By its nanoseconds: of the last second that there is, jiff takes no microseconds but the first.
 fn moment(micros: i64, column: &'static str) -> Result<Timestamp, StoreError> {
-    Timestamp::from_microsecond(micros).map_err(|_| StoreError::Corrupt { column })
+    Timestamp::from_nanosecond(i128::from(micros) * 1000)
+        .map_err(|_| StoreError::Corrupt { column })
 }

@@ -1,7 +1,6 @@
 //! The connection pools, and the way to an organization's things.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use bailiwick_model::OrganizationId;
 use sqlx::any::AnyPoolOptions;
@@ -10,11 +9,13 @@ use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
 
 use crate::dialect::{DatabaseUrl, Dialect};
 use crate::error::StoreError;
+use crate::patience::{PATIENCE, Transaction, patiently};
+use crate::readers::Readers;
 
-/// How long a query may wait for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Readers of SQLite, and readers and writers of PostgreSQL, at the same time.
-const CONNECTIONS: u32 = 16;
+/// That read, at the same time.
+const READERS: u32 = 16;
+/// That write, at the same time. SQLite has one writer: a queue here is fairer than its lock.
+const WRITERS: (u32, u32) = (1, 16);
 
 /// In the order in which they run. One that has been released is never changed: what a version before this one still reads or writes goes in
 /// a later release (expand, then contract), so that two versions can run side by side.
@@ -27,13 +28,23 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "agents", include_str!("../migrations/0002_agents.sql")),
     (3, "vaults", include_str!("../migrations/0003_vaults.sql")),
     (4, "files", include_str!("../migrations/0004_files.sql")),
+    (
+        5,
+        "sessions",
+        include_str!("../migrations/0005_sessions.sql"),
+    ),
     (6, "members", include_str!("../migrations/0006_members.sql")),
+    (
+        7,
+        "governance",
+        include_str!("../migrations/0007_governance.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.
 #[derive(Debug, Clone)]
 pub struct Store {
-    read: AnyPool,
+    read: Readers,
     write: AnyPool,
     dialect: Dialect,
 }
@@ -41,7 +52,7 @@ pub struct Store {
 /// The things of one organization, to read.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
-    pub(crate) pool: &'a AnyPool,
+    pub(crate) pool: &'a Readers,
     pub(crate) organization: &'a OrganizationId,
 }
 
@@ -54,44 +65,14 @@ impl Store {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let dialect = url.dialect();
-        let pool = |connections| {
-            let options = AnyPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(PATIENCE)
-                .test_before_acquire(dialect == Dialect::Postgres)
-                .after_connect(move |connection, _| {
-                    Box::pin(async move {
-                        for statement in dialect.on_connect() {
-                            sqlx::query(*statement).execute(&mut *connection).await?;
-                        }
-                        Ok(())
-                    })
-                });
-            let text = url.as_text();
-            async move { options.connect(&text).await }
-        };
-        let store = match dialect {
-            // It has one writer; a queue here is fairer than its lock.
-            Dialect::Sqlite => {
-                let write = pool(1).await?;
-                migrate(&write, dialect).await?;
-                Self {
-                    read: pool(CONNECTIONS).await?,
-                    write,
-                    dialect,
-                }
-            }
-            Dialect::Postgres => {
-                let both = pool(CONNECTIONS).await?;
-                migrate(&both, dialect).await?;
-                Self {
-                    read: both.clone(),
-                    write: both,
-                    dialect,
-                }
-            }
-        };
-        Ok(store)
+        let write = writers(url).await?;
+        migrate(&write, dialect).await?;
+        let options = url.as_text().parse()?;
+        Ok(Self {
+            read: Readers::new(options, dialect, READERS),
+            write,
+            dialect,
+        })
     }
 
     /// The things of one organization.
@@ -118,13 +99,39 @@ impl Store {
         self.read.close().await;
     }
 
-    pub(crate) fn reader(&self) -> &AnyPool {
+    pub(crate) fn reader(&self) -> &Readers {
         &self.read
     }
 
-    pub(crate) async fn begin(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, StoreError> {
-        Ok(self.write.begin_with(self.dialect.begin()).await?)
+    pub(crate) fn writer(&self) -> &AnyPool {
+        &self.write
     }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        let begun = self.write.begin_with(self.dialect.begin());
+        Ok(Transaction(patiently(begun).await?))
+    }
+}
+
+async fn writers(url: &DatabaseUrl) -> sqlx::Result<AnyPool> {
+    let dialect = url.dialect();
+    let most = match dialect {
+        Dialect::Sqlite => WRITERS.0,
+        Dialect::Postgres => WRITERS.1,
+    };
+    let options = AnyPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(PATIENCE)
+        .test_before_acquire(dialect == Dialect::Postgres)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                for statement in dialect.on_connect() {
+                    sqlx::query(*statement).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        });
+    options.connect(&url.as_text()).await
 }
 
 /// The last of them.
@@ -148,8 +155,36 @@ async fn migrate(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {
             false,
         )
     });
-    Migrator::with_migrations(migrations.collect())
-        .run(pool)
-        .await?;
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // A later version may have added something: beside it, and after it was taken back, this one still runs.
+    migrator.set_ignore_missing(true);
+    migrator.run(pool).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_connection_of_sqlite_waits_for_the_disk_and_only_one_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        let store = Store::open(&url).await.unwrap();
+        for (pragma, value) in [("PRAGMA synchronous", 2_i64), ("PRAGMA foreign_keys", 1)] {
+            let read = sqlx::query(pragma).fetch_one(&store.read).await;
+            let written = sqlx::query(pragma).fetch_one(&store.write).await;
+            for row in [read, written] {
+                assert_eq!(row.unwrap().get::<i64, _>(0), value, "{pragma}");
+            }
+        }
+        let mode = sqlx::query("PRAGMA journal_mode").fetch_one(&store.read);
+        assert_eq!(mode.await.unwrap().get::<String, _>(0), "wal");
+        let statement = "DELETE FROM audit_entry";
+        let refused = sqlx::query(statement).execute(&store.read).await;
+        assert!(refused.unwrap_err().to_string().contains("readonly"));
+        sqlx::query(statement).execute(&store.write).await.unwrap();
+    }
 }

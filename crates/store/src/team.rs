@@ -50,6 +50,13 @@ fn grant(row: &AnyRow) -> Result<Grant, StoreError> {
     })
 }
 
+fn team(row: &AnyRow) -> Result<Team, StoreError> {
+    Ok(Team {
+        id: row.id("id")?,
+        name: row.value("name")?,
+    })
+}
+
 impl Scope<'_> {
     /// All teams, the oldest first.
     ///
@@ -61,14 +68,21 @@ impl Scope<'_> {
             .bind(self.organization.to_string())
             .fetch_all(self.pool)
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Team {
-                    id: row.id("id")?,
-                    name: row.value("name")?,
-                })
-            })
-            .collect()
+        rows.iter().map(team).collect()
+    }
+
+    /// One team.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn team(&self, id: &TeamId) -> Result<Option<Team>, StoreError> {
+        let row = sqlx::query("SELECT id, name FROM team WHERE organization_id = $1 AND id = $2")
+            .bind(self.organization.to_string())
+            .bind(id.to_string())
+            .fetch_optional(self.pool)
+            .await?;
+        row.as_ref().map(team).transpose()
     }
 
     /// The members of a team, the oldest user first.

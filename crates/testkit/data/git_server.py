@@ -44,8 +44,9 @@ class Git(Handler):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
-        self.wfile.write(rest)
+        # First, so that whoever has the answer finds it counted.
         say(answered=len(rest))
+        self.wfile.write(rest)
 
     do_GET = do_POST = answer
 

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::User;
 use crate::process::{Child, command};
 
-/// No command of a test takes longer, unless it says so.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// No command of a test takes longer, be the machine as busy as it is, unless it says so.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// What Bailiwick may read of the environment, besides HOME and the XDG directories.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -122,9 +122,24 @@ impl Bailiwick {
 
     /// `bailiwick` with these arguments, in the work directory and with a clean environment, ready to be changed further.
     pub fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = command(&self.binary, self.user);
+        let mut command = self.program(&self.binary);
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// A shell with this script, which finds `bailiwick` as a person's shell does; otherwise as [`Self::command`].
+    pub fn shell(&self, script: &str) -> Command {
+        let directory = self.binary.parent().expect("a program is in a directory");
+        let mut command = self.program(Path::new("/bin/sh"));
+        command
+            .args(["-c", script])
+            .env("PATH", format!("{}:{PATH}", directory.display()));
+        command
+    }
+
+    fn program(&self, program: &Path) -> Command {
+        let mut command = command(program, self.user);
+        command
             .current_dir(self.workspace())
             .env_clear()
             .env("PATH", PATH)
@@ -197,7 +212,7 @@ impl Run<'_> {
         self
     }
 
-    /// How long it may take, if not 60 s.
+    /// How long it may take, if not 180 s.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use crate::User;
 
@@ -75,9 +78,9 @@ pub fn eventually<T>(
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
-    printed: Arc<Mutex<Vec<u8>>>,
-    complained: Arc<Mutex<Vec<u8>>>,
-    readers: Vec<JoinHandle<()>>,
+    printed: Arc<Output>,
+    complained: Arc<Output>,
+    readers: [JoinHandle<()>; 2],
 }
 
 impl Child {
@@ -100,14 +103,12 @@ impl Child {
             .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         held.insert(process.id(), purpose);
         drop(held);
-        let (printed, complained) = (Arc::default(), Arc::default());
-        let readers = vec![
-            collect(process.stdout.take().expect("a pipe"), Arc::clone(&printed)),
-            collect(
-                process.stderr.take().expect("a pipe"),
-                Arc::clone(&complained),
-            ),
-        ];
+        let printed = Output::of(process.stdout.take().expect("a pipe"));
+        let complained = Output::of(process.stderr.take().expect("a pipe"));
+        let readers = [&printed, &complained].map(|output| {
+            let output = Arc::clone(output);
+            std::thread::spawn(move || output.collect())
+        });
         Self {
             process,
             printed,
@@ -121,23 +122,23 @@ impl Child {
         self.process.id()
     }
 
-    /// What it has printed so far; what is not UTF-8 is replaced.
+    /// All that it has printed so far; what is not UTF-8 is replaced.
     pub fn printed(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.printed)).into_owned()
+        self.printed.text()
     }
 
-    /// What it has complained so far.
+    /// All that it has complained so far.
     pub fn complained(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.complained)).into_owned()
+        self.complained.text()
     }
 
     /// Waits for the first printed line that `pick` takes.
     ///
     /// # Panics
     ///
-    /// When none comes in 20 s, with what was complained.
+    /// When none comes in 60 s, with what was complained.
     pub fn wait_for<T>(&self, what: &str, pick: impl Fn(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(found) = self.printed().lines().find_map(&pick) {
                 return found;
@@ -160,10 +161,29 @@ impl Child {
     /// Asks it to end, and gives it some time; one that is still there is killed when this goes.
     pub(crate) fn ask_to_end(&mut self, signal: rustix::process::Signal) {
         let deadline = Instant::now() + Duration::from_secs(10);
-        self.signal(signal);
+        if matches!(self.process.try_wait(), Ok(None)) {
+            self.signal(signal);
+        }
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Sends a signal to what it has started.
+    pub(crate) fn signal_children(&self, signal: rustix::process::Signal) {
+        let id = self.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.expect("the kernel tells a process's children");
+        for child in children.split_whitespace() {
+            let pid = child.parse().ok().and_then(rustix::process::Pid::from_raw);
+            // It may end meanwhile.
+            let _ = rustix::process::kill_process(pid.expect("a process id"), signal);
+        }
+    }
+
+    /// Whether nothing will be printed any more, by it or by what it has started.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.readers.iter().all(JoinHandle::is_finished)
     }
 
     /// Waits for its end and returns the exit code as a shell tells it: 128 and the signal's number for a signal.
@@ -175,8 +195,7 @@ impl Child {
         let deadline = Instant::now() + patience;
         loop {
             let status = self.process.try_wait().expect("it can be waited for");
-            let read = self.readers.iter().all(JoinHandle::is_finished);
-            if let (Some(status), true) = (status, read) {
+            if let (Some(status), true) = (status, self.has_ended()) {
                 return status
                     .code()
                     .or_else(|| status.signal().map(|signal| 128 + signal))
@@ -207,13 +226,64 @@ pub(crate) fn held() -> BTreeMap<u32, Purpose> {
     lock(&HELD).clone()
 }
 
-fn collect(mut stream: impl Read + Send + 'static, bytes: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        let mut buffer = [0; 16 * 1024];
-        while let Ok(length @ 1..) = stream.read(&mut buffer) {
-            lock(&bytes).extend_from_slice(&buffer[..length]);
+/// What a process writes to one of its streams.
+///
+/// A thread reads it, so that the process is never held up; who asks for the text reads too, since that thread may not have run since
+/// the process wrote.
+#[derive(Debug)]
+struct Output {
+    /// Its reads do not block.
+    pipe: OwnedFd,
+    collected: Mutex<Collected>,
+}
+
+#[derive(Debug, Default)]
+struct Collected {
+    bytes: Vec<u8>,
+    is_over: bool,
+}
+
+impl Output {
+    fn of(pipe: impl Into<OwnedFd>) -> Arc<Self> {
+        let pipe = pipe.into();
+        rustix::io::ioctl_fionbio(&pipe, true).expect("a flag");
+        Arc::new(Self {
+            pipe,
+            collected: Mutex::default(),
+        })
+    }
+
+    /// Reads to the end.
+    fn collect(&self) {
+        while !self.take_what_is_there().is_over {
+            // An error here is one of the read too, which ends the stream.
+            let _ = poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], None);
         }
-    })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.take_what_is_there().bytes).into_owned()
+    }
+
+    /// Takes what was written before this was called, which is no more than a pipe holds: of one that is always filled again there is no end.
+    fn take_what_is_there(&self) -> MutexGuard<'_, Collected> {
+        let mut collected = lock(&self.collected);
+        let mut left = rustix::pipe::fcntl_getpipe_size(&self.pipe).expect("a pipe");
+        let mut buffer = [0; 16 * 1024];
+        while left > 0 && !collected.is_over {
+            match rustix::io::read(&self.pipe, &mut buffer) {
+                Ok(0) => collected.is_over = true,
+                Ok(length) => {
+                    collected.bytes.extend_from_slice(&buffer[..length]);
+                    left = left.saturating_sub(length);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(_) => collected.is_over = true,
+            }
+        }
+        collected
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

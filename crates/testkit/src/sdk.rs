@@ -1,4 +1,4 @@
-//! The official SDKs, as their registries have them.
+//! The official SDKs, and another tool in one of their languages, as their registries have them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::once::made_once;
 use crate::process::{command, succeed};
 use crate::server::https::python;
 
-/// One version of one SDK, installed once for all tests of a build directory.
+/// One version of one SDK or tool, installed once for all tests of a build directory.
 #[derive(Debug)]
 pub struct Sdk {
     directory: PathBuf,
@@ -29,7 +29,16 @@ impl Sdk {
     ///
     /// When it cannot be installed.
     pub fn python(version: &str) -> Self {
-        Self::installed(Language::Python, version)
+        Self::installed(Language::Python, "anthropic", version)
+    }
+
+    /// `schemathesis` of this version: requests that are made from an OpenAPI document, right ones and wrong ones.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn schemathesis(version: &str) -> Self {
+        Self::installed(Language::Python, "schemathesis", version)
     }
 
     /// `@anthropic-ai/sdk` of this version.
@@ -38,7 +47,7 @@ impl Sdk {
     ///
     /// When it cannot be installed.
     pub fn node(version: &str) -> Self {
-        Self::installed(Language::Node, version)
+        Self::installed(Language::Node, "@anthropic-ai/sdk", version)
     }
 
     /// Runs a script with these arguments and returns what it printed.
@@ -73,12 +82,15 @@ impl Sdk {
         }
     }
 
-    fn installed(language: Language, version: &str) -> Self {
+    fn installed(language: Language, package: &str, version: &str) -> Self {
+        let name = format!("{}-{version}", package.replace(['@', '/'], ""));
         let name = match language {
-            Language::Python => format!("sdks/python-{version}"),
-            Language::Node => format!("sdks/node-{version}"),
+            Language::Python => format!("sdks/python-{name}"),
+            Language::Node => format!("sdks/node-{name}"),
         };
-        let directory = made_once(&name, |directory| install(language, version, directory));
+        let directory = made_once(&name, |directory| {
+            install(language, package, version, directory);
+        });
         Self {
             directory,
             language,
@@ -86,7 +98,7 @@ impl Sdk {
     }
 }
 
-fn install(language: Language, version: &str, directory: &Path) {
+fn install(language: Language, package: &str, version: &str, directory: &Path) {
     let mut installer = match language {
         Language::Python => {
             let mut pip = command(python(), User::current());
@@ -98,14 +110,13 @@ fn install(language: Language, version: &str, directory: &Path) {
                 "--disable-pip-version-check",
                 "--target",
             ]);
-            pip.arg(directory).arg(format!("anthropic=={version}"));
+            pip.arg(directory).arg(format!("{package}=={version}"));
             pip
         }
         Language::Node => {
             let mut npm = command("npm", User::current());
             npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
-            npm.arg(directory)
-                .arg(format!("@anthropic-ai/sdk@{version}"));
+            npm.arg(directory).arg(format!("{package}@{version}"));
             npm
         }
     };

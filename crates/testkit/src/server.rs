@@ -13,6 +13,7 @@ pub(crate) mod files;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod https;
+pub(crate) mod port;
 pub(crate) mod postgres;
 pub(crate) mod registry;
 pub(crate) mod udp;
@@ -22,15 +23,6 @@ pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long a silent peer is waited for, and how long the end of a server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(2);
-
-/// A port that is free now, for a server that takes no port 0. Nothing keeps it free until the server binds it, but the kernel hands ports
-/// out in turn.
-fn free_port() -> u16 {
-    TcpListener::bind((LOOPBACK, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port()
-}
 
 /// A TCP server whose connections are threads.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bailiwick_testkit::{BannerServer, HttpServer, UdpEcho};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();

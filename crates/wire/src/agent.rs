@@ -4,10 +4,11 @@
 //! what answers show, every default resolved; read again, it is itself.
 
 mod custom;
-mod model;
+mod declared;
+pub(crate) mod model;
 mod multiagent;
 mod servers;
-mod tools;
+pub(crate) mod tools;
 mod web;
 
 use std::collections::BTreeMap;
@@ -289,7 +290,7 @@ fn skills_of(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<AgentSkill>> 
     Some(skills)
 }
 
-fn pairs(reader: &mut Reader, place: &Place<'_>) -> Option<BTreeMap<String, String>> {
+pub(crate) fn pairs(reader: &mut Reader, place: &Place<'_>) -> Option<BTreeMap<String, String>> {
     let Value::Object(map) = place.value else {
         return reader.object(place, |_, _| None);
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bailiwick_model::{Packages, Project};
+use bailiwick_model::{BaseName, Packages, Project};
 use bailiwick_policy::{CidrRule, EgressPolicy, HostPattern, Mode, Preset};
 use serde::{Serialize, Serializer};
 
@@ -50,6 +50,7 @@ impl EnvironmentFile {
                     kind: "packages",
                     lists: &self.packages,
                 }),
+                base: self.base.as_ref(),
                 project: self.project.as_ref(),
             },
             metadata: Some(&self.metadata),
@@ -75,6 +76,9 @@ struct Config<'a> {
     networking: Option<Networking<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     packages: Option<PackageLists<'a>>,
+    /// An extension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<&'a BaseName>,
     /// An extension.
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<&'a Project>,

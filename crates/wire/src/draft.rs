@@ -55,7 +55,8 @@ pub(crate) struct ConfigDraft {
     pub(crate) kind: Field<String>,
     pub(crate) networking: Field<NetworkingDraft>,
     pub(crate) packages: Field<PackagesDraft>,
-    /// An extension of the Managed Agents shape.
+    /// An extension of the Managed Agents shape, as is what follows.
+    pub(crate) base: Field<String>,
     pub(crate) project: Field<ProjectDraft>,
 }
 
@@ -121,6 +122,7 @@ impl ConfigDraft {
             kind: reader.field(fields, "type", Reader::text),
             networking: reader.field(fields, "networking", NetworkingDraft::read),
             packages: reader.field(fields, "packages", PackagesDraft::read),
+            base: reader.field(fields, "base", Reader::text),
             project: reader.field(fields, "project", ProjectDraft::read),
         })
     }

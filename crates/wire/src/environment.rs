@@ -3,8 +3,10 @@
 //! A change is merged as JSON into what is stored, and the whole is then validated like a new one: there is one set of rules.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use bailiwick_model::{EnvironmentName, Packages, Project};
+use bailiwick_model::limits::NAMESPACE_BYTES;
+use bailiwick_model::{BaseName, EnvironmentName, Packages, Project, Transport};
 use bailiwick_policy::EgressPolicy;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -30,6 +32,8 @@ pub struct CloudConfig {
     pub policy: Option<EgressPolicy>,
     /// The packages that it declares.
     pub packages: Packages,
+    /// What they stand on, where it names that.
+    pub base: Option<BaseName>,
     /// The project that it is for.
     pub project: Option<Project>,
 }
@@ -46,6 +50,9 @@ pub struct ConfigParts<'a> {
     /// The packages that it declares.
     #[serde(borrow, default)]
     pub packages: Option<&'a RawValue>,
+    /// What its sandboxes stand on.
+    #[serde(borrow, default)]
+    pub base: Option<&'a RawValue>,
     /// The project that it is for.
     #[serde(borrow, default)]
     pub project: Option<&'a RawValue>,
@@ -159,11 +166,17 @@ impl EnvironmentBody {
                 return Err(problems.iter().map(|problem| body.told(problem)).collect());
             }
         };
+        Ok(Self::of_file(file, is_self_hosted))
+    }
+
+    /// What a file says; one of a self-hosted environment says nothing of sandboxes.
+    pub(crate) fn of_file(file: EnvironmentFile, is_self_hosted: bool) -> Self {
         let EnvironmentFile {
             name,
             description,
             policy,
             packages,
+            base,
             project,
             metadata,
             warnings: _,
@@ -174,15 +187,34 @@ impl EnvironmentBody {
             EnvironmentConfig::Cloud(Box::new(CloudConfig {
                 policy,
                 packages,
+                base,
                 project,
             }))
         };
-        Ok(Self {
+        Self {
             name,
             description,
             config,
             metadata,
-        })
+        }
+    }
+
+    /// The paths that it names of the machine that runs its sandboxes, with their fields.
+    pub fn host_paths(&self) -> Vec<(&'static str, &Path)> {
+        let EnvironmentConfig::Cloud(config) = &self.config else {
+            return Vec::new();
+        };
+        let base = config.base.as_ref().and_then(BaseName::host_path);
+        let repository = config.project.as_ref().map(|project| &project.repository);
+        let repository = repository
+            .filter(|repository| *repository.transport() == Transport::File)
+            .map(|repository| Path::new(repository.path()));
+        let named = [
+            ("config.base", base),
+            ("config.project.repository", repository),
+        ];
+        let path = |(field, path): (_, Option<_>)| Some((field, path?));
+        named.into_iter().filter_map(path).collect()
     }
 
     /// The configuration as it is stored: without `networking` the organization's default policy holds.
@@ -193,6 +225,7 @@ impl EnvironmentBody {
                 let CloudConfig {
                     policy,
                     packages,
+                    base,
                     project,
                 } = config.as_ref();
                 let file = EnvironmentFile {
@@ -200,6 +233,7 @@ impl EnvironmentBody {
                     description: None,
                     policy: policy.clone(),
                     packages: packages.clone(),
+                    base: base.clone(),
                     project: project.clone(),
                     metadata: BTreeMap::new(),
                     warnings: Vec::new(),
@@ -210,6 +244,21 @@ impl EnvironmentBody {
             }
         }
     }
+}
+
+/// What is wrong with the name of a Kubernetes namespace: it is a DNS label (RFC 1123, section 2.1).
+pub fn invalid_namespace(name: &str) -> Option<FieldProblem> {
+    let inner = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-');
+    let is_label = (1..=NAMESPACE_BYTES).contains(&name.len())
+        && name.chars().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    (!is_label).then(|| FieldProblem {
+        field: "namespace".to_owned(),
+        code: "invalid_namespace",
+        message: format!("a namespace is a DNS label of at most {NAMESPACE_BYTES} characters"),
+        help: "use a-z, 0-9 and `-`, beginning and ending with a letter or a digit".to_owned(),
+    })
 }
 
 /// A policy as the wire writes networking, with the extensions.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_model::{EnvironmentName, Packages, Project};
+use bailiwick_model::{BaseName, EnvironmentName, Packages, Project};
 use bailiwick_policy::EgressPolicy;
 
 use crate::draft::EnvironmentDraft;
@@ -21,6 +21,8 @@ pub struct EnvironmentFile {
     pub policy: Option<EgressPolicy>,
     /// The packages that it declares.
     pub packages: Packages,
+    /// What its sandboxes stand on, where it names that; a path is absolute.
+    pub base: Option<BaseName>,
     /// The project that it is for.
     pub project: Option<Project>,
     /// Free pairs; no key has a reserved prefix.
@@ -61,6 +63,7 @@ impl EnvironmentFile {
             description: None,
             policy: Some(policy),
             packages: Packages::default(),
+            base: None,
             project: None,
             metadata: BTreeMap::new(),
             warnings: Vec::new(),

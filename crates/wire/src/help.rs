@@ -10,7 +10,8 @@ impl Cause {
     pub fn help(&self) -> String {
         match self {
             Self::TooLarge(_) | Self::TooManyNodes => "an environment names destinations and packages; keep everything else out of it".into(),
-            Self::TooDeep => "the deepest place that means anything is a list in `config.networking`".into(),
+            Self::TooDeep(limits::DECLARATION_DEPTH) => "put less into one another".into(),
+            Self::TooDeep(_) => "the deepest place that means anything is a list in `config.networking`".into(),
             Self::NothingThere => "write at least `name: NAME`".into(),
             Self::Syntax(message) => syntax_help(message),
             Self::SeveralDocuments => "write one environment per file: remove everything from the second `---` on".into(),
@@ -40,8 +41,12 @@ impl Cause {
             Self::PackagesNeedManagers => "add `allow_package_managers: true` to `config.networking`: listing the registries' hosts is not enough".into(),
             Self::Package { place, .. } => format!("write {}", place.manager.spec_forms()),
             Self::TooManyPackages(_) => format!("keep at most {}; what a package depends on needs no entry", limits::PACKAGES),
+            Self::Base(_) => "write host, dir:/PATH, tar:/PATH, debian:SUITE or oci:REFERENCE".into(),
+            Self::RelativeBase(_) => "write the whole path, from `/` on".into(),
             Self::Project { problem, .. } => problem.help().into(),
             Self::TooManyCommands(_) => "put them into a script in the repository, and run that".into(),
+            Self::NotANumberOfJson(_) => "write it in decimal digits, or in quotes if it is meant as text".into(),
+            Self::Field(problem) => problem.help.clone(),
             Self::Credential(problem) => problem.help(),
             Self::AllowedAndDenied(_) => "remove one of the two".into(),
             Self::HostWarning(_) => "name the hosts that you mean".into(),

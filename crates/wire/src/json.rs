@@ -93,7 +93,7 @@ impl Body {
 
     fn node(&mut self, json: &Json, path: String, depth: usize) -> Result<Node, Cause> {
         if depth > ENVIRONMENT_FILE_DEPTH {
-            return Err(Cause::TooDeep);
+            return Err(Cause::TooDeep(ENVIRONMENT_FILE_DEPTH));
         }
         if self.paths.len() > ENVIRONMENT_FILE_NODES {
             return Err(Cause::TooManyNodes);

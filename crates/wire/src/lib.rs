@@ -7,11 +7,13 @@
 //! This crate opens no file and decides nothing: patterns, CIDRs and presets are parsed by `bailiwick-policy`. It must
 //! never take a file that it does not understand in full: a field that is ignored is a rule that is not enforced.
 //!
-//! Entry points: [`parse_environment`], [`EnvironmentBody`], [`SkillBundle`].
+//! Entry points: [`parse_environment`], [`parse_declarations`], [`EnvironmentBody`], [`SkillBundle`].
 
 mod agent;
 mod canonical;
 mod credential;
+mod declaration;
+mod difference;
 mod draft;
 mod environment;
 mod environment_file;
@@ -19,17 +21,21 @@ mod help;
 mod json;
 mod networking;
 mod packages;
+mod placed;
 mod problem;
 mod project;
 mod report;
 mod request;
+mod schema;
 mod secret_text;
+mod session;
 mod shape;
 mod skill;
 mod source;
 mod tree;
 mod validate;
 mod vault;
+mod work;
 
 pub use agent::{
     Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
@@ -43,14 +49,26 @@ pub use credential::{
     CredentialValues, EnvironmentVariable, InjectionLocation, McpOauth, OauthRefresh, SecretName,
     StaticBearer, TokenEndpointAuth, TokenEndpointAuthKind, UnknownSecretName, UrlProblem,
 };
+pub use declaration::{
+    Declaration, Declarations, Declared, DeclaredAgent, DeclaredEnvironment, DefaultKind,
+    parse_declarations, parse_object,
+};
+pub use difference::{DifferenceLine, DifferenceReport, ModeChange};
 pub use environment::{
     CloudConfig, ConfigParts, EnvironmentBody, EnvironmentConfig, StoredEnvironment,
-    networking_json, policy_from_json,
+    invalid_namespace, networking_json, policy_from_json,
 };
 pub use environment_file::{EnvironmentFile, parse_environment};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
+pub use schema::{Schema, example_id, work_update_schema};
 pub use secret_text::SecretText;
+pub use session::{
+    AgentOverrides, Amount, Budget, Checkout, Currency, FileMount, RepositoryMount, ResourceMount,
+    SessionAgent, SessionAgentReference, SessionBody, SessionPatch, SessionText, added_resource,
+    overlapping, rotated_token,
+};
 pub use skill::{SkillBundle, SkillFile, SkillProblem};
 pub use vault::VaultBody;
+pub use work::work_metadata;

@@ -4,13 +4,14 @@ use std::fmt;
 
 use bailiwick_model::limits;
 use bailiwick_model::{
-    GitRefProblem, InvalidId, PackageManager, PackageSpecProblem, ProjectNameProblem,
+    BaseProblem, GitRefProblem, InvalidId, PackageManager, PackageSpecProblem, ProjectNameProblem,
     RepositoryProblem, SetupProblem,
 };
 use bailiwick_policy::{CidrRuleError, HostPatternError, HostPatternWarning};
 use miette::{Diagnostic, LabeledSpan, Severity};
 
 use crate::credential::CredentialProblem;
+use crate::json::FieldProblem;
 use crate::source::ShownSource;
 use crate::tree::{Span, Value};
 
@@ -222,8 +223,8 @@ impl ProjectFieldProblem {
 pub enum Cause {
     #[error("the file has {0} bytes, more than {limit}", limit = limits::ENVIRONMENT_FILE_BYTES)]
     TooLarge(usize),
-    #[error("maps and lists are nested more than {limit} deep", limit = limits::ENVIRONMENT_FILE_DEPTH)]
-    TooDeep,
+    #[error("maps and lists are nested more than {0} deep")]
+    TooDeep(usize),
     #[error("the file has more than {limit} keys and values", limit = limits::ENVIRONMENT_FILE_NODES)]
     TooManyNodes,
     #[error("the file is empty")]
@@ -320,6 +321,10 @@ pub enum Cause {
     #[error("`config.packages` has {0} packages, more than {limit} of all managers together", limit = limits::PACKAGES)]
     TooManyPackages(usize),
 
+    #[error("`config.base` {0}")]
+    Base(BaseProblem),
+    #[error("`config.base` names a path that is relative to nothing: {0:?}")]
+    RelativeBase(String),
     #[error("`config.project.{field}` {problem}")]
     Project {
         field: String,
@@ -328,6 +333,10 @@ pub enum Cause {
     #[error("`config.project.setup` has {0} commands, more than {limit}", limit = limits::PROJECT_SETUP_COMMANDS)]
     TooManyCommands(usize),
 
+    #[error("JSON has no number {0:?}")]
+    NotANumberOfJson(String),
+    #[error(transparent)]
+    Field(#[from] FieldProblem),
     #[error(transparent)]
     Credential(#[from] CredentialProblem),
 
@@ -342,7 +351,7 @@ impl Cause {
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge(_)
-            | Self::TooDeep
+            | Self::TooDeep(_)
             | Self::TooManyNodes
             | Self::TooMany { .. }
             | Self::TooManyPackages(_)
@@ -368,7 +377,10 @@ impl Cause {
             Self::NeedsLimited(_) => "needs_limited",
             Self::PackagesNeedManagers => "packages_need_managers",
             Self::Package { .. } => "invalid_package",
+            Self::Base(_) | Self::RelativeBase(_) => "invalid_base",
             Self::Project { .. } => "invalid_project",
+            Self::NotANumberOfJson(_) => "wrong_type",
+            Self::Field(problem) => problem.code,
             Self::Credential(problem) => problem.code(),
             Self::AllowedAndDenied(_) => "allowed_and_denied",
             Self::HostWarning(_) => "shared_suffix",

@@ -25,6 +25,33 @@ pub struct Position {
     pub column: usize,
 }
 
+/// Where the lines of a text begin.
+pub(crate) struct Positions<'a> {
+    text: &'a str,
+    lines: Vec<usize>,
+}
+
+impl<'a> Positions<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        let after = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            text,
+            lines: std::iter::once(0).chain(after).collect(),
+        }
+    }
+
+    /// The line and column of a byte.
+    pub(crate) fn at(&self, byte: usize) -> Position {
+        let line = self.lines.partition_point(|start| *start <= byte);
+        let start = self.lines[line - 1];
+        let before = self.text.get(start..byte).unwrap_or_default();
+        Position {
+            line,
+            column: before.chars().count() + 1,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Report {
     source: ShownSource,

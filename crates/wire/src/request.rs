@@ -21,6 +21,7 @@ pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
     path: String,
     known: Vec<&'static str>,
+    ignores_rest: bool,
 }
 
 /// Collects the problems of one body while it is read.
@@ -38,6 +39,21 @@ impl<'a> Fields<'a> {
             value,
             path: join(&self.path, name),
         })
+    }
+
+    /// One field, if it is there.
+    pub(crate) fn take_or_null(&mut self, name: &'static str) -> Option<Place<'a>> {
+        self.known.push(name);
+        let value = self.map.get(name)?;
+        Some(Place {
+            value,
+            path: join(&self.path, name),
+        })
+    }
+
+    /// Takes every other field too: what they should be cannot be said.
+    pub(crate) fn ignore_rest(&mut self) {
+        self.ignores_rest = true;
     }
 
     /// A field that must be there.
@@ -137,9 +153,18 @@ impl Reader {
             map,
             path,
             known: Vec::new(),
+            ignores_rest: false,
         };
         let value = read(self, &mut fields);
-        let Fields { path, known, .. } = fields;
+        let Fields {
+            path,
+            known,
+            ignores_rest,
+            map: _,
+        } = fields;
+        if ignores_rest {
+            return value;
+        }
         for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
             let help = match closest(key, &known) {
                 Some(meant) => format!("did you mean `{meant}`?"),

@@ -91,6 +91,18 @@ impl<'p> Reader<'p> {
         Some(value)
     }
 
+    /// The entries of a map, for whoever reads them in another way.
+    pub(crate) fn entries(
+        &mut self,
+        place: &'static str,
+        node: Node,
+    ) -> Option<Vec<(Located<String>, Node)>> {
+        let Value::Map(entries) = node.value else {
+            return self.wrong_form(place.to_owned(), Form::Map, &node);
+        };
+        Some(entries)
+    }
+
     /// Takes one field out of a map and reads it with `read`, which reports what it refuses.
     pub(crate) fn field<T>(
         &mut self,

@@ -49,13 +49,30 @@ pub(crate) enum Value {
 
 /// Reads one document. The node is missing where nothing useful could be read; then there is at least one problem.
 pub(crate) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
+    let (roots, problems) = read_documents(text, ENVIRONMENT_FILE_DEPTH, 1);
+    (roots.into_iter().next(), problems)
+}
+
+/// Reads all documents but the empty ones. If there is none, there is at least one problem.
+pub(crate) fn read_all(text: &str, depth: usize) -> (Vec<Node>, Vec<Problem>) {
+    let (mut roots, mut problems) = read_documents(text, depth, usize::MAX);
+    roots.retain(|root| root.value != Value::Null);
+    if roots.is_empty() && problems.is_empty() {
+        problems.push(Problem::new(Cause::NothingThere, 0..0));
+    }
+    (roots, problems)
+}
+
+fn read_documents(text: &str, depth: usize, most_documents: usize) -> (Vec<Node>, Vec<Problem>) {
     if text.len() > ENVIRONMENT_FILE_BYTES {
-        return (None, vec![Problem::new(Cause::TooLarge(text.len()), 0..0)]);
+        let problem = Problem::new(Cause::TooLarge(text.len()), 0..0);
+        return (Vec::new(), vec![problem]);
     }
     let mut builder = Builder {
         text,
+        depth,
         open: Vec::new(),
-        root: None,
+        roots: Vec::new(),
         nodes: 0,
         problems: Vec::new(),
     };
@@ -68,32 +85,32 @@ pub(crate) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
                 let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
                 let too_deep = matches!(error.kind(), ErrorKind::RecursionLimitExceeded);
                 let cause = if too_deep {
-                    Cause::TooDeep
+                    Cause::TooDeep(depth)
                 } else {
                     Cause::Syntax(error.info())
                 };
                 builder.problems.push(Problem::new(cause, at..at));
-                return (None, builder.problems);
+                return (Vec::new(), builder.problems);
             }
         };
         if matches!(event, Event::DocumentStart(..)) {
             documents += 1;
-            if documents > 1 {
+            if documents > most_documents {
                 builder
                     .problems
                     .push(Problem::new(Cause::SeveralDocuments, span));
                 break;
             }
         } else if builder.take(event, span).is_err() {
-            return (None, builder.problems);
+            return (Vec::new(), builder.problems);
         }
     }
-    if builder.root.is_none() && builder.problems.is_empty() {
+    if builder.roots.is_empty() && builder.problems.is_empty() {
         builder
             .problems
             .push(Problem::new(Cause::NothingThere, 0..0));
     }
-    (builder.root, builder.problems)
+    (builder.roots, builder.problems)
 }
 
 /// A bound was passed; the problem is recorded and reading ends.
@@ -125,8 +142,11 @@ enum Key {
 
 struct Builder<'a> {
     text: &'a str,
+    /// Maps and lists inside one another.
+    depth: usize,
     open: Vec<Open>,
-    root: Option<Node>,
+    /// One of each document.
+    roots: Vec<Node>,
     nodes: usize,
     problems: Vec<Problem>,
 }
@@ -208,8 +228,9 @@ impl Builder<'_> {
     }
 
     fn enter(&mut self, open: Open, span: Span) -> Result<(), Exhausted> {
-        if self.open.len() >= ENVIRONMENT_FILE_DEPTH {
-            self.problems.push(Problem::new(Cause::TooDeep, span));
+        if self.open.len() >= self.depth {
+            self.problems
+                .push(Problem::new(Cause::TooDeep(self.depth), span));
             return Err(Exhausted);
         }
         self.open.push(open);
@@ -225,7 +246,7 @@ impl Builder<'_> {
             return Err(Exhausted);
         }
         match self.open.last_mut() {
-            None => self.root = Some(node),
+            None => self.roots.push(node),
             Some(Open::List { items, .. }) => items.push(node),
             Some(Open::Map {
                 entries, seen, key, ..

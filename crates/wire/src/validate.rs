@@ -1,8 +1,9 @@
 //! From drafts to values: what a field means, and which fields go together.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use bailiwick_model::{EnvironmentName, Packages, Project, limits};
+use bailiwick_model::{BaseName, EnvironmentName, Packages, Project, limits};
 use bailiwick_policy::EgressPolicy;
 
 use crate::draft::{ConfigDraft, EnvironmentDraft, Field};
@@ -13,7 +14,7 @@ use crate::tree::{Located, Span};
 use crate::{networking, packages, project};
 
 /// Prefixes of metadata keys that belong to servers: ours, and the one that files of another service reserve.
-pub(crate) const RESERVED_METADATA: &[&str] = &["bailiwick.", "sandbox0.managed_agents."];
+pub(crate) const RESERVED_METADATA: [&str; 2] = ["bailiwick.", "sandbox0.managed_agents."];
 
 impl TryFrom<Located<EnvironmentDraft>> for EnvironmentFile {
     type Error = Vec<Problem>;
@@ -29,9 +30,14 @@ impl TryFrom<Located<EnvironmentDraft>> for EnvironmentFile {
         }
         let description = description(draft.description, &mut problems);
         let metadata = metadata(draft.metadata, &mut problems);
-        let (policy, packages, project) = match draft.config.set() {
+        let Configuration {
+            policy,
+            packages,
+            base,
+            project,
+        } = match draft.config.set() {
             Some(config) => configuration(config, &mut problems),
-            None => Default::default(),
+            None => Configuration::default(),
         };
         let (warnings, errors) = problems
             .into_iter()
@@ -42,6 +48,7 @@ impl TryFrom<Located<EnvironmentDraft>> for EnvironmentFile {
                 description,
                 policy,
                 packages,
+                base,
                 project,
                 metadata,
                 warnings,
@@ -105,10 +112,16 @@ fn description(field: Field<String>, problems: &mut Vec<Problem>) -> Option<Stri
     Some(text.value)
 }
 
-fn configuration(
-    config: Located<ConfigDraft>,
-    problems: &mut Vec<Problem>,
-) -> (Option<EgressPolicy>, Packages, Option<Project>) {
+/// What `config` says, as far as it is valid.
+#[derive(Default)]
+struct Configuration {
+    policy: Option<EgressPolicy>,
+    packages: Packages,
+    base: Option<BaseName>,
+    project: Option<Project>,
+}
+
+fn configuration(config: Located<ConfigDraft>, problems: &mut Vec<Problem>) -> Configuration {
     let Located {
         value: config,
         span,
@@ -145,12 +158,23 @@ fn configuration(
         None => Packages::default(),
     };
     let project = config.project.set();
-    let project = project.and_then(|draft| project::validate(draft, problems));
-    (
-        networking.and_then(|networking| networking::validate(networking, problems)),
+    Configuration {
+        base: base(config.base, problems),
+        project: project.and_then(|draft| project::validate(draft, problems)),
+        policy: networking.and_then(|networking| networking::validate(networking, problems)),
         packages,
-        project,
-    )
+    }
+}
+
+fn base(field: Field<String>, problems: &mut Vec<Problem>) -> Option<BaseName> {
+    let Located { value: text, span } = field.set()?;
+    let cause = match text.parse::<BaseName>() {
+        Ok(base) if base.host_path().is_some_and(Path::is_relative) => Cause::RelativeBase(text),
+        Ok(base) => return Some(base),
+        Err(problem) => Cause::Base(problem),
+    };
+    problems.push(Problem::new(cause, span));
+    None
 }
 
 pub(crate) fn metadata(

@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod fuzz;
+mod generate;
 mod shell;
 mod test;
 mod tidy;
@@ -28,6 +29,8 @@ enum Command {
     Check(check::Args),
     /// Prepares the machine and runs every test, those that need root and real peers included.
     Test(test::Args),
+    /// Writes what is made of the code and checked in, such as `docs/openapi.json`.
+    Generate(generate::Args),
     /// The rules that no compiler knows: arrows between crates, sizes, words, licences, documented commands.
     Tidy(tidy::Args),
     /// Runs a fuzz target of `fuzz/` for a while.
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),

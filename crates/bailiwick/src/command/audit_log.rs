@@ -2,6 +2,7 @@
 
 mod export;
 mod head;
+mod show_head;
 mod verify;
 
 use std::process::ExitCode;
@@ -14,12 +15,14 @@ use crate::host_environment::HostEnvironment;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Export(export::Arguments),
+    Head(show_head::Arguments),
     Verify(verify::Arguments),
 }
 
 pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     match command {
         Command::Export(arguments) => export::execute(&arguments, host),
+        Command::Head(arguments) => show_head::execute(&arguments, host),
         Command::Verify(arguments) => verify::execute(&arguments, host),
     }
 }

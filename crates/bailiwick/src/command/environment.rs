@@ -3,9 +3,11 @@
 mod archive;
 mod create;
 mod delete;
+mod explain;
 mod get;
 mod key;
 mod list;
+mod references;
 mod show;
 mod update;
 mod validate;
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Update(update::Arguments),
     Archive(archive::Arguments),
     Delete(delete::Arguments),
+    Explain(explain::Arguments),
+    References(references::Arguments),
     #[command(subcommand)]
     Key(key::Command),
 }
@@ -56,6 +60,8 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::Update(arguments) => update::execute(&arguments, host),
         Command::Archive(arguments) => archive::execute(&arguments, host),
         Command::Delete(arguments) => delete::execute(&arguments, host),
+        Command::Explain(arguments) => explain::execute(&arguments, host),
+        Command::References(arguments) => references::execute(&arguments, host),
         Command::Key(command) => key::execute(command, host),
     }
 }

@@ -18,6 +18,7 @@ use anyhow::{Context, bail};
 use bailiwick_images::{BaseSource, BuildLimits, Layer, Registry, Store};
 use bailiwick_runtime::LayerDigest;
 
+use crate::environment_source::Environment;
 use crate::host_environment::HostEnvironment;
 use crate::images::{Images, ProgressForm, Telling};
 use crate::project::Fetching;
@@ -46,9 +47,9 @@ struct BuildArguments {
     /// Ask another registry than the public one (MANAGER: apt, cargo, gem, go, npm or pip); may be given many times.
     #[arg(long = "registry", value_name = "MANAGER=URL")]
     registries: Vec<Registry>,
-    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE.
-    #[arg(long, value_name = "BASE", default_value_t)]
-    base: BaseSource,
+    /// What the image stands on: host, dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE [default: what the environment names, else host].
+    #[arg(long, value_name = "BASE")]
+    base: Option<BaseSource>,
     /// Tell nothing while it goes on.
     #[arg(short, long)]
     quiet: bool,
@@ -58,8 +59,14 @@ struct BuildArguments {
 }
 
 impl BuildArguments {
-    fn images(&self, fetching: Fetching, host: &HostEnvironment) -> anyhow::Result<Images> {
-        Images::open(&self.base, &self.registries, fetching, host)
+    fn images(
+        &self,
+        environment: &Environment,
+        fetching: Fetching,
+        host: &HostEnvironment,
+    ) -> anyhow::Result<Images> {
+        let base = environment.base(self.base.clone())?;
+        Images::open(&base, &self.registries, fetching, host)
     }
 
     fn telling(&self) -> Telling {

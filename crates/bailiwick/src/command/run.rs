@@ -144,9 +144,9 @@ pub(crate) struct FileArguments {
     #[arg(long = "toolchain", value_name = "DIR")]
     pub(crate) toolchains: Vec<PathBuf>,
     /// What the sandbox stands on: host (its own programs), dir:PATH, tar:PATH, debian:SUITE or oci:REFERENCE. All but the first two are
-    /// made once and kept, as images are.
-    #[arg(long, value_name = "BASE", default_value_t)]
-    pub(crate) base: BaseSource,
+    /// made once and kept, as images are [default: what the environment names, else host].
+    #[arg(long, value_name = "BASE")]
+    pub(crate) base: Option<BaseSource>,
     /// Let the program write what this host later runs or trusts: .git/hooks, .git/config, .envrc, editor and agent
     /// settings.
     #[arg(long)]

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bailiwick_control::Export;
+
 use crate::database::DatabaseArguments;
 use crate::log::LogArguments;
 
@@ -22,6 +24,7 @@ Examples:
   bailiwick up --listen 0.0.0.0:8080 --database-url postgres://bailiwick@db.example.com/bailiwick
   BAILIWICK_BOOTSTRAP_KEY=\"$(openssl rand -hex 32)\" bailiwick up
       Unattended: the administrator's key is the one that was given.
+  bailiwick up --export audit=file:/var/log/bailiwick/audit.jsonl --export audit=syslog+tcp://logs.example.com
   bailiwick up --secret-key-file <(decrypt-with-kms secret.key.encrypted)
       A pipe will do, so that the key lies nowhere.")]
 pub(crate) struct Arguments {
@@ -37,6 +40,18 @@ pub(crate) struct Arguments {
     /// Where to answer `/metrics`, and there alone [default: with everything else].
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Let environments name this directory of this machine, and what is below it, as a base (`dir:`, `tar:`) or a repository (`file://`);
+    /// may be given many times. Without it they name none.
+    #[arg(long = "allow-host-path", value_name = "DIR")]
+    pub(crate) host_paths: Vec<PathBuf>,
+    /// Export records as they are made; may be given many times. RECORDS is `audit`; DESTINATION is file:PATH, syslog+udp://HOST[:PORT],
+    /// syslog+tcp://HOST[:PORT], syslog+unix:PATH or https://HOST/PATH (a webhook).
+    #[arg(long = "export", value_name = "RECORDS=DESTINATION")]
+    pub(crate) exports: Vec<Export>,
+    /// The secret that webhooks are signed with, `whsec_` and base64. Nobody else may be able to read the file [default:
+    /// $BAILIWICK_EXPORT_SECRET].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export_secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) log: LogArguments,
 }

@@ -162,11 +162,11 @@ fn an_archive_that_is_replaced_after_its_digest_was_taken_is_not_kept() {
         let mut command = bailiwick.command(["image", "build", "--base", &base, "-f"]);
         let mut build = Child::start(command.arg(&file));
         // As soon as the build says that it has begun, the digest was taken.
-        eventually("the build begins", Duration::from_secs(20), || {
+        eventually("the build begins", Duration::from_secs(60), || {
             build.complained().contains("installing").then_some(())
         });
         overwrite(&archive, &evil);
-        let code = build.wait(Duration::from_secs(20));
+        let code = build.wait(Duration::from_secs(60));
         let said = build.complained();
         assert!(
             code == 0 || code == 125 && said.contains("the archive changed"),

@@ -11,7 +11,7 @@ use crate::support::{
     PYTHON, everyone, everyone_as_anyone, host_command, inside, run_as, with_prelude,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What a write to a covered file, or the removal of its cover, ends with.
 const COVERED: &[&str] = &["EROFS", "EBUSY", "EXDEV", "EPERM", "EACCES", "ENOENT"];
 

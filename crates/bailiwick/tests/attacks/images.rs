@@ -252,7 +252,7 @@ fn a_fifo_in_place_of_a_lock_is_told_and_not_waited_for() {
         let file = bailiwick.write("environment.yaml", "name: plain\nconfig: {type: cloud}\n");
         let run = |script: &str| {
             let run = bailiwick.run().option("-f").option(&file);
-            run.patience(Duration::from_secs(20)).script(script)
+            run.patience(Duration::from_secs(60)).script(script)
         };
         run("mkfifo environment.lock").success();
         let outcome = run("true").exits(2);
@@ -275,7 +275,7 @@ fn what_a_set_up_leaves_running_does_not_hold_its_build() {
         let outcome = bailiwick
             .run()
             .environment(&text)
-            .patience(Duration::from_secs(40))
+            .patience(Duration::from_secs(120))
             .script("cat begun");
         assert_eq!(outcome.success().stdout, "begun\n");
     }

@@ -316,7 +316,7 @@ fn processes_of_the_host_are_neither_seen_nor_signalled() {
     let _leaks = LeakCheck::begin();
     for (bailiwick, options) in everyone_as_anyone() {
         let mut victim = host_command("sleep", bailiwick.user());
-        let mut victim = victim.arg("60").spawn().expect("sleep");
+        let mut victim = victim.arg("1000").spawn().expect("sleep");
         let probe = format!(
             r#"
             victim = {}

@@ -2,7 +2,7 @@
 
 use bailiwick_testkit::LeakCheck;
 
-use crate::support::{PYTHON, REFUSED, everyone, inside, told, with_prelude};
+use crate::support::{PATIENCE, PYTHON, REFUSED, everyone, inside, told, with_prelude};
 
 #[test]
 fn one_sandbox_does_not_reach_another() {
@@ -14,7 +14,7 @@ fn one_sandbox_does_not_reach_another() {
         open("/dev/shm/bailiwick-attack", "w").write("x"); open("/tmp/bailiwick-attack", "w").write("x")
         LIBC.shmget(0x4242, 4096, 0o1666)
         print("serving", os.environ["BAILIWICK_SANDBOX"], flush=True)
-        threading.Timer(30, lambda: os._exit(0)).start()
+        threading.Timer(300, lambda: os._exit(0)).start()
         server.serve_forever()
     "#;
     let probe = r#"
@@ -27,7 +27,7 @@ fn one_sandbox_does_not_reach_another() {
         tell("processes", lambda: sum(1 for pid in os.listdir("/proc") if pid.isdigit()) > 3 or None.x)
     "#;
     for bailiwick in everyone() {
-        let other = bailiwick.run().start([PYTHON, "-c", &with_prelude(serve)]);
+        let mut other = bailiwick.run().start([PYTHON, "-c", &with_prelude(serve)]);
         let id = other.wait_for("the other sandbox", |line| {
             Some(line.strip_prefix("serving ")?.to_owned())
         });
@@ -46,5 +46,7 @@ fn one_sandbox_does_not_reach_another() {
             .worked("shared memory file")
             .worked("temporary file")
             .worked("shared memory");
+        bailiwick.execute(["kill", &id]).success();
+        other.wait(PATIENCE);
     }
 }

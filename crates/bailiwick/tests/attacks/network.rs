@@ -166,7 +166,7 @@ fn bailiwicks_own_listeners_take_only_what_was_sent_elsewhere() {
             for listener in [65533, 65534]:
                 for address in ["127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "198.19.255.254", "fd62:6169:6c69::1", "198.19.255.253", "198.18.0.1", "::ffff:127.0.0.1"]:
                     tell(f"{{address}} {{listener}}", lambda: http(address, listener, "api.test:{port}"))
-            tell("dns", lambda: datagram("127.0.0.1", 65534, question("api.test")))
+            tell("dns", lambda: datagram("127.0.0.1", 65534, question("api.test"), patience=0.4))
             def bound(source, target, source_port=0):
                 stream = socket.socket(AF_INET, SOCK_STREAM)
                 stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -198,8 +198,8 @@ fn datagrams(own: IpAddr, port: u16) -> String {
             tell("host", lambda: datagram("{own}", {port}))
             tell("quic", lambda: datagram("192.0.2.77", 443))
             tell("ntp", lambda: datagram("192.0.2.77", 123))
-            tell("mdns", lambda: datagram("224.0.0.251", 5353))
-            tell("llmnr", lambda: datagram("224.0.0.252", 5355))
+            tell("mdns", lambda: datagram("224.0.0.251", 5353, patience=0.4))
+            tell("llmnr", lambda: datagram("224.0.0.252", 5355, patience=0.4))
             tell("quic to a name", lambda: datagram("api.test", 443))
             tell("dns over quic", lambda: datagram("192.0.2.77", 853))
             tell("ipv6", lambda: datagram("2001:db8::1", 443, family=AF_INET6))
@@ -215,7 +215,7 @@ fn datagrams(own: IpAddr, port: u16) -> String {
                     server.bind(("127.0.0.1", 0))
                     with socket.socket(AF_INET, SOCK_DGRAM) as sender:
                         sender.sendto(b"x", server.getsockname())
-                    server.settimeout(2)
+                    server.settimeout(5)
                     return len(server.recv(10))
             tell("loopback", loopback)
         "#
@@ -337,7 +337,7 @@ fn ipv6_is_neither_a_way_around_nor_a_black_hole() {
             begun = time.monotonic()
             for address in ["2001:db8::1", "2606:4700::1111", "fd00::2", "fe80::1%lo", "::ffff:192.0.2.77", "64:ff9b::c000:24d"]:
                 tell(address, lambda: http(address, 443))
-            tell("duration", lambda: time.monotonic() - begun < 3)
+            tell("duration", lambda: time.monotonic() - begun < 10)
         "#
             ),
         );

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::support::connect;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn allowing(hosts: &[&str]) -> Arc<Policy> {
     let allowed_hosts = hosts

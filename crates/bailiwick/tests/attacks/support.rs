@@ -13,7 +13,7 @@ use bailiwick_testkit::{Bailiwick, Outcome, Run, User};
 pub(crate) const PYTHON: &str = "/usr/bin/python3";
 const PRELUDE: &str = include_str!("probe/prelude.py");
 /// No attack takes longer, unless it says so.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `bailiwick` for each user who can run it here. A user that is missing is said, and CI runs as root, where none is.
 pub(crate) fn everyone() -> Vec<Bailiwick> {

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use bailiwick_testkit::{Bailiwick, Outcome};
+
 use crate::support::{everyone, in_workspace, run};
+
+/// What a command has to end when it is asked to.
+const GRACE: Duration = Duration::from_secs(5);
 
 #[test]
 fn the_exit_code_is_the_commands() {
@@ -98,19 +103,28 @@ fn a_denied_destination_makes_policy_check_exit_with_3() {
     }
 }
 
+/// Ends a script when its time is over, with more time if a busy machine did not bring it as far as to say that it is ready; that time, and the
+/// outcome.
+fn timed_out(bailiwick: &Bailiwick, script: &str) -> (Duration, Outcome) {
+    for seconds in [1, 5, 25] {
+        let outcome = run(bailiwick, &["--timeout", &format!("{seconds}s")])
+            .script(script)
+            .exits(124);
+        if outcome.stdout.starts_with("ready\n") {
+            return (Duration::from_secs(seconds), outcome);
+        }
+    }
+    panic!("it was never ready");
+}
+
 #[test]
 fn a_command_that_takes_too_long_is_ended_and_exits_with_124() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {
-        let outcome = run(bailiwick, &["--timeout", "1s"])
-            .script("trap 'echo asked; exit 0' TERM; sleep 60 & wait")
-            .exits(124);
-        assert_eq!(outcome.stdout, "asked\n", "it is asked first");
-        assert!(
-            outcome.duration < Duration::from_secs(4),
-            "{:?}",
-            outcome.duration
-        );
+        let script = "trap 'echo asked; exit 0' TERM; echo ready; sleep 60 & wait";
+        let (time, outcome) = timed_out(bailiwick, script);
+        assert_eq!(outcome.stdout, "ready\nasked\n", "it is asked first");
+        assert!(outcome.duration < time + GRACE, "{:?}", outcome.duration);
         run(bailiwick, &["--timeout", "30s"])
             .script("exit 5")
             .exits(5);
@@ -121,14 +135,10 @@ fn a_command_that_takes_too_long_is_ended_and_exits_with_124() {
 fn a_command_that_does_not_listen_is_ended_all_the_same() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {
-        let outcome = run(bailiwick, &["--timeout", "1s"])
-            .script("trap '' TERM; sleep 60 & sleep 60")
-            .exits(124);
-        assert!(
-            outcome.duration < Duration::from_secs(9),
-            "{:?}",
-            outcome.duration
-        );
+        let script = "trap '' TERM; echo ready; sleep 100 & sleep 100";
+        let (time, outcome) = timed_out(bailiwick, script);
+        let most = time + GRACE + Duration::from_secs(20);
+        assert!(outcome.duration < most, "{:?}", outcome.duration);
     }
 }
 
@@ -157,6 +167,6 @@ fn what_a_command_leaves_running_ends_with_it() {
             .run()
             .script("sleep 300 & setsid sleep 300 & echo over");
         assert_eq!((outcome.code, outcome.stdout.as_str()), (0, "over\n"));
-        assert!(outcome.duration < Duration::from_secs(10));
+        assert!(outcome.duration < Duration::from_secs(100));
     }
 }

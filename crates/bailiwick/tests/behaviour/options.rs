@@ -8,12 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use bailiwick_model::{Flow, Reason, Verdict};
-use bailiwick_testkit::{Bailiwick, HttpServer, eventually};
+use bailiwick_testkit::{Bailiwick, FreePort, HttpServer, eventually};
 use insta::assert_snapshot;
 
 use crate::support::{everyone, on_host, run};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_environment_is_the_sandboxs_own_and_what_e_says() {
@@ -324,14 +324,6 @@ fn without_long_numbers(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A port that is free now.
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a port")
-        .port()
-}
-
 #[expect(
     clippy::disallowed_methods,
     reason = "the test is the client on the host"
@@ -344,7 +336,8 @@ fn connect(address: impl std::net::ToSocketAddrs) -> Option<TcpStream> {
 fn a_published_port_is_offered_on_loopback_while_the_sandbox_runs() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {
-        let (port, other) = (free_port(), free_port());
+        let free = [FreePort::find(), FreePort::find()];
+        let [port, other] = [free[0].number(), free[1].number()];
         let serve = |port: u16| {
             format!(
                 "import socket\ns = socket.create_server(('127.0.0.1', {port}))\nprint('ready', flush=True)\nwhile True:\n    c, _ = s.accept(); c.sendall(b'inside'); c.close()"
@@ -473,6 +466,26 @@ fn another_root_file_system_is_used_instead_of_the_hosts_programs() {
             !Path::new(base).join("usr/new").exists() && !Path::new(base).join("data/new").exists(),
             "the base stays as it was"
         );
+    }
+}
+
+#[test]
+fn the_base_of_the_environment_is_taken_unless_another_is_asked_for() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let base = bailiwick.home().join("base");
+        make_base(&base);
+        let file = format!(
+            "name: x\nconfig: {{type: cloud, base: \"dir:{}\"}}\n",
+            base.display()
+        );
+        bailiwick.write("environment.yaml", file);
+        for (options, said) in [(&[][..], "base\n"), (&["--base", "host"], "host\n")] {
+            let options = [&["-f", "environment.yaml"], options].concat();
+            let script = "test -e /data/file && echo base || echo host";
+            let outcome = run(bailiwick, &options).command(["/bin/sh", "-c", script]);
+            assert_eq!(outcome.success().stdout, said);
+        }
     }
 }
 

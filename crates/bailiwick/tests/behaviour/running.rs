@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{everyone, in_workspace, run};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A sandbox in which a command runs that is known by this word.
 fn start(bailiwick: &Bailiwick, options: &[&str], word: &str) -> (Child, String) {
@@ -171,17 +171,14 @@ fn when_its_holder_is_killed_everything_inside_ends_and_the_next_start_cleans_up
         let id = eventually("its entry", PATIENCE, || id_of(bailiwick, &word));
         assert!(!processes_with(&word).is_empty());
         child.signal(Signal::KILL);
-        let begun = Instant::now();
         assert_eq!(child.wait(PATIENCE), 137);
-        eventually("the end of all processes", Duration::from_secs(1), || {
+        eventually("the end of all processes", PATIENCE, || {
             processes_with(&word).is_empty().then_some(())
         });
-        assert!(
-            begun.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            begun.elapsed()
-        );
-        assert_eq!(id_of(bailiwick, &word), None, "what is over is not listed");
+        // A process that ends loses its name before its files, of which one holds the lock of the entry.
+        eventually("what is over is not listed", PATIENCE, || {
+            id_of(bailiwick, &word).is_none().then_some(())
+        });
 
         bailiwick.run().command(["true"]).success();
         assert!(!bailiwick.sandboxes().join(&id).exists());
@@ -193,6 +190,25 @@ fn when_its_holder_is_killed_everything_inside_ends_and_the_next_start_cleans_up
         );
     }
     drop(leaks);
+}
+
+#[test]
+fn alone_everything_inside_ends_within_a_second_of_its_holder() {
+    let (_leaks, all) = everyone();
+    for bailiwick in &all {
+        let word = format!("quickly-{}-{}", bailiwick.user().uid, std::process::id());
+        let (mut child, _) = start(bailiwick, &[], &word);
+        assert!(!processes_with(&word).is_empty(), "control");
+        child.signal(Signal::KILL);
+        let begun = Instant::now();
+        assert_eq!(child.wait(PATIENCE), 137);
+        eventually("the end of all processes", PATIENCE, || {
+            processes_with(&word).is_empty().then_some(())
+        });
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        bailiwick.run().command(["true"]).success();
+    }
 }
 
 /// Processes of this machine whose command line has this word.

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::everyone;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const SIGNALS: [(Signal, &str, i32); 6] = [
     (Signal::TERM, "TERM", 143),

@@ -10,7 +10,7 @@ use bailiwick_testkit::{User, eventually};
 
 use crate::support::{everyone, host_command, run};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes without a pattern, of every value.
 fn noise(length: usize) -> Vec<u8> {

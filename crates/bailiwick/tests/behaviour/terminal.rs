@@ -14,7 +14,7 @@ use rustix::termios::{Termios, Winsize};
 
 use crate::support::host_command;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program whose controlling terminal this is.
 pub(crate) struct Terminal {

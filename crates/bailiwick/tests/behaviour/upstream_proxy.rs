@@ -1,10 +1,10 @@
 //! A machine that reaches the network through a company's proxy: a real tinyproxy.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use bailiwick_model::{Reason, Verdict};
-use bailiwick_testkit::{Bailiwick, Child, HttpServer, eventually};
+use bailiwick_testkit::{Bailiwick, Child, FreePort, HttpServer, eventually};
 
 use crate::support::{everyone, host_command, run};
 
@@ -13,20 +13,18 @@ const NAME: &str = "registry.npmjs.org";
 
 struct Proxy {
     process: Child,
-    port: u16,
+    port: FreePort,
     _directory: tempfile::TempDir,
 }
 
 impl Proxy {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
+        let port = FreePort::find();
         let settings = directory.path().join("tinyproxy.conf");
         let text = format!(
-            "Port {port}\nListen 127.0.0.1\nAllow 127.0.0.1\nMaxClients 20\nLogLevel Connect\n"
+            "Port {}\nListen 127.0.0.1\nAllow 127.0.0.1\nMaxClients 20\nLogLevel Connect\n",
+            port.number()
         );
         std::fs::write(&settings, text).expect("a file");
         let process = Child::start(host_command("tinyproxy").arg("-d").arg("-c").arg(settings));
@@ -34,8 +32,8 @@ impl Proxy {
             clippy::disallowed_methods,
             reason = "the test looks whether its server is there"
         )]
-        let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok();
-        eventually("tinyproxy listens", Duration::from_secs(10), listens);
+        let listens = || TcpStream::connect(port.address()).ok();
+        eventually("tinyproxy listens", Duration::from_secs(60), listens);
         Self {
             process,
             port,
@@ -44,7 +42,7 @@ impl Proxy {
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.port.address())
     }
 
     fn asked_for(&self, destination: &str) -> usize {
@@ -135,7 +133,7 @@ fn the_policy_holds_behind_the_proxy_too_and_the_proxy_itself_is_not_seen_inside
         let denied = run().command(get(&format!("https://{NAME}/")));
         assert_ne!(denied.code, 0);
         assert_eq!(proxy.asked_for(NAME), 0);
-        let seen = run().script(&format!("env | grep -i proxy; (exec 3<>/dev/tcp/127.0.0.1/{}) 2>/dev/null && echo open; true", proxy.port)).success();
+        let seen = run().script(&format!("env | grep -i proxy; (exec 3<>/dev/tcp/127.0.0.1/{}) 2>/dev/null && echo open; true", proxy.port.number())).success();
         assert_eq!(seen.stdout, "");
         let metadata = run().command(get("http://169.254.169.254/"));
         assert_ne!(metadata.stdout, "200");

@@ -1,8 +1,6 @@
 //! What a program reads of an image's making where something outside fails: events and nothing else, the failure last.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-
-use bailiwick_testkit::{Authority, Bailiwick, GitHttpsServer, GitRepository, Outcome};
+use bailiwick_testkit::{Authority, Bailiwick, FreePort, GitHttpsServer, GitRepository, Outcome};
 use serde_json::Value;
 
 use crate::support::everyone;
@@ -82,10 +80,8 @@ fn a_repository_that_does_not_answer_is_told_of_in_the_form_that_was_asked_for()
 fn a_registry_that_does_not_answer_is_a_failure_among_the_events_of_a_refresh() {
     let (_leaks, all) = everyone();
     for bailiwick in &all {
-        // Nobody listens there any more.
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let port = TcpListener::bind(address).and_then(|listener| listener.local_addr());
-        let base = format!("oci:localhost:{}/a:1", port.expect("a port").port());
+        let nobody = FreePort::find();
+        let base = format!("oci:localhost:{}/a:1", nobody.number());
         let text = "name: plain\nconfig: {type: cloud}\n";
         let file = bailiwick.write(bailiwick.home().join("plain.yaml"), text);
         let file = file.to_str().expect("text");

@@ -20,6 +20,7 @@ impl TwoHosts {
             eprintln!("skipped: two hosts on one wire need root");
             return None;
         }
+        // By this name a leak check of another test knows that it is somebody's.
         let name = |which: &str| format!("bailiwick-test-{}-{which}", std::process::id());
         let hosts = Self {
             first: name("first"),

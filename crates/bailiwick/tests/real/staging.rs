@@ -66,7 +66,7 @@ impl Staging {
             (
                 format!("{GIT}:{git}"),
                 format!(
-                    "timeout 10 bash -c 'exec 3<>/dev/tcp/{GIT}/{git} && IFS= read -r banner <&3 && echo \"${{banner%?}}\" && echo hello >&3 && cat <&3 & sleep 0.3; kill $!'"
+                    "timeout 10 bash -c 'exec 3<>/dev/tcp/{GIT}/{git} && IFS= read -r banner <&3 && echo \"${{banner%?}}\" && echo hello >&3 && IFS= read -r echo <&3 && echo \"$echo\"'"
                 ),
                 "SSH-2.0-bailiwick_test\nhello",
             ),

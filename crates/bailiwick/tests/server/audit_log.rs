@@ -128,3 +128,100 @@ fn a_log_that_was_written_anew_shows_where_its_head_was_kept() {
     asked(&later).exits(3);
     verify(&machine, &["--head", "6:short"]).exits(2);
 }
+
+/// The head of a server's log, in `head.json`, and the key that signed it.
+fn signed_head(machine: &Bailiwick, up: &Up) -> String {
+    let printed = up.does(machine, &["audit-log", "head"]);
+    machine.write("head.json", &printed);
+    let head: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    head["public_key"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_log_is_held_against_a_signed_head_without_a_server() {
+    let machine = machine();
+    exported(&machine);
+    let up = start(&machine);
+    let key = signed_head(&machine, &up);
+    up.stop();
+    let signed = ["--signed-head", "head.json", "--public-key", &key];
+    verify(&machine, &signed).exits(0);
+    let stranger = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let ended = verify(
+        &machine,
+        &["--signed-head", "head.json", "--public-key", stranger],
+    );
+    assert!(ended.exits(3).stderr.contains("another key"));
+    let head = std::fs::read_to_string(machine.workspace().join("head.json")).unwrap();
+    let forged = head.replacen("\"entries\": 6", "\"entries\": 5", 1);
+    assert_ne!(head, forged);
+    machine.write("head.json", forged);
+    let ended = verify(&machine, &signed).exits(3);
+    assert!(
+        ended.stderr.contains("not of this head"),
+        "{}",
+        ended.stderr
+    );
+    machine.write("head.json", head);
+    // A log that goes on has no end, and must reach as far as the head does.
+    let path = machine.workspace().join("audit.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    machine.write("audit.jsonl", lines[..6].join("\n") + "\n");
+    verify(&machine, &signed).exits(0);
+    verify(&machine, &[]).exits(3);
+    machine.write("audit.jsonl", lines[..5].join("\n") + "\n");
+    let ended = verify(&machine, &signed).exits(3);
+    assert!(ended.stderr.contains("cut at entry 6"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_server_exports_its_log_as_it_goes_on_and_says_at_the_start_what_cannot_be() {
+    let machine = machine();
+    let log = machine.workspace().join("log.jsonl");
+    let export = format!("audit=file:{}", log.display());
+    let variables = [("BAILIWICK_BOOTSTRAP_KEY", KEY)];
+    for round in 0..2 {
+        let mut up = Up::start_with(&machine, &["--export", &export], &variables);
+        KEY.clone_into(&mut up.key);
+        let name = format!("e{round}");
+        up.does(&machine, &["environment", "create", "--name", &name]);
+        let begun = std::time::Instant::now();
+        let lines = || {
+            std::fs::read_to_string(&log)
+                .unwrap_or_default()
+                .lines()
+                .count()
+        };
+        while lines() < 2 + round {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        let key = signed_head(&machine, &up);
+        up.stop();
+        assert_eq!(lines(), 2 + round);
+        let signed = ["--signed-head", "head.json", "--public-key", &key];
+        let file = log.to_str().unwrap();
+        let arguments = [&["audit-log", "verify", file], signed.as_slice()].concat();
+        finish(&mut machine.command(arguments)).exits(0);
+    }
+    for (options, said) in [
+        (vec!["--export", "flows=file:/tmp/x"], "no records"),
+        (vec!["--export", "audit=ftp://x"], "a destination is"),
+        (vec!["--export", "audit=file:/missing/x"], "cannot write"),
+        (
+            vec!["--export", "audit=https://logs.example.com/x"],
+            "needs a secret",
+        ),
+        (vec!["--export", &export, "--export", &export], "twice"),
+        (vec!["--allow-host-path", "bases"], "--allow-host-path"),
+    ] {
+        let arguments = [
+            vec!["up", "--listen", "127.0.0.1:0", "--data", "data"],
+            options,
+        ];
+        let ended = finish(&mut machine.command(arguments.concat()));
+        assert_ne!(ended.code, 0, "{said}");
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+    }
+}

@@ -116,6 +116,27 @@ fn the_composition_is_yaml_and_its_parts_belong_together() {
 }
 
 #[test]
+fn the_composition_gives_the_server_all_that_it_needs_but_a_database_that_answers() {
+    let compose: Value = serde_saphyr::from_str(&read("docker/compose.yaml")).expect("YAML");
+    let variables = compose["services"]["bailiwick"]["environment"].clone();
+    let machine = machine();
+    let mut up = machine.command(["up", "--listen", "127.0.0.1:0"]);
+    for name in variables.as_object().unwrap().keys() {
+        let value = match name.as_str() {
+            "BAILIWICK_DATABASE_URL" => "postgres://bailiwick:x@127.0.0.1:1/bailiwick".to_owned(),
+            _ => "5a".repeat(32),
+        };
+        up.env(name, value);
+    }
+    let ended = finish(&mut up).exits(125);
+    assert!(
+        ended.stderr.contains("cannot open the database"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn the_image_runs_as_nobody_in_particular_and_starts_the_server() {
     let text = read("docker/Dockerfile");
     let value = |instruction: &str| {
@@ -133,6 +154,9 @@ fn the_image_runs_as_nobody_in_particular_and_starts_the_server() {
     assert_eq!(command[0], "up");
     are_options_of_up(command.iter().map(String::as_str));
     assert_eq!(value("USER"), "10001:10001");
+    // `up` becomes the second.
+    let programs = "/source/target/release/bailiwick /source/target/release/bailiwick-server";
+    assert!(value("COPY").contains(programs));
     let toolchain = read("../Cargo.toml");
     let version = toolchain
         .lines()

@@ -1,11 +1,14 @@
 //! `bailiwick up`, and the commands that ask it, as people and scripts use them. Needs nothing.
 
+mod apply;
 mod audit_log;
 mod backup;
 mod client;
 mod deploy;
 mod few_files;
+mod guides;
 mod logs;
+mod resources;
 
 use std::process::Command;
 use std::time::Duration;
@@ -61,10 +64,14 @@ impl Up {
     /// A command that asks this server, as its administrator.
     fn command(&self, machine: &Bailiwick, arguments: &[&str]) -> Command {
         let mut command = machine.command(arguments);
+        self.is_asked_by(&mut command);
+        command
+    }
+
+    fn is_asked_by(&self, command: &mut Command) {
         command
             .env("BAILIWICK_SERVER", &self.url)
             .env("BAILIWICK_API_KEY", &self.key);
-        command
     }
 
     fn asks(&self, machine: &Bailiwick, arguments: &[&str]) -> Ended {

@@ -181,10 +181,10 @@ fn an_address_of_the_host_that_its_facts_do_not_know_is_found_out() {
 
 #[test]
 fn a_refused_connection_is_unreachable() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound, so that nobody else is given the port, and not listened on.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = nobody.local_addr().unwrap();
     let result = dial(
         options(&[format!("a.test={gone}")], HostFacts::unknown()),
         &policy(tests_allowed()),

@@ -1,6 +1,6 @@
 //! Bytes go through unchanged, ends are passed on, nothing waits that need not.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bailiwick_egress::SandboxLimits;
 use bailiwick_model::{FlowNote, Reason, Verdict};
 
-use crate::world::{NAME, World, allowing, echo, name, read_all, read_exact, server};
+use crate::world::{NAME, World, allowing, echo, name, quickest, read_all, read_exact, server};
 
 /// Bytes that differ everywhere.
 fn pattern(length: usize, seed: u32) -> Vec<u8> {
@@ -93,14 +93,17 @@ fn text_without_a_line_end_is_not_kept_for_ever() {
         client.write_all(word.as_bytes()).unwrap();
         assert_eq!(read_exact(&client, word.len()), word.as_bytes());
     }
-    let begun = Instant::now();
     client.write_all(b"\r\n").unwrap();
     read_exact(&client, 2);
-    client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
-    read_exact(&client, 16);
+    let took = quickest(|| {
+        let begun = Instant::now();
+        client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        read_exact(&client, 16);
+        begun.elapsed()
+    });
     assert!(
-        begun.elapsed() < Duration::from_millis(45),
-        "after the first line nothing is held"
+        took < Duration::from_millis(45),
+        "after the first line nothing is held: {took:?}"
     );
 }
 
@@ -116,28 +119,30 @@ fn a_reset_of_the_server_resets_the_client() {
     assert_eq!(world.flow().reason, Reason::Pinned);
 }
 
+/// Silence that no busy machine makes of traffic.
+const IDLE: Duration = Duration::from_secs(2);
+
 #[test]
 fn a_silent_connection_ends_and_says_why() {
     let echo = echo();
     let limits = SandboxLimits {
-        idle_timeout: Duration::from_millis(200),
+        idle_timeout: IDLE,
         ..SandboxLimits::default()
     };
     let mut world = World::new(echo, allowing(&[NAME]), limits, (name(), echo.port()));
     let mut client = world.connect();
-    for _ in 0..6 {
-        thread::sleep(Duration::from_millis(60));
+    let begun = Instant::now();
+    while begun.elapsed() < IDLE * 3 / 2 {
+        thread::sleep(IDLE / 40);
         client.write_all(b"\0").unwrap();
         read_exact(&client, 1);
     }
-    assert!(client.read(&mut [0; 1]).is_err(), "reset after the timeout");
+    let silent = Instant::now();
+    let reset = client.read(&mut [0; 1]).map_err(|error| error.kind());
+    assert_eq!(reset.err(), Some(ErrorKind::ConnectionReset));
+    assert!(silent.elapsed() > IDLE / 2, "{:?}", silent.elapsed());
     let flow = world.flow();
     assert_eq!(flow.notes, [FlowNote::IdleTimeout]);
-    assert!(
-        (400..1000).contains(&flow.duration_ms),
-        "{}",
-        flow.duration_ms
-    );
 }
 
 #[test]

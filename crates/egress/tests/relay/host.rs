@@ -5,8 +5,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailiwick_model::Reason;
+use bailiwick_model::limits::UNDECIDED_GRACE;
 
-use crate::world::{World, echo, read_all, read_exact, server};
+use crate::world::{World, echo, in_time, read_all, read_exact, server};
 
 /// The requests are forwarded: the server echoes them.
 fn passes(requests: &str) {
@@ -184,10 +185,17 @@ fn a_later_request_for_another_host_is_blocked() {
 
 #[test]
 fn a_request_in_single_bytes_is_checked_as_a_whole() {
-    let mut world = World::for_server(echo());
-    let mut client = world.connect();
-    for byte in b"GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n" {
-        client.write_all(&[*byte]).unwrap();
+    let (mut world, client) = in_time(UNDECIDED_GRACE, || {
+        let world = World::for_server(echo());
+        let mut client = world.connect();
+        client.set_nodelay(true).unwrap();
+        for byte in b"GET / HTTP/1.1\r\n" {
+            client.write_all(&[*byte]).unwrap();
+        }
+        (world, client)
+    });
+    for byte in b"Host: evil.test\r\n\r\n" {
+        (&client).write_all(&[*byte]).unwrap();
         sleep(Duration::from_millis(1));
     }
     assert!(read_all(&client).starts_with(b"HTTP/1.1 403 "));

@@ -46,7 +46,10 @@ fn is_blocked(pieces: &[&[u8]]) {
     let mut world = World::for_server(echo());
     let mut client = world.connect();
     for piece in pieces {
-        client.write_all(piece).unwrap();
+        // Who is refused in the middle of it may find that nobody listens any more.
+        if client.write_all(piece).is_err() {
+            break;
+        }
         sleep(Duration::from_millis(2));
     }
     assert_eq!(read_all(&client), [21, 3, 3, 0, 2, 2, 112]);

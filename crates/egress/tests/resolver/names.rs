@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{RData, RecordType};
 
-use crate::world::{World, ask_over, query};
+use crate::world::{A_WHILE, PATIENCE, World, ask_over, query};
 
 fn code(message: &Message) -> ResponseCode {
     message.metadata.response_code
@@ -48,11 +48,7 @@ fn an_allowed_name_has_one_synthetic_address_and_it_leads_back() {
         code(&world.ask("9.9.18.198.in-addr.arpa.", RecordType::PTR)),
         ResponseCode::NXDomain
     );
-    assert_eq!(
-        world.flow(),
-        None,
-        "questions for allowed names make no flows"
-    );
+    world.no_flow("questions for allowed names make no flows");
     assert_eq!(world.attachment.counters().names, 2);
 }
 
@@ -88,19 +84,19 @@ fn a_denied_name_is_refused_with_words_and_makes_one_flow() {
             words(&answer)
         );
     }
-    let flow = world.flow().expect("a flow");
+    let flow = world.flow();
     assert_eq!(
         (flow.destination.protocol, flow.reason),
         (Protocol::Dns, Reason::NoRule)
     );
     assert_eq!(flow.destination.to_string(), "secret-data.evil.test");
-    assert_eq!(world.flow(), None, "repetitions make no flow");
+    world.no_flow("repetitions make no flow");
     assert_eq!(world.attachment.counters().denials_repeated, 2);
     assert_eq!(
         code(&world.ask("metadata.google.internal.", RecordType::A)),
         ResponseCode::Refused
     );
-    assert_eq!(world.flow().map(|flow| flow.reason), Some(Reason::Floor));
+    assert_eq!(world.flow().reason, Reason::Floor);
 }
 
 #[test]
@@ -128,10 +124,7 @@ fn names_beyond_the_limit_are_refused_and_say_so() {
         "{}",
         words(&answer)
     );
-    assert_eq!(
-        world.flow().map(|flow| flow.reason),
-        Some(Reason::NameLimit)
-    );
+    assert_eq!(world.flow().reason, Reason::NameLimit);
     assert_eq!(
         code(&world.ask("a.allowed.test.", RecordType::A)),
         ResponseCode::NoError
@@ -142,7 +135,11 @@ fn names_beyond_the_limit_are_refused_and_say_so() {
 fn ipv6_and_tcp_are_answered_like_udp() {
     let world = World::new(SandboxLimits::default());
     let bytes = world
-        .ask_raw(world.udp[1], &query("a.allowed.test.", RecordType::A))
+        .ask_raw(
+            world.udp[1],
+            &query("a.allowed.test.", RecordType::A),
+            PATIENCE,
+        )
         .expect("an answer");
     assert_eq!(
         address(&Message::from_vec(&bytes).unwrap()),
@@ -172,7 +169,7 @@ fn garbage_is_answered_or_not_and_never_ends_the_resolver() {
         &[0x00; 4096],
         &[0xc0; 5000],
     ] {
-        let _ = world.ask_raw(world.udp[0], garbage);
+        let _ = world.ask_raw(world.udp[0], garbage, A_WHILE);
     }
     assert_eq!(
         code(&world.ask("a.allowed.test.", RecordType::A)),

@@ -16,7 +16,9 @@ use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::sync::{mpsc, watch};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long is waited for what should not come.
+pub(crate) const A_WHILE: Duration = Duration::from_millis(300);
 
 pub(crate) struct World {
     pub(crate) relay: SocketAddr,
@@ -105,22 +107,26 @@ impl World {
     pub(crate) fn ask(&self, name: &str, kind: RecordType) -> Message {
         Message::from_vec(
             &self
-                .ask_raw(self.udp[0], &query(name, kind))
+                .ask_raw(self.udp[0], &query(name, kind), PATIENCE)
                 .expect("an answer"),
         )
         .expect("a message")
     }
 
-    pub(crate) fn ask_raw(&self, server: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+    /// The answer, if one comes in time.
+    pub(crate) fn ask_raw(
+        &self,
+        server: SocketAddr,
+        bytes: &[u8],
+        patience: Duration,
+    ) -> Option<Vec<u8>> {
         let local = if server.is_ipv4() {
             "127.0.0.1:0"
         } else {
             "[::1]:0"
         };
         let socket = UdpSocket::bind(local).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_millis(500)))
-            .unwrap();
+        socket.set_read_timeout(Some(patience)).unwrap();
         socket.send_to(bytes, server).unwrap();
         let mut answer = [0; 4096];
         let (length, from) = socket.recv_from(&mut answer).ok()?;
@@ -141,11 +147,20 @@ impl World {
         stream
     }
 
-    /// The next flow, or none if nothing comes soon.
-    pub(crate) fn flow(&mut self) -> Option<Flow> {
-        let soon = Duration::from_millis(300);
+    /// The next flow, which must come.
+    pub(crate) fn flow(&mut self) -> Flow {
+        self.flow_within(PATIENCE).expect("a flow")
+    }
+
+    /// Requires that no flow comes.
+    #[track_caller]
+    pub(crate) fn no_flow(&mut self, because: &str) {
+        assert_eq!(self.flow_within(A_WHILE), None, "{because}");
+    }
+
+    fn flow_within(&mut self, patience: Duration) -> Option<Flow> {
         self.runtime.block_on(async {
-            tokio::time::timeout(soon, self.flows.recv())
+            tokio::time::timeout(patience, self.flows.recv())
                 .await
                 .ok()
                 .flatten()

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_model::limits::{IDENTIFYING_DATABASE_BYTES, LAYER_LOCK_WAIT, STATE_REMAINS};
+use bailiwick_model::limits::{IDENTIFYING_DATABASE_BYTES, SNAPSHOT_LOCK_WAIT, STATE_REMAINS};
 
 use super::digest::remembered;
 use crate::store::lock::{self, Kind};
@@ -36,7 +36,7 @@ const PACKAGE_DATABASES: &[&str] = &[
     "etc/os-release",
 ];
 /// How long to wait before a lock that somebody has is tried again.
-const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(5);
 /// Behind the digits of a snapshot, for its lock.
 const LOCK: &str = "lock";
 /// Behind the digits of a snapshot that is being made.
@@ -156,7 +156,7 @@ fn hold(snapshot: &Path, make: impl Fn(&Path) -> io::Result<()>) -> Result<File,
             Some(_lock) if snapshot.is_dir() => {}
             // A clean-up may remove it before it is held: then once more.
             Some(_lock) => make_snapshot(snapshot, &make)?,
-            None if begun.elapsed() > LAYER_LOCK_WAIT => {
+            None if begun.elapsed() > SNAPSHOT_LOCK_WAIT => {
                 let error = io::Error::from(io::ErrorKind::WouldBlock);
                 return Err(io_error("lock", &path)(error));
             }

@@ -10,7 +10,7 @@ use bailiwick_runtime::{
     StandardStreams, StopReason, TerminalSize,
 };
 
-use crate::harness::{Local, run, shell, until_ready};
+use crate::harness::{Local, is_ready, run, shell, until_ready};
 
 const GRACE: Duration = Duration::from_millis(100);
 const ENOUGH: CaptureLimits = CaptureLimits {
@@ -50,31 +50,44 @@ pub(crate) async fn a_limit_on_memory_is_told_as_such(local: &Local) {
 }
 
 pub(crate) async fn a_lifetime_ends_a_sandbox(local: &Local) {
-    let mut spec = local.spec();
-    spec.limits.lifetime = Some(Duration::from_millis(300));
-    let mut running = local.start(spec).await;
-    let (status, _) = shell(&running, "exec sleep 1000").await;
-    assert_eq!(status, ExitStatus::Signaled(9));
-    let mut last = None;
-    while let Some(event) = running.events.recv().await {
-        last = Some(event);
+    // On a busy machine a short life is over before anything was started in it.
+    for seconds in [0.3, 3.0, 30.0] {
+        let mut spec = local.spec();
+        spec.limits.lifetime = Some(Duration::from_secs_f32(seconds));
+        let mut running = local.start(spec).await;
+        let sleeping = running.sandbox.exec(Command::new(["sleep", "1000"])).await;
+        let Ok(execution) = sleeping else { continue };
+        let status = execution.control.wait().await.expect("a status");
+        assert_eq!(status, ExitStatus::Signaled(9));
+        let mut last = None;
+        while let Some(event) = running.events.recv().await {
+            last = Some(event);
+        }
+        return assert_eq!(last, Some(Event::Stopped(StopReason::Lifetime)));
     }
-    assert_eq!(last, Some(Event::Stopped(StopReason::Lifetime)));
+    panic!("nothing was ever started");
 }
 
 /// Children in process groups of their own, as an interactive shell makes them, included; what left the session is not.
 pub(crate) async fn a_timeout_ends_the_whole_session(local: &Local) {
     let running = local.start(local.spec()).await;
-    let mut command = Command::new([
-        "sh",
-        "-c",
-        "set -m; sleep 4321 & sleep 4322 & setsid sleep 4323 & wait",
-    ]);
-    command.timeout = Some(Duration::from_millis(500));
-    let execution = running.sandbox.exec(command).await.expect("it starts");
-    let status = execution.control.wait().await.expect("a status");
-    assert_eq!(status, ExitStatus::TimedOut);
-    let sleeping = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep ^432";
+    // On a busy machine a short time is over before all were started.
+    for seconds in [0.5, 5.0, 50.0] {
+        let script = "set -m; sleep 4321 & sleep 4322 & setsid sh -c 'echo >/tmp/ready; exec sleep 4323' & wait";
+        let mut command = Command::new(["sh", "-c", script]);
+        command.timeout = Some(Duration::from_secs_f32(seconds));
+        let execution = running.sandbox.exec(command).await.expect("it starts");
+        let status = execution.control.wait().await.expect("a status");
+        assert_eq!(status, ExitStatus::TimedOut);
+        if is_ready(&running).await {
+            break;
+        }
+    }
+    // What was killed is there until the kernel comes to it.
+    let sleeping = "while :; do \
+                        found=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep ^432 | sort -u); \
+                        case $found in 4323 | '') break;; esac; sleep 0.05; \
+                    done; echo $found";
     assert_eq!(shell(&running, sleeping).await.1, "4323\n");
     running.sandbox.stop(GRACE).await.expect("it stops");
 }

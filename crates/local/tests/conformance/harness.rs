@@ -94,10 +94,15 @@ impl Harness for Local {
 
 /// A program that was just started has not run yet; one that says so has done what the test counts on.
 pub(crate) async fn until_ready(running: &Running<Arc<Policy>>) {
-    let ready = Path::new("/tmp/ready");
-    while running.sandbox.read_file(ready, 10).await.is_err() {
+    while !is_ready(running).await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Whether a program has said so.
+pub(crate) async fn is_ready(running: &Running<Arc<Policy>>) -> bool {
+    let ready = Path::new("/tmp/ready");
+    running.sandbox.read_file(ready, 10).await.is_ok()
 }
 
 /// Runs a shell script to its end; what it printed and complained, as text.

@@ -2,31 +2,57 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
-use bailiwick_control::{Control, ControlError, Placement};
-use bailiwick_model::{AgentId, EnvironmentId};
+use bailiwick_control::{Control, ControlError, OnConflict, Placement};
+use bailiwick_model::{AgentId, EnvironmentId, Permission};
 use bailiwick_store::{Agent, AgentFilter};
+use bailiwick_wire::Schema;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 
 use super::environments::version;
 use crate::agent_json::ApiAgent;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonBody, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, get, patch};
 use crate::v1::cursor::{cursor, page_request};
 
 /// The most of a page.
 const MOST: u32 = 100;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/agents", get(list))
-        .route("/agents/{id}", get(retrieve).patch(update))
+pub(super) fn routes() -> Routes {
+    let on_conflict = Schema::words(["refuse", "detach"]).otherwise("refuse".into());
+    Routes::of("agents")
+        .add(
+            get("list", "/agents", list)
+                .says("Agents, the newest first.")
+                .needs(Permission::AgentRead)
+                .pages(MOST)
+                .takes_archived()
+                .query("environment_id", Schema::id::<EnvironmentId>())
+                .lists(ApiAgent::schema()),
+        )
+        .add(
+            get("retrieve", "/agents/{id}", retrieve)
+                .says("One agent.")
+                .needs(Permission::AgentRead)
+                .with_etag()
+                .answers(ApiAgent::schema()),
+        )
+        .add(
+            patch("update", "/agents/{id}", update)
+                .says("Places an agent in an environment, or takes it out. What it is changes `/v1/agents`.")
+                .needs(Permission::AgentWrite)
+                .takes_version()
+                .query("on_conflict", on_conflict.says("What becomes of what would stop matching: the move is refused, or it is detached."))
+                .takes(Change::schema())
+                .with_etag()
+                .answers(ApiAgent::schema()),
+        )
 }
 
 #[derive(Deserialize)]
@@ -51,6 +77,41 @@ struct List<'a> {
 struct Change {
     #[serde(default, deserialize_with = "present")]
     environment_id: Option<Option<String>>,
+}
+
+impl Change {
+    fn schema() -> Schema {
+        let id = Schema::id::<EnvironmentId>();
+        Schema::object()
+            .may_be("environment_id", id)
+            .example(json!({"environment_id": null}))
+            .named("AgentPlacement")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveParameters {
+    #[serde(default)]
+    on_conflict: OnConflictWord,
+}
+
+/// What becomes of what would stop matching where the agent goes.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnConflictWord {
+    #[default]
+    Refuse,
+    Detach,
+}
+
+impl From<OnConflictWord> for OnConflict {
+    fn from(word: OnConflictWord) -> Self {
+        match word {
+            OnConflictWord::Refuse => Self::Refuse,
+            OnConflictWord::Detach => Self::Detach,
+        }
+    }
 }
 
 /// `null` is a value of its own.
@@ -98,6 +159,7 @@ async fn update(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<AgentId>,
+    Parameters(parameters): Parameters<MoveParameters>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Change>,
 ) -> Result<Response, Failure> {
@@ -112,6 +174,7 @@ async fn update(
     let request = Placement {
         environment,
         revision: version(&headers)?,
+        on_conflict: parameters.on_conflict.into(),
     };
     shown(&control.place_agent(&caller, &id, request).await?)
 }

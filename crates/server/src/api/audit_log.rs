@@ -2,29 +2,103 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
-use bailiwick_control::{Control, ControlError};
+use bailiwick_control::{AuditLine, Control, ControlError, hash_text};
+use bailiwick_model::{OrganizationId, Permission};
 use bailiwick_store::StoreError;
+use bailiwick_wire::Schema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::audit_json::{AuditLine, hash_text};
 use crate::authenticated::Authenticated;
 use crate::body::Parameters;
 use crate::failure::Failure;
+use crate::operation::{Routes, get};
 
 /// Entries of a page where nobody says how many.
 const USUAL: u32 = 100;
 /// The most of a page.
 const MOST: u32 = 1000;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/audit-log", get(list))
-        .route("/audit-log/verify", get(verify))
+pub(super) fn routes() -> Routes {
+    let limit = Schema::number(1..=i64::from(MOST)).otherwise(USUAL.into());
+    let after = Schema::number(0..=i64::MAX).otherwise(0.into());
+    Routes::of("audit-log")
+        .add(
+            get("list", "/audit-log", list)
+                .says("Entries of the audit log, the oldest first.")
+                .needs(Permission::AuditRead)
+                .query("limit", limit)
+                .query(
+                    "after",
+                    after.says("Only entries after the one with this number."),
+                )
+                .answers(List::schema()),
+        )
+        .add(
+            get("verify", "/audit-log/verify", verify)
+                .says("Whether every entry follows from the one before it.")
+                .needs(Permission::AuditRead)
+                .answers(verified_schema()),
+        )
+        .add(
+            get("head", "/audit-log/head", head)
+                .says("The end of the log, signed, so that it can be kept elsewhere.")
+                .needs(Permission::AuditRead)
+                .answers(signed_head_schema()),
+        )
+}
+
+fn signed_head_schema() -> Schema {
+    Schema::answer()
+        .has("organization_id", Schema::id::<OrganizationId>())
+        .has("entries", Schema::version())
+        .has("hash", hash_schema())
+        .has("at", Schema::moment())
+        .has("algorithm", Schema::word("ed25519"))
+        .has("public_key", Schema::text().says("In base64."))
+        .has("signature", Schema::text().says("In base64."))
+        .named("AuditLogHead")
+}
+
+fn hash_schema() -> Schema {
+    Schema::text().matching("^[0-9a-f]{64}$")
+}
+
+fn verified_schema() -> Schema {
+    let number = || Schema::version().or_null();
+    Schema::answer()
+        .has("organization_id", Schema::id::<OrganizationId>())
+        .has("verified", Schema::boolean())
+        .has("entries", Schema::number(0..=i64::MAX).or_null())
+        .has("hash", Schema::text().or_null())
+        .has(
+            "broken_at",
+            number().says("The number of the first entry that does not follow."),
+        )
+        .named("AuditLogVerified")
+}
+
+impl List {
+    fn schema() -> Schema {
+        let next = Schema::version().or_null();
+        let anchor = Schema::answer()
+            .has("entries", Schema::version())
+            .has("hash", hash_schema());
+        Schema::answer()
+            .has("data", Schema::list(AuditLine::schema()))
+            .has(
+                "anchor",
+                anchor
+                    .or_null()
+                    .says("The last entry that was taken away because its time was over."),
+            )
+            .has(
+                "next_after",
+                next.says("`after` of the next request, if there is more."),
+            )
+    }
 }
 
 #[derive(Deserialize)]
@@ -38,8 +112,17 @@ struct ListParameters {
 #[derive(Serialize)]
 struct List {
     data: Vec<AuditLine>,
+    /// The last entry that was taken away, where there is one.
+    anchor: Option<Anchor>,
     /// What to ask for with `after`, if there is more.
     next_after: Option<i64>,
+}
+
+/// The number of an entry and its hash.
+#[derive(Serialize)]
+struct Anchor {
+    entries: i64,
+    hash: String,
 }
 
 async fn list(
@@ -54,6 +137,16 @@ async fn list(
             message: format!("is a number from 1 to {MOST}"),
         });
     }
+    if parameters.after < 0 {
+        return Err(Failure::Parameter {
+            field: "after",
+            message: "is the number of an entry".to_owned(),
+        });
+    }
+    let anchor = control.audit_anchor(&caller).await?.map(|anchor| Anchor {
+        entries: anchor.sequence,
+        hash: hash_text(&anchor.hash),
+    });
     let mut entries = control
         .audit_log(&caller, parameters.after, limit + 1)
         .await?;
@@ -62,7 +155,19 @@ async fn list(
     let next_after = entries.last().filter(|_| more).map(|entry| entry.sequence);
     let line = |entry| AuditLine::of(caller.organization(), entry).map_err(|_| corrupt());
     let data = entries.into_iter().map(line).collect::<Result<_, _>>()?;
-    Ok(Json(List { data, next_after }).into_response())
+    Ok(Json(List {
+        data,
+        anchor,
+        next_after,
+    })
+    .into_response())
+}
+
+async fn head(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+) -> Result<Response, Failure> {
+    Ok(Json(control.signed_head(&caller).await?).into_response())
 }
 
 async fn verify(

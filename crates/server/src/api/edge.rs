@@ -12,7 +12,7 @@ use bailiwick_model::RequestId;
 use bailiwick_wire::FieldProblem;
 use serde::Serialize;
 
-use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, Obstacles};
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -25,9 +25,8 @@ struct Problem<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Field<'a>>,
-    /// The ids of what stands in the way.
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    conflicts: &'a [String],
+    #[serde(flatten)]
+    obstacles: Obstacles<'a>,
     request_id: Option<&'a RequestId>,
 }
 
@@ -54,7 +53,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
         detail: failure.to_string(),
         code: failure.code(),
         errors: fields(failure),
-        conflicts: conflicts(failure),
+        obstacles: Obstacles::of(failure),
         request_id: id.as_ref(),
     };
     let mut written = (status, Json(problem)).into_response();
@@ -75,11 +74,4 @@ fn fields<'a>(failure: &'a Failure) -> Vec<Field<'a>> {
         help: &problem.help,
     };
     problems.iter().map(field).collect()
-}
-
-fn conflicts(failure: &Failure) -> &[String] {
-    let Failure::Control(ControlError::AcrossEnvironments { others, .. }) = failure else {
-        return &[];
-    };
-    others
 }

@@ -2,44 +2,142 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ETAG, IF_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bailiwick_control::{
     Control, EnvironmentChange, EnvironmentView, NewEnvironmentRequest, NewKeyRequest,
 };
-use bailiwick_model::{Decision, EnvironmentId};
+use bailiwick_model::limits::{NAMESPACE_BYTES, SHORT_ENVIRONMENT_NAME_CHARS};
+use bailiwick_model::{Decision, EnvironmentId, Permission, Reason};
 use bailiwick_policy::parse_destination;
-use bailiwick_wire::{FieldProblem, networking_json};
+use bailiwick_wire::{EnvironmentBody, FieldProblem, Schema, networking_json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::keys::KeyBody;
+use super::keys::{KeyBody, made_schema};
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonBody, JsonObject, Parameters};
 use crate::environment_json::ApiEnvironment;
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, patch, post};
 use crate::v1::cursor::{cursor, page_request};
 
 /// The most of a page.
 const MOST: u32 = 1000;
-/// Names that the console and `kubectl`-like tools can show.
-const NAME_CHARS: usize = 50;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/environments", get(list).post(create))
-        .route(
-            "/environments/{id}",
-            get(retrieve).patch(update).delete(delete),
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    Routes::of("environments")
+        .add(
+            get("list", "/environments", list)
+                .says("Environments, the newest first.")
+                .needs(P::EnvironmentRead)
+                .pages(MOST)
+                .takes_archived()
+                .lists(ApiEnvironment::schema()),
         )
-        .route("/environments/{id}/archive", post(archive))
-        .route("/environments/{id}/policy", get(policy))
-        .route("/environments/{id}/explain", get(explain))
-        .route("/environments/{id}/keys", post(create_key))
+        .add(
+            post("create", "/environments", create)
+                .says("Makes an environment.")
+                .needs(P::EnvironmentAdmin)
+                .takes(Own::create_schema())
+                .fails(StatusCode::CONFLICT)
+                .with_etag()
+                .makes(ApiEnvironment::schema()),
+        )
+        .add(
+            get("retrieve", "/environments/{id}", retrieve)
+                .says("One environment.")
+                .needs(P::EnvironmentRead)
+                .with_etag()
+                .answers(ApiEnvironment::schema()),
+        )
+        .add(
+            patch("update", "/environments/{id}", update)
+                .says("Changes an environment: what is absent stays.")
+                .needs(P::EnvironmentAdmin)
+                .takes_version()
+                .takes(Own::update_schema())
+                .with_etag()
+                .answers(ApiEnvironment::schema()),
+        )
+        .add(
+            delete("delete", "/environments/{id}", remove)
+                .says("Deletes an environment that nothing refers to.")
+                .needs(P::EnvironmentAdmin)
+                .fails(StatusCode::CONFLICT)
+                .answers_nothing(),
+        )
+        .add(
+            post("archive", "/environments/{id}/archive", archive)
+                .says("Makes an environment read-only, and its name free.")
+                .needs(P::EnvironmentAdmin)
+                .fails(StatusCode::CONFLICT)
+                .with_etag()
+                .answers(ApiEnvironment::schema()),
+        )
+        .merge(policy_routes())
+}
+
+fn policy_routes() -> Routes {
+    use Permission as P;
+    let destination = Schema::text().says("`HOST:PORT`, an address with a port, or a URL.");
+    Routes::of("environments")
+        .add(
+            get("policy", "/environments/{id}/policy", policy)
+                .says("The policy that holds in an environment, and where it comes from.")
+                .needs(P::EnvironmentRead)
+                .answers(policy_schema()),
+        )
+        .add(
+            get("explain", "/environments/{id}/explain", explain)
+                .says("Whether a destination can be reached, and why.")
+                .needs(P::EnvironmentRead)
+                .needs_query("destination", destination.example(json!("example.com:443")))
+                .answers(Explained::schema()),
+        )
+        .add(
+            post("create_key", "/environments/{id}/keys", create_key)
+                .says("Makes a key for the workers of a self-hosted environment. It is shown this once.")
+                .needs(P::KeyAdmin)
+                .takes(KeyBody::schema())
+                .makes(made_schema()),
+        )
+}
+
+pub(super) fn source_schema() -> Schema {
+    let kinds = Schema::words(["environment", "organization_default", "built_in"]);
+    Schema::answer()
+        .has("kind", kinds)
+        .may("name", Schema::text())
+        .named("PolicySource")
+}
+
+fn policy_schema() -> Schema {
+    let floor = Schema::answer()
+        .has("denied_hosts", Schema::list(Schema::text()))
+        .has("denied_cidrs", Schema::list(Schema::text()));
+    Schema::answer()
+        .has("source", source_schema())
+        .has("networking", EnvironmentBody::networking_schema())
+        .has("organization_floor", floor)
+        .named("EffectivePolicy")
+}
+
+impl Explained<'_> {
+    fn schema() -> Schema {
+        let reasons = Reason::ALL.iter().map(|reason| reason.code());
+        Schema::answer()
+            .has("destination", Schema::text())
+            .has("verdict", Schema::words(["allow", "deny"]))
+            .has("reason", Schema::words(reasons))
+            .has("rule", Schema::text().or_null())
+            .has("source", source_schema())
+            .has("hint", Schema::text().or_null())
+            .named("Explanation")
+    }
 }
 
 #[derive(Deserialize)]
@@ -94,15 +192,35 @@ fn wrong(field: &str, message: &str, help: &str) -> Failure {
 }
 
 impl Own {
+    /// The fields of the wire's body, and these.
+    fn with(body: Schema) -> Schema {
+        let namespace =
+            Schema::chars(1..=NAMESPACE_BYTES).matching("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$");
+        body.may("restricted", Schema::boolean())
+            .may_be("namespace", namespace.says("A Kubernetes namespace."))
+            .may("inherits_policy", Schema::boolean())
+    }
+
+    fn create_schema() -> Schema {
+        let name = Schema::chars(1..=SHORT_ENVIRONMENT_NAME_CHARS).matching("\\S");
+        Self::with(EnvironmentBody::create_schema().may("name", name))
+            .named("NewGovernedEnvironment")
+    }
+
+    fn update_schema() -> Schema {
+        let name = Schema::chars(1..=SHORT_ENVIRONMENT_NAME_CHARS).matching("\\S");
+        Self::with(EnvironmentBody::update_schema().may_be("name", name))
+            .named("GovernedEnvironmentChange")
+    }
     fn take(body: &mut Map<String, Value>) -> Result<Self, Failure> {
         let long = body
             .get("name")
             .and_then(Value::as_str)
-            .is_some_and(|name| name.trim().chars().count() > NAME_CHARS);
+            .is_some_and(|name| name.trim().chars().count() > SHORT_ENVIRONMENT_NAME_CHARS);
         if long {
             return Err(wrong(
                 "name",
-                &format!("a name has at most {NAME_CHARS} characters"),
+                &format!("a name has at most {SHORT_ENVIRONMENT_NAME_CHARS} characters"),
                 "shorten it",
             ));
         }
@@ -163,6 +281,26 @@ pub(super) fn version(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     })
 }
 
+/// What [`change_of`] takes.
+pub(super) fn change_schema() -> Schema {
+    Own::update_schema()
+}
+
+/// The change that a body and the version in front of it ask for.
+pub(super) fn change_of(
+    mut body: Map<String, Value>,
+    headers: &HeaderMap,
+) -> Result<EnvironmentChange, Failure> {
+    let own = Own::take(&mut body)?;
+    Ok(EnvironmentChange {
+        body,
+        restricted: own.restricted,
+        namespace: own.namespace,
+        inherit_policy: own.inherit_policy,
+        version: version(headers)?,
+    })
+}
+
 async fn create(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
@@ -213,16 +351,9 @@ async fn update(
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<EnvironmentId>,
     headers: HeaderMap,
-    JsonObject(mut body): JsonObject,
+    JsonObject(body): JsonObject,
 ) -> Result<Response, Failure> {
-    let own = Own::take(&mut body)?;
-    let change = EnvironmentChange {
-        body,
-        restricted: own.restricted,
-        namespace: own.namespace,
-        inherit_policy: own.inherit_policy,
-        version: version(&headers)?,
-    };
+    let change = change_of(body, &headers)?;
     shown(
         StatusCode::OK,
         &control.update_environment(&caller, &id, change).await?,
@@ -240,7 +371,7 @@ async fn archive(
     )
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<EnvironmentId>,

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{delete, get};
 use bailiwick_control::{Control, MadeKey, NewKeyRequest};
-use bailiwick_model::ApiKeyId;
+use bailiwick_model::{ApiKeyId, Permission};
 use bailiwick_store::{ApiKey, KeyOwner};
+use bailiwick_wire::Schema;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,15 +16,34 @@ use serde_json::{Value, json};
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonBody, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post};
 use crate::v1::cursor::{cursor, page_request};
 
 /// The most of a page.
 const MOST: u32 = 1000;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/keys", get(list).post(create))
-        .route("/keys/{id}", delete(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::of("keys")
+        .add(
+            get("list", "/keys", list)
+                .says("Keys, the newest first.")
+                .needs(Permission::KeyAdmin)
+                .pages(MOST)
+                .lists(shown_schema()),
+        )
+        .add(
+            post("create", "/keys", create)
+                .says("Makes a key of whoever asks, who may do with it what they may do. It is shown this once.")
+                .needs(Permission::KeyWrite)
+                .takes(KeyBody::schema())
+                .makes(made_schema()),
+        )
+        .add(
+            delete("delete", "/keys/{id}", revoke)
+                .says("Revokes a key at once. One's own needs `key:write` alone.")
+                .needs(Permission::KeyAdmin)
+                .answers_nothing(),
+        )
 }
 
 /// A key to be made.
@@ -35,6 +53,16 @@ pub(super) struct KeyBody {
     pub(super) name: String,
     #[serde(default)]
     pub(super) expires_at: Option<Timestamp>,
+}
+
+impl KeyBody {
+    pub(super) fn schema() -> Schema {
+        Schema::object()
+            .needs("name", Schema::name())
+            .may_be("expires_at", Schema::moment().says("A time to come."))
+            .example(json!({"name": "ci"}))
+            .named("NewKey")
+    }
 }
 
 #[derive(Deserialize)]
@@ -47,6 +75,33 @@ struct ListParameters {
 /// A key, the one time that it is seen.
 pub(super) fn made_json(made: &MadeKey) -> Value {
     json!({"id": made.id, "key": made.key, "expires_at": made.expires_at})
+}
+
+pub(super) fn made_schema() -> Schema {
+    let key = Schema::text().says("The key, the one time that it is seen.");
+    Schema::answer()
+        .has("id", Schema::id::<ApiKeyId>())
+        .has("key", key)
+        .has("expires_at", Schema::moment().or_null())
+        .named("MadeKey")
+}
+
+fn shown_schema() -> Schema {
+    let owner = Schema::answer()
+        .has(
+            "kind",
+            Schema::words(["user", "service_account", "environment"]),
+        )
+        .has("id", Schema::text());
+    Schema::answer()
+        .has("id", Schema::id::<ApiKeyId>())
+        .has("owner", owner)
+        .has("name", Schema::text())
+        .has("shown", Schema::text().says("How the key begins."))
+        .has("created_at", Schema::moment())
+        .has("expires_at", Schema::moment().or_null())
+        .has("revoked_at", Schema::moment().or_null())
+        .named("Key")
 }
 
 fn shown(key: &ApiKey) -> Value {

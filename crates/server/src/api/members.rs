@@ -2,30 +2,73 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, put};
 use bailiwick_control::{Control, NewMemberRequest, Password};
-use bailiwick_model::{RoleId, UserId};
+use bailiwick_model::limits::{EMAIL_BYTES, PASSWORD_BYTES, PASSWORD_LEAST_CHARS};
+use bailiwick_model::{Permission, RoleId, UserId};
 use bailiwick_store::Member;
+use bailiwick_wire::{Schema, example_id};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonBody, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, patch, post, put};
 use crate::v1::cursor::{cursor, page_request};
 
 /// The most of a page.
 const MOST: u32 = 1000;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/members", get(list).post(create))
-        .route("/members/{id}", get(retrieve).patch(update).delete(delete))
-        .route("/members/{id}/password", put(password))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    Routes::of("members")
+        .add(
+            get("list", "/members", list)
+                .says("Members, the newest user first.")
+                .needs(P::MemberRead)
+                .pages(MOST)
+                .lists(shown_schema()),
+        )
+        .add(
+            post("create", "/members", create)
+                .says("Makes a user and a member of them, with a role that allows nothing that the caller may not do.")
+                .needs(P::MemberAdmin)
+                .takes(NewBody::schema())
+                .fails(StatusCode::NOT_FOUND)
+                .fails(StatusCode::CONFLICT)
+                .makes(shown_schema()),
+        )
+        .add(
+            get("retrieve", "/members/{id}", retrieve)
+                .says("One member.")
+                .needs(P::MemberRead)
+                .answers(shown_schema()),
+        )
+        .add(
+            patch("update", "/members/{id}", update)
+                .says("Gives a member another role. There is always somebody who administers.")
+                .needs(P::MemberAdmin)
+                .takes(Change::schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(shown_schema()),
+        )
+        .add(
+            delete("delete", "/members/{id}", remove)
+                .says("Removes a member: their keys and sessions are not taken any more.")
+                .needs(P::MemberAdmin)
+                .fails(StatusCode::CONFLICT)
+                .answers_nothing(),
+        )
+        .add(
+            put("set_password", "/members/{id}/password", password)
+                .says("Changes a password. One's own needs no permission. All browser sessions of the member end.")
+                .needs(P::MemberAdmin)
+                .takes(PasswordBody::schema())
+                .answers_nothing(),
+        )
 }
 
 #[derive(Deserialize)]
@@ -54,6 +97,53 @@ struct Change {
 #[serde(deny_unknown_fields)]
 struct PasswordBody {
     password: String,
+}
+
+impl NewBody {
+    fn schema() -> Schema {
+        Schema::object()
+            .needs("email", Schema::chars(3..=EMAIL_BYTES).matching("^\\s*[^@\\s][^\\s]*@[^\\s]+\\s*$"))
+            .needs("name", Schema::name())
+            .needs("role_id", Schema::id::<RoleId>())
+            .may_be("password", password_schema())
+            .example(json!({"email": "ada@example.com", "name": "Ada", "role_id": example_id::<RoleId>()}))
+            .named("NewMember")
+    }
+}
+
+impl Change {
+    fn schema() -> Schema {
+        Schema::object()
+            .needs("role_id", Schema::id::<RoleId>())
+            .example(json!({"role_id": example_id::<RoleId>()}))
+            .named("MemberRole")
+    }
+}
+
+impl PasswordBody {
+    fn schema() -> Schema {
+        Schema::object()
+            .needs("password", password_schema())
+            .example(json!({"password": "correct horse battery staple"}))
+            .named("NewPassword")
+    }
+}
+
+fn password_schema() -> Schema {
+    let password = Schema::chars(PASSWORD_LEAST_CHARS..=PASSWORD_BYTES);
+    password.with("writeOnly", json!(true))
+}
+
+fn shown_schema() -> Schema {
+    Schema::answer()
+        .has("user_id", Schema::id::<UserId>())
+        .has("email", Schema::text())
+        .has("name", Schema::text())
+        .has("role_id", Schema::id::<RoleId>())
+        .has("has_password", Schema::boolean())
+        .has("created_at", Schema::moment())
+        .has("disabled_at", Schema::moment().or_null())
+        .named("Member")
 }
 
 fn shown(member: &Member) -> Value {
@@ -124,7 +214,7 @@ async fn password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<UserId>,

@@ -2,26 +2,43 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
 use bailiwick_control::{Control, OrganizationView, PoliciesChange};
+use bailiwick_model::limits::{CIDR_RULES, HOST_RULES};
+use bailiwick_model::{OrganizationId, Permission};
+use bailiwick_wire::{EnvironmentBody, Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::authenticated::Authenticated;
 use crate::body::JsonBody;
 use crate::failure::Failure;
+use crate::operation::{Routes, get, patch};
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new().route("/organization", get(retrieve).patch(update))
+pub(super) fn routes() -> Routes {
+    Routes::of("organization")
+        .add(
+            get("retrieve", "/organization", retrieve)
+                .says("The organization: its default policy, and what it denies everywhere.")
+                .needs(Permission::EnvironmentRead)
+                .answers(shown_schema()),
+        )
+        .add(
+            patch("update", "/organization", update)
+                .says("Changes what holds in all environments: what is absent stays.")
+                .needs(Permission::EnvironmentAdmin)
+                .takes(ChangeBody::schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(shown_schema()),
+        )
 }
 
 /// What holds in all environments: what is absent stays.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+pub(super) struct ChangeBody {
     #[serde(default, deserialize_with = "present")]
     default_networking: Option<Value>,
     denied_hosts: Option<Vec<String>>,
@@ -29,9 +46,57 @@ struct Change {
     version: Option<i64>,
 }
 
+impl From<ChangeBody> for PoliciesChange {
+    fn from(body: ChangeBody) -> Self {
+        Self {
+            default_networking: body.default_networking,
+            denied_hosts: body.denied_hosts,
+            denied_cidrs: body.denied_cidrs,
+            version: body.version,
+        }
+    }
+}
+
 /// `null` is a value of its own.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
+}
+
+impl ChangeBody {
+    pub(super) fn schema() -> Schema {
+        let texts = |most| Schema::list_of(0..=most, Schema::text());
+        Schema::object()
+            .may_be(
+                "default_networking",
+                EnvironmentBody::new_networking_schema(),
+            )
+            .may_be("denied_hosts", texts(HOST_RULES))
+            .may_be("denied_cidrs", texts(CIDR_RULES))
+            .may_be(
+                "version",
+                Schema::version().says("Only if it is at this version."),
+            )
+            .example(
+                json!({"denied_hosts": ["*.prod.example.com"], "denied_cidrs": ["10.0.0.0/16"]}),
+            )
+            .named("OrganizationChange")
+    }
+}
+
+fn shown_schema() -> Schema {
+    Schema::answer()
+        .has("id", Schema::id::<OrganizationId>())
+        .has("name", Schema::text())
+        .has(
+            "default_networking",
+            EnvironmentBody::networking_schema().or_null(),
+        )
+        .has("denied_hosts", Schema::list(Schema::text()))
+        .has("denied_cidrs", Schema::list(Schema::text()))
+        .has("version", Schema::version())
+        .has("created_at", Schema::moment())
+        .has("updated_at", Schema::moment())
+        .named("Organization")
 }
 
 fn shown(view: &OrganizationView) -> Response {
@@ -62,13 +127,7 @@ async fn retrieve(
 async fn update(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
-    JsonBody(body): JsonBody<Change>,
+    JsonBody(body): JsonBody<ChangeBody>,
 ) -> Result<Response, Failure> {
-    let change = PoliciesChange {
-        default_networking: body.default_networking,
-        denied_hosts: body.denied_hosts,
-        denied_cidrs: body.denied_cidrs,
-        version: body.version,
-    };
-    Ok(shown(&control.change_policies(&caller, change).await?))
+    Ok(shown(&control.change_policies(&caller, body.into()).await?))
 }

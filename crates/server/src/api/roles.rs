@@ -2,25 +2,54 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, put};
 use bailiwick_control::{Control, RoleValues};
 use bailiwick_model::{Permission, RoleId};
 use bailiwick_store::Role;
+use bailiwick_wire::Schema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonBody};
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post, put};
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/roles", get(list).post(create))
-        .route("/roles/{id}", put(update).delete(delete))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    let list_of_roles = Schema::answer().has("data", Schema::list(shown_schema()));
+    Routes::of("roles")
+        .add(
+            get("list", "/roles", list)
+                .says("All roles.")
+                .needs(P::MemberRead)
+                .answers(list_of_roles),
+        )
+        .add(
+            post("create", "/roles", create)
+                .says("Makes a role, which allows nothing that the caller may not do.")
+                .needs(P::RoleAdmin)
+                .takes(RoleBody::schema())
+                .fails(StatusCode::CONFLICT)
+                .makes(shown_schema()),
+        )
+        .add(
+            put("update", "/roles/{id}", update)
+                .says("Changes a role, and with it what those may do who have it.")
+                .needs(P::RoleAdmin)
+                .takes(RoleBody::schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(shown_schema()),
+        )
+        .add(
+            delete("delete", "/roles/{id}", remove)
+                .says("Deletes a role that nobody has.")
+                .needs(P::RoleAdmin)
+                .fails(StatusCode::CONFLICT)
+                .answers_nothing(),
+        )
 }
 
 #[derive(Deserialize)]
@@ -37,6 +66,33 @@ impl From<RoleBody> for RoleValues {
             permissions: body.permissions.into(),
         }
     }
+}
+
+fn permissions_schema() -> Schema {
+    let permissions = Permission::ALL.iter().map(|permission| permission.as_str());
+    Schema::list(Schema::words(permissions).named("Permission"))
+}
+
+impl RoleBody {
+    fn schema() -> Schema {
+        Schema::object()
+            .needs("name", Schema::name())
+            .needs("permissions", permissions_schema())
+            .example(
+                json!({"name": "auditor", "permissions": ["environment:read", "audit-log:read"]}),
+            )
+            .named("NewRole")
+    }
+}
+
+fn shown_schema() -> Schema {
+    Schema::answer()
+        .has("id", Schema::id::<RoleId>())
+        .has("name", Schema::text())
+        .has("predefined", Schema::boolean())
+        .has("permissions", permissions_schema())
+        .has("version", Schema::version())
+        .named("Role")
 }
 
 fn shown(role: &Role) -> Value {
@@ -70,7 +126,7 @@ async fn update(
     Ok(Json(shown(&changed)).into_response())
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<RoleId>,

@@ -2,31 +2,58 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{delete, get, post};
 use bailiwick_control::{Control, NewKeyRequest};
-use bailiwick_model::{RoleId, ServiceAccountId};
+use bailiwick_model::{Permission, RoleId, ServiceAccountId};
 use bailiwick_store::ServiceAccount;
+use bailiwick_wire::{Schema, example_id};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::keys::{KeyBody, made_json};
+use super::keys::{KeyBody, made_json, made_schema};
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonBody, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post};
 use crate::v1::cursor::{cursor, page_request};
 
 /// The most of a page.
 const MOST: u32 = 1000;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/service-accounts", get(list).post(create))
-        .route("/service-accounts/{id}", delete(remove))
-        .route("/service-accounts/{id}/keys", post(create_key))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    Routes::of("service-accounts")
+        .add(
+            get("list", "/service-accounts", list)
+                .says("Service accounts, the newest first.")
+                .needs(P::MemberRead)
+                .pages(MOST)
+                .lists(shown_schema()),
+        )
+        .add(
+            post("create", "/service-accounts", create)
+                .says("Makes a service account, with a role that allows nothing that the caller may not do.")
+                .needs(P::MemberAdmin)
+                .takes(AccountBody::schema())
+                .fails(StatusCode::NOT_FOUND)
+                .fails(StatusCode::CONFLICT)
+                .makes(shown_schema()),
+        )
+        .add(
+            delete("delete", "/service-accounts/{id}", remove)
+                .says("Deletes a service account: its keys are not taken any more.")
+                .needs(P::MemberAdmin)
+                .answers_nothing(),
+        )
+        .add(
+            post("create_key", "/service-accounts/{id}/keys", create_key)
+                .says("Makes a key of a service account. It is shown this once.")
+                .needs(P::KeyAdmin)
+                .takes(KeyBody::schema())
+                .makes(made_schema()),
+        )
 }
 
 #[derive(Deserialize)]
@@ -41,6 +68,25 @@ struct ListParameters {
 struct AccountBody {
     name: String,
     role_id: RoleId,
+}
+
+impl AccountBody {
+    fn schema() -> Schema {
+        Schema::object()
+            .needs("name", Schema::name())
+            .needs("role_id", Schema::id::<RoleId>())
+            .example(json!({"name": "ci", "role_id": example_id::<RoleId>()}))
+            .named("NewServiceAccount")
+    }
+}
+
+fn shown_schema() -> Schema {
+    Schema::answer()
+        .has("id", Schema::id::<ServiceAccountId>())
+        .has("name", Schema::text())
+        .has("role_id", Schema::id::<RoleId>())
+        .has("created_at", Schema::moment())
+        .named("ServiceAccount")
 }
 
 fn shown(account: &ServiceAccount) -> Value {

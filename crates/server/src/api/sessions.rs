@@ -2,26 +2,43 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bailiwick_control::{Control, Password, SignInRequest};
-use bailiwick_model::OrganizationId;
+use bailiwick_model::{OrganizationId, Permission};
+use bailiwick_wire::Schema;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::authenticated::{Authenticated, ClientAddress, SESSION_COOKIE, cookie};
 use crate::body::JsonBody;
 use crate::failure::Failure;
+use crate::operation::{Routes, get, post};
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/sign-in", post(sign_in))
-        .route("/sign-out", post(sign_out))
-        .route("/whoami", get(whoami))
+pub(super) fn routes() -> Routes {
+    Routes::of("sign-in")
+        .add(
+            post("begin", "/sign-in", sign_in)
+                .says("Begins a session of a browser: sets its cookie.")
+                .for_anybody()
+                .takes(SignInBody::schema())
+                .fails(StatusCode::UNAUTHORIZED)
+                .fails(StatusCode::TOO_MANY_REQUESTS)
+                .fails(StatusCode::SERVICE_UNAVAILABLE)
+                .answers(begun_schema()),
+        )
+        .add(
+            post("end", "/sign-out", sign_out)
+                .says("Ends the session of the cookie.")
+                .answers_nothing(),
+        )
+        .add(
+            get("whoami", "/whoami", whoami)
+                .says("Who asks, and what they may do.")
+                .answers(caller_schema()),
+        )
 }
 
 #[derive(Deserialize)]
@@ -30,6 +47,43 @@ struct SignInBody {
     email: String,
     password: String,
     organization_id: Option<OrganizationId>,
+}
+
+impl SignInBody {
+    fn schema() -> Schema {
+        Schema::object()
+            .needs("email", Schema::text())
+            .needs("password", Schema::text().with("writeOnly", json!(true)))
+            .may_be("organization_id", Schema::id::<OrganizationId>())
+            .example(
+                json!({"email": "ada@example.com", "password": "correct horse battery staple"}),
+            )
+            .named("SignIn")
+    }
+}
+
+fn begun_schema() -> Schema {
+    let token = Schema::text().says("What requests that change something carry besides.");
+    Schema::answer()
+        .has("csrf_token", token)
+        .has("expires_at", Schema::moment())
+        .named("BrowserSession")
+}
+
+fn caller_schema() -> Schema {
+    let permissions = Permission::ALL.iter().map(|permission| permission.as_str());
+    let kinds = ["user", "service_account", "environment_key", "system"];
+    let actor = Schema::answer()
+        .has("kind", Schema::words(kinds))
+        .has("id", Schema::text());
+    Schema::answer()
+        .has("organization_id", Schema::id::<OrganizationId>())
+        .has("actor", actor)
+        .has(
+            "permissions",
+            Schema::list(Schema::words(permissions).named("Permission")),
+        )
+        .named("Caller")
 }
 
 /// No script reads it, no other site sends it, and it goes over TLS alone (RFC 6265bis, section 4.1.2); browsers take loopback for TLS.

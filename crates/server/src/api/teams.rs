@@ -2,29 +2,89 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{delete, get, put};
 use bailiwick_control::Control;
-use bailiwick_model::{EnvironmentId, GrantId, TeamId, UserId};
+use bailiwick_model::{EnvironmentId, GrantId, Permission, TeamId, UserId};
 use bailiwick_store::{Grant, Grantee, Team};
+use bailiwick_wire::{Schema, example_id};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, IdsOf, JsonBody};
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post, put};
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/teams", get(list).post(create))
-        .route("/teams/{id}", delete(remove))
-        .route("/teams/{id}/members", get(members))
-        .route("/teams/{id}/members/{user}", put(add).delete(take_out))
-        .route("/environments/{id}/grants", get(grants).post(create_grant))
-        .route("/environments/{id}/grants/{grant}", delete(remove_grant))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    let list_of = |item| Schema::answer().has("data", Schema::list(item));
+    Routes::of("teams")
+        .add(
+            get("list", "/teams", list)
+                .says("All teams.")
+                .needs(P::MemberRead)
+                .answers(list_of(shown_schema())),
+        )
+        .add(
+            post("create", "/teams", create)
+                .says("Makes a team.")
+                .needs(P::MemberAdmin)
+                .takes(TeamBody::schema())
+                .fails(StatusCode::CONFLICT)
+                .makes(shown_schema()),
+        )
+        .add(
+            delete("delete", "/teams/{id}", remove)
+                .says("Deletes a team, and its grants.")
+                .needs(P::MemberAdmin)
+                .answers_nothing(),
+        )
+        .add(
+            get("members", "/teams/{id}/members", members)
+                .says("The ids of who is in a team.")
+                .needs(P::MemberRead)
+                .answers(list_of(Schema::id::<UserId>())),
+        )
+        .add(
+            put("add", "/teams/{id}/members/{user}", add)
+                .says("Puts a member into a team.")
+                .needs(P::MemberAdmin)
+                .answers_nothing(),
+        )
+        .add(
+            delete("remove", "/teams/{id}/members/{user}", take_out)
+                .says("Takes a member out of a team.")
+                .needs(P::MemberAdmin)
+                .answers_nothing(),
+        )
+        .merge(grant_routes())
+}
+
+fn grant_routes() -> Routes {
+    use Permission as P;
+    Routes::of("grants")
+        .add(
+            get("list", "/environments/{id}/grants", grants)
+                .says("Who may deploy to an environment besides those whose role says so.")
+                .needs(P::MemberRead)
+                .answers(Schema::answer().has("data", Schema::list(grant_schema()))),
+        )
+        .add(
+            post("create", "/environments/{id}/grants", create_grant)
+                .says("Lets one member or team deploy to an environment.")
+                .needs(P::EnvironmentAdmin)
+                .takes(GrantBody::schema())
+                .fails(StatusCode::CONFLICT)
+                .makes(grant_schema()),
+        )
+        .add(
+            delete("delete", "/environments/{id}/grants/{grant}", remove_grant)
+                .says("Takes such a right back.")
+                .needs(P::EnvironmentAdmin)
+                .answers_nothing(),
+        )
 }
 
 #[derive(Deserialize)]
@@ -39,6 +99,41 @@ struct TeamBody {
 enum GrantBody {
     UserId(UserId),
     TeamId(TeamId),
+}
+
+impl TeamBody {
+    fn schema() -> Schema {
+        Schema::object()
+            .needs("name", Schema::name())
+            .example(json!({"name": "payments"}))
+            .named("NewTeam")
+    }
+}
+
+impl GrantBody {
+    fn schema() -> Schema {
+        let user = Schema::object().needs("user_id", Schema::id::<UserId>());
+        let team = Schema::object().needs("team_id", Schema::id::<TeamId>());
+        Schema::any_of([user, team])
+            .example(json!({"user_id": example_id::<UserId>()}))
+            .named("NewGrant")
+    }
+}
+
+fn shown_schema() -> Schema {
+    Schema::answer()
+        .has("id", Schema::id::<TeamId>())
+        .has("name", Schema::text())
+        .named("Team")
+}
+
+fn grant_schema() -> Schema {
+    Schema::answer()
+        .has("id", Schema::id::<GrantId>())
+        .has("environment_id", Schema::id::<EnvironmentId>())
+        .has("user_id", Schema::id::<UserId>().or_null())
+        .has("team_id", Schema::id::<TeamId>().or_null())
+        .named("Grant")
 }
 
 fn shown(team: &Team) -> Value {

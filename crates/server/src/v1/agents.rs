@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bailiwick_control::Control;
-use bailiwick_model::AgentId;
+use bailiwick_model::{AgentId, Permission};
 use bailiwick_store::{Agent, AgentFilter};
+use bailiwick_wire::{AgentBody, Schema};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -17,17 +17,62 @@ use crate::agent_json::WireAgent;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonObject, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, get, post};
 
 /// The most of a page.
 const MOST: u32 = 100;
 
-/// Agents are archived and never deleted: sessions refer to their versions.
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/agents", get(list).post(create))
-        .route("/agents/{id}", get(retrieve).post(update))
-        .route("/agents/{id}/archive", post(archive))
-        .route("/agents/{id}/versions", get(versions))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    Routes::of("agents")
+        .add(
+            get("list", "/agents", list)
+                .says("Agents, the newest first.")
+                .needs(P::AgentRead)
+                .pages(MOST)
+                .takes_archived()
+                .query("created_at[gte]", Schema::moment())
+                .query("created_at[lte]", Schema::moment())
+                .lists(WireAgent::schema()),
+        )
+        .add(
+            post("create", "/agents", create)
+                .says("Makes an agent, at version 1.")
+                .needs(P::AgentWrite)
+                .takes(AgentBody::create_schema())
+                .fails(StatusCode::NOT_FOUND)
+                .fails(StatusCode::CONFLICT)
+                .answers(WireAgent::schema()),
+        )
+        .add(
+            get("retrieve", "/agents/{id}", retrieve)
+                .says("One agent, at its latest version or another.")
+                .needs(P::AgentRead)
+                .query("version", Schema::positive())
+                .answers(WireAgent::schema()),
+        )
+        .add(
+            post("update", "/agents/{id}", update)
+                .says("Writes another version of an agent: what is absent stays.")
+                .needs(P::AgentWrite)
+                .takes(AgentBody::update_schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(WireAgent::schema()),
+        )
+        .add(
+            post("archive", "/agents/{id}/archive", archive)
+                .says("Makes an agent read-only. It is never deleted: sessions refer to its versions.")
+                .needs(P::AgentWrite)
+                .fails(StatusCode::CONFLICT)
+                .answers(WireAgent::schema()),
+        )
+        .add(
+            get("versions", "/agents/{id}/versions", versions)
+                .says("The versions of an agent, the newest first.")
+                .needs(P::AgentRead)
+                .pages(MOST)
+                .lists(WireAgent::schema()),
+        )
 }
 
 #[derive(Deserialize)]

@@ -2,36 +2,81 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bailiwick_control::Control;
-use bailiwick_model::{CredentialId, VaultId};
+use bailiwick_model::{CredentialId, Permission, VaultId};
 use bailiwick_store::Credential;
+use bailiwick_wire::{CredentialAuth, CredentialBody, Schema};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::cursor::{cursor, page_request};
+use super::deleted_schema;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, IdsOf, JsonObject, Parameters};
 use crate::failure::{Failure, corrupt};
+use crate::operation::{Routes, delete, get, post};
 
 /// The most of a page.
 const MOST: u32 = 100;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/vaults/{id}/credentials", get(list).post(create))
-        .route(
-            "/vaults/{id}/credentials/{credential}",
-            get(retrieve).post(update).delete(delete),
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    let deleted = deleted_schema::<CredentialId>("vault_credential_deleted");
+    Routes::of("credentials")
+        .add(
+            get("list", "/vaults/{id}/credentials", list)
+                .says("The credentials of a vault, the newest first.")
+                .needs(P::VaultRead)
+                .pages(MOST)
+                .takes_archived()
+                .lists(WireCredential::schema()),
         )
-        .route(
-            "/vaults/{id}/credentials/{credential}/archive",
-            post(archive),
+        .add(
+            post("create", "/vaults/{id}/credentials", create)
+                .says("Puts a credential into a vault.")
+                .needs(P::VaultWrite)
+                .takes(CredentialBody::create_schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(WireCredential::schema()),
+        )
+        .add(
+            get(
+                "retrieve",
+                "/vaults/{id}/credentials/{credential}",
+                retrieve,
+            )
+            .says("One credential, without its secrets.")
+            .needs(P::VaultRead)
+            .answers(WireCredential::schema()),
+        )
+        .add(
+            post("update", "/vaults/{id}/credentials/{credential}", update)
+                .says("Changes a credential: what is absent stays.")
+                .needs(P::VaultWrite)
+                .takes(CredentialBody::update_schema())
+                .fails(StatusCode::CONFLICT)
+                .answers(WireCredential::schema()),
+        )
+        .add(
+            delete("delete", "/vaults/{id}/credentials/{credential}", remove)
+                .says("Deletes a credential with its secrets.")
+                .needs(P::VaultWrite)
+                .answers(deleted),
+        )
+        .add(
+            post(
+                "archive",
+                "/vaults/{id}/credentials/{credential}/archive",
+                archive,
+            )
+            .says("Makes a credential read-only, and purges its secrets.")
+            .needs(P::VaultWrite)
+            .answers(WireCredential::schema()),
         )
 }
 
@@ -64,6 +109,20 @@ struct List<'a> {
 }
 
 impl<'a> WireCredential<'a> {
+    fn schema() -> Schema {
+        Schema::answer()
+            .has("id", Schema::id::<CredentialId>())
+            .has("type", Schema::word("vault_credential"))
+            .has("vault_id", Schema::id::<VaultId>())
+            .has("display_name", Schema::text().or_null())
+            .has("auth", CredentialAuth::schema())
+            .has("metadata", Schema::metadata())
+            .has("created_at", Schema::moment())
+            .has("updated_at", Schema::moment())
+            .has("archived_at", Schema::moment().or_null())
+            .named("Credential")
+    }
+
     fn of(credential: &'a Credential) -> Result<Self, Failure> {
         let values = &credential.values;
         Ok(Self {
@@ -140,7 +199,7 @@ async fn archive(
     shown(&control.archive_credential(&caller, &vault, &id).await?)
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdsOf(vault, id): IdsOf<VaultId, CredentialId>,

@@ -1,15 +1,21 @@
 //! The wire's error body.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
-use bailiwick_model::RequestId;
+use bailiwick_control::ControlError;
+use bailiwick_model::limits::WORK_LEASE_MOST_SECONDS;
+use bailiwick_model::{RequestId, WorkState};
+use bailiwick_store::Work;
+use bailiwick_wire::Schema;
+use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::failure::{self, Failure};
+use crate::failure::{self, Failure, Obstacles};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -28,6 +34,59 @@ struct Error<'a> {
 #[derive(Serialize)]
 struct Details<'a> {
     error_code: &'a str,
+    #[serde(flatten)]
+    obstacles: Obstacles<'a>,
+    /// Of a heartbeat that was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_state: Option<LeaseState>,
+}
+
+/// The lease of a work item, as it is.
+#[derive(Serialize)]
+pub(crate) struct LeaseState {
+    last_heartbeat: Option<Timestamp>,
+    lease_extended: bool,
+    state: WorkState,
+    ttl_seconds: i64,
+}
+
+impl LeaseState {
+    /// How it looks; a heartbeat that was taken is answered with the same fields.
+    pub(crate) fn schema() -> Schema {
+        Schema::answer()
+            .has("last_heartbeat", Schema::moment().or_null())
+            .has("lease_extended", Schema::boolean())
+            .has(
+                "state",
+                Schema::words(WorkState::ALL.map(WorkState::as_str)),
+            )
+            .has("ttl_seconds", Schema::number(1..=WORK_LEASE_MOST_SECONDS))
+    }
+}
+
+impl<'a> Details<'a> {
+    fn of(failure: &'a Failure) -> Self {
+        let mut current_state = None;
+        if let Failure::Control(ControlError::LeaseLost(work)) = failure {
+            current_state = Some(LeaseState::of(work));
+        }
+        Self {
+            error_code: failure.code(),
+            obstacles: Obstacles::of(failure),
+            current_state,
+        }
+    }
+}
+
+impl LeaseState {
+    fn of(work: &Work) -> Self {
+        Self {
+            last_heartbeat: work.latest_heartbeat_at,
+            lease_extended: false,
+            state: work.state,
+            ttl_seconds: work.lease_seconds,
+        }
+    }
 }
 
 /// Gives a failed answer its body. SDKs send a request again after 409 and after 5xx unless they are told not to.
@@ -42,9 +101,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
         error: Error {
             r#type: error_type(failure.status()),
             message: failure.to_string(),
-            details: Details {
-                error_code: failure.code(),
-            },
+            details: Details::of(failure),
         },
         request_id: id.as_ref(),
     };
@@ -59,6 +116,12 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
         .insert("x-should-retry", HeaderValue::from_static(retry));
     failure::pass_on(failure, &mut written);
     written
+}
+
+/// The words for the kinds of failures.
+pub(crate) fn error_types() -> BTreeSet<&'static str> {
+    let failures = (400..600).filter_map(|number| StatusCode::from_u16(number).ok());
+    failures.map(error_type).collect()
 }
 
 fn error_type(status: StatusCode) -> &'static str {

@@ -2,32 +2,74 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bailiwick_control::{Control, EnvironmentChange, EnvironmentView, NewEnvironmentRequest};
-use bailiwick_model::EnvironmentId;
+use bailiwick_model::{EnvironmentId, Permission};
+use bailiwick_wire::EnvironmentBody;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::cursor::{cursor, page_request};
+use super::deleted_schema;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonObject, Parameters};
 use crate::environment_json::WireEnvironment;
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post};
 
 /// The most of a page.
 const MOST: u32 = 1000;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/environments", get(list).post(create))
-        .route(
-            "/environments/{id}",
-            get(retrieve).post(update).delete(delete),
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    let deleted = deleted_schema::<EnvironmentId>("environment_deleted");
+    Routes::of("environments")
+        .add(
+            get("list", "/environments", list)
+                .says("Environments, the newest first.")
+                .needs(P::EnvironmentRead)
+                .pages(MOST)
+                .takes_archived()
+                .lists(WireEnvironment::schema()),
         )
-        .route("/environments/{id}/archive", post(archive))
+        .add(
+            post("create", "/environments", create)
+                .says("Makes an environment.")
+                .needs(P::EnvironmentAdmin)
+                .takes(EnvironmentBody::create_schema().named("NewEnvironment"))
+                .fails(StatusCode::CONFLICT)
+                .answers(WireEnvironment::schema()),
+        )
+        .add(
+            get("retrieve", "/environments/{id}", retrieve)
+                .says("One environment.")
+                .needs(P::EnvironmentRead)
+                .answers(WireEnvironment::schema()),
+        )
+        .add(
+            post("update", "/environments/{id}", update)
+                .says("Changes an environment: what is absent stays.")
+                .needs(P::EnvironmentAdmin)
+                .takes(EnvironmentBody::update_schema().named("EnvironmentChange"))
+                .fails(StatusCode::CONFLICT)
+                .answers(WireEnvironment::schema()),
+        )
+        .add(
+            delete("delete", "/environments/{id}", remove)
+                .says("Deletes an environment that nothing refers to.")
+                .needs(P::EnvironmentAdmin)
+                .fails(StatusCode::CONFLICT)
+                .answers(deleted),
+        )
+        .add(
+            post("archive", "/environments/{id}/archive", archive)
+                .says("Makes an environment read-only, and its name free.")
+                .needs(P::EnvironmentAdmin)
+                .fails(StatusCode::CONFLICT)
+                .answers(WireEnvironment::schema()),
+        )
 }
 
 #[derive(Deserialize)]
@@ -109,7 +151,7 @@ async fn archive(
     shown(&control.archive_environment(&caller, &id).await?)
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<EnvironmentId>,

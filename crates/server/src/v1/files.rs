@@ -2,36 +2,85 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
 use bailiwick_control::{Control, FileFacts, FileList, FileUpload};
-use bailiwick_model::limits::{FILE_BYTES, FILE_IDS, FORM_FRAME_BYTES, UPLOAD_TIME};
+use bailiwick_model::limits::{
+    FILE_BYTES, FILE_IDS, FILE_LIFE_LEAST_SECONDS, FILE_LIFE_MOST_SECONDS, FORM_FRAME_BYTES,
+    UPLOAD_TIME,
+};
 use bailiwick_model::{FileId, Permission, ResourceId as _, SessionId};
 use bailiwick_store::File;
+use bailiwick_wire::Schema;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
 use super::content;
 use super::cursor::{cursor, page_request};
+use super::deleted_schema;
 use super::form::{Form, Part, problem};
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post};
 
 /// The most of a page.
 const MOST: u32 = 1000;
 /// The most bytes of an upload, with its frame.
 const BODY_BYTES: u64 = FILE_BYTES + FORM_FRAME_BYTES;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    let body = DefaultBodyLimit::max(usize::try_from(BODY_BYTES).unwrap_or(usize::MAX));
-    Router::new()
-        .route("/files", get(list).post(upload).layer(body))
-        .route("/files/{id}", get(retrieve).delete(delete))
-        .route("/files/{id}/content", get(download))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    let cursor = || Schema::id::<FileId>();
+    Routes::of("files")
+        .add(
+            get("list", "/files", list)
+                .says("Files, the newest first.")
+                .needs(P::FileRead)
+                .pages(MOST)
+                .query("after_id", cursor().says("As clients of before 2026 page."))
+                .query(
+                    "before_id",
+                    cursor().says("As clients of before 2026 page."),
+                )
+                .query(
+                    "scope_id",
+                    Schema::text().says("Only those of this session."),
+                )
+                .query(
+                    "ids[]",
+                    Schema::list_of(0..=FILE_IDS, Schema::text()).says("These, without pages."),
+                )
+                .answers(List::schema()),
+        )
+        .add(
+            post("create", "/files", upload)
+                .says("Uploads a file.")
+                .needs(P::FileWrite)
+                .takes_form(upload_schema(), BODY_BYTES)
+                .answers(WireFile::schema()),
+        )
+        .add(
+            get("retrieve", "/files/{id}", retrieve)
+                .says("What is known of a file.")
+                .needs(P::FileRead)
+                .answers(WireFile::schema()),
+        )
+        .add(
+            delete("delete", "/files/{id}", remove)
+                .says("Deletes a file.")
+                .needs(P::FileWrite)
+                .answers(deleted_schema::<FileId>("file_deleted")),
+        )
+        .add(
+            get("download", "/files/{id}/content", download)
+                .says("The bytes of a file.")
+                .needs(P::FileRead)
+                .fails(StatusCode::BAD_REQUEST)
+                .answers_bytes(),
+        )
 }
 
 /// The wire's file: every key always there.
@@ -66,7 +115,50 @@ struct List<'a> {
     last_id: Option<&'a FileId>,
 }
 
+impl List<'_> {
+    fn schema() -> Schema {
+        let id = || Schema::id::<FileId>().or_null();
+        Schema::answer()
+            .has("data", Schema::list(WireFile::schema()))
+            .has("next_page", Schema::text().or_null())
+            .has("has_more", Schema::boolean())
+            .has("first_id", id())
+            .has("last_id", id())
+    }
+}
+
+fn upload_schema() -> Schema {
+    let life = Schema::number(FILE_LIFE_LEAST_SECONDS..=FILE_LIFE_MOST_SECONDS);
+    Schema::object()
+        .needs("file", Schema::text().with("format", json!("binary")))
+        .may("expires_in_seconds", life)
+        .named("FileUpload")
+}
+
 impl<'a> WireFile<'a> {
+    fn schema() -> Schema {
+        let scope = Schema::answer()
+            .has("type", Schema::word("session"))
+            .has("id", Schema::id::<SessionId>());
+        Schema::answer()
+            .has("id", Schema::id::<FileId>())
+            .has("type", Schema::word("file"))
+            .has("filename", Schema::text())
+            .has("mime_type", Schema::text())
+            .has("size_bytes", Schema::number(0..=i64::MAX))
+            .has("created_at", Schema::moment())
+            .has("downloadable", Schema::boolean())
+            .has("expires_at", Schema::moment().or_null())
+            .has("scope", scope.or_null())
+            .has(
+                "sha256",
+                Schema::text()
+                    .matching("^[0-9a-f]{64}$")
+                    .says("An extension."),
+            )
+            .named("File")
+    }
+
     fn of(file: &'a File) -> Self {
         Self {
             id: &file.id,
@@ -289,7 +381,7 @@ async fn download(
     ))
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<FileId>,

@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Request, State};
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
 use bailiwick_control::{Control, ControlError, NewSkillRequest, SkillRules};
-use bailiwick_model::limits::{FORM_FRAME_BYTES, SKILL_BYTES, SKILL_FILES, UPLOAD_TIME};
-use bailiwick_model::{Permission, SkillId};
+use bailiwick_model::limits::{
+    FORM_FRAME_BYTES, SKILL_BYTES, SKILL_DISPLAY_NAME_CHARS, SKILL_FILES, UPLOAD_TIME,
+};
+use bailiwick_model::{Permission, SkillId, SkillVersionId};
 use bailiwick_store::{Skill, SkillVersion, SkillVersionName};
-use bailiwick_wire::{FieldProblem, SkillBundle, SkillFile, SkillProblem};
+use bailiwick_wire::{FieldProblem, Schema, SkillBundle, SkillFile, SkillProblem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,10 +23,12 @@ use tokio::sync::Semaphore;
 
 use super::content;
 use super::cursor::{cursor, page_request};
+use super::deleted_schema;
 use super::form::{Form, problem};
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, Parameters};
 use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post};
 
 /// The most of a page.
 const MOST: u32 = 1000;
@@ -39,20 +41,112 @@ const OLD_BETA: &str = "skills-2025-10-02";
 /// Where skills come from. All that are here were made here.
 const SOURCES: [&str; 4] = ["custom", "anthropic", "anthropic_example", "plugin"];
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    let body = DefaultBodyLimit::max(usize::try_from(BODY_BYTES).unwrap_or(usize::MAX));
-    Router::new()
-        .route("/skills", get(list).post(create).layer(body))
-        .route("/skills/{id}", get(retrieve).delete(delete))
-        .route(
-            "/skills/{id}/versions",
-            get(list_versions).post(create_version).layer(body),
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    let deleted = deleted_schema::<SkillId>("skill_deleted");
+    Routes::of("skills")
+        .add(
+            get("list", "/skills", list)
+                .says("Skills, the newest first.")
+                .needs(P::SkillRead)
+                .pages(MOST)
+                .query("source", Schema::words(SOURCES))
+                .answers(list_schema(Generation::schema())),
         )
-        .route(
-            "/skills/{id}/versions/{version}",
-            get(retrieve_version).delete(delete_version),
+        .add(
+            post("create", "/skills", create)
+                .says("Makes a skill of files, one of which is its `SKILL.md`.")
+                .needs(P::SkillWrite)
+                .takes_form(upload_schema(true), BODY_BYTES)
+                .fails(StatusCode::CONFLICT)
+                .answers(Generation::schema()),
         )
-        .route("/skills/{id}/versions/{version}/content", get(download))
+        .add(
+            get("retrieve", "/skills/{id}", retrieve)
+                .says("One skill.")
+                .needs(P::SkillRead)
+                .answers(Generation::schema()),
+        )
+        .add(
+            delete("delete", "/skills/{id}", remove)
+                .says("Deletes a skill with its versions; of clients of before 2026, one that has no versions any more.")
+                .needs(P::SkillWrite)
+                .fails(StatusCode::BAD_REQUEST)
+                .answers(deleted),
+        )
+        .merge(version_routes())
+}
+
+fn version_routes() -> Routes {
+    use Permission as P;
+    let deleted = Schema::answer()
+        .has("id", Schema::text())
+        .has("type", Schema::word("skill_version_deleted"));
+    Routes::of("skills")
+        .add(
+            get("list_versions", "/skills/{id}/versions", list_versions)
+                .says("The versions of a skill, the newest first.")
+                .needs(P::SkillRead)
+                .pages(MOST)
+                .answers(list_schema(WireVersion::schema())),
+        )
+        .add(
+            post("create_version", "/skills/{id}/versions", create_version)
+                .says("Makes another version of a skill.")
+                .needs(P::SkillWrite)
+                .takes_form(upload_schema(false), BODY_BYTES)
+                .fails(StatusCode::CONFLICT)
+                .answers(WireVersion::schema()),
+        )
+        .add(
+            get(
+                "retrieve_version",
+                "/skills/{id}/versions/{version}",
+                retrieve_version,
+            )
+            .says("One version of a skill: by its id, by when it was made, or `latest`.")
+            .needs_or_worker(P::SkillRead)
+            .answers(WireVersion::schema()),
+        )
+        .add(
+            delete(
+                "delete_version",
+                "/skills/{id}/versions/{version}",
+                delete_version,
+            )
+            .says("Deletes a version of a skill that has others.")
+            .needs(P::SkillWrite)
+            .fails(StatusCode::BAD_REQUEST)
+            .answers(deleted),
+        )
+        .add(
+            get(
+                "download_version",
+                "/skills/{id}/versions/{version}/content",
+                download,
+            )
+            .says("The archive of a version of a skill.")
+            .needs_or_worker(P::SkillRead)
+            .answers_bytes(),
+        )
+}
+
+fn list_schema(item: Schema) -> Schema {
+    Schema::answer()
+        .has("data", Schema::list(item))
+        .has("next_page", Schema::text().or_null())
+        .has("has_more", Schema::boolean())
+}
+
+fn upload_schema(takes_name: bool) -> Schema {
+    let file = Schema::text().with("format", json!("binary"));
+    let form = Schema::object().needs("files[]", Schema::list_of(1..=SKILL_FILES, file));
+    if takes_name {
+        let name = Schema::chars(1..=SKILL_DISPLAY_NAME_CHARS);
+        form.may("display_name", name).named("SkillUpload")
+    } else {
+        form.named("SkillVersionUpload")
+    }
 }
 
 /// Which generation of clients asks.
@@ -68,6 +162,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Generation {
 }
 
 impl Generation {
+    fn schema() -> Schema {
+        let source = Schema::answer().has("type", Schema::words(SOURCES));
+        let source = Schema::any_of([source, Schema::words(SOURCES)]);
+        Schema::answer()
+            .has("id", Schema::id::<SkillId>())
+            .has("type", Schema::word("skill"))
+            .has("display_name", Schema::text())
+            .has("display_title", Schema::text())
+            .has("source", source)
+            .has(
+                "latest_version_id",
+                Schema::id::<SkillVersionId>().or_null(),
+            )
+            .has("latest_version", Schema::text().or_null())
+            .has("created_at", Schema::moment())
+            .has("updated_at", Schema::moment())
+            .named("Skill")
+    }
+
     fn of(headers: &HeaderMap) -> Self {
         let mut betas = headers
             .get_all("anthropic-beta")
@@ -111,7 +224,7 @@ impl Generation {
 /// The wire's version: every key always there.
 #[derive(Serialize)]
 struct WireVersion<'a> {
-    id: &'a bailiwick_model::SkillVersionId,
+    id: &'a SkillVersionId,
     r#type: &'static str,
     skill_id: &'a SkillId,
     name: &'a str,
@@ -122,6 +235,20 @@ struct WireVersion<'a> {
 }
 
 impl<'a> WireVersion<'a> {
+    fn schema() -> Schema {
+        let digits = Schema::text().matching("^[0-9]+$");
+        Schema::answer()
+            .has("id", Schema::id::<SkillVersionId>())
+            .has("type", Schema::word("skill_version"))
+            .has("skill_id", Schema::id::<SkillId>())
+            .has("name", Schema::text())
+            .has("description", Schema::text())
+            .has("directory", Schema::text())
+            .has("version", digits.says("When it was made, in microseconds."))
+            .has("created_at", Schema::moment())
+            .named("SkillVersion")
+    }
+
     fn of(version: &'a SkillVersion) -> Self {
         Self {
             id: &version.id,
@@ -288,7 +415,7 @@ async fn retrieve(
     Ok(Json(generation.skill(&skill)).into_response())
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     Generation(rules): Generation,
@@ -304,8 +431,7 @@ async fn create_version(
     IdOf(id): IdOf<SkillId>,
     request: Request,
 ) -> Result<Response, Failure> {
-    caller.require(Permission::SkillWrite)?;
-    control.skill(&caller, &id).await?;
+    control.may_make_skill_version(&caller, &id).await?;
     let Upload { bundle, .. } = receive(request, false).await?;
     let made = control.create_skill_version(&caller, &id, &bundle).await?;
     Ok(Json(WireVersion::of(&made)).into_response())

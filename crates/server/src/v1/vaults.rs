@@ -2,31 +2,72 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
 use bailiwick_control::Control;
-use bailiwick_model::VaultId;
+use bailiwick_model::{Permission, VaultId};
 use bailiwick_store::Vault;
+use bailiwick_wire::{Schema, VaultBody};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::cursor::{cursor, page_request};
+use super::deleted_schema;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonObject, Parameters};
 use crate::failure::{Failure, corrupt};
+use crate::operation::{Routes, delete, get, post};
 
 /// The most of a page.
 const MOST: u32 = 100;
 
-pub(super) fn routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/vaults", get(list).post(create))
-        .route("/vaults/{id}", get(retrieve).post(update).delete(delete))
-        .route("/vaults/{id}/archive", post(archive))
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    Routes::of("vaults")
+        .add(
+            get("list", "/vaults", list)
+                .says("Vaults, the newest first.")
+                .needs(P::VaultRead)
+                .pages(MOST)
+                .takes_archived()
+                .lists(WireVault::schema()),
+        )
+        .add(
+            post("create", "/vaults", create)
+                .says("Makes a vault.")
+                .needs(P::VaultWrite)
+                .takes(VaultBody::create_schema())
+                .answers(WireVault::schema()),
+        )
+        .add(
+            get("retrieve", "/vaults/{id}", retrieve)
+                .says("One vault.")
+                .needs(P::VaultRead)
+                .answers(WireVault::schema()),
+        )
+        .add(
+            post("update", "/vaults/{id}", update)
+                .says("Changes a vault: what is absent stays.")
+                .needs(P::VaultWrite)
+                .takes(VaultBody::update_schema())
+                .answers(WireVault::schema()),
+        )
+        .add(
+            delete("delete", "/vaults/{id}", remove)
+                .says("Deletes a vault with its credentials.")
+                .needs(P::VaultWrite)
+                .answers(deleted_schema::<VaultId>("vault_deleted")),
+        )
+        .add(
+            post("archive", "/vaults/{id}/archive", archive)
+                .says(
+                    "Makes a vault read-only, archives its credentials, and purges their secrets.",
+                )
+                .needs(P::VaultWrite)
+                .answers(WireVault::schema()),
+        )
 }
 
 #[derive(Deserialize)]
@@ -56,6 +97,18 @@ struct List<'a> {
 }
 
 impl<'a> WireVault<'a> {
+    fn schema() -> Schema {
+        Schema::answer()
+            .has("id", Schema::id::<VaultId>())
+            .has("type", Schema::word("vault"))
+            .has("display_name", Schema::text())
+            .has("metadata", Schema::metadata())
+            .has("created_at", Schema::moment())
+            .has("updated_at", Schema::moment())
+            .has("archived_at", Schema::moment().or_null())
+            .named("Vault")
+    }
+
     fn of(vault: &'a Vault) -> Result<Self, Failure> {
         Ok(Self {
             id: &vault.id,
@@ -127,7 +180,7 @@ async fn archive(
     shown(&control.archive_vault(&caller, &id).await?)
 }
 
-async fn delete(
+async fn remove(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<VaultId>,

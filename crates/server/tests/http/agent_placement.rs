@@ -12,6 +12,8 @@ on_both!(
     an_environment_is_not_deleted_while_an_agent_is_in_it,
     an_archived_agent_or_environment_takes_part_no_more,
     who_works_together_stays_together,
+    who_is_detached_works_with_nobody_across_the_border,
+    what_is_detached_is_in_the_audit_log_and_a_refused_move_detaches_nothing,
     of_two_who_move_the_same_agent_one_does,
     an_environment_is_deleted_or_has_an_agent_and_never_both,
     of_many_changes_at_once_each_is_done_or_refused,
@@ -170,10 +172,16 @@ async fn who_works_together_stays_together(server: Server) {
         (refused.status, refused.text("code")),
         (StatusCode::CONFLICT, "across_environments")
     );
-    assert_eq!(refused.body["conflicts"], json!([worker]));
+    assert_eq!(
+        refused.body["conflicts"],
+        json!([{"kind": "delegate", "id": worker}])
+    );
     place(&server, &chief, &dev).await.ok();
     let refused = place(&server, &worker, &prod).await;
-    assert_eq!(refused.body["conflicts"], json!([chief]));
+    assert_eq!(
+        refused.body["conflicts"],
+        json!([{"kind": "delegator", "id": chief}])
+    );
     // Nor can it be written from the other side.
     let other = agent(&server, json!({})).await;
     place(&server, &other, &prod).await.ok();
@@ -185,6 +193,88 @@ async fn who_works_together_stays_together(server: Server) {
     // One that nobody placed works with both.
     place(&server, &worker, &Value::Null).await.ok();
     place(&server, &chief, &prod).await.ok();
+}
+
+async fn detach(server: &Server, id: &str, environment: &Value) -> Answer {
+    let path = format!("/api/agents/{id}?on_conflict=detach");
+    let body = json!({"environment_id": environment});
+    server.send(Method::PATCH, &path, Some(body)).await
+}
+
+async fn who_is_detached_works_with_nobody_across_the_border(server: Server) {
+    let dev = environment(&server, "dev", false).await;
+    let prod = environment(&server, "prod", false).await;
+    let (first, second) = (
+        agent(&server, json!({})).await,
+        agent(&server, json!({})).await,
+    );
+    let roster = json!({"multiagent": {"type": "coordinator", "agents": [first, second]}});
+    let chief = agent(&server, roster).await;
+    for id in [&first, &second, &chief] {
+        place(&server, id, &dev).await.ok();
+    }
+    // One of two who are delegated to goes: the other stays on the list.
+    assert_eq!(
+        place(&server, &first, &prod).await.status,
+        StatusCode::CONFLICT
+    );
+    let moved = detach(&server, &first, &prod).await.ok();
+    assert_eq!(
+        (&moved["environment_id"], &moved["version"]),
+        (&prod, &json!(1))
+    );
+    let wire = server.get(&format!("/v1/agents/{chief}")).await.ok();
+    assert_eq!(wire["version"], 2);
+    let agents = wire["multiagent"]["agents"].as_array().unwrap();
+    assert_eq!((agents.len(), &agents[0]["id"]), (1, &json!(second)));
+    // Who delegates goes, and has nobody left.
+    let moved = detach(&server, &chief, &prod).await.ok();
+    assert_eq!(
+        (&moved["version"], &moved["multiagent"]),
+        (&json!(3), &Value::Null)
+    );
+    let stayed = server.get(&format!("/v1/agents/{second}")).await.ok();
+    assert_eq!(stayed["version"], 1);
+}
+
+async fn what_is_detached_is_in_the_audit_log_and_a_refused_move_detaches_nothing(server: Server) {
+    let dev = environment(&server, "dev", false).await;
+    let prod = environment(&server, "prod", true).await;
+    let worker = agent(&server, json!({})).await;
+    let roster = json!({"multiagent": {"type": "coordinator", "agents": [worker]}});
+    let chief = agent(&server, roster).await;
+    place(&server, &worker, &dev).await.ok();
+    place(&server, &chief, &dev).await.ok();
+    let editor = server.key_of(PredefinedRole::Editor).await;
+    let path = format!("/api/agents/{worker}?on_conflict=detach");
+    let body = json!({"environment_id": prod});
+    let refused = server
+        .send_as(&editor, Method::PATCH, &path, Some(body))
+        .await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let wire = format!("/v1/agents/{chief}");
+    assert_eq!(server.get(&wire).await.ok()["version"], 1);
+    detach(&server, &worker, &prod).await.ok();
+    assert_eq!(server.get(&wire).await.ok()["version"], 2);
+    let organization = server.store.first_organization().await.unwrap().unwrap();
+    let scope = server.store.scope(&organization);
+    let entries = scope.audit_entries(0, 1000).await.unwrap();
+    let last: Vec<_> = entries.iter().rev().take(2).collect();
+    assert_eq!(
+        last.iter()
+            .map(|entry| (entry.action.as_str(), entry.resource_id.as_str()))
+            .collect::<Vec<_>>(),
+        [
+            ("agent.place", worker.as_str()),
+            ("agent.detach", chief.as_str())
+        ]
+    );
+    assert!(scope.verify_audit_log().await.unwrap().is_ok());
+    for bad in ["on_conflict=maybe", "on_conflict=", "colour=red"] {
+        let path = format!("/api/agents/{worker}?{bad}");
+        let refused = server.send(Method::PATCH, &path, Some(json!({}))).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
 }
 
 async fn of_two_who_move_the_same_agent_one_does(server: Server) {

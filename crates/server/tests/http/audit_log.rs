@@ -1,6 +1,6 @@
 //! `/api/audit-log`.
 
-use bailiwick_server::AuditLine;
+use bailiwick_control::{AuditLine, SignedHead};
 use bailiwick_store::AuditChain;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -10,6 +10,7 @@ use crate::{Server, on_both};
 on_both!(
     the_log_is_read_to_its_end_in_pages_and_its_chain_holds,
     the_server_checks_its_own_log,
+    the_head_is_signed_and_nothing_of_it_can_be_changed,
     what_cannot_be_asked_is_refused,
     only_who_may_reads_it,
 );
@@ -71,6 +72,43 @@ async fn the_server_checks_its_own_log(server: Server) {
     assert_eq!(log["data"][4]["address"], "127.0.0.1");
 }
 
+async fn the_head_is_signed_and_nothing_of_it_can_be_changed(server: Server) {
+    changes(&server).await;
+    let told = server.get("/api/audit-log/head").await.ok();
+    let verified = server.get("/api/audit-log/verify").await.ok();
+    assert_eq!(
+        (&told["entries"], &told["hash"]),
+        (&verified["entries"], &verified["hash"])
+    );
+    let key = told["public_key"].as_str().unwrap().parse().unwrap();
+    let head = |value: &serde_json::Value| -> SignedHead {
+        serde_json::from_value(value.clone()).unwrap()
+    };
+    assert_eq!(head(&told).check(&key), Ok(()));
+    // The key stays, and is the same on every server that has the same keys.
+    let again = server.get("/api/audit-log/head").await.ok();
+    assert_eq!(again["public_key"], told["public_key"]);
+    let other = server.other_organization().await;
+    let theirs = server
+        .send_as(&other, Method::GET, "/api/audit-log/head", None)
+        .await
+        .ok();
+    for (field, forged) in [
+        ("organization_id", theirs["organization_id"].clone()),
+        ("entries", json!(4)),
+        ("hash", json!("00".repeat(32))),
+        ("at", theirs["at"].clone()),
+        ("signature", theirs["signature"].clone()),
+        ("signature", json!("")),
+    ] {
+        let mut changed = told.clone();
+        changed[field] = forged;
+        assert!(head(&changed).check(&key).is_err(), "{field}");
+    }
+    let stranger = bailiwick_control::HeadKey::from([7; 32]);
+    assert!(head(&told).check(&stranger).is_err());
+}
+
 async fn what_cannot_be_asked_is_refused(server: Server) {
     for (query, status) in [
         ("limit=1", StatusCode::OK),
@@ -97,7 +135,11 @@ async fn only_who_may_reads_it(server: Server) {
         .await;
     let path = format!("/api/environments/{}/keys", made.text("id"));
     let worker = server.post(&path, json!({"name": "worker"})).await;
-    for path in ["/api/audit-log", "/api/audit-log/verify"] {
+    for path in [
+        "/api/audit-log",
+        "/api/audit-log/verify",
+        "/api/audit-log/head",
+    ] {
         let nobody = crate::answer(server.request(Method::GET, path)).await;
         assert_eq!(nobody.status, StatusCode::UNAUTHORIZED, "{path}");
         let forbidden = server

@@ -7,18 +7,30 @@ mod authentication;
 mod bad_input;
 mod connections;
 mod credentials;
+mod description;
+mod environment_contents;
 mod environments;
 mod files;
 mod form;
+mod impact;
 mod keys;
 mod members;
 mod metrics;
 mod permissions;
 mod policies;
+mod references;
+mod retention;
 mod roles;
 mod secrets;
+mod session_lists;
+mod session_references;
+mod session_resources;
+mod sessions;
 mod skills;
 mod vaults;
+mod work;
+mod work_keys;
+mod work_lists;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -194,13 +206,19 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
 
 /// The key of the workers of a self-hosted environment.
 async fn worker_key(server: &Server) -> String {
+    worker(server).await.1
+}
+
+/// A self-hosted environment's id, and the key of its workers.
+async fn worker(server: &Server) -> (String, String) {
     let config = serde_json::json!({"name": "workers", "config": {"type": "self_hosted"}});
     let made = server.post("/v1/environments", config).await;
-    let path = format!("/api/environments/{}/keys", made.text("id"));
+    let environment = made.text("id").to_owned();
+    let path = format!("/api/environments/{environment}/keys");
     let key = server
         .post(&path, serde_json::json!({"name": "worker"}))
         .await;
-    key.text("key").to_owned()
+    (environment, key.text("key").to_owned())
 }
 
 /// Each fact, once for each database.

@@ -2,7 +2,7 @@
 
 use bailiwick_control::{Control, ControlError, UnsealError};
 use bailiwick_model::{CredentialId, OrganizationId, VaultId};
-use bailiwick_store::{DatabaseUrl, OwnedSecret};
+use bailiwick_store::{DatabaseUrl, OwnedSecret, SecretOwner};
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -253,8 +253,10 @@ async fn stored(server: &Server, made: &Made, index: usize) -> OwnedSecret {
         .unwrap()
         .remove(0);
     OwnedSecret {
-        vault: made.vault.clone(),
-        credential,
+        owner: SecretOwner::Credential {
+            vault: made.vault.clone(),
+            credential,
+        },
         secret,
     }
 }

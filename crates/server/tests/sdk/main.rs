@@ -1,4 +1,6 @@
-//! The official SDKs, of the current version and of an older one, against a running server.
+//! The official SDKs, of the current version and of an older one, and what an OpenAPI document makes of itself, against a running server.
+
+mod document;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -6,7 +8,7 @@ use std::sync::Arc;
 use bailiwick_control::{Bootstrap, Control, SealingKeys};
 use bailiwick_server::Service;
 use bailiwick_store::{DatabaseUrl, Store};
-use bailiwick_testkit::Sdk;
+use bailiwick_testkit::{Postgres, Sdk};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -18,18 +20,29 @@ const NODE: [&str; 2] = ["1.12.0", "0.137.0"];
 struct Server {
     url: String,
     key: String,
-    _runtime: Runtime,
+    runtime: Runtime,
     _directory: TempDir,
+    _database: Option<Postgres>,
 }
 
 impl Server {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let database = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::on(&url, directory, None)
+    }
+
+    fn on_postgres() -> Self {
+        let (directory, database) = (tempfile::tempdir().expect("a directory"), Postgres::start());
+        let url = format!("postgres://postgres@{}/postgres", database.address());
+        Self::on(&url.parse().expect("a URL"), directory, Some(database))
+    }
+
+    fn on(url: &DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let (address, key) = runtime.block_on(async {
             let control = Arc::new(Control::new(
-                Store::open(&database).await.expect("a store"),
+                Store::open(url).await.expect("a store"),
                 SealingKeys::generate().0,
             ));
             let first = control
@@ -46,8 +59,9 @@ impl Server {
         Self {
             url: format!("http://{address}"),
             key,
-            _runtime: runtime,
+            runtime,
             _directory: directory,
+            _database: database,
         }
     }
 
@@ -69,4 +83,61 @@ fn node_makes_the_environment_of_the_documentation() {
     for version in NODE {
         Server::start().drive(&Sdk::node(version), include_str!("data/environments.mjs"));
     }
+}
+
+#[test]
+fn python_makes_changes_and_archives_agents() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/agents.py"));
+    }
+}
+
+#[test]
+fn python_uploads_files_and_packs_skills() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/files.py"));
+    }
+}
+
+#[test]
+fn python_keeps_credentials_in_vaults() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/vaults.py"));
+    }
+}
+
+#[test]
+fn python_makes_sessions_and_gives_them_resources() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/sessions.py"));
+    }
+}
+
+#[test]
+fn python_works_through_a_queue_and_its_worker_serves_it() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/work.py"));
+    }
+}
+
+#[test]
+fn node_makes_sessions_and_its_worker_serves_them() {
+    for version in NODE {
+        Server::start().drive(&Sdk::node(version), include_str!("data/sessions.mjs"));
+    }
+}
+
+#[test]
+fn the_script_of_the_guide_runs_as_it_stands() {
+    let guide = include_str!("../../../../docs/getting-started.md");
+    let (_, rest) = guide.split_once("```python\n").expect("a script");
+    let (script, _) = rest.split_once("```").expect("its end");
+    let (server, sdk) = (Server::start(), Sdk::python(PYTHON[0]));
+    let mut python = sdk.command(script);
+    python
+        .env("ANTHROPIC_BASE_URL", &server.url)
+        .env("ANTHROPIC_API_KEY", &server.key);
+    let output = python.output().expect("it starts");
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.stdout, b"Default cloud\n", "{complained}");
 }

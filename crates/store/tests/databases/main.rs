@@ -5,7 +5,10 @@ mod audit;
 mod environments;
 mod files;
 mod keys;
+mod sessions;
 mod vaults;
+mod versions;
+mod work;
 
 use bailiwick_model::{EnvironmentId, OrganizationId, ResourceId};
 use bailiwick_store::{
@@ -13,6 +16,7 @@ use bailiwick_store::{
 };
 use bailiwick_testkit::Postgres;
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 /// A database with one organization.
@@ -60,13 +64,32 @@ impl Place {
         made
     }
 
+    /// What somebody does who can write to the database; how many rows it touches.
+    async fn execute(&self, sql: &str) -> u64 {
+        let url = match &self.url {
+            DatabaseUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
+            DatabaseUrl::Postgres(url) => url.clone(),
+        };
+        let pool = sqlx::AnyPool::connect(&url).await.expect("connections");
+        let done = sqlx::query(AssertSqlSafe(sql.to_owned()))
+            .execute(&pool)
+            .await
+            .expect("it is done");
+        pool.close().await;
+        done.rows_affected()
+    }
+
     async fn change(&self) -> bailiwick_store::Change {
-        let now = Timestamp::now();
         self.store
-            .change(&self.organization, now)
+            .change(&self.organization, now())
             .await
             .expect("a change")
     }
+}
+
+/// A moment that the database keeps as it is.
+fn now() -> Timestamp {
+    Timestamp::from_microsecond(Timestamp::now().as_microsecond()).expect("a moment of today")
 }
 
 async fn organization(store: &Store, name: &str) -> OrganizationId {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bailiwick_model::{CredentialId, VaultId};
 use bailiwick_store::{
-    Change, Credential, OwnedSecret, PageRequest, SealedSecret, StoreError, StoredCredentialValues,
-    Vault, VaultValues,
+    Change, Credential, OwnedSecret, PageRequest, SealedSecret, SecretOwner, StoreError,
+    StoredCredentialValues, Vault, VaultValues,
 };
 
 use crate::{Place, event, fresh, on_both, organization};
@@ -154,8 +154,10 @@ async fn another_organization_sees_and_changes_nothing(place: Place) {
 
 fn owned(vault: &VaultId, credential: &CredentialId, secret: SealedSecret) -> OwnedSecret {
     OwnedSecret {
-        vault: vault.clone(),
-        credential: credential.clone(),
+        owner: SecretOwner::Credential {
+            vault: vault.clone(),
+            credential: credential.clone(),
+        },
         secret,
     }
 }
@@ -247,6 +249,13 @@ async fn a_secret_is_replaced_only_where_it_is_as_it_was_read(place: Place) {
     assert_eq!(secrets, [secret("token", "k2", 6)]);
 }
 
+fn named(one: OwnedSecret) -> (CredentialId, String) {
+    let SecretOwner::Credential { credential, .. } = one.owner else {
+        unreachable!("there are no sessions")
+    };
+    (credential, one.secret.name)
+}
+
 async fn secrets_of_a_key_are_found_in_order_to_the_end(place: Place) {
     let vault = place.vault().await;
     let mut made = Vec::new();
@@ -264,11 +273,7 @@ async fn secrets_of_a_key_are_found_in_order_to_the_end(place: Place) {
             break;
         }
         assert!(batch.len() <= 3);
-        seen.extend(
-            batch
-                .into_iter()
-                .map(|one| (one.credential, one.secret.name)),
-        );
+        seen.extend(batch.into_iter().map(named));
     }
     assert_eq!(seen, made);
     let other = organization(&place.store, "Other").await;

@@ -149,7 +149,7 @@ mod tests {
         question.extend([0, 1]);
         let socket = UdpSocket::bind((LOOPBACK, 0)).unwrap();
         socket
-            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .set_read_timeout(Some(std::time::Duration::from_secs(20)))
             .unwrap();
         socket.send_to(&question, server.address()).unwrap();
         let mut buffer = [0; 512];

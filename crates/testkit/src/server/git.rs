@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::LOOPBACK;
 use super::https::python;
-use super::{LOOPBACK, free_port};
+use super::port::FreePort;
 use crate::process::{Child, command, eventually, succeed};
 use crate::{Authority, User};
 
@@ -65,7 +66,7 @@ impl GitHttpsServer {
 pub struct SshServer {
     _process: Child,
     directory: TempDir,
-    address: SocketAddr,
+    port: FreePort,
 }
 
 impl SshServer {
@@ -89,17 +90,17 @@ impl SshServer {
             let mode = fs::Permissions::from_mode(0o755);
             fs::set_permissions("/run/sshd", mode).expect("permissions");
         }
-        let address = SocketAddr::new(LOOPBACK, free_port());
+        let port = FreePort::find();
         let configuration = format!(
             "ListenAddress 127.0.0.1:{}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n",
-            address.port(),
+            port.number(),
             path("host").display(),
             path("authorized").display(),
         );
         fs::write(path("config"), configuration).expect("a file");
         let mut sshd = command("/usr/sbin/sshd", User::current());
         let process = Child::start_helper(sshd.args(["-D", "-e", "-f"]).arg(path("config")));
-        eventually("sshd", Duration::from_secs(20), || {
+        eventually("sshd", Duration::from_secs(60), || {
             process
                 .complained()
                 .contains("Server listening")
@@ -108,13 +109,13 @@ impl SshServer {
         Self {
             _process: process,
             directory,
-            address,
+            port,
         }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// The name of who may log in.
@@ -131,7 +132,7 @@ impl SshServer {
     /// A line of known hosts for this server under that name.
     pub fn known_host(&self, name: &str) -> String {
         let key = fs::read_to_string(self.path("host.pub")).expect("a file");
-        format!("[{name}]:{} {key}", self.address.port())
+        format!("[{name}]:{} {key}", self.port.number())
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -8,74 +8,121 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{LOOPBACK, free_port};
+use super::port::FreePort;
 use crate::User;
 use crate::once::made_once;
 use crate::process::{Child, command, eventually, succeed};
 
 /// Where Debian keeps the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
+/// How long it may take to start, also after a crash.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A PostgreSQL server on 127.0.0.1; user `postgres`, no password, database `postgres`.
 #[derive(Debug)]
 pub struct Postgres {
     // Ends before its files go.
     process: Child,
-    _directory: TempDir,
-    address: SocketAddr,
+    directory: TempDir,
+    port: FreePort,
     programs: PathBuf,
+    sync: Sync,
+}
+
+/// Whether what was acknowledged outlives the machine.
+#[derive(Debug, Clone, Copy)]
+enum Sync {
+    Off,
+    On,
+}
+
+/// How a server ends that is given no time to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// It is told to abort everything, as by `pg_ctl stop -m immediate`.
+    Immediate,
+    /// Its first process is killed; the others notice.
+    Killed,
 }
 
 impl Postgres {
-    /// Makes a database and starts a server on it.
+    /// Makes a database and starts a server on it, which does not wait for disks: for them tests have no time.
     pub fn start() -> Self {
-        let programs = newest_version();
-        // The server refuses to run as root, and needs a user that has a name.
-        let user = if User::current().is_root() {
-            User::named("postgres").expect("the package made it")
-        } else {
-            User::current()
-        };
+        Self::with(Sync::Off)
+    }
+
+    /// As [`Self::start`], with the durability that a server has by default.
+    pub fn durable() -> Self {
+        Self::with(Sync::On)
+    }
+
+    /// Whether this machine has the programs.
+    pub fn is_installed() -> bool {
+        newest_version().is_some()
+    }
+
+    fn with(sync: Sync) -> Self {
+        let programs = newest_version()
+            .unwrap_or_else(|| panic!("{VERSIONS}: Debian's package postgresql is needed"));
+        let user = user();
         let directory = TempDir::new().expect("a temporary directory");
         user.own(directory.path());
-        let data = directory.path().join("data");
-        copy(&empty_database(&programs, user), &data);
-        let port = free_port();
-        let mut server = command(programs.join("postgres"), user);
-        server
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(directory.path())
-            .args(["-h", "127.0.0.1", "-p", &port.to_string()]);
-        server
-            .args(["-c", "fsync=off", "-c", "log_connections=on"])
-            // In its own files: what lies in memory outlives a server that is killed.
-            .args(["-c", "dynamic_shared_memory_type=mmap"])
-            .current_dir(directory.path());
-        let process = Child::start_helper(&mut server);
-        let ready = || {
-            process
-                .complained()
-                .contains("ready to accept connections")
-                .then_some(())
-        };
-        eventually(
-            "PostgreSQL accepts connections",
-            Duration::from_secs(30),
-            ready,
+        copy(
+            &empty_database(&programs, user),
+            &directory.path().join("data"),
         );
-        Self {
+        let port = FreePort::find();
+        let process = run(&programs, directory.path(), &port, sync);
+        let server = Self {
             process,
-            _directory: directory,
-            address: SocketAddr::new(LOOPBACK, port),
+            directory,
+            port,
             programs,
-        }
+            sync,
+        };
+        assert!(server.is_ready(), "{}", server.process.complained());
+        server
+    }
+
+    /// Ends the server at once, with whatever goes on in it.
+    pub fn crash(&mut self, how: Crash) {
+        self.process.signal(match how {
+            Crash::Immediate => Signal::QUIT,
+            Crash::Killed => Signal::KILL,
+        });
+        // Its output is open as long as any of its processes is there.
+        self.process.wait(PATIENCE);
+    }
+
+    /// Starts it again where it was, on what it had.
+    pub fn start_again(&mut self) {
+        eventually("PostgreSQL is back", PATIENCE, || {
+            self.process = run(&self.programs, self.directory.path(), &self.port, self.sync);
+            self.is_ready().then_some(())
+        });
+    }
+
+    /// Stops all of its processes where they are: it neither answers nor goes away.
+    pub fn freeze(&self) {
+        // First the one that would start others.
+        self.process.signal(Signal::STOP);
+        self.process.signal_children(Signal::STOP);
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        self.process.signal_children(Signal::CONT);
+        self.process.signal(Signal::CONT);
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
+    }
+
+    /// Its URL, as programs take it.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@{}/postgres", self.address())
     }
 
     /// The client, as a path that is the same inside a sandbox on the host's base.
@@ -90,6 +137,17 @@ impl Postgres {
             .lines()
             .filter(|line| line.contains("connection received"))
             .count()
+    }
+
+    /// Waits until it accepts connections; no if it ended instead.
+    fn is_ready(&self) -> bool {
+        eventually("PostgreSQL accepts connections", PATIENCE, || {
+            let complained = self.process.complained();
+            if complained.contains("ready to accept connections") {
+                return Some(true);
+            }
+            self.process.has_ended().then_some(false)
+        })
     }
 }
 
@@ -140,13 +198,39 @@ fn copy(from: &Path, to: &Path) {
     );
 }
 
-fn newest_version() -> PathBuf {
-    let versions = fs::read_dir(VERSIONS)
-        .unwrap_or_else(|e| panic!("{VERSIONS}: {e}; Debian's package postgresql is needed"));
+/// The server refuses to run as root, and needs a user that has a name.
+fn user() -> User {
+    if User::current().is_root() {
+        User::named("postgres").expect("the package made it")
+    } else {
+        User::current()
+    }
+}
+
+fn run(programs: &Path, directory: &Path, port: &FreePort, sync: Sync) -> Child {
+    let mut server = command(programs.join("postgres"), user());
+    server
+        .arg("-D")
+        .arg(directory.join("data"))
+        .arg("-k")
+        .arg(directory)
+        .args(["-h", "127.0.0.1", "-p", &port.number().to_string()])
+        .args(["-c", "log_connections=on"])
+        // In its own files: what lies in memory outlives a server that is killed.
+        .args(["-c", "dynamic_shared_memory_type=mmap"])
+        .current_dir(directory);
+    match sync {
+        Sync::Off => server.args(["-c", "fsync=off"]),
+        Sync::On => server.args(["-c", "fsync=on"]),
+    };
+    Child::start_helper(&mut server)
+}
+
+fn newest_version() -> Option<PathBuf> {
+    let versions = fs::read_dir(VERSIONS).ok()?;
     let programs = versions.map(|version| version.expect("an entry").path().join("bin"));
     let number = |path: &Path| path.parent()?.file_name()?.to_str()?.parse::<u32>().ok();
     programs
         .filter(|path| path.join("postgres").exists())
         .max_by_key(|path| number(path))
-        .expect("a server")
 }

@@ -1,7 +1,6 @@
 //! A real OCI registry, and images to fill it with.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::https::python;
-use super::{LOOPBACK, free_port};
+use super::port::FreePort;
 use crate::User;
 use crate::process::{Child, command, eventually, succeed};
 
@@ -25,7 +24,7 @@ pub struct OciRegistry {
     // Ends before its files go.
     _process: Child,
     directory: TempDir,
-    address: SocketAddr,
+    port: FreePort,
     asks: bool,
 }
 
@@ -43,7 +42,7 @@ impl OciRegistry {
     fn launch(asks: bool) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let path = directory.path();
-        let port = free_port();
+        let port = FreePort::find();
         let accounts = path.join("accounts");
         fs::write(&accounts, ACCOUNTS).expect("a file");
         let auth = if asks {
@@ -56,38 +55,38 @@ impl OciRegistry {
         };
         let settings = path.join("settings.yaml");
         let text = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n{auth}",
-            path.join("data").display()
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{}'}}\n{auth}",
+            path.join("data").display(),
+            port.number(),
         );
         fs::write(&settings, text).expect("a file");
         let mut server = command("docker-registry", User::current());
         let process = Child::start_helper(server.arg("serve").arg(&settings));
-        let address = SocketAddr::new(LOOPBACK, port);
-        eventually("the registry", Duration::from_secs(20), || {
+        eventually("the registry", Duration::from_secs(60), || {
             process.complained().contains("listening on").then_some(())
         });
         Self {
             _process: process,
             directory,
-            address,
+            port,
             asks,
         }
     }
 
     /// `localhost:PORT/NAME:TAG`, as it is pulled.
     pub fn reference(&self, name: &str) -> String {
-        format!("localhost:{}/{name}", self.address.port())
+        format!("localhost:{}/{name}", self.port.number())
     }
 
     /// Its port.
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.port.number()
     }
 
     /// Pushes an image, `NAME:TAG`, of layers that [`root_archive`] wrote; returns the digest of its manifest.
     pub fn push(&self, name: &str, layers: &[&Path]) -> String {
         let mut push = command(python(), User::current());
-        push.args([PUSH, &self.address.port().to_string(), name])
+        push.args([PUSH, &self.port.number().to_string(), name])
             .args(layers);
         if self.asks {
             push.env("LOGIN", "puller:secret");

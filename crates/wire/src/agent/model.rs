@@ -50,15 +50,16 @@ pub enum InferenceGeo {
     Global,
 }
 
-const EFFORTS: &[(&str, Effort)] = &[
+pub(crate) const EFFORTS: &[(&str, Effort)] = &[
     ("low", Effort::Low),
     ("medium", Effort::Medium),
     ("high", Effort::High),
     ("xhigh", Effort::Xhigh),
     ("max", Effort::Max),
 ];
-const SPEEDS: &[(&str, Speed)] = &[("standard", Speed::Standard), ("fast", Speed::Fast)];
-const GEOS: &[(&str, InferenceGeo)] = &[("us", InferenceGeo::Us), ("global", InferenceGeo::Global)];
+pub(crate) const SPEEDS: &[(&str, Speed)] = &[("standard", Speed::Standard), ("fast", Speed::Fast)];
+pub(crate) const GEOS: &[(&str, InferenceGeo)] =
+    &[("us", InferenceGeo::Us), ("global", InferenceGeo::Global)];
 /// What a model does that is told nothing.
 const DEFAULT_EFFORT: Effort = Effort::High;
 

@@ -1,5 +1,7 @@
 //! Whom an agent may delegate to.
 
+use std::collections::BTreeSet;
+
 use bailiwick_model::{AgentId, limits};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -167,6 +169,47 @@ impl Multiagent {
             list.iter_mut().enumerate().map(entry)
         });
         entries.collect()
+    }
+
+    /// The same without some agents; `None` where nobody is left on its list. A way to delegate that has nobody left is disabled.
+    #[must_use]
+    pub fn without(self, gone: &BTreeSet<AgentId>) -> Option<Self> {
+        let stays = |delegate: &Delegate| match delegate {
+            Delegate::Agent(reference) => !gone.contains(&reference.id),
+            Delegate::Own | Delegate::Advisor { .. } => true,
+        };
+        let left = |delegation| match delegation {
+            Delegation::Enabled {
+                inline_agents,
+                mut predefined_agents,
+            } => {
+                predefined_agents.retain(stays);
+                if inline_agents == InlineAgents::Disabled && predefined_agents.is_empty() {
+                    Delegation::Disabled
+                } else {
+                    Delegation::Enabled {
+                        inline_agents,
+                        predefined_agents,
+                    }
+                }
+            }
+            Delegation::Disabled => Delegation::Disabled,
+        };
+        match self {
+            Self::Coordinator { mut agents } => {
+                agents.retain(stays);
+                (!agents.is_empty()).then_some(Self::Coordinator { agents })
+            }
+            Self::Members {
+                advisor,
+                subagents,
+                workflows,
+            } => Some(Self::Members {
+                advisor,
+                subagents: left(subagents),
+                workflows: left(workflows),
+            }),
+        }
     }
 
     /// The same, at a version of the agent that it belongs to: it is among those whom it names.

@@ -116,7 +116,12 @@ struct Head<'a> {
     configs: Option<Place<'a>>,
 }
 
-pub(super) const BUILT_IN: &[(&str, BuiltInTool)] = &[
+pub(crate) const POLICIES: &[(&str, PermissionPolicy)] = &[
+    ("always_allow", PermissionPolicy::AlwaysAllow),
+    ("always_ask", PermissionPolicy::AlwaysAsk),
+    ("auto", PermissionPolicy::Auto),
+];
+pub(crate) const BUILT_IN: &[(&str, BuiltInTool)] = &[
     ("bash", BuiltInTool::Bash),
     ("read", BuiltInTool::Read),
     ("write", BuiltInTool::Write),
@@ -247,11 +252,6 @@ impl ToolDefaults {
 }
 
 fn policy_of(reader: &mut Reader, place: &Place<'_>) -> Option<PermissionPolicy> {
-    const POLICIES: &[(&str, PermissionPolicy)] = &[
-        ("always_allow", PermissionPolicy::AlwaysAllow),
-        ("always_ask", PermissionPolicy::AlwaysAsk),
-        ("auto", PermissionPolicy::Auto),
-    ];
     reader.object(place, |reader, fields| {
         let kind = fields.required(reader, "type")?;
         reader.word(&kind, POLICIES)

@@ -331,3 +331,10 @@ fn a_project_that_git_could_misread_is_refused_with_the_path_of_the_field() {
     );
     check!(&many, @r#"2:77 too_much: `config.project.setup` has 51 commands, more than 50 | put them into a script in the repository, and run that"#);
 }
+
+#[test]
+fn a_base_that_is_none_or_relative_to_nothing_is_refused_with_its_field() {
+    check!("name: x\nconfig: {type: cloud, base: \"vm:x\"}\n", @r#"2:29 invalid_base: `config.base` is none of host, dir:PATH, tar:PATH, debian:SUITE and oci:REFERENCE | write host, dir:/PATH, tar:/PATH, debian:SUITE or oci:REFERENCE"#);
+    check!("name: x\nconfig: {type: cloud, base: \"dir:rootfs\"}\n", @r#"2:29 invalid_base: `config.base` names a path that is relative to nothing: "dir:rootfs" | write the whole path, from `/` on"#);
+    check!("name: x\nconfig: {type: cloud, base: \"debian:--hook\"}\n", @r#"2:29 invalid_base: `config.base` has "--hook" behind `debian:`, which is no name of a Debian release, such as bookworm | write host, dir:/PATH, tar:/PATH, debian:SUITE or oci:REFERENCE"#);
+}

@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::head::{EndLine, Head};
+use super::head::{AnchorLine, EndLine, Head};
 use crate::client::{Client, ServerArguments};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
@@ -36,6 +36,8 @@ pub(crate) struct Arguments {
 #[derive(Deserialize)]
 struct Entries {
     data: Vec<Box<RawValue>>,
+    /// What was taken away, since its time was over.
+    anchor: Option<Head>,
     next_after: Option<i64>,
 }
 
@@ -73,12 +75,17 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
 
 fn export(client: &Client, to: &mut impl Write) -> anyhow::Result<Head> {
     let mut after = Some(0);
-    let mut last = None;
+    let (mut last, mut begun) = (None, false);
     while let Some(from) = after {
         let from = from.to_string();
         let query = [("after", from.as_str()), ("limit", "1000")];
-        let text = client.get_text(&["audit-log"], &query)?;
+        let text = client.get_text(&["api", "audit-log"], &query)?;
         let page: Entries = serde_json::from_str(&text).context("the server's answer is no log")?;
+        if let Some(anchor) = page.anchor.filter(|_| !begun) {
+            let line = AnchorLine { anchor };
+            writeln!(to, "{}", serde_json::to_string(&line)?)?;
+        }
+        begun = true;
         for entry in &page.data {
             writeln!(to, "{}", entry.get())?;
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bailiwick_control::parse_hash;
+use bailiwick_store::AuditAnchor;
 use serde::{Deserialize, Serialize};
 
 /// The number of an entry and its hash.
@@ -23,12 +25,30 @@ pub(super) struct EndLine {
     pub(super) end: Head,
 }
 
+/// The first line of an exported log whose first entries were taken away, since their time was over: the last of them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnchorLine {
+    /// What the first entry that is left follows.
+    pub(super) anchor: Head,
+}
+
 /// A text that is no head.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a head is the number of an entry and its hash, NUMBER:HASH, as `bailiwick audit-log verify` prints it"
 )]
 pub(crate) struct NotAHead;
+
+impl Head {
+    /// As where a chain begins; `None` if its hash is none.
+    pub(super) fn anchor(&self) -> Option<AuditAnchor> {
+        Some(AuditAnchor {
+            sequence: self.entries,
+            hash: parse_hash(&self.hash)?,
+        })
+    }
+}
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,17 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use bailiwick_control::{AuditLine, HeadKey, SignedHead, hash_text};
+use bailiwick_model::OrganizationId;
 use bailiwick_model::limits::AUDIT_LINE_BYTES;
-use bailiwick_server::{AuditLine, hash_text};
-use bailiwick_store::{AuditChain, AuditEntry};
+use bailiwick_store::{AuditAnchor, AuditChain, AuditEntry};
 use serde_json::Value;
 
-use super::head::{EndLine, Head};
-use crate::bad_input::BadInput;
+use super::head::{AnchorLine, EndLine, Head};
+use crate::bad_input::{BadInput, read_text};
 use crate::client::{Client, ServerArguments};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::output;
+
+/// Bytes of a signed head.
+const SIGNED_HEAD_BYTES: usize = 4096;
 
 /// Check an audit log: that no entry was changed, removed, moved or added.
 ///
@@ -37,6 +41,18 @@ pub(crate) struct Arguments {
     /// What the end of the log was at an earlier time: this entry must still be in it.
     #[arg(long, value_name = "NUMBER:HASH")]
     head: Option<Head>,
+    /// The same as `bailiwick audit-log head` printed it, with whose signature it must have. A log that a server exports as it goes on, which
+    /// has no end, is taken if it reaches this far.
+    #[arg(
+        long,
+        value_name = "HEAD",
+        requires = "public_key",
+        conflicts_with = "head"
+    )]
+    signed_head: Option<PathBuf>,
+    /// The key that signs heads, in base64. Take it from where it was kept, not from the head.
+    #[arg(long, value_name = "KEY", requires = "signed_head")]
+    public_key: Option<HeadKey>,
     #[command(flatten)]
     server: ServerArguments,
 }
@@ -50,11 +66,53 @@ enum Found {
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let head = arguments.head.as_ref();
-    let found = match &arguments.file {
-        Some(file) => in_file(file, head)?,
-        None => on_server(&Client::new(&arguments.server, host)?, head)?,
+    let known = match Known::of(arguments)? {
+        Ok(known) => known,
+        Err(why) => return told(Found::Broken(why)),
     };
+    let found = match &arguments.file {
+        Some(file) => in_file(file, &known)?,
+        None => on_server(&Client::new(&arguments.server, host)?, known.head.as_ref())?,
+    };
+    told(found)
+}
+
+/// What is known of the log from an earlier time.
+#[derive(Default)]
+struct Known {
+    head: Option<Head>,
+    /// Whose log it is, if a signature says so.
+    organization: Option<OrganizationId>,
+}
+
+impl Known {
+    /// What the arguments say, or why a head is none.
+    fn of(arguments: &Arguments) -> anyhow::Result<Result<Self, String>> {
+        let (Some(path), Some(key)) = (&arguments.signed_head, &arguments.public_key) else {
+            return Ok(Ok(Self {
+                head: arguments.head.clone(),
+                organization: None,
+            }));
+        };
+        let text = read_text(path, SIGNED_HEAD_BYTES)?;
+        let head: SignedHead = match serde_json::from_str(&text) {
+            Ok(head) => head,
+            Err(error) => return Ok(Err(format!("the head: {error}"))),
+        };
+        if let Err(error) = head.check(key) {
+            return Ok(Err(format!("the head: {error}")));
+        }
+        Ok(Ok(Self {
+            organization: Some(head.organization_id),
+            head: Some(Head {
+                entries: head.entries,
+                hash: head.hash,
+            }),
+        }))
+    }
+}
+
+fn told(found: Found) -> anyhow::Result<ExitCode> {
     match found {
         Found::Whole(end) => {
             output::print(&format!(
@@ -70,23 +128,25 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     }
 }
 
-fn in_file(path: &Path, head: Option<&Head>) -> anyhow::Result<Found> {
+fn in_file(path: &Path, known: &Known) -> anyhow::Result<Found> {
     let file = File::open(path).map_err(|source| BadInput::Unreadable {
         path: path.to_owned(),
         source,
     })?;
-    follow(BufReader::new(file), head)
+    follow(BufReader::new(file), known)
 }
 
 /// Entry by entry, so that a log of any size takes no more memory than its longest line, which is bounded: a longer one is no entry.
-fn follow(mut reader: impl BufRead, head: Option<&Head>) -> anyhow::Result<Found> {
+fn follow(mut reader: impl BufRead, known: &Known) -> anyhow::Result<Found> {
+    let head = known.head.as_ref();
     let mut chain: Option<AuditChain> = None;
+    let mut anchor = AuditAnchor::default();
     let mut line = String::new();
     loop {
         line.clear();
         let number = chain.as_ref().map_or(0, |chain| chain.end().0) + 1;
         match reader.by_ref().take(AUDIT_LINE_BYTES).read_line(&mut line) {
-            Ok(0) => return Ok(Found::Broken(format!("it was cut at entry {number}"))),
+            Ok(0) => return Ok(without_end(chain.as_ref(), known, number)),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Ok(Found::Broken(format!("entry {number} is not text")));
@@ -97,17 +157,50 @@ fn follow(mut reader: impl BufRead, head: Option<&Head>) -> anyhow::Result<Found
             let after = !reader.fill_buf()?.is_empty();
             return Ok(ended(chain.as_ref(), end, after, head));
         }
+        if chain.is_none()
+            && anchor == AuditAnchor::default()
+            && let Ok(AnchorLine { anchor: found }) = serde_json::from_str(&line)
+        {
+            match found.anchor() {
+                Some(found) => anchor = found,
+                None => return Ok(Found::Broken("it begins with no entry".to_owned())),
+            }
+            continue;
+        }
         let (organization, entry) = match AuditLine::parse(&line) {
             Ok(read) => read,
             Err(error) => return Ok(Found::Broken(format!("entry {number}: {error}"))),
         };
-        let chain = chain.get_or_insert_with(|| AuditChain::new(organization));
+        if known
+            .organization
+            .as_ref()
+            .is_some_and(|known| *known != organization)
+        {
+            return Ok(Found::Broken("it is another organization's".to_owned()));
+        }
+        let chain = chain.get_or_insert_with(|| AuditChain::after(organization, anchor));
         if let Err(broken) = chain.follow(&entry) {
             return Ok(Found::Broken(broken.to_string()));
         }
         if let Some(broken) = head.and_then(|head| differs(head, &entry)) {
             return Ok(broken);
         }
+    }
+}
+
+/// A log that goes on has no last line; a head that was signed says how far it must reach.
+fn without_end(chain: Option<&AuditChain>, known: &Known, number: i64) -> Found {
+    let cut = || Found::Broken(format!("it was cut at entry {number}"));
+    let (Some(chain), Some(head), Some(_)) = (chain, &known.head, &known.organization) else {
+        return cut();
+    };
+    match chain.finish() {
+        Ok((entries, hash)) if entries >= head.entries => Found::Whole(Head {
+            entries,
+            hash: hash_text(&hash),
+        }),
+        Ok(_) => cut(),
+        Err(broken) => Found::Broken(broken.to_string()),
     }
 }
 
@@ -118,7 +211,9 @@ fn ended(chain: Option<&AuditChain>, end: Head, after: bool, head: Option<&Head>
         (entries, hash_text(&hash))
     });
     let there = Head { entries, hash };
-    if after {
+    if let Some(Err(broken)) = chain.map(AuditChain::finish) {
+        Found::Broken(broken.to_string())
+    } else if after {
         Found::Broken(format!("something follows its end, entry {entries}"))
     } else if there != end {
         Found::Broken(format!("it was cut at entry {}", entries + 1))
@@ -147,7 +242,7 @@ fn differs(head: &Head, entry: &AuditEntry) -> Option<Found> {
 }
 
 fn on_server(client: &Client, head: Option<&Head>) -> anyhow::Result<Found> {
-    let answer = client.get(&["audit-log", "verify"], &[])?;
+    let answer = client.get(&["api", "audit-log", "verify"], &[])?;
     let end = match (&answer["broken_at"], &answer["entries"], &answer["hash"]) {
         (Value::Number(at), _, _) => {
             return Ok(Found::Broken(format!(
@@ -165,7 +260,14 @@ fn on_server(client: &Client, head: Option<&Head>) -> anyhow::Result<Found> {
     if let Some(head) = head.filter(|head| head.entries <= end.entries) {
         let after = (head.entries - 1).to_string();
         let query = [("after", after.as_str()), ("limit", "1")];
-        let entry = client.get(&["audit-log"], &query)?;
+        let entry = client.get(&["api", "audit-log"], &query)?;
+        let gone = entry.pointer("/anchor/entries").and_then(Value::as_i64);
+        if gone.is_some_and(|gone| gone >= head.entries) {
+            anyhow::bail!(
+                "entry {} was taken away since, because its time was over: give a later head",
+                head.entries
+            );
+        }
         if entry.pointer("/data/0/hash").and_then(Value::as_str) != Some(&head.hash) {
             return Ok(Found::Broken(format!(
                 "entry {} is another than it was",

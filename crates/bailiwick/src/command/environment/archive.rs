@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use reqwest::Method;
 
 use super::COLUMNS;
-use crate::client::{AnswerForm, Client, ServerArguments, print_one};
+use crate::client::{AnswerForm, Client, ENVIRONMENTS, ServerArguments, print_one};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
@@ -29,8 +29,13 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    let id = client.environment_id(&arguments.environment)?;
-    let archived = client.send(Method::POST, &["environments", &id, "archive"], None, None)?;
+    let id = client.id_of(&ENVIRONMENTS, &arguments.environment)?;
+    let archived = client.send(
+        Method::POST,
+        &["api", "environments", &id, "archive"],
+        None,
+        None,
+    )?;
     print_one(arguments.output, &archived, COLUMNS)?;
     Ok(Exit::Done.into())
 }

@@ -64,7 +64,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let client = Client::new(&arguments.server, host)?;
     let made = client.send(
         Method::POST,
-        &["environments"],
+        &["api", "environments"],
         Some(&Value::Object(body)),
         None,
     )?;

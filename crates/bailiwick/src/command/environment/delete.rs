@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use crate::client::{Client, ServerArguments};
+use crate::client::{Client, ENVIRONMENTS, ServerArguments};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    let id = client.environment_id(&arguments.environment)?;
-    client.send(Method::DELETE, &["environments", &id], None, None)?;
+    let id = client.id_of(&ENVIRONMENTS, &arguments.environment)?;
+    client.send(Method::DELETE, &["api", "environments", &id], None, None)?;
     Ok(Exit::Done.into())
 }

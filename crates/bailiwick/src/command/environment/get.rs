@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::COLUMNS;
-use crate::client::{AnswerForm, Client, ServerArguments, print_one};
+use crate::client::{AnswerForm, Client, ENVIRONMENTS, ServerArguments, print_one};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
@@ -26,8 +26,8 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    let id = client.environment_id(&arguments.environment)?;
-    let found = client.get(&["environments", &id], &[])?;
+    let id = client.id_of(&ENVIRONMENTS, &arguments.environment)?;
+    let found = client.get(&["api", "environments", &id], &[])?;
     print_one(arguments.output, &found, COLUMNS)?;
     Ok(Exit::Done.into())
 }

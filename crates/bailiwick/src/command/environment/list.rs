@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::COLUMNS;
-use crate::client::{AnswerForm, Client, ServerArguments, print_list};
+use crate::client::{AnswerForm, Client, ENVIRONMENTS, ServerArguments, print_list};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
@@ -28,7 +28,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let client = Client::new(&arguments.server, host)?;
     let include_archived = arguments.include_archived.to_string();
     let query = [("include_archived", include_archived.as_str())];
-    let all = client.list(&["environments"], &query)?;
+    let all = client.all(&ENVIRONMENTS, &query)?;
     print_list(arguments.output, &all, COLUMNS)?;
     Ok(Exit::Done.into())
 }

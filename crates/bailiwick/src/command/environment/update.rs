@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{COLUMNS, body_of, version_of};
-use crate::client::{AnswerForm, Client, ServerArguments, print_one};
+use crate::client::{AnswerForm, Client, ENVIRONMENTS, ServerArguments, print_one};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
@@ -55,8 +55,8 @@ pub(crate) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let body = Value::Object(body(arguments, host)?);
     let client = Client::new(&arguments.server, host)?;
-    let id = client.environment_id(&arguments.environment)?;
-    let path = ["environments", &id];
+    let id = client.id_of(&ENVIRONMENTS, &arguments.environment)?;
+    let path = ["api", "environments", &id];
     let version = match arguments.if_version {
         Some(version) => version,
         None => version_of(&client.get(&path, &[])?)?,

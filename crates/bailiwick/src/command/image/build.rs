@@ -58,7 +58,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     arguments.project.apply(&mut environment);
     let (pins, ca) = arguments.network.read()?;
     let fetching = arguments.project.fetching(&environment, pins, ca, host)?;
-    let mut images = arguments.build.images(fetching, host)?;
+    let mut images = arguments.build.images(&environment, fetching, host)?;
     arguments.limits.change(images.limits());
     let telling = arguments.build.telling();
     let mut spec = images.spec(&environment, telling)?;

@@ -49,7 +49,9 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
             Arc::unwrap_or_clone(before.lock).fitting(&spec.packages, std::env::consts::ARCH);
         spec.lock = Some(Arc::new(kept));
     }
-    let images = arguments.build.images(Fetching::default(), host)?;
+    let images = arguments
+        .build
+        .images(&environment, Fetching::default(), host)?;
     let image = images.resolve(&spec, arguments.build.telling())?;
     write(&path, &of_layers(image.layers_held())?)?;
     output::print(&format!(

@@ -63,7 +63,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
         .map(lock_source::read_to_replace)
         .transpose()?
         .flatten();
-    let mut images = arguments.build.images(fetching, host)?;
+    let mut images = arguments.build.images(&environment, fetching, host)?;
     arguments.limits.change(images.limits());
     let telling = arguments.build.telling();
     let spec = images.spec(&environment, telling)?;

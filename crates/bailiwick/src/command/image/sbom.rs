@@ -51,7 +51,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     arguments.project.apply(&mut environment);
     let (pins, ca) = arguments.network.read()?;
     let fetching = arguments.project.fetching(&environment, pins, ca, host)?;
-    let images = arguments.build.images(fetching, host)?;
+    let images = arguments.build.images(&environment, fetching, host)?;
     let sbom = match &arguments.key {
         Some(key) => {
             let store = images.store();

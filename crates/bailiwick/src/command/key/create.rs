@@ -25,6 +25,8 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    arguments.key.make(&client, &["keys"], arguments.output)?;
+    arguments
+        .key
+        .make(&client, &["api", "keys"], arguments.output)?;
     Ok(Exit::Done.into())
 }

@@ -32,6 +32,7 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    print_list(arguments.output, &client.list(&["keys"], &[])?, COLUMNS)?;
+    let keys = client.list(&["api", "keys"], "1000", &[])?;
+    print_list(arguments.output, &keys, COLUMNS)?;
     Ok(Exit::Done.into())
 }

@@ -23,6 +23,6 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    client.send(Method::DELETE, &["keys", &arguments.key], None, None)?;
+    client.send(Method::DELETE, &["api", "keys", &arguments.key], None, None)?;
     Ok(Exit::Done.into())
 }

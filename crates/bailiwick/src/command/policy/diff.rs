@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use bailiwick_policy::{Difference, DifferenceRow, Policy, diff};
-use serde::Serialize;
+use bailiwick_policy::{Policy, diff};
+use bailiwick_wire::{DifferenceLine, DifferenceReport, ModeChange};
 
 use crate::environment_source;
 use crate::exit::Exit;
@@ -29,35 +29,13 @@ pub(crate) struct Arguments {
     format: Format,
 }
 
-/// The answer, as JSON has it.
-#[derive(Serialize)]
-struct Answer {
-    mode: Option<ModeChange>,
-    opened: Vec<Row>,
-    closed: Vec<Row>,
-}
-
-#[derive(Serialize)]
-struct ModeChange {
-    before: String,
-    after: String,
-}
-
-#[derive(Serialize)]
-struct Row {
-    destination: String,
-    before: &'static str,
-    after: &'static str,
-    rule: Option<String>,
-}
-
 pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let compiled = |path: &Path| {
         environment_source::load(Some(path), host).map(|environment| environment.compile())
     };
     let (before, after): (Policy, Policy) =
         (compiled(&arguments.before)?, compiled(&arguments.after)?);
-    let answer = Answer::from(&diff(&before, &after));
+    let answer = DifferenceReport::from(&diff(&before, &after));
     match arguments.format {
         Format::Text => output::print(&text(&answer, Colour::of_stdout(host)))?,
         Format::Json => output::print_json(&answer)?,
@@ -65,32 +43,7 @@ pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     Ok(Exit::Done.into())
 }
 
-impl From<&Difference> for Answer {
-    fn from(difference: &Difference) -> Self {
-        let rows = |rows: &[DifferenceRow]| rows.iter().map(Row::from).collect();
-        Self {
-            mode: difference.mode.map(|(before, after)| ModeChange {
-                before: before.to_string(),
-                after: after.to_string(),
-            }),
-            opened: rows(&difference.opened),
-            closed: rows(&difference.closed),
-        }
-    }
-}
-
-impl From<&DifferenceRow> for Row {
-    fn from(row: &DifferenceRow) -> Self {
-        Self {
-            destination: row.to_string(),
-            before: row.before.code(),
-            after: row.after.code(),
-            rule: row.rule.clone(),
-        }
-    }
-}
-
-fn text(answer: &Answer, colour: Colour) -> String {
+fn text(answer: &DifferenceReport, colour: Colour) -> String {
     let mut text = String::new();
     if let Some(ModeChange { before, after }) = &answer.mode {
         text += &format!("mode: {before} -> {after}\n");
@@ -106,7 +59,7 @@ fn text(answer: &Answer, colour: Colour) -> String {
         ("+", Tone::Good, &answer.opened),
         ("-", Tone::Bad, &answer.closed),
     ] {
-        for Row {
+        for DifferenceLine {
             destination,
             before,
             after,

@@ -113,6 +113,7 @@ impl RunRequest {
         let decisive_files = file.iter().chain(&network.ca).chain(lock_path);
         let decisive_files = decisive_files.cloned().collect();
         project.apply(&mut environment);
+        let base = environment.base(files.base)?;
         let work_directory = work_directory(workdir, &environment)?;
         open_host_ports(&mut environment, &network.host_ports)?;
         let upstream_proxy = match network.upstream_proxy {
@@ -141,10 +142,12 @@ impl RunRequest {
                 .into_iter()
                 .map(directory)
                 .collect::<Result<_, _>>()?,
-            base: if let BaseSource::Directory(path) = files.base {
-                BaseSource::Directory(directory(path)?)
-            } else {
-                files.base
+            base: match base {
+                BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
+                BaseSource::Host
+                | BaseSource::Archive(_)
+                | BaseSource::Debian(_)
+                | BaseSource::Oci(_) => base,
             },
             writable_meta: files.writable_meta,
             allow_sockets: files.allow_sockets,

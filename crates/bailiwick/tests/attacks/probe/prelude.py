@@ -75,10 +75,10 @@ def banner(host, port, family=None):
         return stream.recv(100).decode("latin-1").strip() or "nothing"
 
 
-def datagram(host, port, data=b"ping", family=AF_INET):
+def datagram(host, port, data=b"ping", family=AF_INET, patience=5):
     """The answer to a datagram."""
     with socket.socket(family, SOCK_DGRAM) as sender:
-        sender.settimeout(0.4)
+        sender.settimeout(patience)
         sender.connect((host, port))
         sender.send(data)
         return len(sender.recv(4096))
@@ -100,7 +100,7 @@ def exchange(message, server="198.19.255.253", tcp=False, family=AF_INET, port=5
             stream.sendall(struct.pack("!H", len(message)) + message)
             return stream.recv(65536)[2:]
     with socket.socket(family, SOCK_DGRAM) as sender:
-        sender.settimeout(1)
+        sender.settimeout(3)
         for last in [False, False, True]:
             try:
                 sender.sendto(message, (server, port))

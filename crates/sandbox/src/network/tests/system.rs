@@ -2,16 +2,21 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use super::namespace::{bare, inside};
 use crate::network::{NetworkError, NetworkPlan, NetworkSockets, set_up};
 
 /// What no test comes near unless something hangs.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(10);
+/// How long is waited for what should not come.
+const A_WHILE: Duration = Duration::from_millis(200);
 
 const FOREIGN: [&str; 6] = [
     "93.184.216.34",
@@ -106,7 +111,7 @@ fn other_udp_is_refused_at_once_and_told() {
             client.connect(to).unwrap();
             client.send(b"quic").unwrap();
             assert!(refuses_at_once(&client), "{to}");
-            let packet = told(&sockets.denied_udp).expect("a log message");
+            let packet = told(&sockets.denied_udp);
             let address = match to.ip() {
                 IpAddr::V4(v4) => v4.octets().to_vec(),
                 IpAddr::V6(v6) => v6.octets().to_vec(),
@@ -134,7 +139,7 @@ fn multicast_and_broadcast_lead_nowhere_and_are_told() {
             client.set_broadcast(true).unwrap();
             // Some have no route at all, which is as good.
             if client.send_to(b"anyone?", to).is_ok() {
-                assert!(told(&sockets.denied_udp).is_some(), "{to}");
+                told(&sockets.denied_udp);
             }
         }
     });
@@ -150,7 +155,9 @@ fn a_flood_of_datagrams_is_refused_in_full_and_told_in_part() {
             // Every other call reads the refusal of the one before.
             let _ = client.send(b"flood");
         }
-        let messages = std::iter::from_fn(|| told(&sockets.denied_udp)).count();
+        told(&sockets.denied_udp);
+        let more = std::iter::from_fn(|| told_already(&sockets.denied_udp)).count();
+        let messages = 1 + more;
         let most = (plan.log_rate.burst + plan.log_rate.per_second) as usize;
         assert!((1..=most).contains(&messages), "{messages} messages");
     });
@@ -215,7 +222,7 @@ fn the_resolvers_port_elsewhere_is_a_port_like_any_other() {
         for source in ["127.9.9.9", "8.8.8.8"] {
             let client = UdpSocket::bind((source, plan.dns_port)).unwrap();
             client.send_to(b"x", "10.1.2.3:8001").unwrap();
-            assert!(told(&sockets.denied_udp).is_some(), "{source}");
+            told(&sockets.denied_udp);
         }
     });
 }
@@ -270,7 +277,7 @@ fn loopback_works_as_on_any_machine() {
             assert_eq!(client.recv(&mut [0; 64]).unwrap(), 6);
         }
         assert!(
-            told(&sockets.denied_udp).is_none(),
+            told_already(&sockets.denied_udp).is_none(),
             "loopback is nobody's business"
         );
     });
@@ -288,22 +295,23 @@ fn other_protocols_are_refused() {
         );
         let raw = raw.expect("the test has CAP_NET_RAW in its namespace");
         let echo = [8, 0, 0xf7, 0xff, 0, 0, 0, 0];
-        let sent = |to: SocketAddr| {
+        let sent = |to: SocketAddr, patience: Duration| {
+            set_socket_timeout(&raw, Timeout::Recv, Some(patience)).unwrap();
             rustix::net::sendto(&raw, &echo, rustix::net::SendFlags::empty(), &to).unwrap();
             std::iter::from_fn(|| {
                 let mut packet = [0; 256];
                 let (length, _) =
-                    rustix::net::recv(&raw, &mut packet, rustix::net::RecvFlags::DONTWAIT).ok()?;
+                    rustix::net::recv(&raw, &mut packet, rustix::net::RecvFlags::empty()).ok()?;
                 Some(packet[..length].get(20).copied())
             })
             .any(|kind| kind == Some(0))
         };
         assert!(
-            sent("127.0.0.1:0".parse().unwrap()),
+            sent("127.0.0.1:0".parse().unwrap(), SOON),
             "control: loopback answers an echo"
         );
         assert!(
-            !sent("93.184.216.34:0".parse().unwrap()),
+            !sent("93.184.216.34:0".parse().unwrap(), A_WHILE),
             "an echo to the world was answered"
         );
     });
@@ -400,16 +408,20 @@ fn the_printed_rules_are_what_nft_lists() {
 
 #[test]
 fn setting_up_takes_less_than_a_launch_may() {
-    bare(|| {
-        let begun = Instant::now();
-        set_up(&NetworkPlan::standard()).unwrap();
-        // Generous: the machine of a test is a busy one. The benchmark measures; this catches a wait of milliseconds.
-        assert!(
-            begun.elapsed() < Duration::from_millis(100),
-            "{:?}",
-            begun.elapsed()
-        );
-    });
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    for _ in 0..5 {
+        bare(|| {
+            let begun = Instant::now();
+            set_up(&NetworkPlan::standard()).unwrap();
+            let milliseconds = u8::try_from(begun.elapsed().as_millis()).unwrap_or(u8::MAX);
+            (&theirs).write_all(&[milliseconds]).unwrap();
+        });
+    }
+    drop(theirs);
+    let mut took = Vec::new();
+    ours.read_to_end(&mut took).unwrap();
+    // The quickest, and generous: the machine of a test is a busy one. The benchmark measures; this catches a wait of milliseconds.
+    assert!(took.iter().min() < Some(&100), "{took:?}");
 }
 
 #[test]
@@ -428,7 +440,8 @@ fn the_sockets_keep_their_places_when_they_are_passed_on() {
 }
 
 fn accept(listener: &TcpListener) -> TcpStream {
-    let (stream, _) = listener.accept().expect("a connection waits");
+    assert!(comes(listener), "a connection");
+    let (stream, _) = listener.accept().expect("it waits");
     stream.set_nonblocking(false).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream
@@ -447,25 +460,42 @@ fn udp_client(to: SocketAddr) -> UdpSocket {
 
 fn answer(server: &UdpSocket, question: &[u8]) {
     let mut buffer = [0; 64];
-    let (length, from) = server.recv_from(&mut buffer).expect("a question waits");
+    assert!(comes(server), "a question");
+    let (length, from) = server.recv_from(&mut buffer).expect("it waits");
     assert_eq!(&buffer[..length], question);
     server.send_to(b"answer", from).unwrap();
+}
+
+/// Whether something comes to a socket, or an error. What was sent on this machine is delivered by the kernel's own threads when it is busy, so
+/// that it need not be there when the call that sent it returns.
+fn comes(socket: &impl AsFd) -> bool {
+    let patience = Timespec::try_from(SOON).expect("a time");
+    poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&patience)).expect("a socket") == 1
 }
 
 /// Whether a pending error of a connected socket, or of the next receive, is "connection refused".
 fn refuses_at_once(socket: &UdpSocket) -> bool {
     socket.set_nonblocking(true).unwrap();
+    // An unconnected socket is not told; nobody answered, which is all there is to see.
+    let unconnected = socket.peer_addr().is_err();
+    if !unconnected {
+        comes(socket);
+    }
     let kind = socket
         .recv(&mut [0; 64])
         .map_err(|error| error.kind())
         .err();
-    // An unconnected socket is not told; nobody answered, which is all there is to see.
-    let unconnected = socket.peer_addr().is_err();
     kind == Some(ErrorKind::ConnectionRefused) || unconnected && kind == Some(ErrorKind::WouldBlock)
 }
 
-/// The next message of the datagram log, if there is one.
-fn told(log: &OwnedFd) -> Option<Vec<u8>> {
+/// The next message of the datagram log, which must come.
+fn told(log: &OwnedFd) -> Vec<u8> {
+    assert!(comes(log), "a log message");
+    told_already(log).expect("it waits")
+}
+
+/// The next message of the datagram log, if there is one by now.
+fn told_already(log: &OwnedFd) -> Option<Vec<u8>> {
     let mut buffer = [0; 4096];
     let (length, _) = rustix::net::recv(log, &mut buffer, rustix::net::RecvFlags::empty()).ok()?;
     Some(buffer[..length].to_vec())

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::client::{AnswerForm, Client, ServerArguments};
+use crate::client::{AnswerForm, Client, ENVIRONMENTS, ServerArguments};
 use crate::command::key::NewKeyArguments;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
@@ -28,9 +28,11 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    let id = client.environment_id(&arguments.environment)?;
-    arguments
-        .key
-        .make(&client, &["environments", &id, "keys"], arguments.output)?;
+    let id = client.id_of(&ENVIRONMENTS, &arguments.environment)?;
+    arguments.key.make(
+        &client,
+        &["api", "environments", &id, "keys"],
+        arguments.output,
+    )?;
     Ok(Exit::Done.into())
 }

@@ -2,6 +2,7 @@
 
 use bailiwick_model::OrganizationId;
 use bailiwick_store::{AuditEntry, AuditHash};
+use bailiwick_wire::Schema;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -41,6 +42,26 @@ pub enum NotAnAuditLine {
 }
 
 impl AuditLine {
+    /// What it looks like.
+    pub fn schema() -> Schema {
+        let thing = Schema::answer()
+            .has("kind", Schema::text())
+            .has("id", Schema::text());
+        let change = |what: &str| Schema::any().says(what);
+        Schema::answer()
+            .has("organization_id", Schema::id::<OrganizationId>())
+            .has("sequence", Schema::version())
+            .has("at", Schema::moment())
+            .has("actor", thing.clone())
+            .has("address", Schema::text().or_null())
+            .has("action", Schema::text())
+            .has("resource", thing)
+            .has("before", change("What it was, without secrets."))
+            .has("after", change("What it became, without secrets."))
+            .has("hash", Schema::text().matching("^[0-9a-f]{64}$"))
+            .named("AuditEntry")
+    }
+
     /// An entry of this organization's log.
     ///
     /// # Errors
@@ -98,7 +119,8 @@ pub fn hash_text(hash: &AuditHash) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn parse_hash(text: &str) -> Option<AuditHash> {
+/// A hash of 64 hexadecimal digits.
+pub fn parse_hash(text: &str) -> Option<AuditHash> {
     let is_hexadecimal = text.bytes().all(|digit| digit.is_ascii_hexdigit());
     if text.len() != 64 || !is_hexadecimal {
         return None;

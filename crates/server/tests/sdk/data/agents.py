@@ -1,7 +1,4 @@
-"""The official Python SDK (PyPI `anthropic`, from 0.121 on) drives the agents of a server: `sdk_agents.py BASE_URL KEY`.
-
-Answers are validated strictly: a required field that is missing fails.
-"""
+"""Agents through the official SDK. Answers are validated strictly: a required field that is missing fails. Arguments: URL, key."""
 
 import sys
 
@@ -130,4 +127,4 @@ changed(agent)
 delegating(agent)
 listed()
 mistakes()
-print("ok", anthropic.__version__)
+print("done", anthropic.__version__)

@@ -1,0 +1,78 @@
+//! The exports of a server: opened before it serves, so that what cannot be delivered to shows at the start.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bailiwick_control::{Control, Export};
+use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
+use bailiwick_export::{Sink, WebhookSecret};
+use bailiwick_policy::HostFacts;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::secret_key;
+use crate::bad_input::BadInput;
+use crate::command::up;
+use crate::host_environment::HostEnvironment;
+
+/// The variable that holds the secret.
+const VARIABLE: &str = "BAILIWICK_EXPORT_SECRET";
+
+/// What is exported, ready.
+pub(super) struct Exports(Vec<(Export, Sink)>);
+
+impl Exports {
+    /// Opens what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`BadInput`], and what cannot be opened.
+    pub(super) fn open(arguments: &up::Arguments, host: &HostEnvironment) -> anyhow::Result<Self> {
+        let secret = secret(arguments.export_secret_file.as_deref(), host)?;
+        let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
+        let (_, facts) = watch::channel(Arc::new(HostFacts::unknown()));
+        let dialer = Arc::new(Dialer::new(DialOptions {
+            proxy,
+            ..DialOptions::new(facts)
+        }));
+        let mut names = BTreeSet::new();
+        let mut open = Vec::new();
+        for export in &arguments.exports {
+            if !names.insert(export.name()) {
+                return Err(BadInput::ExportTwice(export.name()).into());
+            }
+            let sink = Sink::open(&export.destination, &dialer, secret.as_ref())
+                .with_context(|| format!("cannot export {}", export.name()))?;
+            open.push((export.clone(), sink));
+        }
+        Ok(Self(open))
+    }
+
+    /// What must be delivered before it may be taken away.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(export, _)| export.name()).collect()
+    }
+
+    /// Delivers until `stop` says so.
+    pub(super) fn start(self, control: &Arc<Control>, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+        let mut running = JoinSet::new();
+        for (export, sink) in self.0 {
+            let (control, stop) = (Arc::clone(control), stop.clone());
+            running.spawn(async move { control.export(&export, sink, stop).await });
+        }
+        running
+    }
+}
+
+fn secret(file: Option<&Path>, host: &HostEnvironment) -> Result<Option<WebhookSecret>, BadInput> {
+    let (text, place) = match (file, &host.export_secret) {
+        (Some(path), _) => (secret_key::read(path)?, path.display().to_string()),
+        (None, Some(text)) => (text.clone().into(), VARIABLE.to_owned()),
+        (None, None) => return Ok(None),
+    };
+    let secret = text.parse();
+    let wrong = |source| BadInput::ExportSecret { place, source };
+    Ok(Some(secret.map_err(wrong)?))
+}

@@ -1,0 +1,174 @@
+//! The load generator for HTTP (1.1, kept alive): a task for each connection, all on one thread.
+//!
+//! It writes a request as one piece and reads of an answer what it must, so that it costs less than anything that it measures.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::LocalSet;
+
+use crate::histogram::Histogram;
+use crate::os;
+use crate::protocol::{HttpLoad, HttpRequest};
+use crate::worker;
+
+/// Left out at the start, while connections open and caches fill.
+const WARM_UP: Duration = Duration::from_millis(200);
+/// How long an answer may take before the run is given up: a hang is a finding, not a measurement.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The most fields of an answer's head.
+const FIELDS: usize = 32;
+
+/// The number of a request's body.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Obeys [`HttpLoad`] orders.
+pub(crate) fn run() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    worker::obey(|order: HttpLoad| LocalSet::new().block_on(&runtime, load(order)))
+}
+
+/// When requests begin to count, and when none is sent any more.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    start: Instant,
+    end: Instant,
+}
+
+async fn load(order: HttpLoad) -> Result<Vec<f64>> {
+    ensure!(!order.requests.is_empty(), "no requests");
+    let order = Rc::new(order);
+    let start = Instant::now() + WARM_UP;
+    let window = Window {
+        start,
+        end: start + Duration::from_millis(order.millis),
+    };
+    let visitors: Vec<_> = (0..order.connections)
+        .map(|number| tokio::task::spawn_local(visit(Rc::clone(&order), number, window)))
+        .collect();
+    let mut all = Histogram::new();
+    for visitor in visitors {
+        all.add(&visitor.await??);
+    }
+    let rate = all.total() as f64 / (window.end - window.start).as_secs_f64();
+    let percentile = |percent| all.percentile(percent).context("nothing was answered");
+    Ok(vec![rate, percentile(50)?, percentile(99)?])
+}
+
+async fn visit(order: Rc<HttpLoad>, number: usize, window: Window) -> Result<Histogram> {
+    let mut connection = Connection::open(order.address).await?;
+    let mut histogram = Histogram::new();
+    let mut turns = (number..).step_by(order.connections);
+    loop {
+        let turn = turns.next().context("no end of turns")? % order.requests.len();
+        connection.prepare(&order, &order.requests[turn]);
+        let begun = Instant::now();
+        if begun >= window.end {
+            return Ok(histogram);
+        }
+        let answered = tokio::time::timeout(PATIENCE, connection.ask()).await;
+        answered.context("no answer")??;
+        if begun >= window.start {
+            histogram.record(begun.elapsed());
+        }
+    }
+}
+
+/// One connection, its next request and the answer to its last.
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            stream: os::connect_async(address).await?,
+            request: Vec::new(),
+            answer: Vec::with_capacity(64 * 1024),
+        })
+    }
+
+    fn prepare(&mut self, order: &HttpLoad, request: &HttpRequest) {
+        use std::io::Write as _;
+        let HttpRequest { method, path, body } = request;
+        let body = if body.contains("{n}") {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            &body.replace("{n}", &format!("{}-{number}", std::process::id()))
+        } else {
+            body
+        };
+        self.request.clear();
+        let written = write!(
+            self.request,
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nx-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            order.address,
+            order.key,
+            body.len(),
+        );
+        written.expect("memory takes it");
+    }
+
+    async fn ask(&mut self) -> Result<()> {
+        self.stream.write_all(&self.request).await?;
+        self.answer.clear();
+        loop {
+            let length = self.stream.read_buf(&mut self.answer).await?;
+            ensure!(length > 0, "the connection was closed before the answer");
+            if let Some(end) = answer_end(&self.answer)?
+                && self.answer.len() >= end
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Where the answer ends, once its head is there.
+fn answer_end(bytes: &[u8]) -> Result<Option<usize>> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut head = httparse::Response::new(&mut fields);
+    let httparse::Status::Complete(body) = head.parse(bytes)? else {
+        return Ok(None);
+    };
+    if head.code != Some(200) {
+        bail!("answered {}", String::from_utf8_lossy(bytes));
+    }
+    let length = head
+        .headers
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let length = length.context("an answer without its length")?;
+    Ok(Some(
+        body + std::str::from_utf8(length.value)?.parse::<usize>()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_after_its_body() {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(answer_end(answer).unwrap(), Some(answer.len() + 3));
+        assert_eq!(answer_end(&answer[..20]).unwrap(), None);
+    }
+
+    #[test]
+    fn an_answer_that_refuses_is_no_answer() {
+        let error = answer_end(b"HTTP/1.1 503 Unavailable\r\n\r\n").unwrap_err();
+        assert!(error.to_string().contains("503"));
+        assert!(answer_end(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,477 @@
+//! Sessions: what is bound together when one is made, and what may change after that.
+
+use bailiwick_model::{
+    EnvironmentId, Permission, ResourceId as _, SessionId, SessionStatus, VaultId, WorkState,
+};
+use bailiwick_store::{
+    Change, Environment, NewSession, NewWork, OrderedPage, OrderedPageRequest, Session,
+    SessionFilter, SessionPins, SessionResource, SessionValues, StoreError,
+};
+use bailiwick_wire::{
+    ConfigParts, FieldProblem, SessionAgent, SessionBody, SessionText, networking_json,
+};
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+
+use crate::caller::{Actor, Caller};
+use crate::control::Control;
+use crate::error::ControlError;
+use crate::session_resources::{self, Mounted};
+use crate::{clock, fresh, work};
+
+/// What the errors call it.
+pub(crate) const KIND: &str = "session";
+/// How often a session is made again because something that it refers to went away meanwhile; the next attempt says what.
+const ATTEMPTS: usize = 3;
+
+/// A session, and what it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionView {
+    /// The session.
+    pub session: Session,
+    /// What it has, in the order in which it got it.
+    pub resources: Vec<SessionResource>,
+    /// How long it has been there; of one that has ended, how long it had been when it was last changed.
+    pub duration: SignedDuration,
+}
+
+/// What a session that is to be made binds together, read before anything is written.
+struct Plan {
+    environment: Environment,
+    is_self_hosted: bool,
+    pins: SessionPins,
+    values: SessionValues,
+    mounts: Vec<Mounted>,
+}
+
+impl SessionView {
+    fn of(session: Session, resources: Vec<SessionResource>) -> Self {
+        let until = if session.status == SessionStatus::Terminated {
+            session.updated_at
+        } else {
+            clock::now()
+        };
+        Self {
+            duration: until.duration_since(session.created_at),
+            session,
+            resources,
+        }
+    }
+}
+
+impl Control {
+    /// Makes a session. It is idle: nothing runs it before there is something to do.
+    ///
+    /// What it refers to must be seen by the caller, and a restricted environment must be theirs to deploy to. An agent that was placed, or
+    /// that delegates to one that was, runs in that environment alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Invalid`], [`ControlError::NotFound`] and [`ControlError::Archived`] for what it refers to,
+    /// [`ControlError::AcrossEnvironments`], and what every use case may answer.
+    pub async fn create_session(
+        &self,
+        caller: &Caller,
+        body: &Map<String, Value>,
+    ) -> Result<SessionView, ControlError> {
+        caller.require(Permission::SessionWrite)?;
+        caller.require(Permission::EnvironmentRead)?;
+        caller.require(Permission::AgentRead)?;
+        let body = SessionBody::create(body)?;
+        let mut attempts = ATTEMPTS;
+        loop {
+            attempts -= 1;
+            // Reads come first: a change holds a connection, and whoever waits for a second one may wait for ever.
+            let plan = self.plan(caller, &body).await?;
+            match self.make_session(caller, &body, plan).await {
+                Err(ControlError::Referred(_) | ControlError::Stale(_)) if attempts > 0 => {}
+                made => return made,
+            }
+        }
+    }
+
+    async fn plan(&self, caller: &Caller, body: &SessionBody) -> Result<Plan, ControlError> {
+        let environment = self.environment_to_use(caller, &body.environment).await?;
+        let parts = ConfigParts::of(&environment.values.config).map_err(|_| corrupt("config"))?;
+        let is_self_hosted = parts.kind == "self_hosted";
+        if is_self_hosted && !body.resources.is_empty() {
+            return Err(no_resources(&environment.id));
+        }
+        let agent = self
+            .session_agent(caller, &body.agent, &environment.id)
+            .await?;
+        let vaults = self.vaults_to_use(caller, &body.vaults).await?;
+        let mut mounts = Vec::new();
+        for mount in &body.resources {
+            mounts.push(self.mounted(caller, mount).await?);
+        }
+        let policy = if is_self_hosted {
+            None
+        } else {
+            let policy = self.policy_in_force(caller, &environment).await?;
+            let networking = networking_json(&policy.policy);
+            Some(json!({"source": policy.source, "networking": networking}).to_string())
+        };
+        Ok(Plan {
+            is_self_hosted,
+            pins: SessionPins {
+                environment: environment.id.clone(),
+                environment_revision: environment.version,
+                policy,
+                agent: agent.id,
+                agent_version: agent.version,
+                vaults,
+            },
+            values: values(&body.values, agent.shown.to_string()),
+            mounts,
+            environment,
+        })
+    }
+
+    async fn make_session(
+        &self,
+        caller: &Caller,
+        body: &SessionBody,
+        plan: Plan,
+    ) -> Result<SessionView, ControlError> {
+        let at = clock::now();
+        let mut change = self.store.change(&caller.organization, at).await?;
+        change.alone().await?;
+        let now = change.environment(&plan.environment.id).await?;
+        if now.is_none_or(|now| now.version != plan.environment.version) {
+            return Err(ControlError::Stale("environment"));
+        }
+        let new = NewSession {
+            id: fresh::id(at),
+            pins: plan.pins,
+            values: plan.values,
+        };
+        let session = change
+            .insert_session(new)
+            .await
+            .map_err(ControlError::of(KIND))?;
+        let mut resources = Vec::new();
+        for (position, mounted) in (0..).zip(&plan.mounts) {
+            let made = self.mount(&mut change, &session.id, position, mounted);
+            resources.push(made.await?);
+        }
+        if plan.is_self_hosted {
+            let new = NewWork {
+                id: fresh::id(at),
+                environment: plan.environment.id,
+                session: session.id.clone(),
+            };
+            change
+                .insert_work(new)
+                .await
+                .map_err(ControlError::of("work"))?;
+        }
+        let mut becomes = evidence(&session);
+        becomes["resources"] = resources.iter().map(session_resources::evidence).collect();
+        becomes["overrides_agent"] = json!(!body.agent.overrides.is_empty());
+        commit(
+            change,
+            caller,
+            "session.create",
+            &session.id,
+            None,
+            Some(&becomes),
+        )
+        .await?;
+        if plan.is_self_hosted {
+            self.work_arrived.notify_waiters();
+        }
+        Ok(SessionView::of(session, resources))
+    }
+
+    async fn environment_to_use(
+        &self,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<Environment, ControlError> {
+        const MISSING: ControlError = ControlError::NotFound("environment");
+        let id: EnvironmentId = id.parse().map_err(|_| MISSING)?;
+        let scope = self.store.scope(&caller.organization);
+        let environment = scope.environment(&id).await?.ok_or(MISSING)?;
+        if environment.archived_at.is_some() {
+            return Err(ControlError::Archived("environment"));
+        }
+        self.may_deploy(caller, &environment).await?;
+        Ok(environment)
+    }
+
+    async fn vaults_to_use(
+        &self,
+        caller: &Caller,
+        ids: &[String],
+    ) -> Result<Vec<VaultId>, ControlError> {
+        let mut vaults = Vec::new();
+        for id in ids {
+            let id: VaultId = id.parse().map_err(|_| ControlError::NotFound("vault"))?;
+            if self.vault(caller, &id).await?.archived_at.is_some() {
+                return Err(ControlError::Archived("vault"));
+            }
+            vaults.push(id);
+        }
+        Ok(vaults)
+    }
+
+    /// One session, archived or not. Workers see those of their environment, and of their item.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NotFound`], and what every use case may answer.
+    pub async fn session(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<SessionView, ControlError> {
+        caller.require_or_worker(Permission::SessionRead)?;
+        let scope = self.store.scope(&caller.organization);
+        let session = scope.session(id).await?;
+        let seen = session.filter(|session| match &caller.actor {
+            Actor::Worker(environment) => session.pins.environment == *environment,
+            Actor::WorkItem(item) => session.id == item.session,
+            Actor::User(_) | Actor::ServiceAccount(_) | Actor::System => true,
+        });
+        let session = seen.ok_or(ControlError::NotFound(KIND))?;
+        let resources = scope.session_resources(id).await?;
+        Ok(SessionView::of(session, resources))
+    }
+
+    /// Sessions, in the order of when they were made.
+    ///
+    /// # Errors
+    ///
+    /// What every use case may answer.
+    pub async fn sessions(
+        &self,
+        caller: &Caller,
+        page: &OrderedPageRequest<SessionId>,
+        filter: &SessionFilter,
+    ) -> Result<OrderedPage<SessionView, SessionId>, ControlError> {
+        caller.require(Permission::SessionRead)?;
+        let scope = self.store.scope(&caller.organization);
+        let found = scope.sessions(page, filter).await?;
+        let ids: Vec<_> = found.items.iter().map(|session| &session.id).collect();
+        let resources = scope.resources_of_sessions(&ids).await?;
+        let view = |session: Session| {
+            let own = |resource: &&SessionResource| resource.session == session.id;
+            let own = resources.iter().filter(own).cloned().collect();
+            SessionView::of(session, own)
+        };
+        Ok(OrderedPage {
+            items: found.items.into_iter().map(view).collect(),
+            previous: found.previous,
+            next: found.next,
+        })
+    }
+
+    /// Changes a session. Its tools and MCP servers change only while it waits.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NotFound`], [`ControlError::Archived`], [`ControlError::Invalid`], [`ControlError::AtWork`], and what every use
+    /// case may answer.
+    pub async fn update_session(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+        body: &Map<String, Value>,
+    ) -> Result<SessionView, ControlError> {
+        caller.require(Permission::SessionWrite)?;
+        let (mut change, before) = self.locked_session(caller, id).await?;
+        if before.archived_at.is_some() {
+            return Err(ControlError::Archived(KIND));
+        }
+        let patch = text(&before)?.update(body)?;
+        let agent = match patch.agent.filter(|overrides| !overrides.is_empty()) {
+            Some(overrides) => {
+                at_rest(&before)?;
+                let shown = serde_json::from_str(&before.values.agent);
+                let shown = shown.map_err(|_| corrupt("agent"))?;
+                SessionAgent::changed(shown, &overrides)?.to_string()
+            }
+            None => before.values.agent.clone(),
+        };
+        let values = values(&patch.values, agent);
+        let resources = change.session_resources(id).await?;
+        if values == before.values {
+            return Ok(SessionView::of(before, resources));
+        }
+        let after = change
+            .update_session(&before, values)
+            .await
+            .map_err(ControlError::of(KIND))?;
+        let (was, becomes) = (evidence(&before), evidence(&after));
+        commit(
+            change,
+            caller,
+            "session.update",
+            id,
+            Some(&was),
+            Some(&becomes),
+        )
+        .await?;
+        Ok(SessionView::of(after, resources))
+    }
+
+    /// Archives a session, for good: it has ended, and its work too. One that is archived stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NotFound`], [`ControlError::AtWork`], and what every use case may answer.
+    pub async fn archive_session(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<SessionView, ControlError> {
+        caller.require(Permission::SessionWrite)?;
+        let (mut change, before) = self.locked_session(caller, id).await?;
+        let resources = change.session_resources(id).await?;
+        if before.archived_at.is_some() {
+            return Ok(SessionView::of(before, resources));
+        }
+        at_rest(&before)?;
+        end_work(&mut change, id, false).await?;
+        let after = change
+            .archive_session(&before)
+            .await
+            .map_err(ControlError::of(KIND))?;
+        let (was, becomes) = (evidence(&before), evidence(&after));
+        commit(
+            change,
+            caller,
+            "session.archive",
+            id,
+            Some(&was),
+            Some(&becomes),
+        )
+        .await?;
+        Ok(SessionView::of(after, resources))
+    }
+
+    /// Deletes a session with what it has: its resources and its files. Its work has ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::archive_session`].
+    pub async fn delete_session(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<(), ControlError> {
+        caller.require(Permission::SessionWrite)?;
+        let (mut change, before) = self.locked_session(caller, id).await?;
+        at_rest(&before)?;
+        end_work(&mut change, id, true).await?;
+        change
+            .delete_session(&before)
+            .await
+            .map_err(ControlError::of(KIND))?;
+        let was = evidence(&before);
+        commit(change, caller, "session.delete", id, Some(&was), None).await
+    }
+
+    /// A change that holds the lock of a session, after that of the organization: whoever takes several locks takes this one first.
+    pub(crate) async fn locked_session(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<(Change, Session), ControlError> {
+        let mut change = self
+            .store
+            .change(&caller.organization, clock::now())
+            .await?;
+        change.alone().await?;
+        let session = change.lock_session(id).await?;
+        Ok((change, session.ok_or(ControlError::NotFound(KIND))?))
+    }
+}
+
+/// Nobody is at work in it.
+fn at_rest(session: &Session) -> Result<(), ControlError> {
+    match session.status {
+        SessionStatus::Idle | SessionStatus::Terminated => Ok(()),
+        SessionStatus::Running | SessionStatus::Rescheduling => Err(ControlError::AtWork),
+    }
+}
+
+/// The work of a session that ends has ended too, or is to end once its worker was told.
+async fn end_work(change: &mut Change, id: &SessionId, force: bool) -> Result<(), ControlError> {
+    let Some(before) = change.lock_work_of(id).await? else {
+        return Ok(());
+    };
+    let after = work::stopped(&before, force, change.at());
+    debug_assert!(!force || after.state == WorkState::Stopped);
+    change
+        .put_work(&after)
+        .await
+        .map_err(ControlError::of("work"))
+}
+
+/// The wire's words, since clients look for them.
+pub(crate) fn no_resources(environment: &EnvironmentId) -> ControlError {
+    ControlError::Invalid(vec![FieldProblem {
+        field: "resources".to_owned(),
+        code: "resources_unsupported",
+        message: format!(
+            "Environment {environment} is a self-hosted environment. `resources` are not supported with self-hosted environments."
+        ),
+        help: "leave them out: workers bring what sessions need".to_owned(),
+    }])
+}
+
+fn values(text: &SessionText, agent: String) -> SessionValues {
+    SessionValues {
+        agent,
+        title: text.title.clone(),
+        metadata: json!(text.metadata).to_string(),
+        budget: text.budget.as_ref().map(|budget| json!(budget).to_string()),
+    }
+}
+
+fn text(session: &Session) -> Result<SessionText, ControlError> {
+    let metadata = serde_json::from_str(&session.values.metadata);
+    let budget = session.values.budget.as_deref().map(serde_json::from_str);
+    Ok(SessionText {
+        title: session.values.title.clone(),
+        metadata: metadata.map_err(|_| corrupt("metadata"))?,
+        budget: budget.transpose().map_err(|_| corrupt("budget"))?,
+    })
+}
+
+pub(crate) fn corrupt(column: &'static str) -> ControlError {
+    ControlError::Store(StoreError::Corrupt { column })
+}
+
+async fn commit(
+    change: Change,
+    caller: &Caller,
+    action: &str,
+    id: &SessionId,
+    before: Option<&Value>,
+    after: Option<&Value>,
+) -> Result<(), ControlError> {
+    let event = caller.event(action, (KIND, id.as_str()), before, after);
+    change.commit(&event).await.map_err(ControlError::of(KIND))
+}
+
+/// What the audit log keeps of a session.
+fn evidence(session: &Session) -> Value {
+    let part = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let agent = part(&session.values.agent);
+    json!({
+        "title": session.values.title,
+        "metadata": part(&session.values.metadata),
+        "budget": session.values.budget.as_deref().map(part),
+        "environment_id": session.pins.environment,
+        "environment_revision": session.pins.environment_revision,
+        "agent_id": session.pins.agent,
+        "agent_version": session.pins.agent_version,
+        "agent": {"tools": agent["tools"], "mcp_servers": agent["mcp_servers"]},
+        "vault_ids": session.pins.vaults,
+        "status": session.status,
+        "archived": session.archived_at.is_some(),
+    })
+}
