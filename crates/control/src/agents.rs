@@ -132,7 +132,6 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        change.alone().await?;
         let before = change
             .agent(id)
             .await?
@@ -180,7 +179,6 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        change.alone().await?;
         let before = change
             .agent(id)
             .await?
@@ -216,7 +214,6 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        change.alone().await?;
         let before = change
             .agent(id)
             .await?

@@ -260,8 +260,6 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        // What comes to refer to it meanwhile waits in the same order.
-        change.alone().await?;
         let before = change
             .environment(id)
             .await?

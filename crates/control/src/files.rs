@@ -171,8 +171,6 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        // A session that copies it meanwhile waits in the same order.
-        change.alone().await?;
         let file = present(change.file(id).await?)?;
         change
             .delete_file(&file)
@@ -223,7 +221,6 @@ impl Control {
     async fn expire(&self, expired: &ExpiredFile, now: Timestamp) -> Result<bool, ControlError> {
         let system = Caller::system(expired.organization.clone());
         let mut change = self.store.change(&system.organization, now).await?;
-        change.alone().await?;
         let Some(file) = change.file(&expired.id).await? else {
             return Ok(false);
         };

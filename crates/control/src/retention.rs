@@ -141,7 +141,6 @@ impl Control {
             let before = at - SignedDuration::from_hours(24 * days);
             let begun = scope.audit_head().await?.anchor.sequence;
             let mut change = self.store.change(organization, at).await?;
-            change.alone().await?;
             let expired = change.expire_audit_entries(before, through, EXPIRED_AUDIT_ENTRIES);
             let Some(anchor) = expired.await? else {
                 return Ok(swept);

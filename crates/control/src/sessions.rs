@@ -136,7 +136,6 @@ impl Control {
     ) -> Result<SessionView, ControlError> {
         let at = clock::now();
         let mut change = self.store.change(&caller.organization, at).await?;
-        change.alone().await?;
         let now = change.environment(&plan.environment.id).await?;
         if now.is_none_or(|now| now.version != plan.environment.version) {
             return Err(ControlError::Stale("environment"));
@@ -383,7 +382,6 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        change.alone().await?;
         let session = change.lock_session(id).await?;
         Ok((change, session.ok_or(ControlError::NotFound(KIND))?))
     }

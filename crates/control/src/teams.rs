@@ -174,8 +174,6 @@ impl Control {
             grantee,
         };
         let mut change = self.store.change(&caller.organization, at).await?;
-        // Who deletes the environment meanwhile waits in the same order.
-        change.alone().await?;
         let found = change.environment(environment).await?;
         if found.is_some_and(|found| found.archived_at.is_some()) {
             return Err(ControlError::Archived("environment"));

@@ -173,8 +173,6 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        // A session that is made meanwhile refers to the vault, and waits in the same order.
-        change.alone().await?;
         let vault = change.lock_vault(id).await?;
         Ok((change, vault.ok_or(ControlError::NotFound(KIND))?))
     }

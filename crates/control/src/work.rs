@@ -170,7 +170,6 @@ impl Control {
             .await?;
         for id in candidates {
             let mut change = self.store.change(organization, now).await?;
-            change.alone().await?;
             let handed = change
                 .hand_out_work(environment, &id, handed_before)
                 .await?;
@@ -376,8 +375,6 @@ impl Control {
             .store
             .change(&caller.organization, clock::now())
             .await?;
-        // As who changes a session, which locks its work too.
-        change.alone().await?;
         let work = change.lock_work(environment, id).await?;
         Ok((change, work.ok_or(ControlError::NotFound(KIND))?))
     }

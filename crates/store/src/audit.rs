@@ -211,7 +211,7 @@ impl AuditEntry {
     }
 }
 
-/// Takes the next number and the end of the chain under the lock of the organization's row, so that entries have the order of their commits.
+/// Takes the next number and the end of the chain; changes of an organization follow each other, so entries have the order of their commits.
 pub(crate) async fn append(
     transaction: &mut Transaction,
     organization: &OrganizationId,

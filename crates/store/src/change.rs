@@ -4,11 +4,15 @@ use bailiwick_model::OrganizationId;
 use jiff::Timestamp;
 
 use crate::audit::{self, AuditEvent};
+use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::patience::{Patient, Transaction};
 use crate::store::Store;
 
 /// Changes that become visible together, or not at all: dropping it undoes them.
+///
+/// Those of one organization follow each other, from the beginning of one to its end. So what is checked across several things holds until it is
+/// committed, and no two wait for each other. The end of the audit log's chain would make them wait for each other anyway.
 #[derive(Debug)]
 pub struct Change {
     transaction: Transaction,
@@ -27,8 +31,19 @@ impl Store {
         organization: &OrganizationId,
         at: Timestamp,
     ) -> Result<Change, StoreError> {
+        let mut transaction = self.begin().await?;
+        match self.dialect() {
+            // It has one writer.
+            Dialect::Sqlite => {}
+            Dialect::Postgres => {
+                sqlx::query("SELECT id FROM organization WHERE id = $1 FOR NO KEY UPDATE")
+                    .bind(organization.to_string())
+                    .execute(transaction.connection())
+                    .await?;
+            }
+        }
         Ok(Change {
-            transaction: self.begin().await?,
+            transaction,
             organization: organization.clone(),
             at,
         })
@@ -52,20 +67,6 @@ impl Change {
 
     pub(crate) fn connection(&mut self) -> Patient<'_> {
         self.transaction.connection()
-    }
-
-    /// Waits until no other change of the organization goes on: for what is checked across several of its things. (SQLite has one writer.)
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`].
-    pub async fn alone(&mut self) -> Result<(), StoreError> {
-        let organization = self.organization().to_string();
-        sqlx::query("UPDATE organization SET audit_sequence = audit_sequence WHERE id = $1")
-            .bind(organization)
-            .execute(self.connection())
-            .await?;
-        Ok(())
     }
 
     /// Enters a part of the change in the audit log, before the entry that [`Self::commit`] makes: for a change of several things.

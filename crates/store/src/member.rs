@@ -169,17 +169,13 @@ impl Change {
         find(self.connection(), organization, user).await
     }
 
-    /// How many members who can act have this role. Locks the organization's row, so that of two changes one sees what the other did.
+    /// How many members who can act have this role.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
     pub async fn members_with_role(&mut self, role: &RoleId) -> Result<i64, StoreError> {
         let organization = self.organization().to_string();
-        sqlx::query("UPDATE organization SET version = version WHERE id = $1")
-            .bind(organization.clone())
-            .execute(self.connection())
-            .await?;
         let row = sqlx::query(
             "SELECT COUNT(*) AS members FROM member m JOIN user_account u ON u.id = m.user_id \
              WHERE m.organization_id = $1 AND m.role_id = $2 AND u.disabled_at IS NULL",

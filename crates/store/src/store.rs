@@ -107,6 +107,10 @@ impl Store {
         &self.write
     }
 
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
         let begun = self.write.begin_with(self.dialect.begin());
         Ok(Transaction(patiently(begun).await?))

@@ -2,6 +2,7 @@
 
 mod agents;
 mod audit;
+mod changes;
 mod environments;
 mod files;
 mod keys;
