@@ -9,7 +9,7 @@ use crate::agents::without_delegate;
 use crate::caller::Caller;
 use crate::error::ControlError;
 
-/// How something stands in the way. What is bound to its environment has a line here and one in [`conflicts`].
+/// How something stands in the way. What is bound to its environment has a line here and one in `conflicts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictKind {

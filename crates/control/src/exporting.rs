@@ -16,7 +16,7 @@ use crate::audit_json::AuditLine;
 use crate::control::Control;
 use crate::{clock, fresh};
 
-/// What is exported. A new kind is one more line here, and one in [`Control::records`].
+/// What is exported. A new kind is one more line here, and one in `Control::records`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordKind {
     /// The audit log.
