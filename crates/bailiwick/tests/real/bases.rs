@@ -324,9 +324,11 @@ fn a_debian_release_has_its_own_packages_also_for_an_ordinary_user_with_subordin
             assert_eq!(outcome.code, 125, "{outcome:#?}");
             assert!(outcome.stderr.contains("--add-subuids"), "{outcome:#?}");
         }
-        // What belongs to subordinate ids goes away too.
-        bailiwick
-            .execute(["image", "gc", "--unused-for", "1h", "--budget", "1KiB"])
-            .success();
+        // What belongs to subordinate ids goes away too. Root's store is that of the whole machine: what goes there, another test counts on.
+        if !user.is_root() {
+            bailiwick
+                .execute(["image", "gc", "--unused-for", "1h", "--budget", "1KiB"])
+                .success();
+        }
     }
 }
