@@ -1,6 +1,7 @@
 //! Asking upstreams.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Request as HttpRequest, Response};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
@@ -37,9 +39,9 @@ pub struct Client {
 /// How long an upstream may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To be connected to, before TLS.
+    /// To be connected to, before TLS, which has a time of its own.
     pub connect: Duration,
-    /// From then until the first bytes of the answer's body.
+    /// From when there is a connection until the first bytes of the answer's body.
     pub first_byte: Duration,
     /// Between two pieces of the answer; pings count.
     pub between_chunks: Duration,
@@ -86,7 +88,11 @@ impl Client {
     /// # Errors
     ///
     /// See [`UpstreamError`]; errors within the answer come from [`Events`].
-    pub async fn stream(&self, upstream: &Upstream, request: &Request) -> Result<Events, UpstreamError> {
+    pub async fn stream(
+        &self,
+        upstream: &Upstream,
+        request: &Request,
+    ) -> Result<Events, UpstreamError> {
         let body = upstream.body(request)?;
         if body.len() > LLM_REQUEST_BYTES {
             return Err(UpstreamError::RequestTooLarge { bytes: body.len() });
@@ -99,12 +105,30 @@ impl Client {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        // The time for connecting comes on top: `Connector` ends it with a cause of its own.
-        let connecting = self.timeouts.connect.saturating_add(bailiwick_model::limits::LLM_TLS_TIMEOUT);
-        let deadline = Instant::now() + self.timeouts.first_byte + connecting;
-        let answer = timeout_at(deadline, self.http.request(http)).await;
-        let answer = answer.map_err(|_| UpstreamError::Timeout(Phase::FirstByte))?;
-        self.events(upstream, answer.map_err(cause)?, deadline).await
+        let (answer, deadline) = self.send(http).await?;
+        self.events(upstream, answer, deadline).await
+    }
+
+    /// The answer's head, and until when its body has to begin. The time for it runs from when there is a connection: making one has its own
+    /// bounds, in `Connector`.
+    async fn send(
+        &self,
+        mut request: HttpRequest<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Instant), UpstreamError> {
+        let mut connection = capture_connection(&mut request);
+        let mut answering = pin!(self.http.request(request));
+        let early = tokio::select! {
+            answer = &mut answering => Some(answer),
+            _ = connection.wait_for_connection_metadata() => None,
+        };
+        let deadline = Instant::now() + self.timeouts.first_byte;
+        let answer = match early {
+            Some(answer) => answer,
+            None => timeout_at(deadline, answering)
+                .await
+                .map_err(|_| UpstreamError::Timeout(Phase::FirstByte))?,
+        };
+        Ok((answer.map_err(cause)?, deadline))
     }
 
     async fn events(
@@ -116,18 +140,34 @@ impl Client {
         if answer.status() != 200 {
             return Err(refused(upstream, answer, deadline).await);
         }
-        let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let is_stream = media_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
+        let media_type = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let is_stream = media_type
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
         if !is_stream {
             let shown = media_type.chars().take(100).collect();
             return Err(Malformed::MediaType(shown).into());
         }
         let decoder = Decoder::new(upstream.protocol, upstream.key().cloned());
-        Ok(Events::new(answer.into_body(), decoder, deadline, self.timeouts.between_chunks))
+        Ok(Events::new(
+            answer.into_body(),
+            decoder,
+            deadline,
+            self.timeouts.between_chunks,
+        ))
     }
 }
 
-async fn refused(upstream: &Upstream, answer: Response<Incoming>, deadline: Instant) -> UpstreamError {
+async fn refused(
+    upstream: &Upstream,
+    answer: Response<Incoming>,
+    deadline: Instant,
+) -> UpstreamError {
     let (head, body) = answer.into_parts();
     let body = timeout_at(deadline, Limited::new(body, LLM_ERROR_BYTES).collect()).await;
     // The status says most of it, so a body that is too long or does not end is as good as none.
