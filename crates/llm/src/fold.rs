@@ -2,7 +2,10 @@
 
 use bailiwick_model::limits::{LLM_MESSAGE_BLOCKS, LLM_MESSAGE_BYTES};
 
-use crate::{Block, Delta, Event, Malformed, Raw, Rest, Start, Stopped, Text, Usage, UsageUpdate};
+use crate::{
+    Block, Delta, Event, Malformed, Raw, Rest, Role, Start, Stopped, Text, ToolUse, Turn, Usage,
+    UsageUpdate,
+};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +51,21 @@ struct Building {
     block: Block,
     input: String,
     open: bool,
+}
+
+impl Message {
+    /// The calls of tools that it wants.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolUse> {
+        self.content.iter().filter_map(Block::as_call)
+    }
+
+    /// As it goes back in the next request.
+    pub fn turn(&self) -> Turn {
+        Turn {
+            role: Role::Assistant,
+            content: self.content.clone(),
+        }
+    }
 }
 
 impl Fold {
@@ -177,7 +195,7 @@ impl Fold {
             (Delta::Signature(more), Block::Thinking(block)) => block.signature.push_str(more),
             // Tools that the upstream runs have inputs too.
             (Delta::InputJson(more), Block::ToolUse(_) | Block::Other(_)) => {
-                building.input.push_str(more)
+                building.input.push_str(more);
             }
             (Delta::Other(raw), Block::Text(block)) => add_citation(block, raw),
             (Delta::Other(_), _) => {}

@@ -129,7 +129,7 @@ async fn events_come_in_their_order_as_they_are_sent() {
 async fn a_request_arrives_as_it_was_made_with_key_version_and_agent() {
     let server = serve([ModelStep::text("a")]);
     let mut request = request();
-    request.betas = vec!["context-management-2025-06-27".to_owned()];
+    request.betas = vec!["context-management-2025-06-27"];
     request.rest.insert("thinking", json!({"type": "adaptive"}));
     whole(&server, &request).await;
     let [seen] = &server.requests()[..] else {

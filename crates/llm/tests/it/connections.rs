@@ -1,10 +1,10 @@
 //! Who is connected to, and how often.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailiwick_dial::DialError;
-use bailiwick_llm::{Fold, Message, UpstreamError, Way};
+use bailiwick_llm::{Message, UpstreamError, Way};
 use bailiwick_model::{PolicySource, Reason};
 use bailiwick_policy::{EffectivePolicy, EgressPolicy, OrganizationFloor, Policy, SessionGrants};
 use bailiwick_testkit::{FreePort, ModelScript, ModelServer, ModelStep, Pace};
@@ -28,12 +28,12 @@ fn way(hosts: &[&str]) -> Way {
 
 fn denied(error: &UpstreamError) -> Option<Reason> {
     assert!(!error.is_transient(), "{error:?}");
-    match error {
-        UpstreamError::Dial(error) => match &**error {
-            DialError::Denied(decision) => Some(decision.reason),
-            DialError::NameNotFound | DialError::Unreachable(_) => None,
-        },
-        _ => None,
+    let UpstreamError::Dial(error) = error else {
+        return None;
+    };
+    match &**error {
+        DialError::Denied(decision) => Some(decision.reason),
+        DialError::NameNotFound | DialError::Unreachable(_) => None,
     }
 }
 
@@ -117,43 +117,58 @@ fn resident_kib() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Reads so many answers at once, each of about sixty events, all of them whole. Returns the KiB that each took at most, this process having both sides.
+async fn stream_at_once(streams: u64, pace: Pace) -> u64 {
+    let server = serve([ModelStep::text("x".repeat(1000)).at(pace).always()]);
+    let (client, upstream) = (client(), upstream(&server));
+    let before = resident_kib();
+    let mut running = JoinSet::new();
+    for _ in 0..streams {
+        let (client, upstream) = (client.clone(), upstream.clone());
+        running.spawn(async move { client.stream(&upstream, &request()).await?.whole().await });
+    }
+    let mut most = 0;
+    while let Some(message) = running.join_next().await {
+        message.unwrap().unwrap();
+        most = most.max(resident_kib());
+    }
+    let requests = server.requests();
+    assert_eq!(
+        requests.iter().filter(|request| request.finished).count() as u64,
+        streams
+    );
+    most.saturating_sub(before) / streams
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_streams_at_once_are_whole_and_take_little_memory() {
-    const STREAMS: usize = 200;
     let pace = Pace {
         event_ms: 20,
         delta_chars: 20,
         ..Pace::default()
     };
-    let server = serve([ModelStep::text("x".repeat(1000)).at(pace).always()]);
-    let (client, upstream) = (client(), upstream(&server));
-    let before = resident_kib();
-    let mut running = JoinSet::new();
-    for _ in 0..STREAMS {
-        let (client, upstream) = (client.clone(), upstream.clone());
-        running.spawn(async move {
-            let mut events = client.stream(&upstream, &request()).await?;
-            let mut fold = Fold::new();
-            while let Some(event) = events.next().await {
-                fold.push(&event?)?;
-            }
-            Ok::<_, UpstreamError>(fold.finish()?)
-        });
-    }
-    let mut most = 0;
-    for _ in 0..STREAMS {
-        running.join_next().await.unwrap().unwrap().unwrap();
-        most = most.max(resident_kib());
-    }
-    let each = most.saturating_sub(before) / u64::try_from(STREAMS).unwrap();
+    let each = stream_at_once(200, pace).await;
     println!("{each} KiB for each stream, with the server's side of it");
     assert!(each < 256, "{each} KiB for each stream");
-    assert_eq!(
-        server
-            .requests()
-            .iter()
-            .filter(|request| request.finished)
-            .count(),
-        STREAMS
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_five_hundred_streams_at_once_are_whole() {
+    let pace = Pace {
+        event_ms: 40,
+        delta_chars: 20,
+        ..Pace::default()
+    };
+    let began = Instant::now();
+    stream_at_once(1, pace).await;
+    let one = began.elapsed();
+    let began = Instant::now();
+    let each = stream_at_once(500, pace).await;
+    let all = began.elapsed();
+    println!("one stream {one:?}, 500 at once {all:?}, {each} KiB for each");
+    assert!(each < 256, "{each} KiB for each stream");
+    assert!(
+        all < 3 * one,
+        "one stream took {one:?}, 500 at once {all:?}"
     );
 }

@@ -1,6 +1,7 @@
 //! The client against a scripted model that behaves like the real one.
 
 mod answers;
+mod chunks;
 mod connections;
 mod faults;
 mod refusals;

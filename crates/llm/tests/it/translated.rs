@@ -72,12 +72,8 @@ fn pieces_of_two_calls_may_mix_and_a_missing_id_is_made_up() {
     ])
     .unwrap();
     let calls: Vec<_> = message
-        .content
-        .iter()
-        .filter_map(|block| match block {
-            Block::ToolUse(call) => Some((call.id.as_str(), call.name.as_str(), call.input.get())),
-            _ => None,
-        })
+        .calls()
+        .map(|call| (call.id.as_str(), call.name.as_str(), call.input.get()))
         .collect();
     assert_eq!(
         calls,

@@ -283,7 +283,7 @@ impl Sending {
                 }
                 ModelFault::EndAfter(sent) if sent == self.sent => return None,
                 ModelFault::StallAfter(sent) if sent == self.sent => {
-                    tokio::time::sleep(STALL).await
+                    tokio::time::sleep(STALL).await;
                 }
                 ModelFault::ErrorAfter(sent, failure) if sent == self.sent => {
                     self.over = true;

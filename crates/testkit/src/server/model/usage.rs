@@ -76,7 +76,7 @@ fn content(content: &Value, parts: &mut Vec<Part>) {
         Value::Null => {}
         Value::Array(blocks) => parts.extend(blocks.iter().map(part)),
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            parts.push(part(content))
+            parts.push(part(content));
         }
     }
 }
