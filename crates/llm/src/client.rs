@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use bailiwick_dial::Dialer;
 use bailiwick_model::limits::{
-    CONNECT_TIMEOUT, LLM_ANSWER_HEAD_BYTES, LLM_ANSWER_HEADERS, LLM_CHUNK_TIMEOUT, LLM_ERROR_BYTES,
-    LLM_FIRST_BYTE_TIMEOUT, LLM_IDLE_CONNECTIONS, LLM_IDLE_TIME, LLM_PING, LLM_REQUEST_BYTES,
+    CONNECT_TIMEOUT, LLM_ANSWER_HEAD_BYTES, LLM_ANSWER_HEADERS, LLM_ANSWER_TIMEOUT,
+    LLM_CHUNK_TIMEOUT, LLM_ERROR_BYTES, LLM_FIRST_BYTE_TIMEOUT, LLM_IDLE_CONNECTIONS,
+    LLM_IDLE_TIME, LLM_PING, LLM_REQUEST_BYTES,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -45,6 +46,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of the answer; pings count.
     pub between_chunks: Duration,
+    /// From the head of the answer to its end.
+    pub whole: Duration,
 }
 
 impl Default for Timeouts {
@@ -53,6 +56,7 @@ impl Default for Timeouts {
             connect: CONNECT_TIMEOUT,
             first_byte: LLM_FIRST_BYTE_TIMEOUT,
             between_chunks: LLM_CHUNK_TIMEOUT,
+            whole: LLM_ANSWER_TIMEOUT,
         }
     }
 }
@@ -158,7 +162,7 @@ impl Client {
             answer.into_body(),
             decoder,
             deadline,
-            self.timeouts.between_chunks,
+            &self.timeouts,
         ))
     }
 }

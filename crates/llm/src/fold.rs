@@ -112,6 +112,11 @@ impl Fold {
         self.usage
     }
 
+    /// Bytes of what was said so far, by which the output of an answer that was cut off can be estimated.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The whole message, once [`Event::End`] came.
     ///
     /// # Errors
@@ -189,17 +194,39 @@ impl Fold {
             Delta::Other(raw) => raw.get().len(),
         })?;
         let building = self.open(index)?;
-        match (delta, &mut building.block) {
-            (Delta::Text(more), Block::Text(block)) => block.text.push_str(more),
-            (Delta::Thinking(more), Block::Thinking(block)) => block.thinking.push_str(more),
-            (Delta::Signature(more), Block::Thinking(block)) => block.signature.push_str(more),
-            // Tools that the upstream runs have inputs too.
-            (Delta::InputJson(more), Block::ToolUse(_) | Block::Other(_)) => {
-                building.input.push_str(more);
+        let misplaced = Err(Malformed::OutOfPlace("of another kind of block"));
+        let Building { block, input, .. } = building;
+        match delta {
+            Delta::Text(more) => {
+                let Block::Text(block) = block else {
+                    return misplaced;
+                };
+                block.text.push_str(more);
             }
-            (Delta::Other(raw), Block::Text(block)) => add_citation(block, raw),
-            (Delta::Other(_), _) => {}
-            (_, _) => return Err(Malformed::OutOfPlace("of another kind of block")),
+            Delta::Thinking(more) => {
+                let Block::Thinking(block) = block else {
+                    return misplaced;
+                };
+                block.thinking.push_str(more);
+            }
+            Delta::Signature(more) => {
+                let Block::Thinking(block) = block else {
+                    return misplaced;
+                };
+                block.signature.push_str(more);
+            }
+            Delta::InputJson(more) => {
+                // Tools that the upstream runs have inputs too.
+                let (Block::ToolUse(_) | Block::Other(_)) = block else {
+                    return misplaced;
+                };
+                input.push_str(more);
+            }
+            Delta::Other(raw) => {
+                if let Block::Text(block) = block {
+                    add_citation(block, raw);
+                }
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Whole answers.
 
-use bailiwick_llm::{Block, Delta, Event, Message, Request, StopReason, Usage};
+use bailiwick_llm::{Block, Delta, Event, Message, Request, StopReason, Turn, Usage};
 use bailiwick_testkit::{ModelAnswer, ModelPiece, ModelReply, ModelServer, ModelStep, Pace};
 use futures_util::{StreamExt, pin_mut};
 use serde_json::json;
@@ -165,20 +165,14 @@ async fn a_conversation_goes_on_with_what_came_and_the_cache_has_its_beginning()
         written.cache_write_1h_tokens > 50 && written.cache_read_tokens == 0,
         "{written:?}"
     );
-    let results = message.content.iter().filter_map(|block| match block {
-        Block::ToolUse(call) => {
-            Some(json!({"type": "tool_result", "tool_use_id": call.id, "content": "ok"}))
-        }
-        _ => None,
-    });
+    let results = message
+        .calls()
+        .map(|call| json!({"type": "tool_result", "tool_use_id": call.id, "content": "ok"}));
     let results = json!({"role": "user", "content": results.collect::<Vec<_>>()});
     let mut second = first.clone();
-    second.messages.push(
-        serde_json::from_value(json!({"role": "assistant", "content": message.content})).unwrap(),
-    );
-    second
-        .messages
-        .push(serde_json::from_value(results).unwrap());
+    second.messages.push(message.turn());
+    let results: Turn = serde_json::from_value(results).unwrap();
+    second.messages.push(results);
     let read = whole(&server, &second).await.usage.unwrap();
     assert_eq!(
         read,

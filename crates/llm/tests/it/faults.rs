@@ -174,6 +174,31 @@ async fn silence_ends_after_its_time_and_slowness_does_not() {
     );
 }
 
+#[tokio::test]
+async fn pings_alone_do_not_keep_an_answer_up_for_ever() {
+    let whole = Duration::from_millis(1500);
+    let client = client_with(Way::Operator, &[], Timeouts { whole, ..TIMEOUTS });
+    for event_ms in [0, 50] {
+        let pace = Pace {
+            event_ms,
+            delta_chars: 1,
+            ..Pace::default()
+        };
+        let endless = serve([ModelStep::text("x".repeat(100_000)).at(pace)]);
+        let began = std::time::Instant::now();
+        let (count, error) = read(&client, &upstream(&endless)).await;
+        assert!(
+            matches!(error, Some(UpstreamError::Timeout(Phase::Whole))),
+            "{error:?}"
+        );
+        assert!(
+            count > 5 && began.elapsed() < 10 * whole,
+            "{count} in {:?}",
+            began.elapsed()
+        );
+    }
+}
+
 /// Answers every connection with these bytes, and then closes it or says nothing more.
 fn raw(answer: Vec<u8>, then_close: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

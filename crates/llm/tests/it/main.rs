@@ -26,6 +26,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(10),
     first_byte: Duration::from_secs(20),
     between_chunks: Duration::from_secs(20),
+    whole: Duration::from_secs(120),
 };
 
 fn dialer(pins: &[String]) -> Arc<Dialer> {
