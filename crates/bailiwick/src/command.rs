@@ -76,7 +76,31 @@ enum Command {
     Completions(completions::Arguments),
 }
 
+/// `bailiwick run` and nothing else. To describe all commands takes longer than to read a command line, or to make a namespace.
+#[derive(Debug, Parser)]
+#[command(name = "bailiwick", version, max_term_width = 100)]
+struct RunLine {
+    #[command(subcommand)]
+    command: RunCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunCommand {
+    Run(Box<run::Arguments>),
+}
+
 impl CommandLine {
+    /// What was typed. Ends this process, as clap does, if that was wrong or was a question.
+    pub(crate) fn read() -> Self {
+        if std::env::args_os().nth(1).is_some_and(|word| word == "run") {
+            let RunCommand::Run(arguments) = RunLine::parse().command;
+            return Self {
+                command: Command::Run(arguments),
+            };
+        }
+        Self::parse()
+    }
+
     /// Does what was asked.
     pub(crate) fn execute(self, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
         match self.command {

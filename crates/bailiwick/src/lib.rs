@@ -40,7 +40,7 @@ use crate::server::ServerCommandLine;
 
 /// `bailiwick`.
 pub fn run() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let command_line = CommandLine::read();
     ended(|host| command_line.execute(host))
 }
 
