@@ -12,6 +12,7 @@ pub(crate) mod exec;
 pub(crate) mod file;
 pub(crate) mod grant;
 pub(crate) mod image;
+mod impact;
 pub(crate) mod inside;
 pub(crate) mod key;
 pub(crate) mod kill;

@@ -10,8 +10,15 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::client::{AnswerForm, Client, Column, print_list, print_one};
+use crate::command::impact;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
+
+/// Where it is.
+const PATH: &[&str] = &["api", "organization"];
+
+/// The most environments of a page of an impact.
+const IMPACT_PAGE: &str = "100";
 
 /// What people look for in an organization.
 const COLUMNS: &[Column] = &[
@@ -23,7 +30,7 @@ const COLUMNS: &[Column] = &[
     ("VERSION", "/version"),
 ];
 
-/// What holds in all environments of a server's organization: the default policy and the floor.
+/// What holds in all environments: the default policy and the floor.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Get(get::Arguments),
@@ -39,18 +46,6 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
     }
 }
 
-const PATH: &[&str] = &["api", "organization"];
-
-/// The most environments of a page of an impact.
-const IMPACT_PAGE: &str = "100";
-
-/// What a change would do to an environment.
-const IMPACT_COLUMNS: &[Column] = &[
-    ("ENVIRONMENT", "/name"),
-    ("OPENED", "/opened"),
-    ("CLOSED", "/closed"),
-];
-
 /// Makes a change, or shows in which environments it would open or close anything.
 fn change(client: &Client, body: &Value, dry_run: bool, form: AnswerForm) -> anyhow::Result<Exit> {
     if !dry_run {
@@ -59,7 +54,14 @@ fn change(client: &Client, body: &Value, dry_run: bool, form: AnswerForm) -> any
         return Ok(Exit::Done);
     }
     let concerned = client.list_by(&["api", "organization", "impact"], IMPACT_PAGE, body)?;
-    print_list(form, &concerned, IMPACT_COLUMNS)?;
+    match form {
+        AnswerForm::Table => {
+            let of = |one: &Value| impact::lines(&one["name"], one);
+            let lines: Vec<_> = concerned.iter().flat_map(of).collect();
+            print_list(form, &lines, impact::COLUMNS)?;
+        }
+        AnswerForm::Json | AnswerForm::Yaml => print_list(form, &concerned, impact::COLUMNS)?,
+    }
     Ok(if concerned.is_empty() {
         Exit::Done
     } else {

@@ -23,6 +23,17 @@ const COLUMNS: &[Column] = &[
     ("UPDATED", "/updated_at"),
 ];
 
+/// What people look for in versions of a skill.
+const VERSION_COLUMNS: &[Column] = &[
+    ("ID", "/id"),
+    ("NAME", "/name"),
+    ("DESCRIPTION", "/description"),
+    ("CREATED", "/created_at"),
+];
+
+/// The newest version.
+const LATEST: &str = "latest";
+
 /// Skills of a server, and their versions.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -46,14 +57,3 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::Delete(arguments) => delete::execute(&arguments, host),
     }
 }
-
-/// What people look for in versions of a skill.
-const VERSION_COLUMNS: &[Column] = &[
-    ("ID", "/id"),
-    ("NAME", "/name"),
-    ("DESCRIPTION", "/description"),
-    ("CREATED", "/created_at"),
-];
-
-/// The newest version.
-const LATEST: &str = "latest";

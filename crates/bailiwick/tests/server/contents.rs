@@ -252,7 +252,10 @@ fn an_impact_says_what_would_open_and_close_and_changes_nothing() {
         .asks("environment impact payments -f b.yaml")
         .exits(1)
         .stdout;
-    for line in ["opened  b.example.com", "closed  a.example.com"] {
+    for line in [
+        "payments     opened  b.example.com",
+        "payments     closed  a.example.com",
+    ] {
         assert!(shown.contains(line), "{line} not in {shown}");
     }
     server

@@ -3,24 +3,15 @@
 use std::process::ExitCode;
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::update::ChangeArguments;
-use crate::client::{
-    AnswerForm, Client, Column, ENVIRONMENTS, ServerArguments, print_list, print_one,
-};
+use crate::client::{AnswerForm, Client, ENVIRONMENTS, ServerArguments, print_list, print_one};
+use crate::command::impact::{COLUMNS, lines};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
-const COLUMNS: &[Column] = &[
-    ("CHANGE", "/change"),
-    ("DESTINATION", "/destination"),
-    ("BEFORE", "/before"),
-    ("AFTER", "/after"),
-    ("RULE", "/rule"),
-];
-
-/// Show what a change of an environment would open and close, and whom that concerns. Nothing is written.
+/// Show what a change of an environment would open and close; nothing is written.
 ///
 /// Takes what `bailiwick environment update` takes. -o json and -o yaml say besides what refers to the environment.
 #[derive(Debug, clap::Args)]
@@ -50,23 +41,15 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let path = ["api", "environments", &id, "impact"];
     let version = arguments.change.if_version;
     let impact = client.send(Method::POST, &path, Some(&body), version)?;
-    let lines = lines(&impact);
+    let lines = lines(&json!(arguments.environment), &impact);
     match arguments.output {
         AnswerForm::Table => print_list(arguments.output, &lines, COLUMNS)?,
         AnswerForm::Json | AnswerForm::Yaml => print_one(arguments.output, &impact, COLUMNS)?,
     }
-    let changes = !lines.is_empty() || !impact["mode"].is_null();
-    Ok(if changes { Exit::Differs } else { Exit::Done }.into())
-}
-
-/// A line for what was opened and one for what was closed, each with which of the two it is.
-fn lines(impact: &Value) -> Vec<Value> {
-    let marked = |field: &'static str| {
-        let list = impact[field].as_array().cloned().unwrap_or_default();
-        list.into_iter().map(move |mut line| {
-            line["change"] = json!(field);
-            line
-        })
-    };
-    marked("opened").chain(marked("closed")).collect()
+    Ok(if lines.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Differs
+    }
+    .into())
 }
