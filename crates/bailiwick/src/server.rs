@@ -49,7 +49,7 @@ pub(crate) struct ServerCommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(subcommand)]
-    Environment(environment::ServerCommand),
+    Environment(Box<environment::ServerCommand>),
     #[command(flatten)]
     Beside(Box<beside::Command>),
 }
@@ -60,7 +60,7 @@ pub(crate) fn execute(
 ) -> anyhow::Result<ExitCode> {
     use beside::Command as Beside;
     let command = match command_line.command {
-        Command::Environment(command) => return environment::ask(command, host),
+        Command::Environment(command) => return environment::ask(*command, host),
         Command::Beside(command) => *command,
     };
     match command {

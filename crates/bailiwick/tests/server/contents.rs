@@ -245,8 +245,8 @@ fn an_impact_says_what_would_open_and_close_and_changes_nothing() {
             "name: payments\nconfig: {{type: cloud, networking: {{type: limited, allowed_hosts: [{host}]}}}}\n"
         )
     };
-    server.machine.write("a.yaml", &file("a.example.com"));
-    server.machine.write("b.yaml", &file("b.example.com"));
+    server.machine.write("a.yaml", file("a.example.com"));
+    server.machine.write("b.yaml", file("b.example.com"));
     server.json("environment create -f a.yaml");
     let shown = server
         .asks("environment impact payments -f b.yaml")
