@@ -24,6 +24,7 @@ mod server;
 mod state;
 mod stdio;
 mod summary;
+mod telemetry;
 mod value;
 
 use std::process::ExitCode;

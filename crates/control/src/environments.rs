@@ -358,7 +358,7 @@ impl Control {
         Ok(inherited(organization.default_networking))
     }
 
-    async fn policies(&self, caller: &Caller) -> Result<Policies, ControlError> {
+    pub(crate) async fn policies(&self, caller: &Caller) -> Result<Policies, ControlError> {
         policies(&self.found_organization(caller).await?)
     }
 

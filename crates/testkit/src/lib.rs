@@ -31,6 +31,7 @@ pub use server::files::FileServer;
 pub use server::git::{GitHttpsServer, SshServer};
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
+pub use server::otlp::{OtlpManner, OtlpReceiver};
 pub use server::port::FreePort;
 pub use server::postgres::{Crash, Postgres};
 pub use server::registry::{OciRegistry, root_archive};
