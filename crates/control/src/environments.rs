@@ -442,7 +442,7 @@ pub(crate) fn own_policy(
     Ok(Some((name, policy_from_json(&networking)?)))
 }
 
-fn corrupt(column: &'static str) -> ControlError {
+pub(crate) fn corrupt(column: &'static str) -> ControlError {
     ControlError::Store(StoreError::Corrupt { column })
 }
 

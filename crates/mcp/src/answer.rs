@@ -1,9 +1,7 @@
 //! What came back, within bounds.
 
-use std::time::Duration;
-
 use bailiwick_model::limits::{
-    OUTBOUND_BODY_BYTES, OUTBOUND_CONTENT_TYPE_BYTES, OUTBOUND_SHOWN_BYTES,
+    OUTBOUND_BODY_BYTES, OUTBOUND_CONTENT_TYPE_BYTES, OUTBOUND_LOOKS, OUTBOUND_SHOWN_BYTES,
 };
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
@@ -11,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName};
 use tokio::time::Instant;
 
+use crate::message::MessageId;
 use crate::secrets::Secrets;
 
 /// An answer that may be shown to whoever asked: short, and without the secrets that went with the request.
@@ -26,6 +25,17 @@ pub struct ShownAnswer {
     pub is_truncated: bool,
 }
 
+/// What of an answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Nothing of its body.
+    Head,
+    /// Its body.
+    Whole,
+    /// Its body, and of a stream of events what comes up to this one.
+    Event(MessageId),
+}
+
 /// The head of an answer, and as much of its body as was wanted and came in time.
 #[derive(Clone)]
 pub(crate) struct Answer {
@@ -37,15 +47,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Reads until the end, the bound, the deadline, or until `enough` says so.
+    /// Reads until the end, the bound, the deadline, or until there is what is wanted.
     pub(crate) async fn read(
         response: hyper::Response<Incoming>,
         deadline: Instant,
-        enough: impl Fn(&[u8]) -> bool,
+        wanted: Wanted,
     ) -> Self {
         let (head, mut incoming) = response.into_parts();
-        let mut body = Vec::new();
+        let (mut body, mut looks) = (Vec::new(), 0);
         let reading = async {
+            if wanted == Wanted::Head {
+                return false;
+            }
             while let Some(frame) = incoming.frame().await {
                 let Ok(frame) = frame else { return false };
                 let Some(data) = frame.data_ref() else {
@@ -53,8 +66,18 @@ impl Answer {
                 };
                 let room = OUTBOUND_BODY_BYTES - body.len();
                 body.extend_from_slice(&data[..data.len().min(room)]);
-                if data.len() > room || enough(&body) {
+                if data.len() > room {
                     return false;
+                }
+                let Wanted::Event(is_it) = wanted else {
+                    continue;
+                };
+                // Where an event ends; so many times, since each look goes through all that came.
+                if body.ends_with(b"\n\n") || body.ends_with(b"\n\r\n") {
+                    looks += 1;
+                    if looks <= OUTBOUND_LOOKS && is_it.is_in(&body) {
+                        return false;
+                    }
                 }
             }
             true
@@ -124,11 +147,6 @@ impl Answer {
             is_whole,
         }
     }
-}
-
-/// When something that begins now has to have ended.
-pub(crate) fn within(time: Duration) -> Instant {
-    Instant::now() + time
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Entry points: [`Outbound`], [`probe`], [`refresh`].
 
 mod answer;
+mod message;
 mod oauth;
 mod outbound;
 mod probe;

@@ -15,7 +15,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
-use crate::answer::{Answer, ShownAnswer};
+use crate::answer::{Answer, ShownAnswer, Wanted};
 use crate::outbound::{Outbound, OutboundError, Redirects, Request};
 use crate::secrets::{Secrets, form_encoded};
 
@@ -108,8 +108,9 @@ pub async fn refresh(
         headers,
         body: Bytes::from_owner(Form(form(&refresh))),
         redirects: Redirects::Never,
+        wanted: Wanted::Whole,
     };
-    let answer = outbound.ask(policy, request, |_| false).await?;
+    let answer = outbound.ask(policy, request, None).await?;
     tokens(&answer).ok_or_else(|| refused(&answer, &secrets))
 }
 

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::answer::{Answer, within};
+use crate::answer::{Answer, Wanted};
 
 /// The way to servers that somebody named.
 #[derive(Clone)]
@@ -71,6 +71,7 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
     pub(crate) redirects: Redirects,
+    pub(crate) wanted: Wanted,
 }
 
 /// A connection that ends with its value.
@@ -94,17 +95,19 @@ impl Outbound {
         Self { dialer, tls }
     }
 
-    /// Sends a request and reads the answer, until `enough` says so. Wherever it leads, the policy is asked first.
+    /// Sends a request and reads what is wanted of the answer, within [`OUTBOUND_TIME`] and before `end`. Wherever it leads, the policy is
+    /// asked first.
     pub(crate) async fn ask(
         &self,
         policy: &Policy,
         mut request: Request,
-        enough: impl Fn(&[u8]) -> bool + Copy,
+        end: Option<Instant>,
     ) -> Result<Answer, OutboundError> {
-        let deadline = within(OUTBOUND_TIME);
+        let own = Instant::now() + OUTBOUND_TIME;
+        let deadline = end.map_or(own, |end| end.min(own));
         let mut followed = 0;
         loop {
-            let answer = self.ask_once(policy, &request, deadline, enough).await?;
+            let answer = self.ask_once(policy, &request, deadline).await?;
             match next(&request, &answer) {
                 Some(url) if followed < OUTBOUND_REDIRECTS => request.url = url,
                 Some(_) | None => return Ok(answer),
@@ -118,7 +121,6 @@ impl Outbound {
         policy: &Policy,
         request: &Request,
         deadline: Instant,
-        enough: impl Fn(&[u8]) -> bool,
     ) -> Result<Answer, OutboundError> {
         let sending = async {
             let destination = destination(&request.url)?;
@@ -134,7 +136,7 @@ impl Outbound {
         };
         let sent = tokio::time::timeout_at(deadline, sending).await;
         let (response, _connection) = sent.map_err(|_| OutboundError::Timeout)??;
-        Ok(Answer::read(response, deadline, enough).await)
+        Ok(Answer::read(response, deadline, request.wanted).await)
     }
 }
 

@@ -1,15 +1,18 @@
 //! Whether an MCP server takes a token: a session is begun and its tools are listed, as a client does (Streamable HTTP of the revisions up to
 //! 2025-11-25). A server that knows no sessions any more (2026-07-28) is asked for its tools at once.
 
+use bailiwick_model::limits::PROBE_TIME;
 use bailiwick_policy::Policy;
 use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::answer::{Answer, ShownAnswer};
+use crate::answer::{Answer, ShownAnswer, Wanted};
+use crate::message::MessageId;
 use crate::outbound::{Outbound, OutboundError, Redirects, Request};
 use crate::secrets::Secrets;
 
@@ -87,6 +90,8 @@ struct Conversation<'a> {
     server: &'a Url,
     authorization: HeaderValue,
     secrets: Secrets,
+    /// When all of it has to have ended.
+    end: Instant,
 }
 
 impl<'a> Conversation<'a> {
@@ -107,6 +112,7 @@ impl<'a> Conversation<'a> {
             server,
             authorization,
             secrets,
+            end: Instant::now() + PROBE_TIME,
         })
     }
 
@@ -117,7 +123,7 @@ impl<'a> Conversation<'a> {
             "capabilities": {},
             "clientInfo": client(),
         }});
-        let (answer, result) = self.call(BEGIN, &begin, 1, &[]).await?;
+        let (answer, result) = self.call(BEGIN, &begin, MessageId(1), &[]).await?;
         let version = result["protocolVersion"].as_str().unwrap_or(WITH_SESSIONS);
         let mut headers: Vec<_> = HeaderValue::from_str(version)
             .map(|version| (VERSION, version))
@@ -129,13 +135,13 @@ impl<'a> Conversation<'a> {
         headers.extend(session.clone().map(|id| (SESSION, id)));
         let begun = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         // What is answered to it says nothing; the next step does.
-        let _ = self.post(&begun, &headers, |_| true).await;
+        let _ = self.post(&begun, &headers, Wanted::Head).await;
         let list = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"});
-        let listed = self.call("tools/list", &list, 2, &headers).await;
+        let listed = self.call("tools/list", &list, MessageId(2), &headers).await;
         if session.is_some() {
             // For politeness: servers end sessions by themselves too.
             let _ = self
-                .send(Method::DELETE, Bytes::new(), &headers, |_| true)
+                .send(Method::DELETE, Bytes::new(), &headers, Wanted::Head)
                 .await;
         }
         match listed {
@@ -157,7 +163,9 @@ impl<'a> Conversation<'a> {
             (VERSION, HeaderValue::from_static(WITHOUT_SESSIONS)),
             (METHOD, HeaderValue::from_static(LIST)),
         ];
-        self.call(LIST, &list, 1, &headers).await.map(|_| ())
+        self.call(LIST, &list, MessageId(1), &headers)
+            .await
+            .map(|_| ())
     }
 
     /// A request and its result.
@@ -165,14 +173,16 @@ impl<'a> Conversation<'a> {
         &self,
         method: &'static str,
         request: &Value,
-        id: u64,
+        id: MessageId,
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<(Answer, Value), Ended> {
-        let enough = |body: &[u8]| message(body, id).is_some();
-        let answer = self.post(request, headers, enough).await.map_err(|error| {
-            let step = failed(method, StepFailure::NoAnswer(error));
-            Ended::Because(Probe::Unknown(step))
-        })?;
+        let answer = self
+            .post(request, headers, Wanted::Event(id))
+            .await
+            .map_err(|error| {
+                let step = failed(method, StepFailure::NoAnswer(error));
+                Ended::Because(Probe::Unknown(step))
+            })?;
         let step = || failed(method, StepFailure::Answer(answer.shown(&self.secrets)));
         match answer.status {
             200 => {}
@@ -181,7 +191,7 @@ impl<'a> Conversation<'a> {
             400 | 404 | 405 => return Err(Ended::NoSessions(step())),
             _ => return Err(Ended::Because(Probe::Unknown(step()))),
         }
-        let said = message(&answer.body, id);
+        let said = id.find(&answer.body);
         match said.as_ref().and_then(|said| said.get("result")) {
             Some(result) if result.is_object() => {
                 let result = result.clone();
@@ -195,10 +205,10 @@ impl<'a> Conversation<'a> {
         &self,
         message: &Value,
         headers: &[(HeaderName, HeaderValue)],
-        enough: impl Fn(&[u8]) -> bool + Copy,
+        wanted: Wanted,
     ) -> Result<Answer, OutboundError> {
         let body = Bytes::from(message.to_string());
-        self.send(Method::POST, body, headers, enough).await
+        self.send(Method::POST, body, headers, wanted).await
     }
 
     async fn send(
@@ -206,7 +216,7 @@ impl<'a> Conversation<'a> {
         method: Method,
         body: Bytes,
         headers: &[(HeaderName, HeaderValue)],
-        enough: impl Fn(&[u8]) -> bool + Copy,
+        wanted: Wanted,
     ) -> Result<Answer, OutboundError> {
         let both = HeaderValue::from_static("application/json, text/event-stream");
         let mut all = vec![
@@ -221,46 +231,14 @@ impl<'a> Conversation<'a> {
             headers: all,
             body,
             redirects: Redirects::WithinOrigin,
+            wanted,
         };
-        self.outbound.ask(self.policy, request, enough).await
+        self.outbound
+            .ask(self.policy, request, Some(self.end))
+            .await
     }
 }
 
 fn client() -> Value {
     json!({"name": "bailiwick", "version": env!("CARGO_PKG_VERSION")})
-}
-
-/// The answer of JSON-RPC with this id, in a body of JSON or among server-sent events.
-fn message(body: &[u8], id: u64) -> Option<Value> {
-    let is_it = |message: &Value| message["id"] == id;
-    if let Ok(message) = serde_json::from_slice::<Value>(body) {
-        return Some(message).filter(is_it);
-    }
-    let text = String::from_utf8_lossy(body);
-    let text = text.replace("\r\n", "\n");
-    // What follows the last empty line is not whole yet.
-    let (events, _) = text.rsplit_once("\n\n")?;
-    events.split("\n\n").find_map(|event| {
-        let data: Vec<_> = event
-            .lines()
-            .filter_map(|line| line.strip_prefix("data:"))
-            .collect();
-        let message: Value = serde_json::from_str(&data.join("\n")).ok()?;
-        Some(message).filter(is_it)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_found_in_json_and_among_events() {
-        assert!(message(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#, 1).is_some());
-        assert!(message(br#"{"jsonrpc":"2.0","id":2,"result":{}}"#, 1).is_none());
-        let events = b"event: message\r\ndata: {\"method\":\"x\"}\r\n\r\n: hm\n\nid: 7\ndata: {\"id\":1,\ndata: \"result\":{}}\n\n";
-        assert!(message(events, 1).is_some());
-        assert!(message(&events[..events.len() - 1], 1).is_none());
-        assert!(message(b"\xff\xfe", 1).is_none());
-    }
 }

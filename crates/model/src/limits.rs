@@ -423,6 +423,10 @@ pub const DETACH_HUNDREDS: usize = 10;
 
 /// How long a server that somebody named has for one answer: an MCP server, a token endpoint.
 pub const OUTBOUND_TIME: Duration = Duration::from_secs(15);
+/// How long a probe of an MCP server may take, all its requests together.
+pub const PROBE_TIME: Duration = Duration::from_secs(30);
+/// How often a stream of events is looked through for an answer while it arrives.
+pub const OUTBOUND_LOOKS: u32 = 256;
 /// Redirections of such a server that are followed, each within its origin.
 pub const OUTBOUND_REDIRECTS: u32 = 3;
 /// Bytes of the head of such an answer.

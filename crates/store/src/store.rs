@@ -40,6 +40,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "governance",
         include_str!("../migrations/0007_governance.sql"),
     ),
+    (
+        10,
+        "revisions",
+        include_str!("../migrations/0010_revisions.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.

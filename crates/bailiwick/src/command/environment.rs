@@ -8,6 +8,8 @@ mod get;
 mod key;
 mod list;
 mod references;
+mod revision;
+mod revisions;
 mod show;
 mod update;
 mod validate;
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Delete(delete::Arguments),
     Explain(explain::Arguments),
     References(references::Arguments),
+    Revisions(revisions::Arguments),
+    Revision(revision::Arguments),
     #[command(subcommand)]
     Key(key::Command),
 }
@@ -62,6 +66,8 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::Delete(arguments) => delete::execute(&arguments, host),
         Command::Explain(arguments) => explain::execute(&arguments, host),
         Command::References(arguments) => references::execute(&arguments, host),
+        Command::Revisions(arguments) => revisions::execute(&arguments, host),
+        Command::Revision(arguments) => revision::execute(&arguments, host),
         Command::Key(command) => key::execute(command, host),
     }
 }

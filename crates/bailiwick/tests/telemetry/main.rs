@@ -178,7 +178,7 @@ fn a_request_is_a_span_in_the_trace_of_whoever_asked_with_its_statements_below()
         assert!(statement["nanoseconds"].as_u64() <= span["nanoseconds"].as_u64());
     }
     let lost = named(&spans, "GET none").expect("a span");
-    assert_eq!(lost["attributes"]["error.type"], "not_found");
+    assert_eq!(lost["attributes"]["error.type"], "no_route");
     assert_ne!(lost["trace"], TRACE);
     assert_eq!(lost["parent"], "");
     let sent = &receiver.requests()[0];

@@ -49,7 +49,7 @@ pub(super) fn answered(span: &Span, whose: &Whose, response: &Response) {
         return;
     }
     let status = response.status();
-    span.record("http.response.status_code", status.as_u16());
+    span.record("http.response.status_code", i64::from(status.as_u16()));
     span.record("bailiwick.organization.id", whose.get());
     if let Some(code) = failure(response).map(Failure::code) {
         span.record("error.type", code);

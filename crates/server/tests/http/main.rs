@@ -16,10 +16,13 @@ mod impact;
 mod keys;
 mod members;
 mod metrics;
+#[path = "../shared/outbound.rs"]
+mod outbound;
 mod permissions;
 mod policies;
 mod references;
 mod retention;
+mod revisions;
 mod roles;
 mod secrets;
 mod session_lists;

@@ -1,18 +1,12 @@
 //! Validating OAuth credentials against a real authorization and MCP server, an honest one and one that lies.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_dial::{DialOptions, Dialer};
-use bailiwick_mcp::Outbound;
-use bailiwick_policy::{HostFacts, Pins};
 use bailiwick_testkit::{Authority, HttpServer, HttpsServer};
 use reqwest::{Method, StatusCode};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 
+use crate::outbound::outbound;
 use crate::vaults::vault;
 use crate::{Answer, Server};
 
@@ -26,29 +20,6 @@ struct World {
     /// On loopback too, and named by nobody who may.
     inner: HttpServer,
     vault: String,
-}
-
-fn outbound(authority: &Authority, pin: &str) -> Outbound {
-    let loopback = "127.0.0.1".parse().unwrap();
-    let facts = HostFacts {
-        addresses: vec![loopback, "::1".parse().unwrap()],
-        listeners: Vec::new(),
-    };
-    let (_, host) = tokio::sync::watch::channel(Arc::new(facts));
-    let dialer = Dialer::new(DialOptions {
-        pins: [pin.parse().unwrap()].into_iter().collect::<Pins>(),
-        ..DialOptions::new(host)
-    });
-    let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_file(authority.certificate()).unwrap();
-    roots.add(certificate).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Outbound::new(Arc::new(dialer), Arc::new(tls))
 }
 
 impl World {
