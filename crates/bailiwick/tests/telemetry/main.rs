@@ -96,6 +96,43 @@ fn named<'a>(spans: &'a [Value], name: &str) -> Option<&'a Value> {
     spans.iter().find(|span| span["name"] == name)
 }
 
+/// And nothing besides.
+#[track_caller]
+fn has_what_a_request_has(attributes: &Value) {
+    assert_eq!(attributes["http.request.method"], "POST");
+    assert_eq!(attributes["http.route"], "/v1/environments");
+    assert_eq!(attributes["http.response.status_code"], 200);
+    assert!(
+        attributes["bailiwick.organization.id"]
+            .as_str()
+            .unwrap()
+            .starts_with("org_")
+    );
+    assert!(
+        attributes["bailiwick.request.id"]
+            .as_str()
+            .unwrap()
+            .starts_with("req_")
+    );
+    let names: Vec<_> = attributes
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "bailiwick.organization.id",
+            "bailiwick.request.id",
+            "http.request.method",
+            "http.response.status_code",
+            "http.route",
+            "url.scheme"
+        ]
+    );
+}
+
 #[test]
 fn a_request_is_a_span_in_the_trace_of_whoever_asked_with_its_statements_below() {
     let receiver = OtlpReceiver::start(OtlpManner::Takes);
@@ -133,39 +170,7 @@ fn a_request_is_a_span_in_the_trace_of_whoever_asked_with_its_statements_below()
     );
     assert_eq!(span["resource"]["service.name"], "control-plane");
     assert!(span["nanoseconds"].as_u64().unwrap() > 0);
-    let attributes = &span["attributes"];
-    assert_eq!(attributes["http.request.method"], "POST");
-    assert_eq!(attributes["http.route"], "/v1/environments");
-    assert_eq!(attributes["http.response.status_code"], 200);
-    assert!(
-        attributes["bailiwick.organization.id"]
-            .as_str()
-            .unwrap()
-            .starts_with("org_")
-    );
-    assert!(
-        attributes["bailiwick.request.id"]
-            .as_str()
-            .unwrap()
-            .starts_with("req_")
-    );
-    let names: Vec<_> = attributes
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "bailiwick.organization.id",
-            "bailiwick.request.id",
-            "http.request.method",
-            "http.response.status_code",
-            "http.route",
-            "url.scheme"
-        ]
-    );
+    has_what_a_request_has(&span["attributes"]);
     let below: Vec<_> = spans
         .iter()
         .filter(|one| one["parent"] == span["id"])
