@@ -260,11 +260,10 @@ fn a_receiver_that_cannot_now_gets_it_later() {
     let receiver = OtlpReceiver::start(OtlpManner::Later);
     let up = Up::start(&["--otlp-endpoint", &receiver.url()], &[]);
     up.load(12);
-    let sent = eventually("spans", PATIENCE, || {
+    eventually("spans", PATIENCE, || {
         up.number("bailiwick_telemetry_spans_sent_total ")
-            .filter(|count| *count > 0)
+            .filter(|count| *count >= 20)
     });
-    assert!(sent >= 20, "{sent}");
     assert!(up.number("bailiwick_telemetry_failures_total ").unwrap() >= 1);
 }
 

@@ -14,7 +14,7 @@ const COLUMNS: &[Column] = &[
     ("AFTER", "/after"),
 ];
 
-/// Show what changed with one revision of an environment of a server; as JSON or YAML, all that it was then.
+/// Show what changed with one revision of an environment of a server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -17,7 +17,7 @@ const COLUMNS: &[Column] = &[
 /// The most of a page.
 const PAGE: &str = "100";
 
-/// List the revisions of an environment of a server, the newest first: who made each, when, and what changed.
+/// List the revisions of an environment of a server, the newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
