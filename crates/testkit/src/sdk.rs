@@ -41,6 +41,11 @@ impl Sdk {
         Self::installed(Language::Python, "schemathesis", version)
     }
 
+    /// `opentelemetry-proto` of this version: the messages of OTLP.
+    pub(crate) fn opentelemetry_proto(version: &str) -> Self {
+        Self::installed(Language::Python, "opentelemetry-proto", version)
+    }
+
     /// `@anthropic-ai/sdk` of this version.
     ///
     /// # Panics
