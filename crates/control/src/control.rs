@@ -8,6 +8,8 @@ use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
+use crate::identity_providers::IdentityProviders;
+use crate::password_attempts::PasswordAttempts;
 use crate::sealing::SealingKeys;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
@@ -21,6 +23,8 @@ pub struct Control {
     /// Told when an item came to some queue.
     pub(crate) work_arrived: Notify,
     pub(crate) failures: Failures,
+    pub(crate) password_attempts: PasswordAttempts,
+    pub(crate) identity_providers: IdentityProviders,
 }
 
 impl Control {
@@ -34,6 +38,8 @@ impl Control {
             host_paths: HostPaths::default(),
             work_arrived: Notify::new(),
             failures: Failures::default(),
+            password_attempts: PasswordAttempts::default(),
+            identity_providers: IdentityProviders::default(),
         }
     }
 

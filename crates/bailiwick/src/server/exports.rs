@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bailiwick_control::{Control, Export};
-use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_export::{Sink, WebhookSecret};
-use bailiwick_policy::HostFacts;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::dialer::dialer;
 use super::secret_key;
 use crate::bad_input::BadInput;
 use crate::command::up;
@@ -31,12 +30,7 @@ impl Exports {
     /// [`BadInput`], and what cannot be opened.
     pub(super) fn open(arguments: &up::Arguments, host: &HostEnvironment) -> anyhow::Result<Self> {
         let secret = secret(arguments.export_secret_file.as_deref(), host)?;
-        let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
-        let (_, facts) = watch::channel(Arc::new(HostFacts::unknown()));
-        let dialer = Arc::new(Dialer::new(DialOptions {
-            proxy,
-            ..DialOptions::new(facts)
-        }));
+        let dialer = dialer(host)?;
         let mut names = BTreeSet::new();
         let mut open = Vec::new();
         for export in &arguments.exports {
