@@ -10,6 +10,8 @@ use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
+use crate::identity_providers::IdentityProviders;
+use crate::password_attempts::PasswordAttempts;
 use crate::oauth::Refreshing;
 use crate::sealing::SealingKeys;
 
@@ -24,6 +26,8 @@ pub struct Control {
     /// Told when an item came to some queue.
     pub(crate) work_arrived: Notify,
     pub(crate) failures: Failures,
+    pub(crate) password_attempts: PasswordAttempts,
+    pub(crate) identity_providers: IdentityProviders,
     /// The way to servers that credentials name; without it none is asked.
     pub(crate) outbound: Option<Outbound>,
     pub(crate) refreshing: Refreshing,
@@ -41,6 +45,8 @@ impl Control {
             host_paths: HostPaths::default(),
             work_arrived: Notify::new(),
             failures: Failures::default(),
+            password_attempts: PasswordAttempts::default(),
+            identity_providers: IdentityProviders::default(),
             outbound: None,
             refreshing: Refreshing::default(),
             validations: Semaphore::new(VALIDATIONS),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use bailiwick_control::{Conflict, ControlError};
+use bailiwick_control::{Conflict, ControlError, SignInRefusal};
 use serde::Serialize;
 
 use crate::api::references::ReferencesJson;
@@ -54,7 +54,12 @@ impl Failure {
         match self {
             Self::Control(error) => match error {
                 ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
-                ControlError::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+                ControlError::TooManyFailures { .. } | ControlError::TooManyPasswords { .. } => {
+                    StatusCode::TOO_MANY_REQUESTS
+                }
+                ControlError::SignInRefused(refusal) if refusal.is_known() => StatusCode::FORBIDDEN,
+                ControlError::SignInRefused(_) => StatusCode::UNAUTHORIZED,
+                ControlError::IdentityProvider(_) => StatusCode::BAD_GATEWAY,
                 ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
                 ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
                 ControlError::Invalid(_)
@@ -94,6 +99,12 @@ impl Failure {
             Self::Control(error) => match error {
                 ControlError::Unauthenticated => Code::Unauthenticated,
                 ControlError::TooManyFailures { .. } => Code::TooManyFailures,
+                ControlError::TooManyPasswords { .. } => Code::TooManyPasswords,
+                ControlError::SignInRefused(SignInRefusal::NotBegunHere) => Code::SignInNotBegun,
+                ControlError::SignInRefused(SignInRefusal::Spent) => Code::SignInSpent,
+                ControlError::SignInRefused(SignInRefusal::NotProven(_)) => Code::SignInNotProven,
+                ControlError::SignInRefused(_) => Code::SignInNotAllowed,
+                ControlError::IdentityProvider(_) => Code::IdentityProviderUnavailable,
                 ControlError::Forbidden(_) => Code::Forbidden,
                 ControlError::NotFound(_) => Code::NotFound,
                 ControlError::Invalid(problems) => match problems.as_slice() {
@@ -143,16 +154,21 @@ impl Failure {
     pub(crate) fn may_be_retried(&self) -> bool {
         matches!(
             self,
-            Self::Control(ControlError::Store(_) | ControlError::GivenUp(_)) | Self::Slow
+            Self::Control(
+                ControlError::Store(_)
+                    | ControlError::GivenUp(_)
+                    | ControlError::TooManyPasswords { .. }
+            ) | Self::Slow
         )
     }
 
     /// After how many seconds it makes sense to send another request (RFC 9110, section 10.2.3).
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Control(ControlError::TooManyFailures { retry_after }) => {
-                Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0))
-            }
+            Self::Control(
+                ControlError::TooManyFailures { retry_after }
+                | ControlError::TooManyPasswords { retry_after },
+            ) => Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)),
             Self::Control(_)
             | Self::NoRoute
             | Self::Method

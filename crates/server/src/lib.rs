@@ -7,6 +7,7 @@ mod agent_json;
 mod api;
 mod authenticated;
 mod body;
+mod client_address;
 mod connections;
 mod environment_json;
 mod failure;
@@ -18,6 +19,7 @@ mod service;
 mod session_json;
 mod v1;
 
+pub use client_address::TrustedProxies;
 pub use connections::ConnectionLimits;
 pub use openapi::openapi;
 pub use service::{Numbers, ServeError, Service};

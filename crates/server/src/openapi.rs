@@ -5,6 +5,7 @@ mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bailiwick_model::limits::NAME_CHARS;
 use bailiwick_model::{
     AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, RoleId, ServiceAccountId,
     SessionId, SessionResourceId, SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
@@ -145,7 +146,7 @@ impl Document {
     fn needs_body(body: &Content) -> bool {
         match body {
             Content::None => false,
-            Content::Form(_) | Content::Bytes => true,
+            Content::Form(_) | Content::Bytes | Content::Page => true,
             Content::Json(schema) => {
                 let (schema, named) = schema.clone().into_parts();
                 let name = schema["$ref"]
@@ -200,6 +201,7 @@ impl Document {
                 json!({"multipart/form-data": {"schema": self.schema(schema)}})
             }
             Content::Bytes => json!({"*/*": {"schema": {}}}),
+            Content::Page => json!({"text/html": {"schema": {"type": "string"}}}),
         })
     }
 
@@ -269,6 +271,7 @@ fn id_in(collection: &str) -> Schema {
         "credentials" => Schema::id::<CredentialId>(),
         "environments" => Schema::id::<EnvironmentId>(),
         "files" => Schema::id::<FileId>(),
+        "identity-providers" => Schema::chars(1..=NAME_CHARS).example(json!("company")),
         "grants" => Schema::id::<GrantId>(),
         "keys" => Schema::id::<ApiKeyId>(),
         "members" => Schema::id::<UserId>(),

@@ -54,6 +54,8 @@ pub(crate) enum Content {
     Form(Schema),
     /// The bytes of a file, of whatever media type.
     Bytes,
+    /// A page for a person.
+    Page,
 }
 
 /// What is said of an operation.
@@ -289,6 +291,19 @@ impl Operation {
     pub(crate) fn answers_bytes(mut self) -> Self {
         self.description.answer = Content::Bytes;
         self.description.is_tagged = true;
+        self
+    }
+
+    /// The browser is sent elsewhere (303).
+    pub(crate) fn sends_elsewhere(mut self) -> Self {
+        self.description.status = StatusCode::SEE_OTHER;
+        self.description.answer = Content::None;
+        self
+    }
+
+    /// A page for a person is answered.
+    pub(crate) fn answers_page(mut self) -> Self {
+        self.description.answer = Content::Page;
         self
     }
 

@@ -55,6 +55,11 @@ impl Sdk {
         Self::installed(Language::Node, "@anthropic-ai/sdk", version)
     }
 
+    /// `oidc-provider` of this version: an OpenID Connect provider.
+    pub(crate) fn identity_provider(version: &str) -> Self {
+        Self::installed(Language::Node, "oidc-provider", version)
+    }
+
     /// Runs a script with these arguments and returns what it printed.
     ///
     /// # Panics

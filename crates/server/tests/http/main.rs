@@ -1,5 +1,6 @@
 //! The HTTP faces, on SQLite and on PostgreSQL.
 
+mod accounts;
 mod agent_placement;
 mod agents;
 mod audit_log;
@@ -12,6 +13,7 @@ mod environment_contents;
 mod environments;
 mod files;
 mod form;
+mod identity_providers;
 mod impact;
 mod keys;
 mod members;
