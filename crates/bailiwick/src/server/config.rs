@@ -93,7 +93,10 @@ pub(crate) enum NotAConfig {
     Everybody(String),
     /// Something of it cannot be used.
     #[error("the identity provider {name:?} cannot be used")]
-    Provider { name: String, source: ProviderError },
+    Provider {
+        name: String,
+        source: Box<ProviderError>,
+    },
 }
 
 /// A proxy, or a network of them, that is believed.
@@ -227,6 +230,7 @@ impl Config {
             title: provider.title.clone().unwrap_or_else(|| name.clone()),
             provider: made.map_err(|source| {
                 let name = name.clone();
+                let source = Box::new(source);
                 self.wrong(NotAConfig::Provider { name, source })
             })?,
             name,
