@@ -480,14 +480,12 @@ pub const WEB_URL_BYTES: usize = 2048;
 /// Bytes of what is fetched.
 pub const WEB_FETCH_BYTES: usize = 20 << 20;
 /// Bytes of HTML that is made into text.
-pub const WEB_HTML_BYTES: usize = 2 << 20;
+pub const WEB_HTML_BYTES: usize = 8 << 20;
 /// How long fetching takes, redirects included.
 pub const WEB_FETCH_TIME: Duration = Duration::from_secs(30);
 /// Redirects of one fetch.
 pub const WEB_FETCH_REDIRECTS: usize = 10;
 /// Bytes of a page's text that count as one token.
 pub const WEB_TOKEN_BYTES: usize = 4;
-/// Columns to which the text of a page is wrapped.
-pub const WEB_PAGE_COLUMNS: usize = 120;
 /// URLs of a session's history that are remembered as known.
 pub const WEB_KNOWN_URLS: usize = 10_000;

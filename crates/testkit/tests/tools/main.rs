@@ -42,6 +42,7 @@ const TABLES: &[&[(&str, Case)]] = &[
         variables_of_the_control_plane_are_not_there
         a_restart_begins_anew
         an_image_without_bash_is_told
+        a_hundred_commands_take_little_time
     ),
     table!(interrupts;
         a_command_ends_at_its_time_and_the_shell_goes_on

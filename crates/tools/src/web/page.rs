@@ -4,7 +4,7 @@ use bailiwick_model::limits;
 use encoding_rs::{Encoding, UTF_8};
 use url::Url;
 
-use super::Fetched;
+use super::{Fetched, html};
 use crate::media::{self, Kind};
 use crate::result::{ToolResult, printable};
 
@@ -15,8 +15,6 @@ pub(super) enum PageProblem {
     Binary(String),
     #[error("it has {found} bytes, and {most} is the most that can be shown of its kind")]
     TooLarge { found: usize, most: usize },
-    #[error("its HTML cannot be read")]
-    Html,
 }
 
 pub(super) fn show(
@@ -36,9 +34,7 @@ pub(super) fn show(
         })
     };
     match Kind::of(body) {
-        Kind::Image(media_type) => {
-            block(media::image(media_type, body), limits::TOOL_IMAGE_BYTES)
-        }
+        Kind::Image(media_type) => block(media::image(media_type, body), limits::TOOL_IMAGE_BYTES),
         Kind::Pdf => block(media::document(body), limits::TOOL_DOCUMENT_BYTES),
         Kind::Binary => {
             let kind = fetched.media_type.as_deref().unwrap_or("no Content-Type");
@@ -48,11 +44,7 @@ pub(super) fn show(
     }
 }
 
-fn text(
-    url: &Url,
-    fetched: &Fetched,
-    max_tokens: Option<u64>,
-) -> Result<ToolResult, PageProblem> {
+fn text(url: &Url, fetched: &Fetched, max_tokens: Option<u64>) -> Result<ToolResult, PageProblem> {
     let media_type = fetched.media_type.as_deref().unwrap_or_default();
     let (decoded, _, _) = encoding(media_type).decode(&fetched.body);
     let text = if is_html(media_type, &decoded) {
@@ -62,8 +54,7 @@ fn text(
                 most: limits::WEB_HTML_BYTES,
             });
         }
-        html2text::from_read(decoded.as_bytes(), limits::WEB_PAGE_COLUMNS)
-            .map_err(|_| PageProblem::Html)?
+        html::text(&decoded)
     } else {
         decoded.into_owned()
     };
