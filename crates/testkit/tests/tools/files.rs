@@ -50,6 +50,14 @@ pub(crate) async fn files_are_written_read_and_edited(local: &Local) {
     );
     let read = json!({"file_path": "a/b/c.sh", "view_range": [2, -1]});
     assert_eq!(told(&session, "read", read).await, good("echo two\n"));
+    session.stop().await;
+}
+
+pub(crate) async fn what_cannot_be_done_is_told(local: &Local) {
+    let session = local.session().await;
+    session
+        .prints("mkdir -p a/b; printf '#!/bin/sh\\necho two\\n' >a/b/c.sh")
+        .await;
     for (name, input, part) in [
         (
             "read",

@@ -64,6 +64,7 @@ const TABLES: &[&[(&str, Case)]] = &[
     ),
     table!(files;
         files_are_written_read_and_edited
+        what_cannot_be_done_is_told
         links_lead_nowhere_but_inside
         what_is_no_file_does_not_hang
         a_swapped_directory_leads_no_write_out
