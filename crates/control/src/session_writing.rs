@@ -8,6 +8,7 @@ use bailiwick_model::{
 };
 use bailiwick_store::{
     LockedSession, NewSessionEvent, Session, SessionEvent, SessionProgress, SessionThread,
+    StoreError,
 };
 use bailiwick_wire::StatusFacts;
 use serde_json::Value;
@@ -100,9 +101,12 @@ impl<'t> Writing<'t> {
         events: Vec<NewSessionEvent>,
     ) -> Result<(), ControlError> {
         let stored = self.locked.append(events).await;
-        self.stored.extend(stored.map_err(|error| match error {
-            bailiwick_store::StoreError::Taken => ControlError::AlreadyAnswered,
-            error => ControlError::Store(error),
+        self.stored.extend(stored.map_err(|error| {
+            if matches!(error, StoreError::Taken) {
+                ControlError::AlreadyAnswered
+            } else {
+                ControlError::Store(error)
+            }
         })?);
         Ok(())
     }

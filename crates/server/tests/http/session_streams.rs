@@ -17,6 +17,9 @@ on_both!(
     parts_of_a_message_come_before_it_and_are_not_kept,
     a_stream_ends_with_its_session,
     a_stream_ends_with_the_session_that_is_deleted,
+    a_reader_who_takes_nothing_costs_no_memory_and_misses_nothing,
+    many_streams_hear_of_one_event,
+    a_stream_ends_with_its_server,
 );
 
 /// A client that reads frames.
@@ -50,6 +53,16 @@ impl Frames {
             answer,
             text: String::new(),
         }
+    }
+
+    /// The next frame, also where nothing comes for a while.
+    async fn patient(&mut self) -> Option<Frame> {
+        while !self.text.contains("\n\n") {
+            let bytes = self.answer.chunk().await.ok()??;
+            self.text
+                .push_str(std::str::from_utf8(&bytes).expect("UTF-8"));
+        }
+        self.next().await
     }
 
     /// The next frame; `None` at the end.
@@ -244,4 +257,108 @@ async fn a_stream_ends_with_the_session_that_is_deleted(server: Server) {
         .ok();
     assert_eq!(frames.next().await.unwrap().event, "session.deleted");
     assert_eq!(frames.next().await, None);
+}
+
+/// What waits for a slow reader waits in the database.
+async fn a_reader_who_takes_nothing_costs_no_memory_and_misses_nothing(server: Server) {
+    let id = session(&server).await;
+    let mut frames = Frames::open(&server, &stream_of(&id), None).await;
+    send(&server, &id, json!([said("first")])).await.ok();
+    let engine = claim(&server, &id).await.unwrap();
+    engine.take().await;
+    let large = "x".repeat(200_000);
+    for _ in 0..60 {
+        engine
+            .tell(vec![new(text(&large))], Vec::new())
+            .await
+            .unwrap();
+    }
+    engine
+        .tell(vec![new(text("last"))], Vec::new())
+        .await
+        .unwrap();
+    let listed = server
+        .get(&format!("/v1/sessions/{id}/events?order=desc&limit=1"))
+        .await
+        .ok();
+    let mut count = 0;
+    let last = loop {
+        let frame = frames.next().await.expect("a frame");
+        count += 1;
+        if frame.data["content"][0]["text"] == "last" {
+            break frame;
+        }
+    };
+    assert_eq!((count, &last.data), (64, &listed["data"][0]));
+}
+
+async fn many_streams_hear_of_one_event(server: Server) {
+    let id = session(&server).await;
+    let mut open = Vec::new();
+    for _ in 0..50 {
+        open.push(Frames::open(&server, &stream_of(&id), None).await);
+    }
+    let sent = send(&server, &id, json!([{"type": "user.interrupt"}]))
+        .await
+        .ok();
+    for frames in &mut open {
+        assert_eq!(frames.next().await.unwrap().data, sent["data"][0]);
+    }
+}
+
+async fn a_stream_ends_with_its_server(server: Server) {
+    let id = session(&server).await;
+    let mut frames = Frames::open(&server, &stream_of(&id), None).await;
+    server.control.end_watches();
+    assert_eq!(frames.next().await, None);
+}
+
+/// What a client has shown is looked at again, with every sign of life.
+#[tokio::test]
+async fn alone_a_stream_ends_with_the_key_that_it_was_opened_with() {
+    let server = Server::sqlite().await;
+    let id = session(&server).await;
+    let account = server.get("/api/roles").await.ok();
+    let role = account["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|role| role["name"] == "admin")
+        .unwrap()["id"]
+        .clone();
+    let account = server
+        .post(
+            "/api/service-accounts",
+            json!({"name": "watcher", "role_id": role}),
+        )
+        .await;
+    let keys = format!("/api/service-accounts/{}/keys", account.text("id"));
+    let key = server.post(&keys, json!({"name": "k"})).await;
+    let request = server
+        .request(Method::GET, &stream_of(&id))
+        .header("x-api-key", key.text("key"));
+    let mut revoked = Frames {
+        answer: request.send().await.unwrap(),
+        text: String::new(),
+    };
+    let mut other = Frames::open(&server, &stream_of(&id), None).await;
+    server
+        .send(
+            Method::DELETE,
+            &format!("/api/keys/{}", key.text("id")),
+            None,
+        )
+        .await;
+    let long = std::time::Duration::from_secs(20);
+    let last = tokio::time::timeout(long, revoked.patient())
+        .await
+        .expect("in time")
+        .unwrap();
+    assert_eq!(
+        (last.event.as_str(), &last.data["error"]["type"]),
+        ("error", &json!("authentication_error"))
+    );
+    assert_eq!(revoked.next().await, None);
+    // The control: who may still look is told that the stream is alive.
+    assert_eq!(other.patient().await.unwrap().event, "ping");
 }
