@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::QUEUED_EVENTS;
 use bailiwick_model::{
-    FileId, Permission, ResourceId as _, SessionEventId, SessionId, SessionInput, SessionStatus,
-    SessionThreadId,
+    FileId, Permission, ResourceId as _, SessionEventId, SessionId, SessionInput, SessionRefusal,
+    SessionStatus, SessionThreadId,
 };
 use bailiwick_store::{Change, NewSessionEvent, NewWork, Session, SessionAnswer, SessionEvent};
 use bailiwick_wire::{Budget, FieldProblem, UserEvent, sent_events};
@@ -171,9 +171,7 @@ impl Came {
 
     fn may_say_more(&self, writing: &Writing<'_>, index: usize) -> Result<(), ControlError> {
         if writing.state().status() == SessionStatus::Terminated {
-            return Err(ControlError::Refused(
-                bailiwick_model::SessionRefusal::Ended,
-            ));
+            return Err(ControlError::Refused(SessionRefusal::Ended));
         }
         if budget_is_reached(writing.session())? {
             let message = "the session has cost as much as it may (budget_reached)";

@@ -44,11 +44,12 @@ impl<'t> Writing<'t> {
     pub(crate) async fn begin(mut locked: LockedSession<'t>) -> Result<Self, ControlError> {
         let threads = locked.threads().await?;
         let mut states: BTreeMap<_, _> = threads.iter().map(state_of).collect();
-        for event in locked.queued().await? {
-            if let Some(state) = states.get_mut(&event.thread) {
-                let (messages, interrupts) = counts(event.kind);
-                state.queued += messages;
-                state.interrupts += interrupts;
+        for (thread, kind, count) in locked.queued().await? {
+            if let Some(state) = states.get_mut(&thread) {
+                let (messages, interrupts) = counts(kind);
+                let count = u32::try_from(count).unwrap_or(u32::MAX);
+                state.queued += messages * count;
+                state.interrupts += interrupts * count;
             }
         }
         let session = locked.session();

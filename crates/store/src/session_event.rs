@@ -276,7 +276,7 @@ impl Scope<'_> {
         row.as_ref().map(SessionEvent::read).transpose()
     }
 
-    /// Events of a session that nobody has taken up, the oldest first.
+    /// Events of a session that nobody has taken up, the oldest first: as many as have so many bytes together, and one at least.
     ///
     /// # Errors
     ///
@@ -286,18 +286,21 @@ impl Scope<'_> {
         session: &SessionId,
         limit: u32,
     ) -> Result<Vec<SessionEvent>, StoreError> {
-        let rows = sqlx::query(select!(
-            "AND processed_at IS NULL ORDER BY sequence LIMIT $3"
+        let rows = sqlx::query(bounded!(
+            "processed_at IS NULL AND sequence > $3",
+            "sequence"
         ))
         .bind(self.organization.to_string())
         .bind(session.to_string())
+        .bind(0_i64)
         .bind(i64::from(limit))
+        .bind(EVENT_PAGE_BYTES)
         .fetch_all(self.pool)
         .await?;
         rows.iter().map(SessionEvent::read).collect()
     }
 
-    /// The numbers of the last events of some sessions; what is gone is missing.
+    /// The number of the last event of a session; `None` if it is gone.
     ///
     /// # Errors
     ///

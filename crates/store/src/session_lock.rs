@@ -5,10 +5,12 @@ use bailiwick_model::{
     SessionThreadId, SessionUsage,
 };
 use jiff::{SignedDuration, Timestamp};
+use sqlx::any::AnyRow;
 
 use crate::change::Change;
 use crate::error::StoreError;
 use crate::patience::Transaction;
+use crate::row::Columns as _;
 
 use crate::session::Session;
 use crate::session_event::{SessionAnswer, SessionEvent, columns};
@@ -157,22 +159,30 @@ impl LockedSession<'_> {
         rows.iter().map(SessionThread::read).collect()
     }
 
-    /// Events that nobody has taken up, the oldest first.
+    /// How many events of each kind nobody has taken up in each thread.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn queued(&mut self) -> Result<Vec<SessionEvent>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM session_event WHERE organization_id = $1 AND session_id = $2 AND processed_at IS NULL ORDER BY sequence"
-        ))
+    pub async fn queued(
+        &mut self,
+    ) -> Result<Vec<(SessionThreadId, SessionEventType, i64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT thread_id, type, COUNT(*) AS events FROM session_event \
+             WHERE organization_id = $1 AND session_id = $2 AND processed_at IS NULL GROUP BY thread_id, type",
+        )
         .bind(self.organization.to_string())
         .bind(self.session.id.to_string())
         .fetch_all(self.transaction.connection())
         .await?;
-        rows.iter().map(SessionEvent::read).collect()
+        let read = |row: &AnyRow| {
+            Ok((
+                row.id("thread_id")?,
+                row.word("type")?,
+                row.value("events")?,
+            ))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// One event.

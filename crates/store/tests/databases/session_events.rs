@@ -120,8 +120,12 @@ async fn events_have_the_numbers_and_times_of_their_order(place: Place) {
         .await
         .unwrap()
         .unwrap();
+    let scope = place.store.scope(&place.organization);
+    let queued = scope.queued_session_events(&session.id, 9).await;
+    assert_eq!(queued.unwrap(), [waits.clone()]);
     let mut locked = turn.locked();
-    assert_eq!(locked.queued().await.unwrap(), [waits.clone()]);
+    let queued = locked.queued().await.unwrap();
+    assert_eq!(queued, [(waits.thread.clone(), waits.kind, 1)]);
     locked.take_up(&waits.id).await.unwrap();
     let again = locked.take_up(&waits.id).await;
     assert!(matches!(again, Err(StoreError::Stale)), "{again:?}");

@@ -264,9 +264,10 @@ const INITIAL: [(&str, Kind); 2] = [
     ("user.define_outcome", Kind::DefineOutcome),
 ];
 
-type Result_ = (SessionEventId, Option<Vec<ContentBlock>>, Option<bool>);
+/// The call, what it came to, and whether it failed.
+type CallResult = (SessionEventId, Option<Vec<ContentBlock>>, Option<bool>);
 
-fn result(reader: &mut Reader, fields: &mut Fields<'_>, call: &'static str) -> Option<Result_> {
+fn result(reader: &mut Reader, fields: &mut Fields<'_>, call: &'static str) -> Option<CallResult> {
     let (call, content, is_error) = (
         fields.required(reader, call),
         fields.take("content"),
