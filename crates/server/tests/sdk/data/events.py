@@ -103,7 +103,7 @@ def asked():
             assert stop.type == "requires_action" and len(stop.event_ids) == 1
             confirmation = {"type": "user.tool_confirmation", "tool_use_id": stop.event_ids[0], "result": verdict}
             sent = sessions.events.send(one.id, events=[confirmation])
-            assert sessions.events.send(one.id, events=[confirmation]) == sent
+            assert sessions.events.send(one.id, events=[confirmation]).data[0].id == sent.data[0].id
             seen = until_idle(stream)
         assert texts(seen) == [f"It came to {verdict}"]
         result = next(event for event in seen if event.type == "agent.tool_result")
