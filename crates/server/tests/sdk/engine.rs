@@ -8,7 +8,8 @@ use bailiwick_control::{
     Control, ControlError, NewAgentEvent, Preview, PreviewPart, ThreadStep, TurnReport,
 };
 use bailiwick_model::{
-    SessionEventId, SessionEventType, SessionRefusal, SessionThreadId, SessionUsage, StopReason,
+    SessionEventId, SessionEventType, SessionRefusal, SessionStatus, SessionThreadId, SessionUsage,
+    StopReason,
 };
 use bailiwick_store::{SessionEvent, SessionRun};
 use bailiwick_wire::{
@@ -83,20 +84,29 @@ impl Turn<'_> {
         loop {
             let queued = self.control.queued_events_of_run(&self.run, 100).await;
             let queued = queued.expect("an answer");
-            let taken: Vec<_> = queued.iter().map(|event| event.id.clone()).collect();
+            let is_interrupt =
+                |event: &&SessionEvent| event.kind == SessionEventType::UserInterrupt;
+            let ids =
+                |events: Vec<&SessionEvent>| events.iter().map(|event| event.id.clone()).collect();
+            let interrupts: Vec<_> = queued.iter().filter(is_interrupt).collect();
+            if !interrupts.is_empty() {
+                let stop = vec![ThreadStep::Yield];
+                let status = self.report(ids(interrupts), Vec::new(), stop).await;
+                match status.expect("stopped") {
+                    SessionStatus::Running => continue,
+                    SessionStatus::Idle
+                    | SessionStatus::Rescheduling
+                    | SessionStatus::Terminated => return,
+                }
+            }
+            let taken = ids(queued.iter().collect());
             self.report(taken, Vec::new(), Vec::new())
                 .await
                 .expect("taken up");
-            let is_interrupt = |event: &SessionEvent| event.kind == SessionEventType::UserInterrupt;
-            let ended = if queued.iter().any(is_interrupt) {
-                self.report(Vec::new(), Vec::new(), vec![ThreadStep::Yield])
-                    .await
-            } else {
-                let said = queued.iter().map(words).find(|words| !words.is_empty());
-                match said {
-                    Some(said) => self.answer(&said).await,
-                    None => self.finish().await,
-                }
+            let said = queued.iter().map(words).find(|words| !words.is_empty());
+            let ended = match said {
+                Some(said) => self.answer(&said).await,
+                None => self.finish().await,
             };
             match ended {
                 Ok(()) => return,
@@ -112,7 +122,7 @@ impl Turn<'_> {
         taken: Vec<SessionEventId>,
         events: Vec<NewAgentEvent>,
         steps: Vec<ThreadStep>,
-    ) -> Result<(), ControlError> {
+    ) -> Result<SessionStatus, ControlError> {
         let usage = SessionUsage {
             input_tokens: events.len() as i64,
             ..SessionUsage::default()
@@ -124,7 +134,8 @@ impl Turn<'_> {
             usage,
             steps,
         };
-        self.control.report(&self.run, report).await.map(drop)
+        let progress = self.control.report(&self.run, report).await?;
+        Ok(progress.session.status)
     }
 
     async fn answer(&self, said: &str) -> Result<(), ControlError> {
@@ -151,7 +162,9 @@ impl Turn<'_> {
         };
         let calls = BTreeSet::from([asked.id.clone()]);
         let rest = ThreadStep::Rest(StopReason::RequiresAction(calls));
-        self.report(Vec::new(), vec![asked], vec![rest]).await
+        self.report(Vec::new(), vec![asked], vec![rest])
+            .await
+            .map(drop)
     }
 
     /// A whole request of a model, with its message in parts.
@@ -185,7 +198,9 @@ impl Turn<'_> {
         });
         self.report(Vec::new(), vec![said, end], Vec::new()).await?;
         let rest = ThreadStep::Rest(StopReason::EndTurn);
-        self.report(Vec::new(), Vec::new(), vec![rest]).await
+        self.report(Vec::new(), Vec::new(), vec![rest])
+            .await
+            .map(drop)
     }
 
     /// What was called and has no result gets one, and then it says what that was.
