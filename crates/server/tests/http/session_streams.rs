@@ -349,7 +349,7 @@ async fn alone_a_stream_ends_with_the_key_that_it_was_opened_with() {
             None,
         )
         .await;
-    let long = std::time::Duration::from_secs(20);
+    let long = Duration::from_secs(20);
     let last = tokio::time::timeout(long, revoked.patient())
         .await
         .expect("in time")

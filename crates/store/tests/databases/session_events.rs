@@ -122,7 +122,7 @@ async fn events_have_the_numbers_and_times_of_their_order(place: Place) {
         .unwrap();
     let scope = place.store.scope(&place.organization);
     let queued = scope.queued_session_events(&session.id, 9).await;
-    assert_eq!(queued.unwrap(), [waits.clone()]);
+    assert_eq!(queued.unwrap(), std::slice::from_ref(waits));
     let mut locked = turn.locked();
     let queued = locked.queued().await.unwrap();
     assert_eq!(queued, [(waits.thread.clone(), waits.kind, 1)]);
