@@ -11,7 +11,10 @@ use bailiwick_images::InvalidBase;
 use bailiwick_images::lock::{LockMismatch, NotALock};
 use bailiwick_model::SandboxId;
 use bailiwick_model::limits::HOST_PORTS;
+use bailiwick_sandbox::ProgramError;
 use bailiwick_wire::EnvironmentFileErrors;
+
+use crate::server::NotAConfig;
 
 /// Input that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,9 @@ pub(crate) enum BadInput {
     /// The file of `--flows` is reached through a symbolic link in the work directory that leads out of it.
     #[error("{} leaves the work directory through a symbolic link, which a program may have left there; name the real place", .0.display())]
     FlowLogLeavesWorkDirectory(PathBuf),
+    /// What is said of telemetry cannot be used.
+    #[error(transparent)]
+    Telemetry(#[from] bailiwick_telemetry::InvalidSettings),
     /// A proxy variable of the environment cannot be used.
     #[error(
         "the proxy of the environment (https_proxy, all_proxy or http_proxy) cannot be used (unset it, or give --upstream-proxy)"
@@ -149,7 +155,7 @@ pub(crate) enum BadInput {
     HostPath(#[from] NotAHostPath),
     /// PostgreSQL without a key.
     #[error(
-        "the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)"
+        "the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE, --secret-key-command COMMAND or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)"
     )]
     NoSecretKey,
     /// The key of the data directory is gone.
@@ -166,6 +172,15 @@ pub(crate) enum BadInput {
         place: String,
         source: SealingKeysError,
     },
+    /// The command that prints keys did not.
+    #[error("--secret-key-command gives no keys")]
+    SecretKeyCommand(#[source] ProgramError),
+    /// It printed something else than text.
+    #[error("--secret-key-command gives no keys: what it prints is no text")]
+    SecretKeyCommandText,
+    /// The file of `--config` cannot be used.
+    #[error("{} cannot be used", .path.display())]
+    Config { path: PathBuf, source: NotAConfig },
     /// Keys that secrets are sealed with were not given.
     #[error(
         "the database holds secrets that are sealed with keys that were not given ({}): add them after the current one", .0.join(", ")

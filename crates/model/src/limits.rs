@@ -425,6 +425,55 @@ pub const FAILED_AUTHENTICATIONS_PER_SECOND: u32 = 10;
 /// Addresses of failed authentications that are told apart; more of them share one count.
 pub const FAILED_AUTHENTICATION_ADDRESSES: usize = 10_000;
 
+/// Wrong passwords from one address, of IPv6 from one /64, for whatever accounts, that are looked at in a row.
+pub const ADDRESS_PASSWORDS: u32 = 20;
+/// After so long one of them is forgotten.
+pub const ADDRESS_PASSWORD_FORGOTTEN: Duration = Duration::from_secs(6);
+/// Wrong passwords for one account from one address that are looked at in a row.
+pub const ACCOUNT_ADDRESS_PASSWORDS: u32 = 5;
+/// After so long one of them is forgotten.
+pub const ACCOUNT_ADDRESS_PASSWORD_FORGOTTEN: Duration = Duration::from_secs(30);
+/// Wrong passwords for one account from wherever that are looked at in a row.
+pub const ACCOUNT_PASSWORDS: u32 = 60;
+/// After so long one of them is forgotten: five addresses can never use up what is forgotten meanwhile.
+pub const ACCOUNT_PASSWORD_FORGOTTEN: Duration = Duration::from_secs(5);
+/// Accounts, addresses, and pairs of both, of which wrong passwords are told apart.
+pub const PASSWORD_SOURCES: usize = 10_000;
+/// Passwords that are hashed at once at most: each takes 64 MiB and a processor, and half of the processors are for everything else.
+pub const PASSWORDS_HASHED: usize = 4;
+/// Passwords that wait for their turn to be hashed; more are told to come again.
+pub const PASSWORDS_WAITING: usize = 16;
+/// How long somebody may take to sign in at an identity provider.
+pub const SIGN_IN_ATTEMPT: Duration = Duration::from_secs(10 * 60);
+/// How far an identity provider's clock may be from this one.
+pub const ID_TOKEN_SKEW: Duration = Duration::from_secs(60);
+/// How long one request to an identity provider may take.
+pub const IDENTITY_PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer of an identity provider.
+pub const IDENTITY_PROVIDER_ANSWER_BYTES: usize = 256 * 1024;
+/// Requests to one identity provider at once.
+pub const IDENTITY_PROVIDER_REQUESTS: usize = 16;
+/// Keys of one identity provider.
+pub const IDENTITY_PROVIDER_KEYS: usize = 100;
+/// How long it is believed what an identity provider says of itself, and that its keys are its keys.
+pub const IDENTITY_PROVIDER_KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
+/// How often an identity provider is asked for new keys at most, when a token is signed with one that is not known.
+pub const IDENTITY_PROVIDER_NEW_KEYS: Duration = Duration::from_secs(10);
+/// How long an identity provider is left alone that did not say what it is.
+pub const IDENTITY_PROVIDER_BREATH: Duration = Duration::from_secs(2);
+/// Identity providers of one server.
+pub const IDENTITY_PROVIDERS: usize = 32;
+/// Bytes of the path that a browser returns to after it signed in.
+pub const RETURN_PATH_BYTES: usize = 2048;
+/// The largest configuration file of a server.
+pub const SERVER_CONFIG_BYTES: usize = 256 * 1024;
+/// Networks of proxies that a server trusts.
+pub const TRUSTED_PROXIES: usize = 1000;
+/// How long a command may take that prints the keys that secrets are sealed with.
+pub const SECRET_KEY_COMMAND_TIME: Duration = Duration::from_secs(30);
+/// Bytes of the complaints of such a command that are shown.
+pub const SECRET_KEY_COMMAND_COMPLAINT_BYTES: usize = 4096;
+
 /// Characters of the name of a team, a role, a service account, a member or a key.
 pub const NAME_CHARS: usize = 100;
 /// Characters of an environment's name under `/api`: as many as a console and `kubectl`-like tools show.
@@ -504,3 +553,42 @@ pub const LLM_BACK_OFF_MOST: Duration = Duration::from_secs(30);
 pub const LLM_RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
 /// Models in a price table, overrides included.
 pub const PRICED_MODELS: usize = 10_000;
+/// How long a server that somebody named has for one answer: an MCP server, a token endpoint.
+pub const OUTBOUND_TIME: Duration = Duration::from_secs(15);
+/// How long a probe of an MCP server may take, all its requests together.
+pub const PROBE_TIME: Duration = Duration::from_secs(30);
+/// How often a stream of events is looked through for an answer while it arrives.
+pub const OUTBOUND_LOOKS: u32 = 256;
+/// Redirections of such a server that are followed, each within its origin.
+pub const OUTBOUND_REDIRECTS: u32 = 3;
+/// Bytes of the head of such an answer.
+pub const OUTBOUND_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of the body of such an answer.
+pub const OUTBOUND_BODY_BYTES: usize = 1 << 20;
+/// Bytes of such a body that are shown to whoever asked.
+pub const OUTBOUND_SHOWN_BYTES: usize = 4096;
+/// Bytes of the media type of such a body that are shown.
+pub const OUTBOUND_CONTENT_TYPE_BYTES: usize = 255;
+/// How long an access token is believed to live at most.
+pub const TOKEN_LIFE_MOST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+/// Validations of credentials that one server makes at once: each holds connections to servers that somebody named.
+pub const VALIDATIONS: usize = 32;
+
+/// Spans that wait to be sent to a receiver of telemetry; one more is dropped.
+pub const TELEMETRY_SPANS: usize = 4096;
+/// Spans that one message has.
+pub const TELEMETRY_BATCH_SPANS: usize = 512;
+/// How long spans wait for others to be sent with.
+pub const TELEMETRY_DELAY: Duration = Duration::from_secs(2);
+/// How long a receiver of telemetry has for one message.
+pub const TELEMETRY_TIME: Duration = Duration::from_secs(10);
+/// How often one message is sent to a receiver that cannot take it now.
+pub const TELEMETRY_ATTEMPTS: u32 = 3;
+/// Between the first and the second attempt; doubled each time.
+pub const TELEMETRY_BACK_OFF: Duration = Duration::from_secs(1);
+/// How often numbers are sent, if nobody says otherwise (OpenTelemetry's specification).
+pub const TELEMETRY_INTERVAL: Duration = Duration::from_secs(60);
+/// How long what is left may take once a server was asked to end.
+pub const TELEMETRY_END: Duration = Duration::from_secs(5);
+/// Headers that go along with telemetry.
+pub const TELEMETRY_HEADERS: usize = 16;

@@ -5,12 +5,14 @@ mod audit_log;
 mod description;
 mod edge;
 mod environments;
+mod identity_providers;
 mod impact;
 mod keys;
 mod members;
 mod organization;
 pub(crate) mod references;
 mod retention;
+mod revisions;
 mod roles;
 mod service_accounts;
 mod sessions;
@@ -32,12 +34,14 @@ pub(crate) fn routes() -> Routes {
         .merge(audit_log::routes())
         .merge(description::routes())
         .merge(environments::routes())
+        .merge(identity_providers::routes())
         .merge(impact::routes())
         .merge(keys::routes())
         .merge(members::routes())
         .merge(organization::routes())
         .merge(references::routes())
         .merge(retention::routes())
+        .merge(revisions::routes())
         .merge(roles::routes())
         .merge(service_accounts::routes())
         .merge(sessions::routes())

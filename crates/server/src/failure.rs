@@ -7,8 +7,12 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+<<<<<<< HEAD
 use bailiwick_control::{Conflict, ControlError};
 use bailiwick_model::SessionRefusal;
+=======
+use bailiwick_control::{Conflict, ControlError, SignInRefusal};
+>>>>>>> main
 use serde::Serialize;
 
 use crate::api::references::ReferencesJson;
@@ -53,7 +57,43 @@ impl Failure {
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
+<<<<<<< HEAD
             Self::Control(error) => status_of(error),
+=======
+            Self::Control(error) => match error {
+                ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
+                ControlError::TooManyFailures { .. } | ControlError::TooManyPasswords { .. } => {
+                    StatusCode::TOO_MANY_REQUESTS
+                }
+                ControlError::SignInRefused(refusal) if refusal.is_known() => StatusCode::FORBIDDEN,
+                ControlError::SignInRefused(_) => StatusCode::UNAUTHORIZED,
+                ControlError::IdentityProvider(_) => StatusCode::BAD_GATEWAY,
+                ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
+                ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
+                ControlError::Invalid(_)
+                | ControlError::Archived(_)
+                | ControlError::Full { .. }
+                | ControlError::QuotaExceeded { .. }
+                | ControlError::NotDownloadable
+                | ControlError::HasVersions
+                | ControlError::OnlyVersion => StatusCode::BAD_REQUEST,
+                ControlError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                ControlError::GivenUp(_) => StatusCode::REQUEST_TIMEOUT,
+                ControlError::NameTaken(_)
+                | ControlError::TargetTaken
+                | ControlError::Stale(_)
+                | ControlError::IsDefault
+                | ControlError::Predefined
+                | ControlError::LastAdministrator
+                | ControlError::Referred(_)
+                | ControlError::InUse { .. }
+                | ControlError::AtWork
+                | ControlError::WorkStopped
+                | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
+                ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
+                ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            },
+>>>>>>> main
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -68,6 +108,12 @@ impl Failure {
             Self::Control(error) => match error {
                 ControlError::Unauthenticated => Code::Unauthenticated,
                 ControlError::TooManyFailures { .. } => Code::TooManyFailures,
+                ControlError::TooManyPasswords { .. } => Code::TooManyPasswords,
+                ControlError::SignInRefused(SignInRefusal::NotBegunHere) => Code::SignInNotBegun,
+                ControlError::SignInRefused(SignInRefusal::Spent) => Code::SignInSpent,
+                ControlError::SignInRefused(SignInRefusal::NotProven(_)) => Code::SignInNotProven,
+                ControlError::SignInRefused(_) => Code::SignInNotAllowed,
+                ControlError::IdentityProvider(_) => Code::IdentityProviderUnavailable,
                 ControlError::Forbidden(_) => Code::Forbidden,
                 ControlError::NotFound(_) => Code::NotFound,
                 ControlError::Invalid(problems) => match problems.as_slice() {
@@ -133,7 +179,13 @@ impl Failure {
         matches!(
             self,
             Self::Control(
+<<<<<<< HEAD
                 ControlError::Store(_) | ControlError::GivenUp(_) | ControlError::TooManyStreams
+=======
+                ControlError::Store(_)
+                    | ControlError::GivenUp(_)
+                    | ControlError::TooManyPasswords { .. }
+>>>>>>> main
             ) | Self::Slow
         )
     }
@@ -141,9 +193,10 @@ impl Failure {
     /// After how many seconds it makes sense to send another request (RFC 9110, section 10.2.3).
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Control(ControlError::TooManyFailures { retry_after }) => {
-                Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0))
-            }
+            Self::Control(
+                ControlError::TooManyFailures { retry_after }
+                | ControlError::TooManyPasswords { retry_after },
+            ) => Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)),
             Self::Control(_)
             | Self::NoRoute
             | Self::Method

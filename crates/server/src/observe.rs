@@ -2,6 +2,8 @@
 //!
 //! A line never holds a key, a body, or a path: what people name their things is theirs.
 
+mod trace;
+
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,6 +15,9 @@ use axum::response::Response;
 use bailiwick_control::{ControlError, fresh_request_id};
 use bailiwick_model::{OrganizationId, RequestId, ResourceId as _};
 
+use tracing::Instrument as _;
+
+use crate::client_address;
 use crate::failure::Failure;
 use crate::metrics::{Metrics, RouteLabels, method_name};
 
@@ -24,6 +29,10 @@ const HEADER: &str = "request-id";
 pub(crate) struct Whose(Arc<OnceLock<OrganizationId>>);
 
 impl Whose {
+    fn get(&self) -> &str {
+        self.0.get().map_or("", OrganizationId::as_str)
+    }
+
     pub(crate) fn is(&self, organization: &OrganizationId) {
         // A request is authenticated once; a second time would find the same.
         let _ = self.0.set(organization.clone());
@@ -39,13 +48,17 @@ pub(crate) async fn observe(
     let begun = Instant::now();
     let (id, whose) = (fresh_request_id(), Whose::default());
     let labels = labels(&request);
+    let client = client_address::of(request.extensions());
+    let client = client.map(|address| address.to_string());
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(whose.clone());
-    let mut response = next.run(request).await;
+    let span = trace::span(&request, &id, &labels);
+    let mut response = next.run(request).instrument(span.clone()).await;
     let took = begun.elapsed();
+    trace::answered(&span, &whose, &response);
     let value = HeaderValue::from_str(id.as_str()).expect("ids are ASCII");
     response.headers_mut().insert(HEADER, value);
-    tell(&id, &labels, &whose, &response, took);
+    tell(&id, &labels, (&whose, client.as_deref()), &response, took);
     count_authentication(&metrics, &response);
     metrics.answered(labels, response.status(), took);
     response
@@ -65,14 +78,17 @@ fn labels(request: &Request) -> RouteLabels {
     }
 }
 
-fn tell(id: &RequestId, labels: &RouteLabels, whose: &Whose, response: &Response, took: Duration) {
+fn tell(
+    id: &RequestId,
+    labels: &RouteLabels,
+    (whose, client): (&Whose, Option<&str>),
+    response: &Response,
+    took: Duration,
+) {
     let failure = failure(response);
     let error = failure.filter(|_| response.status().is_server_error());
     let error = error.map(|failure| chain(failure)).unwrap_or_default();
-    let organization = whose
-        .0
-        .get()
-        .map_or("", |organization| organization.as_str());
+    let organization = whose.get();
     let code = failure.map_or("", Failure::code);
     macro_rules! line {
         ($level:ident) => {
@@ -84,6 +100,7 @@ fn tell(id: &RequestId, labels: &RouteLabels, whose: &Whose, response: &Response
                 code,
                 duration_ms = took.as_secs_f64() * 1000.0,
                 organization,
+                client = client.unwrap_or_default(),
                 error,
                 "request"
             )
@@ -110,7 +127,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 fn count_authentication(metrics: &Metrics, response: &Response) {
     match failure(response) {
-        Some(Failure::Control(ControlError::Unauthenticated)) => {
+        Some(Failure::Control(ControlError::Unauthenticated | ControlError::SignInRefused(_))) => {
             metrics.failed_authentications.inc();
         }
         Some(Failure::Control(ControlError::TooManyFailures { .. })) => {

@@ -5,6 +5,7 @@ mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bailiwick_model::limits::NAME_CHARS;
 use bailiwick_model::{
     AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, RoleId, ServiceAccountId,
     SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId,
@@ -146,7 +147,11 @@ impl Document {
     fn needs_body(body: &Content) -> bool {
         match body {
             Content::None => false,
+<<<<<<< HEAD
             Content::Form(_) | Content::Bytes | Content::Events => true,
+=======
+            Content::Form(_) | Content::Bytes | Content::Page => true,
+>>>>>>> main
             Content::Json(schema) => {
                 let (schema, named) = schema.clone().into_parts();
                 let name = schema["$ref"]
@@ -201,7 +206,11 @@ impl Document {
                 json!({"multipart/form-data": {"schema": self.schema(schema)}})
             }
             Content::Bytes => json!({"*/*": {"schema": {}}}),
+<<<<<<< HEAD
             Content::Events => json!({"text/event-stream": {"schema": {"type": "string"}}}),
+=======
+            Content::Page => json!({"text/html": {"schema": {"type": "string"}}}),
+>>>>>>> main
         })
     }
 
@@ -271,6 +280,7 @@ fn id_in(collection: &str) -> Schema {
         "credentials" => Schema::id::<CredentialId>(),
         "environments" => Schema::id::<EnvironmentId>(),
         "files" => Schema::id::<FileId>(),
+        "identity-providers" => Schema::chars(1..=NAME_CHARS).example(json!("company")),
         "grants" => Schema::id::<GrantId>(),
         "keys" => Schema::id::<ApiKeyId>(),
         "members" => Schema::id::<UserId>(),
@@ -283,6 +293,7 @@ fn id_in(collection: &str) -> Schema {
         "teams" => Schema::id::<TeamId>(),
         "vaults" => Schema::id::<VaultId>(),
         "work" => Schema::id::<WorkId>(),
+        "revisions" => Schema::version(),
         "versions" => Schema::text().example(json!(example_id::<SkillVersionId>())),
         _ => Schema::chars(1..=128),
     }

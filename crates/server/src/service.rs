@@ -13,8 +13,10 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bailiwick_control::Control;
+use bailiwick_telemetry::Counters;
 use tokio::net::TcpListener;
 
+use crate::client_address::{self, TrustedProxies};
 use crate::connections::{ConnectionLimits, Connections};
 use crate::metrics::{self, Metrics};
 use crate::{api, observe, v1};
@@ -28,8 +30,21 @@ pub struct Service {
     listener: TcpListener,
     control: Arc<Control>,
     limits: ConnectionLimits,
+    proxies: TrustedProxies,
+    metrics: Arc<Metrics>,
     /// Where `/metrics` is, if it is not where everything is.
-    metrics: Option<TcpListener>,
+    numbers: Option<TcpListener>,
+}
+
+/// The numbers of a server, while it runs.
+#[derive(Debug, Clone)]
+pub struct Numbers(Arc<Metrics>);
+
+impl Numbers {
+    /// All of them, as `/metrics` shows them.
+    pub fn text(&self) -> String {
+        self.0.text()
+    }
 }
 
 /// Why there is no server.
@@ -57,7 +72,9 @@ impl Service {
             listener: bind(address).await?,
             control,
             limits: ConnectionLimits::default(),
-            metrics: None,
+            proxies: TrustedProxies::default(),
+            metrics: Arc::new(Metrics::new()),
+            numbers: None,
         })
     }
 
@@ -67,14 +84,32 @@ impl Service {
     ///
     /// [`ServeError::Listen`].
     pub async fn with_metrics_at(self, address: SocketAddr) -> Result<Self, ServeError> {
-        let metrics = Some(bind(address).await?);
-        Ok(Self { metrics, ..self })
+        let numbers = Some(bind(address).await?);
+        Ok(Self { numbers, ..self })
     }
 
     /// With other limits than the usual ones.
     #[must_use]
     pub fn with_limits(self, limits: ConnectionLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Shows what becomes of telemetry, too.
+    #[must_use]
+    pub fn with_telemetry(self, counters: Counters) -> Self {
+        let metrics = Arc::new(Metrics::with_telemetry(counters));
+        Self { metrics, ..self }
+    }
+
+    /// Its numbers, for whoever sends them somewhere.
+    pub fn numbers(&self) -> Numbers {
+        Numbers(Arc::clone(&self.metrics))
+    }
+
+    /// Believing these proxies where requests came from.
+    #[must_use]
+    pub fn with_trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Where it listens.
@@ -92,12 +127,13 @@ impl Service {
     ///
     /// Whatever the kernel says.
     pub fn metrics_address(&self) -> io::Result<Option<SocketAddr>> {
-        let own = self.metrics.as_ref().map(TcpListener::local_addr);
+        let own = self.numbers.as_ref().map(TcpListener::local_addr);
         own.transpose()
     }
 
     /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
     pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
+<<<<<<< HEAD
         let metrics = Arc::new(Metrics::new());
         // Streams have no end of their own.
         let watched = Arc::clone(&self.control);
@@ -107,13 +143,19 @@ impl Service {
         };
         let Some(listener) = self.metrics else {
             let router = routes(self.control, &metrics, numbers_route(&metrics));
+=======
+        let metrics = self.metrics;
+        let Some(listener) = self.numbers else {
+            let numbers = numbers_route(&metrics);
+            let router = routes(self.control, &metrics, numbers, self.proxies);
+>>>>>>> main
             let serving = Connections::new(router, metrics, self.limits);
             return serving.serve(self.listener, end).await;
         };
         // What it counts of its own connections nobody reads.
         let (shown, unread) = (numbers_route(&metrics), Arc::new(Metrics::new()));
         let showing = Connections::new(shown, unread, self.limits);
-        let router = routes(self.control, &metrics, Router::new());
+        let router = routes(self.control, &metrics, Router::new(), self.proxies);
         let serving = Connections::new(router, metrics, self.limits);
         tokio::select! {
             () = serving.serve(self.listener, end) => {}
@@ -133,7 +175,12 @@ fn numbers_route<S: Clone + Send + Sync + 'static>(metrics: &Arc<Metrics>) -> Ro
     Router::new().route("/metrics", get(numbers))
 }
 
-fn routes(control: Arc<Control>, metrics: &Arc<Metrics>, numbers: Router<Arc<Control>>) -> Router {
+fn routes(
+    control: Arc<Control>,
+    metrics: &Arc<Metrics>,
+    numbers: Router<Arc<Control>>,
+    proxies: TrustedProxies,
+) -> Router {
     let (wire, _) = v1::routes().into_parts();
     let (administration, _) = api::routes().into_parts();
     Router::new()
@@ -144,6 +191,7 @@ fn routes(control: Arc<Control>, metrics: &Arc<Metrics>, numbers: Router<Arc<Con
         .nest("/api", api::router(administration))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(metrics), observe::observe))
+        .layer(from_fn_with_state(Arc::new(proxies), client_address::find))
         .with_state(control)
 }
 

@@ -12,6 +12,18 @@ use crate::{PATIENCE, Up, machine};
 /// Operations without a command, and why.
 const WITHOUT: &[(&str, &str)] = &[
     ("api_description_retrieve", "a document for programs"),
+    (
+        "api_identity_providers_list",
+        "of browsers: commands have a key",
+    ),
+    (
+        "api_identity_providers_begin",
+        "of browsers: commands have a key",
+    ),
+    (
+        "api_identity_providers_finish",
+        "of browsers: commands have a key",
+    ),
     ("api_sign_in_begin", "of browsers: commands have a key"),
     ("api_sign_in_end", "of browsers: commands have a key"),
 ];
@@ -52,6 +64,14 @@ const COMMANDS: &[(&str, &str)] = &[
     (
         "api_environments_update",
         "environment update payments --description pays",
+    ),
+    (
+        "api_environments_revisions",
+        "environment revisions payments",
+    ),
+    (
+        "api_environments_revision",
+        "environment revision payments 2",
     ),
     ("api_agents_retrieve", "agent create -f reviewer.yaml"),
     (

@@ -99,11 +99,16 @@ impl Turn<'_> {
                     | SessionStatus::Terminated => return,
                 }
             }
-            let taken = ids(queued.iter().collect());
+            // One message after the other.
+            let first = queued.iter().position(|event| !words(event).is_empty());
+            let taken = queued
+                .iter()
+                .take(first.map_or(queued.len(), |first| first + 1));
+            let taken = ids(taken.collect());
             self.report(taken, Vec::new(), Vec::new())
                 .await
                 .expect("taken up");
-            let said = queued.iter().map(words).find(|words| !words.is_empty());
+            let said = first.map(|first| words(&queued[first]));
             let ended = match said {
                 Some(said) => self.answer(&said).await,
                 None => self.finish().await,
