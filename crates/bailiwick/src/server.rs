@@ -327,6 +327,7 @@ async fn expire(control: Arc<Control>, destinations: Vec<String>) {
     loop {
         ticks.tick().await;
         let _ = control.sweep_audit_logs(&destinations).await;
+        let _ = control.sweep_session_events().await;
     }
 }
 

@@ -3,6 +3,7 @@
 mod control;
 mod cut;
 mod decide;
+mod events;
 mod image;
 mod memory;
 mod network;
@@ -45,6 +46,7 @@ const GROUPS: &[Group] = &[
     ("cut", cut::measure),
     ("memory", memory::measure),
     ("control", control::measure),
+    ("events", events::measure),
     ("control-size", control::size),
     ("control-start", control::start),
 ];

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+<<<<<<< HEAD
+use bailiwick_model::{Permission, SessionRefusal};
+=======
 use bailiwick_model::Permission;
 use bailiwick_oidc::ProviderError;
+>>>>>>> main
 use bailiwick_store::{StoreError, Work};
 use bailiwick_wire::FieldProblem;
 
@@ -57,6 +61,18 @@ pub enum ControlError {
     /// Its agent is at work.
     #[error("the session's agent is at work: interrupt it, or wait until it is idle")]
     AtWork,
+    /// That cannot happen to the session now.
+    #[error("the session cannot do that: {0}")]
+    Refused(SessionRefusal),
+    /// As many streams are open as may be.
+    #[error("too many streams are open on this server: close some, or try again later")]
+    TooManyStreams,
+    /// Somebody else runs the session by now.
+    #[error("the session is run by somebody else")]
+    RunLost,
+    /// Something else was said to this call of a tool.
+    #[error("something else was said to this call of a tool already")]
+    AlreadyAnswered,
     /// It has ended.
     #[error("the work has ended")]
     WorkStopped,

@@ -40,14 +40,23 @@ mod roles;
 mod sealing;
 mod service_accounts;
 mod session_agents;
+mod session_engine;
+mod session_events;
+mod session_feed;
+mod session_input;
 mod session_resources;
+mod session_writing;
 mod sessions;
 mod sign_in_refusal;
 mod sign_ins;
 mod signed_head;
 mod skills;
 mod teams;
+<<<<<<< HEAD
+mod tool_calls;
+=======
 mod validation;
+>>>>>>> main
 mod vaults;
 mod work;
 
@@ -83,6 +92,9 @@ pub use retention::{RetentionChange, RetentionView};
 pub use revisions::{FieldChange, RevisionView};
 pub use roles::RoleValues;
 pub use sealing::{Sealed, SealingKeys, SealingKeysError, UnsealError};
+pub use session_engine::{NewAgentEvent, Progress, ThreadStep, TurnReport};
+pub use session_events::ThreadView;
+pub use session_feed::{Preview, PreviewPart, Seen, Watch, WatchRequest};
 pub use sessions::SessionView;
 pub use sign_in_refusal::SignInRefusal;
 pub use sign_ins::{BrowserSession, SignInRequest};

@@ -10,6 +10,7 @@ mod body;
 mod client_address;
 mod connections;
 mod environment_json;
+mod event_json;
 mod failure;
 mod metrics;
 mod observe;

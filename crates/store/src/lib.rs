@@ -23,6 +23,7 @@ mod export;
 mod file;
 mod identity;
 mod member;
+mod notice;
 mod organization;
 mod page;
 mod patience;
@@ -34,7 +35,12 @@ mod role;
 mod row;
 mod service_account;
 mod session;
+mod session_event;
+mod session_lock;
 mod session_resource;
+mod session_run;
+mod session_thread;
+mod session_usage;
 mod skill;
 mod store;
 mod team;
@@ -61,6 +67,7 @@ pub use error::StoreError;
 pub use file::{ExpiredFile, File, NewFile};
 pub use identity::KnownIdentity;
 pub use member::{Member, NewMember, SignIn};
+pub use notice::{SessionNotice, SessionNotices};
 pub use organization::{NewOrganization, Organization};
 pub use page::{Page, PageRequest};
 pub use reference::{NotAReference, Reference, ReferenceCounts, ReferenceFilter, ReferenceKind};
@@ -69,9 +76,13 @@ pub use role::{NewRole, Role};
 pub use service_account::ServiceAccount;
 pub use session::{
     Edge, NewSession, Order, OrderedPage, OrderedPageRequest, Session, SessionFilter, SessionPins,
-    SessionValues,
+    SessionRunner, SessionValues,
 };
+pub use session_event::{SessionAnswer, SessionEvent, SessionEventFilter, SessionEventPage};
+pub use session_lock::{LockedSession, NewSessionEvent, SessionProgress, Turn};
 pub use session_resource::{NewSessionResource, SessionResource, SessionResourceKind};
+pub use session_run::SessionRun;
+pub use session_thread::SessionThread;
 pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};
 pub use store::{Scope, Store};
 pub use team::{Grant, Grantee, Team};

@@ -41,6 +41,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "governance",
         include_str!("../migrations/0007_governance.sql"),
     ),
+<<<<<<< HEAD
+    (8, "events", include_str!("../migrations/0008_events.sql")),
+=======
     (
         10,
         "revisions",
@@ -51,6 +54,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "accounts",
         include_str!("../migrations/0011_accounts.sql"),
     ),
+>>>>>>> main
 ];
 
 /// A database whose tables are of this version.
@@ -59,6 +63,7 @@ pub struct Store {
     read: Readers,
     write: AnyPool,
     dialect: Dialect,
+    url: DatabaseUrl,
 }
 
 /// The things of one organization, to read.
@@ -87,6 +92,7 @@ impl Store {
             read: Readers::new(options, dialect, READERS),
             write,
             dialect,
+            url: url.clone(),
         })
     }
 
@@ -124,6 +130,14 @@ impl Store {
 
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// For a connection that hears notices.
+    pub(crate) fn postgres_url(&self) -> Option<&str> {
+        match &self.url {
+            DatabaseUrl::Sqlite(_) => None,
+            DatabaseUrl::Postgres(url) => Some(url),
+        }
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
