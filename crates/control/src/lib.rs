@@ -14,6 +14,7 @@ mod conflicts;
 mod content;
 mod control;
 mod credentials;
+mod engine;
 mod environments;
 mod error;
 mod exporting;

@@ -33,9 +33,9 @@ pub use project::{
     RepositoryProblem, SetupCommand, SetupProblem, Transport,
 };
 pub use resource_id::{
-    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, GrantId, NotAnId,
+    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, EventId, FileId, GrantId, NotAnId,
     OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId,
-    SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
+    SkillId, SkillVersionId, TeamId, ThreadId, UserId, VaultId, WorkId,
 };
 pub use session::{SessionStatus, UnknownSessionStatus};
 pub use work::{UnknownWorkState, WorkState};

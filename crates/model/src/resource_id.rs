@@ -128,6 +128,10 @@ resource_ids! {
     SessionId = "sesn_" or "session_", "a session";
     /// A resource of a session.
     SessionResourceId = "sesrsc_", "a resource of a session";
+    /// Something that happened in a session.
+    EventId = "sevt_", "an event";
+    /// A line of work in a session.
+    ThreadId = "sthr_", "a thread";
     /// A vault.
     VaultId = "vlt_", "a vault";
     /// A credential in a vault.
