@@ -33,9 +33,13 @@ pub use project::{
     RepositoryProblem, SetupCommand, SetupProblem, Transport,
 };
 pub use resource_id::{
-    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, EventId, FileId, GrantId, NotAnId,
-    OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId,
-    SkillId, SkillVersionId, TeamId, ThreadId, UserId, VaultId, WorkId,
+    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, GrantId, NotAnId,
+    OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionEventId, SessionId,
+    SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
-pub use session::{SessionStatus, UnknownSessionStatus};
+pub use session::{
+    Activity, SessionEventType, SessionInput, SessionRefusal, SessionState, SessionStatus,
+    SessionUsage, StatusEvent, StopDetails, StopReason, ThreadState, UnknownSessionEventType,
+    UnknownSessionStatus,
+};
 pub use work::{UnknownWorkState, WorkState};

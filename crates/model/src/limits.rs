@@ -337,6 +337,45 @@ pub const REFERENCE_CHARS: usize = 128;
 /// Digits of an amount of cents.
 pub const AMOUNT_DIGITS: usize = 12;
 
+/// Bytes of a request that makes a session or sends events to one (the wire API).
+pub const EVENTS_BODY_BYTES: usize = 32 << 20;
+/// Events of one request.
+pub const SENT_EVENTS: usize = 100;
+/// Events that a session begins with (the wire API).
+pub const INITIAL_EVENTS: usize = 50;
+/// Blocks of one message or result, and of a message of the system (the wire API).
+pub const CONTENT_BLOCKS: usize = 1000;
+/// Documents in files in one request (the wire API).
+pub const FILE_DOCUMENTS: usize = 100;
+/// Characters of the title of a document in a message.
+pub const DOCUMENT_TITLE_CHARS: usize = 500;
+/// Characters of the URL of a picture or a document in a message.
+pub const CONTENT_URL_CHARS: usize = 2048;
+/// Characters of why a call of a tool is denied (the wire API).
+pub const DENY_MESSAGE_CHARS: usize = 10_000;
+/// Input of one session that nobody has taken up.
+pub const QUEUED_EVENTS: usize = 1000;
+/// Threads of one session that have not ended (the wire API).
+pub const SESSION_THREADS: usize = 25;
+/// Events of a session that are kept in memory for its streams; what is older is read from the database.
+pub const RECENT_EVENTS: usize = 256;
+/// Bytes of these events, after the newest.
+pub const RECENT_EVENT_BYTES: usize = 1 << 20;
+/// Events that a stream reads from the database at once.
+pub const STREAM_READ_EVENTS: u32 = 64;
+/// Parts of messages on their way to streams; a stream that is further behind gets whole messages alone.
+pub const PREVIEWS_WAITING: usize = 256;
+/// How often a stream that has nothing to say says so (the wire API).
+pub const STREAM_PING: Duration = Duration::from_secs(15);
+/// How often streams look for what another server stored, should its word have been lost.
+pub const STREAM_LOOK: Duration = Duration::from_secs(2);
+/// Kinds of events that one list or stream may name (the wire API).
+pub const EVENT_KINDS_ASKED: usize = 100;
+/// Events that one change takes away since their time is over.
+pub const EXPIRED_EVENTS: u32 = 1000;
+/// How long whoever runs a session has it without saying so again.
+pub const RUN_LEASE: Duration = Duration::from_secs(30);
+
 /// The longest that a poll for work may wait (the wire API).
 pub const WORK_BLOCK_MS: u64 = 999;
 /// After this long without an acknowledgement work that was handed out is handed out again (the wire API).

@@ -65,6 +65,10 @@ impl Change {
         self.at.as_microsecond()
     }
 
+    pub(crate) fn parts(&mut self) -> (&mut Transaction, OrganizationId, Timestamp) {
+        (&mut self.transaction, self.organization.clone(), self.at)
+    }
+
     pub(crate) fn connection(&mut self) -> Patient<'_> {
         self.transaction.connection()
     }

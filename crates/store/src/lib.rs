@@ -31,7 +31,12 @@ mod role;
 mod row;
 mod service_account;
 mod session;
+mod session_event;
+mod session_lock;
 mod session_resource;
+mod session_run;
+mod session_thread;
+mod session_usage;
 mod skill;
 mod store;
 mod team;
@@ -64,9 +69,13 @@ pub use role::{NewRole, Role};
 pub use service_account::ServiceAccount;
 pub use session::{
     Edge, NewSession, Order, OrderedPage, OrderedPageRequest, Session, SessionFilter, SessionPins,
-    SessionValues,
+    SessionRunner, SessionValues,
 };
+pub use session_event::{SessionAnswer, SessionEvent, SessionEventFilter, SessionEventPage};
+pub use session_lock::{LockedSession, NewSessionEvent, SessionProgress, Turn};
 pub use session_resource::{NewSessionResource, SessionResource, SessionResourceKind};
+pub use session_run::SessionRun;
+pub use session_thread::SessionThread;
 pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};
 pub use store::{Scope, Store};
 pub use team::{Grant, Grantee, Team};

@@ -39,6 +39,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "governance",
         include_str!("../migrations/0007_governance.sql"),
     ),
+    (8, "events", include_str!("../migrations/0008_events.sql")),
 ];
 
 /// A database whose tables are of this version.

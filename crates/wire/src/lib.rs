@@ -17,6 +17,7 @@ mod difference;
 mod draft;
 mod environment;
 mod environment_file;
+mod event;
 mod help;
 mod json;
 mod networking;
@@ -59,6 +60,11 @@ pub use environment::{
     invalid_namespace, networking_json, policy_from_json,
 };
 pub use environment_file::{EnvironmentFile, parse_environment};
+pub use event::{
+    AgentEvent, CallPermission, Citations, ConfirmationResult, ContentBlock, DocumentSource,
+    ImageSource, ModelUsage, PermissionEvaluation, RetryStatus, SessionError, SessionErrorKind,
+    StatusFacts, TextBlock, ToolOutput, UserEvent, WireUsage, sent_events, stop_reason_json,
+};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};

@@ -15,6 +15,7 @@ pub use resources::{
 };
 
 use crate::agent::pairs;
+use crate::event::{UserEvent, initial_events};
 use crate::json::FieldProblem;
 use crate::request::{Fields, Place, Reader};
 use crate::vault::merge_metadata;
@@ -32,6 +33,8 @@ pub struct SessionBody {
     pub resources: Vec<ResourceMount>,
     /// Where its credentials are, in the order in which they are searched: ids, if they are ids.
     pub vaults: Vec<String>,
+    /// What it begins with.
+    pub events: Vec<UserEvent>,
 }
 
 /// What of a session can be changed, without its agent.
@@ -110,16 +113,16 @@ impl SessionBody {
             None => Some(Vec::new()),
         };
         let events = match fields.take("initial_events") {
-            Some(place) => no_events(reader, &place),
-            None => Some(()),
+            Some(place) => initial_events(reader, &place),
+            None => Some(Vec::new()),
         };
-        events?;
         Some(Self {
             agent: agent?,
             environment: environment?.to_owned(),
             values: values?,
             resources: resources?,
             vaults: vaults?,
+            events: events?,
         })
     }
 }
@@ -238,14 +241,4 @@ fn vaults(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<String>> {
     })?;
     reader.distinct(|index: usize| places[index].path.clone(), &vaults);
     Some(vaults)
-}
-
-/// A session that was made with events would be running, and nothing runs it.
-fn no_events(reader: &mut Reader, place: &Place<'_>) -> Option<()> {
-    if reader.list(place, 0..=usize::MAX)?.is_empty() {
-        return Some(());
-    }
-    let message = "this server does not run agents yet";
-    reader.refuse(&place.path, "events_unsupported", message, "leave it out");
-    None
 }

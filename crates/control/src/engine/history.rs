@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bailiwick_model::EventId;
+use bailiwick_model::SessionEventId;
 use serde_json::Value;
 
 /// Something that happened, in the order in which it was stored.
@@ -14,17 +14,17 @@ pub(crate) enum Entry {
     /// Something was said to the agent. It waits in the queue until it is taken up.
     Said(Said),
     /// Somebody wants the turn to end.
-    Interrupted(EventId),
+    Interrupted(SessionEventId),
     /// These, which were said or wanted, were taken up.
-    TakenUp(Vec<EventId>),
+    TakenUp(Vec<SessionEventId>),
     /// The model answered.
     Answered(Answer),
     /// A tool that the last answer calls is about to be run.
-    Begun(EventId),
+    Begun(SessionEventId),
     /// A person decided about a call that needs it.
-    Confirmed(EventId, Confirmation),
+    Confirmed(SessionEventId, Confirmation),
     /// A call has its result, which the model is told.
-    Resulted(EventId, Outcome),
+    Resulted(SessionEventId, Outcome),
     /// All that was before was put together in these words.
     Compacted(String),
 }
@@ -32,7 +32,7 @@ pub(crate) enum Entry {
 /// What was said.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Said {
-    pub(crate) id: EventId,
+    pub(crate) id: SessionEventId,
     pub(crate) by: Speaker,
     /// Blocks, as the Messages API has them.
     pub(crate) content: Vec<Value>,
@@ -70,7 +70,7 @@ pub(crate) enum AnswerStop {
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Call {
-    pub(crate) id: EventId,
+    pub(crate) id: SessionEventId,
     pub(crate) tool: Tool,
     pub(crate) input: Value,
     pub(crate) permission: CallPermission,
@@ -127,19 +127,19 @@ pub(crate) struct Outcome {
 pub(crate) enum Step {
     /// The turn ends: these calls get their result without being run, then whatever was asked for by this event is over.
     Interrupt {
-        interrupt: EventId,
-        open: Vec<EventId>,
+        interrupt: SessionEventId,
+        open: Vec<SessionEventId>,
     },
     /// These calls get this result without being run.
-    Settle(Vec<(EventId, Settlement)>),
+    Settle(Vec<(SessionEventId, Settlement)>),
     /// These calls are run, all at once.
     Run(Vec<Call>),
     /// What was said is taken up.
-    TakeUp(Vec<EventId>),
+    TakeUp(Vec<SessionEventId>),
     /// The model is asked.
     Ask,
     /// Nothing comes before a person, a client or a worker has answered these.
-    Wait(Vec<EventId>),
+    Wait(Vec<SessionEventId>),
     /// The turn is over.
     End(TurnEnd),
 }
@@ -178,13 +178,13 @@ pub(crate) struct History {
     /// What the model is told, in order.
     pub(crate) told: Vec<Told>,
     queue: VecDeque<Said>,
-    interrupt: Option<EventId>,
+    interrupt: Option<SessionEventId>,
     /// Calls of the last answer without a result, in its order.
     open: Vec<Progress>,
     /// Results of the last answer's calls.
-    results: BTreeMap<EventId, Outcome>,
+    results: BTreeMap<SessionEventId, Outcome>,
     /// The calls of the last answer, in its order.
-    called: Vec<EventId>,
+    called: Vec<SessionEventId>,
     is_model_due: bool,
     refusal: Option<Value>,
 }
@@ -197,7 +197,7 @@ pub(crate) enum Told {
     /// What it answered.
     Answered(Vec<Value>),
     /// The results of all calls of the answer before, in its order.
-    Results(Vec<(EventId, Outcome)>),
+    Results(Vec<(SessionEventId, Outcome)>),
     /// What was before, in few words.
     Summary(String),
 }
@@ -229,7 +229,7 @@ impl History {
     }
 
     /// What comes next. `running` are the calls that whoever asks has in hand.
-    pub(crate) fn next(&self, running: &[EventId]) -> Step {
+    pub(crate) fn next(&self, running: &[SessionEventId]) -> Step {
         if let Some(interrupt) = &self.interrupt {
             let open = self.open.iter().map(|progress| progress.call.id.clone());
             return Step::Interrupt {
@@ -270,18 +270,18 @@ impl History {
     }
 
     /// A call that has no result yet.
-    pub(crate) fn open_call(&self, id: &EventId) -> Option<&Call> {
+    pub(crate) fn open_call(&self, id: &SessionEventId) -> Option<&Call> {
         let found = self.open.iter().find(|progress| progress.call.id == *id);
         found.map(|progress| &progress.call)
     }
 
-    fn progress(&mut self, id: &EventId) -> Option<&mut Progress> {
+    fn progress(&mut self, id: &SessionEventId) -> Option<&mut Progress> {
         self.open
             .iter_mut()
             .find(|progress| progress.call.id == *id)
     }
 
-    fn take_up(&mut self, ids: &[EventId]) {
+    fn take_up(&mut self, ids: &[SessionEventId]) {
         if self.interrupt.as_ref().is_some_and(|id| ids.contains(id)) {
             self.interrupt = None;
             // The turn is over; what its calls came to is told with whatever is said next.
@@ -319,7 +319,7 @@ impl History {
     }
 
     /// The first result of a call is its result.
-    fn result(&mut self, id: &EventId, outcome: Outcome) {
+    fn result(&mut self, id: &SessionEventId, outcome: Outcome) {
         let Some(at) = self.open.iter().position(|one| one.call.id == *id) else {
             return;
         };
@@ -339,7 +339,7 @@ impl History {
 
 impl Progress {
     /// The result that it gets without being run, if it does.
-    fn settlement(&self, running: &[EventId]) -> Option<Settlement> {
+    fn settlement(&self, running: &[SessionEventId]) -> Option<Settlement> {
         if self.call.permission == CallPermission::Deny {
             return Some(Settlement::Forbidden);
         }

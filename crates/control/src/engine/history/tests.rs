@@ -7,8 +7,8 @@ use serde_json::json;
 use super::*;
 use crate::engine::conversation::messages;
 
-fn id(number: u8) -> EventId {
-    EventId::made(u64::from(number), [number; 10])
+fn id(number: u8) -> SessionEventId {
+    SessionEventId::made(u64::from(number), [number; 10])
 }
 
 fn said(number: u8) -> Entry {
@@ -236,13 +236,13 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 struct Machine {
     history: History,
     next: u8,
-    running: Vec<EventId>,
+    running: Vec<SessionEventId>,
     runs: BTreeMap<String, u32>,
     answers: VecDeque<Vec<(u8, u8)>>,
 }
 
 impl Machine {
-    fn fresh(&mut self) -> EventId {
+    fn fresh(&mut self) -> SessionEventId {
         self.next += 1;
         id(self.next)
     }
