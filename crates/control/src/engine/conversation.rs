@@ -1,58 +1,59 @@
-//! What the model is asked: the messages of a request, as the Messages API has them.
+//! What the model is asked: the turns of a request, as the Messages API has them.
 //!
 //! The first is the user's, roles alternate, and a call is followed by its result; whatever was told keeps its place.
 
-use serde_json::{Value, json};
+use bailiwick_llm::{Block, Rest, Role, ToolResult, Turn};
+use bailiwick_model::SessionEventId;
 
 use super::history::{Outcome, Speaker, Told};
 
-/// The messages that tell the model what happened.
-pub(crate) fn messages(told: &[Told]) -> Vec<Value> {
-    let mut messages: Vec<Message> = Vec::new();
+/// The turns that tell the model what happened.
+pub(crate) fn messages(told: &[Told]) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = Vec::new();
     for part in told {
         let (role, content) = blocks(part);
-        match messages.last_mut() {
+        match turns.last_mut() {
             Some(last) if last.role == role => last.content.extend(content),
-            Some(_) | None => messages.push(Message { role, content }),
+            Some(_) | None => turns.push(Turn { role, content }),
         }
     }
-    let write = |message: Message| json!({"role": message.role, "content": message.content});
-    messages.into_iter().map(write).collect()
+    turns
 }
 
-struct Message {
-    role: &'static str,
-    content: Vec<Value>,
-}
-
-fn blocks(part: &Told) -> (&'static str, Vec<Value>) {
+fn blocks(part: &Told) -> (Role, Vec<Block>) {
     match part {
-        Told::Said(Speaker::User, content) => ("user", content.clone()),
+        Told::Said(Speaker::User, content) => (Role::User, content.clone()),
         // Models differ in whether they take a system message in the middle; all take a text that says what it is.
-        Told::Said(Speaker::System, content) => ("user", content.iter().map(as_system).collect()),
-        Told::Answered(content) => ("assistant", content.clone()),
-        Told::Results(results) => {
-            let write = |(id, outcome): &(_, Outcome)| {
-                json!({
-                    "type": "tool_result",
-                    "tool_use_id": id,
-                    "content": outcome.content,
-                    "is_error": outcome.is_error,
-                })
-            };
-            ("user", results.iter().map(write).collect())
+        Told::Said(Speaker::System, content) => {
+            (Role::User, content.iter().map(as_system).collect())
         }
+        Told::Answered(content) => (Role::Assistant, content.clone()),
+        Told::Results(results) => (Role::User, results.iter().map(result).collect()),
         Told::Summary(summary) => {
             let text = format!(
                 "What happened before, summarised because it was too long to repeat:\n\n{summary}"
             );
-            ("user", vec![json!({"type": "text", "text": text})])
+            (Role::User, vec![Block::text(text)])
         }
     }
 }
 
-fn as_system(block: &Value) -> Value {
-    let text = block.get("text").and_then(Value::as_str);
-    let text = text.unwrap_or_default();
-    json!({"type": "text", "text": format!("<system-message>\n{text}\n</system-message>")})
+fn result((id, outcome): &(SessionEventId, Outcome)) -> Block {
+    Block::ToolResult(ToolResult {
+        tool_use_id: id.to_string(),
+        content: outcome.content.clone(),
+        is_error: outcome.is_error,
+        cache_control: None,
+        rest: Rest::none(),
+    })
+}
+
+fn as_system(block: &Block) -> Block {
+    match block {
+        Block::Text(text) => Block::text(format!(
+            "<system-message>\n{}\n</system-message>",
+            text.text
+        )),
+        other => other.clone(),
+    }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bailiwick_llm::{Block, Raw};
 use bailiwick_model::SessionEventId;
-use serde_json::Value;
 
 /// Something that happened, in the order in which it was stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +34,7 @@ pub(crate) enum Entry {
 pub(crate) struct Said {
     pub(crate) id: SessionEventId,
     pub(crate) by: Speaker,
-    /// Blocks, as the Messages API has them.
-    pub(crate) content: Vec<Value>,
+    pub(crate) content: Vec<Block>,
 }
 
 /// Who said it.
@@ -50,8 +49,8 @@ pub(crate) enum Speaker {
 /// An answer of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
-    /// Blocks, as the Messages API has them; a call in it has the id of its event.
-    pub(crate) content: Vec<Value>,
+    /// A call in it has the id of its event.
+    pub(crate) content: Vec<Block>,
     /// What it calls, in the order of `content`.
     pub(crate) calls: Vec<Call>,
     /// Why it ended.
@@ -64,15 +63,18 @@ pub(crate) enum AnswerStop {
     /// It was said all.
     Complete,
     /// The model would not go on, and may have said why.
-    Refused(Value),
+    Refused(Refusal),
 }
+
+/// What a model says of why it would not go on.
+pub(crate) type Refusal = bailiwick_model::StopDetails;
 
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Call {
     pub(crate) id: SessionEventId,
     pub(crate) tool: Tool,
-    pub(crate) input: Value,
+    pub(crate) input: Raw,
     pub(crate) permission: CallPermission,
 }
 
@@ -117,8 +119,7 @@ pub(crate) enum Confirmation {
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outcome {
-    /// Blocks, as the Messages API has them.
-    pub(crate) content: Vec<Value>,
+    pub(crate) content: Vec<Block>,
     pub(crate) is_error: bool,
 }
 
@@ -161,7 +162,7 @@ pub(crate) enum TurnEnd {
     /// The model has said all.
     Complete,
     /// It would not go on.
-    Refused(Value),
+    Refused(Refusal),
 }
 
 /// How far a call is.
@@ -186,16 +187,16 @@ pub(crate) struct History {
     /// The calls of the last answer, in its order.
     called: Vec<SessionEventId>,
     is_model_due: bool,
-    refusal: Option<Value>,
+    refusal: Option<Refusal>,
 }
 
 /// A part of what the model is told.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Told {
     /// What was said.
-    Said(Speaker, Vec<Value>),
+    Said(Speaker, Vec<Block>),
     /// What it answered.
-    Answered(Vec<Value>),
+    Answered(Vec<Block>),
     /// The results of all calls of the answer before, in its order.
     Results(Vec<(SessionEventId, Outcome)>),
     /// What was before, in few words.
@@ -258,7 +259,18 @@ impl History {
             return Step::Wait(ids.filter(|id| !running.contains(id)).collect());
         }
         if self.is_model_due {
-            return Step::Ask;
+            // What the agent is told besides comes with what it follows.
+            let besides: Vec<_> = self
+                .queue
+                .iter()
+                .take_while(|said| said.by == Speaker::System)
+                .map(|said| said.id.clone())
+                .collect();
+            return if besides.is_empty() {
+                Step::Ask
+            } else {
+                Step::TakeUp(besides)
+            };
         }
         if !self.queue.is_empty() {
             return Step::TakeUp(self.queue.iter().map(|said| said.id.clone()).collect());

@@ -1,8 +1,8 @@
 //! Given what happened, what comes next.
 
+use bailiwick_llm::{Rest, Role, ToolUse, Turn};
 use bailiwick_model::ResourceId as _;
 use proptest::prelude::*;
-use serde_json::json;
 
 use super::*;
 use crate::engine::conversation::messages;
@@ -15,7 +15,7 @@ fn said(number: u8) -> Entry {
     Entry::Said(Said {
         id: id(number),
         by: Speaker::User,
-        content: vec![json!({"type": "text", "text": format!("said {number}")})],
+        content: vec![Block::text(format!("said {number}"))],
     })
 }
 
@@ -23,7 +23,7 @@ fn call(number: u8, tool: Tool, permission: CallPermission) -> Call {
     Call {
         id: id(number),
         tool,
-        input: json!({}),
+        input: Raw::empty_object(),
         permission,
     }
 }
@@ -37,10 +37,16 @@ fn bash(number: u8) -> Call {
 }
 
 fn answer(calls: Vec<Call>) -> Entry {
-    let text = json!({"type": "text", "text": "answer"});
-    let uses = calls
-        .iter()
-        .map(|call| json!({"type": "tool_use", "id": call.id, "name": "x", "input": call.input}));
+    let text = Block::text("answer");
+    let uses = calls.iter().map(|call| {
+        Block::ToolUse(ToolUse {
+            id: call.id.to_string(),
+            name: "x".to_owned(),
+            input: call.input.clone(),
+            cache_control: None,
+            rest: Rest::none(),
+        })
+    });
     Entry::Answered(Answer {
         content: std::iter::once(text).chain(uses).collect(),
         calls,
@@ -50,7 +56,7 @@ fn answer(calls: Vec<Call>) -> Entry {
 
 fn outcome() -> Outcome {
     Outcome {
-        content: vec![json!({"type": "text", "text": "out"})],
+        content: vec![Block::text("out")],
         is_error: false,
     }
 }
@@ -128,16 +134,8 @@ fn a_call_that_is_denied_is_not_run_whatever_a_person_says() {
 
 #[test]
 fn what_runs_here_is_run_while_others_are_waited_for() {
-    let custom = call(
-        4,
-        Tool::Custom("weather".to_owned()),
-        CallPermission::Allow,
-    );
-    let elsewhere = call(
-        5,
-        Tool::Elsewhere("bash".to_owned()),
-        CallPermission::Allow,
-    );
+    let custom = call(4, Tool::Custom("weather".to_owned()), CallPermission::Allow);
+    let elsewhere = call(5, Tool::Elsewhere("bash".to_owned()), CallPermission::Allow);
     let mut history = history([answer(vec![bash(3), custom, elsewhere])]);
     assert_eq!(history.next(&[]), Step::Run(vec![bash(3)]));
     history.push(Entry::Begun(id(3)));
@@ -187,7 +185,10 @@ fn a_second_result_of_a_call_is_none() {
 
 #[test]
 fn a_refusal_ends_the_turn_with_its_details() {
-    let details = json!({"type": "refusal"});
+    let details = Refusal {
+        category: Some("cyber".to_owned()),
+        explanation: None,
+    };
     let refused = Entry::Answered(Answer {
         content: vec![],
         calls: vec![],
@@ -205,9 +206,11 @@ fn a_summary_stands_for_what_was_before() {
     history.push(Entry::TakenUp(vec![id(2)]));
     let messages = messages(&history.told);
     assert_eq!(messages.len(), 1);
-    let content = messages[0]["content"].as_array().unwrap();
-    assert_eq!(content.len(), 2);
-    assert!(content[0]["text"].as_str().unwrap().ends_with("they talked"));
+    assert_eq!(messages[0].content.len(), 2);
+    let Block::Text(text) = &messages[0].content[0] else {
+        panic!("{messages:?}");
+    };
+    assert!(text.text.ends_with("they talked"));
 }
 
 /// What somebody, a person or the machine, may do at any moment.
@@ -310,21 +313,20 @@ impl Machine {
 }
 
 /// What every model insists on.
-fn check_messages(messages: &[Value]) {
-    let role = |message: &Value| message["role"].as_str().unwrap().to_owned();
-    assert_eq!(messages.first().map(role).as_deref(), Some("user"));
-    assert_eq!(messages.last().map(role).as_deref(), Some("user"));
+fn check_messages(messages: &[Turn]) {
+    assert_eq!(messages.first().map(|turn| turn.role), Some(Role::User));
+    assert_eq!(messages.last().map(|turn| turn.role), Some(Role::User));
     for pair in messages.windows(2) {
-        assert_ne!(role(&pair[0]), role(&pair[1]));
-        let blocks = |message: &Value, kind: &str, key: &str| -> Vec<String> {
-            let content = message["content"].as_array().unwrap();
-            let of_kind = content.iter().filter(|block| block["type"] == kind);
-            of_kind
-                .map(|block| block[key].as_str().unwrap().to_owned())
-                .collect()
-        };
-        let uses = blocks(&pair[0], "tool_use", "id");
-        assert_eq!(uses, blocks(&pair[1], "tool_result", "tool_use_id"));
+        assert_ne!(pair[0].role, pair[1].role);
+        let uses = pair[0].content.iter().filter_map(|block| match block {
+            Block::ToolUse(call) => Some(&call.id),
+            _ => None,
+        });
+        let results = pair[1].content.iter().filter_map(|block| match block {
+            Block::ToolResult(result) => Some(&result.tool_use_id),
+            _ => None,
+        });
+        assert!(uses.eq(results), "{pair:?}");
     }
 }
 
@@ -342,7 +344,7 @@ proptest! {
             match act {
                 Act::Say => {
                     let id = machine.fresh();
-                    let content = vec![json!({"type": "text", "text": "x"})];
+                    let content = vec![Block::text("x")];
                     machine.history.push(Entry::Said(Said { id, by: Speaker::User, content }));
                 }
                 Act::Interrupt => {
