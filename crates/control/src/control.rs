@@ -1,5 +1,7 @@
 //! What all use cases share.
 
+use std::sync::Arc;
+
 use bailiwick_store::Store;
 use tokio::sync::Notify;
 
@@ -9,6 +11,7 @@ use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
 use crate::sealing::SealingKeys;
+use crate::session_feed::Feeds;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
 #[derive(Debug)]
@@ -21,12 +24,18 @@ pub struct Control {
     /// Told when an item came to some queue.
     pub(crate) work_arrived: Notify,
     pub(crate) failures: Failures,
+    pub(crate) feeds: Feeds,
+    /// Told when there is something to do in some session.
+    pub(crate) sessions_begun: Arc<Notify>,
 }
 
 impl Control {
     /// On this database. Whether the keys are those of its secrets says [`Self::missing_sealing_keys`].
     pub fn new(store: Store, sealing: SealingKeys) -> Self {
+        let sessions_begun = Arc::default();
         Self {
+            feeds: Feeds::new(&store, &sessions_begun),
+            sessions_begun,
             store,
             sealing,
             known_keys: KnownKeys::default(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bailiwick_model::Permission;
+use bailiwick_model::{Permission, SessionRefusal};
 use bailiwick_store::{StoreError, Work};
 use bailiwick_wire::FieldProblem;
 
@@ -43,6 +43,15 @@ pub enum ControlError {
     /// Its agent is at work.
     #[error("the session's agent is at work: interrupt it, or wait until it is idle")]
     AtWork,
+    /// That cannot happen to the session now.
+    #[error("the session cannot do that: {0}")]
+    Refused(SessionRefusal),
+    /// Somebody else runs the session by now.
+    #[error("the session is run by somebody else")]
+    RunLost,
+    /// Something else was said to this call of a tool.
+    #[error("something else was said to this call of a tool already")]
+    AlreadyAnswered,
     /// It has ended.
     #[error("the work has ended")]
     WorkStopped,

@@ -48,6 +48,7 @@ pub struct Store {
     read: Readers,
     write: AnyPool,
     dialect: Dialect,
+    url: DatabaseUrl,
 }
 
 /// The things of one organization, to read.
@@ -73,6 +74,7 @@ impl Store {
             read: Readers::new(options, dialect, READERS),
             write,
             dialect,
+            url: url.clone(),
         })
     }
 
@@ -110,6 +112,14 @@ impl Store {
 
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// For a connection that hears notices.
+    pub(crate) fn postgres_url(&self) -> Option<&str> {
+        match &self.url {
+            DatabaseUrl::Sqlite(_) => None,
+            DatabaseUrl::Postgres(url) => Some(url),
+        }
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {

@@ -20,6 +20,9 @@ use crate::json::FieldProblem;
 use crate::request::{Fields, Place, Reader};
 use crate::vault::merge_metadata;
 
+/// Billionths of a dollar in a cent.
+pub(crate) const NANOS_PER_CENT: i64 = 10_000_000;
+
 /// What a body says of a session that is to be made.
 #[derive(Debug, Clone)]
 pub struct SessionBody {
@@ -193,6 +196,14 @@ impl SessionText {
 }
 
 impl Budget {
+    /// In billionths of a dollar.
+    pub fn nanos(&self) -> i64 {
+        let Self::Limit { max_list_cost } = self;
+        // There are no more digits than fit.
+        let cents: i64 = max_list_cost.amount.parse().unwrap_or(0);
+        cents.saturating_mul(NANOS_PER_CENT)
+    }
+
     fn read(reader: &mut Reader, place: &Place<'_>) -> Option<Self> {
         reader.object(place, |reader, fields| {
             let (kind, cost) = (

@@ -90,7 +90,13 @@ mod tests {
     #[test]
     fn time_counts_while_it_runs_and_not_while_it_waits() {
         let mut activity = Activity::default();
-        for (runs, at) in [(true, 10), (true, 12), (false, 15), (false, 99), (true, 100)] {
+        for (runs, at) in [
+            (true, 10),
+            (true, 12),
+            (false, 15),
+            (false, 99),
+            (true, 100),
+        ] {
             activity = activity.changed(runs, second(at));
         }
         assert_eq!(activity.active_micros, 5_000_000);

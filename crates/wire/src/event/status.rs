@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Billionths of a dollar in a cent.
-const NANOS_PER_CENT: i64 = 10_000_000;
+use crate::session::NANOS_PER_CENT;
 
 /// What a session has used, as the wire shows it: every key always there.
 #[derive(Debug, Clone, PartialEq, Serialize)]
