@@ -386,6 +386,7 @@ fn new(
 ) -> NewSessionEvent {
     NewSessionEvent {
         is_processed,
+        private: None,
         ..writing.event(thread, event.kind(), event.body())
     }
 }

@@ -40,6 +40,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0007_governance.sql"),
     ),
     (8, "events", include_str!("../migrations/0008_events.sql")),
+    (9, "engine", include_str!("../migrations/0009_engine.sql")),
 ];
 
 /// A database whose tables are of this version.
