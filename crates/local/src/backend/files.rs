@@ -43,6 +43,14 @@ impl Inside<'_> {
         Ok(())
     }
 
+    /// A regular file or directory that a path leads to, over links too.
+    pub(super) async fn look_at(&self, path: &Path) -> Result<FileEntry, Error> {
+        let opened = self.open(path).await?;
+        let stat = rustix::fs::fstat(opened).map_err(|e| error::backend(io::Error::from(e)))?;
+        let name = path.file_name().map(|name| name.as_bytes().to_owned());
+        Ok(entry(name.unwrap_or_default(), &stat))
+    }
+
     pub(super) async fn list(&self, path: &Path, limit: usize) -> Result<Vec<FileEntry>, Error> {
         let directory = Arc::new(self.open(path).await?);
         let mut entries = Vec::new();
@@ -148,6 +156,11 @@ fn entry(name: Vec<u8>, stat: &Stat) -> FileEntry {
         } else {
             0
         },
+        mode: stat.st_mode & 0o777,
+        modified_ns: stat
+            .st_mtime
+            .saturating_mul(1_000_000_000)
+            .saturating_add(i64::try_from(stat.st_mtime_nsec).unwrap_or_default()),
     }
 }
 
