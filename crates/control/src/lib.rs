@@ -58,6 +58,7 @@ pub use caller::{Actor, Caller, WorkItem};
 pub use conflicts::{Conflict, ConflictKind, OnConflict};
 pub use content::{ContentLimits, Download};
 pub use control::Control;
+pub use engine::{Engine, Models, NoWorkplace, PortFuture, Workplaces};
 pub use environments::{
     EffectivePolicy, EnvironmentChange, EnvironmentView, NewEnvironmentRequest,
 };

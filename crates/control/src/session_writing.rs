@@ -122,7 +122,7 @@ impl<'t> Writing<'t> {
             body,
             answers: None,
             is_processed: true,
-        private: None,
+            private: None,
         }
     }
 

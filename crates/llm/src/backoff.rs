@@ -53,7 +53,10 @@ mod tests {
     #[test]
     fn the_longest_waits_double_up_to_a_bound() {
         let longest = |retry| Backoff::default().wait(retry, u64::MAX, None).as_millis();
-        assert_eq!([0, 1, 2, 5, 6, 31, 32, u32::MAX].map(longest), [500, 1000, 2000, 16_000, 30_000, 30_000, 30_000, 30_000]);
+        assert_eq!(
+            [0, 1, 2, 5, 6, 31, 32, u32::MAX].map(longest),
+            [500, 1000, 2000, 16_000, 30_000, 30_000, 30_000, 30_000]
+        );
         assert_eq!(Backoff::default().wait(9, 0, None), Duration::ZERO);
     }
 

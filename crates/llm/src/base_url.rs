@@ -27,10 +27,14 @@ pub enum NotABaseUrl {
     #[error("{0}")]
     Host(#[from] DestinationError),
     /// It would be shown, and is no place for a key.
-    #[error("the URL of a model upstream has no user, password, query or fragment: give the key beside it")]
+    #[error(
+        "the URL of a model upstream has no user, password, query or fragment: give the key beside it"
+    )]
     Extras,
     /// Everybody on the way could read prompts and key.
-    #[error("a model upstream on another machine is reached over https; accept plain http for it explicitly if the way there is trusted")]
+    #[error(
+        "a model upstream on another machine is reached over https; accept plain http for it explicitly if the way there is trusted"
+    )]
     PlainHttp,
     /// More than [`CREDENTIAL_URL_CHARS`].
     #[error("it has more than {CREDENTIAL_URL_CHARS} characters")]
@@ -116,9 +120,18 @@ mod tests {
     #[test]
     fn a_path_is_appended_to_what_was_written() {
         for (base, uri) in [
-            ("https://api.example.com", "https://api.example.com/v1/messages"),
-            ("https://api.example.com/", "https://api.example.com/v1/messages"),
-            ("https://gateway.example.com:8443/llm/a//", "https://gateway.example.com:8443/llm/a/v1/messages"),
+            (
+                "https://api.example.com",
+                "https://api.example.com/v1/messages",
+            ),
+            (
+                "https://api.example.com/",
+                "https://api.example.com/v1/messages",
+            ),
+            (
+                "https://gateway.example.com:8443/llm/a//",
+                "https://gateway.example.com:8443/llm/a/v1/messages",
+            ),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v1/messages"),
             ("http://[::1]:8080/x", "http://[::1]:8080/x/v1/messages"),
             ("http://localhost:1", "http://localhost:1/v1/messages"),
@@ -132,10 +145,16 @@ mod tests {
     fn a_key_in_a_url_and_plain_http_to_elsewhere_are_refused() {
         let refused = |text: &str| text.parse::<BaseUrl>().unwrap_err();
         assert_eq!(refused("https://a:b@api.example.com"), NotABaseUrl::Extras);
-        assert_eq!(refused("https://api.example.com/?key=a"), NotABaseUrl::Extras);
+        assert_eq!(
+            refused("https://api.example.com/?key=a"),
+            NotABaseUrl::Extras
+        );
         assert_eq!(refused("https://api.example.com/#a"), NotABaseUrl::Extras);
         assert_eq!(refused("http://api.example.com"), NotABaseUrl::PlainHttp);
-        assert_eq!(refused("http://127.0.0.1.example.com"), NotABaseUrl::PlainHttp);
+        assert_eq!(
+            refused("http://127.0.0.1.example.com"),
+            NotABaseUrl::PlainHttp
+        );
         assert_eq!(refused("ftp://api.example.com"), NotABaseUrl::Form);
         assert_eq!(refused("api.example.com"), NotABaseUrl::Form);
         assert!(BaseUrl::accepting_plain_http("http://vllm.models.svc:8000/v1").is_ok());

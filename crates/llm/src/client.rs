@@ -86,7 +86,11 @@ impl Client {
     /// # Errors
     ///
     /// See [`UpstreamError`]; errors within the answer come from [`Events`].
-    pub async fn stream(&self, upstream: &Upstream, request: &Request) -> Result<Events, UpstreamError> {
+    pub async fn stream(
+        &self,
+        upstream: &Upstream,
+        request: &Request,
+    ) -> Result<Events, UpstreamError> {
         let body = upstream.body(request)?;
         if body.len() > LLM_REQUEST_BYTES {
             return Err(UpstreamError::RequestTooLarge { bytes: body.len() });
@@ -100,11 +104,15 @@ impl Client {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         // The time for connecting comes on top: `Connector` ends it with a cause of its own.
-        let connecting = self.timeouts.connect.saturating_add(bailiwick_model::limits::LLM_TLS_TIMEOUT);
+        let connecting = self
+            .timeouts
+            .connect
+            .saturating_add(bailiwick_model::limits::LLM_TLS_TIMEOUT);
         let deadline = Instant::now() + self.timeouts.first_byte + connecting;
         let answer = timeout_at(deadline, self.http.request(http)).await;
         let answer = answer.map_err(|_| UpstreamError::Timeout(Phase::FirstByte))?;
-        self.events(upstream, answer.map_err(cause)?, deadline).await
+        self.events(upstream, answer.map_err(cause)?, deadline)
+            .await
     }
 
     async fn events(
@@ -116,18 +124,34 @@ impl Client {
         if answer.status() != 200 {
             return Err(refused(upstream, answer, deadline).await);
         }
-        let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let is_stream = media_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
+        let media_type = answer
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let is_stream = media_type
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"));
         if !is_stream {
             let shown = media_type.chars().take(100).collect();
             return Err(Malformed::MediaType(shown).into());
         }
         let decoder = Decoder::new(upstream.protocol, upstream.key().cloned());
-        Ok(Events::new(answer.into_body(), decoder, deadline, self.timeouts.between_chunks))
+        Ok(Events::new(
+            answer.into_body(),
+            decoder,
+            deadline,
+            self.timeouts.between_chunks,
+        ))
     }
 }
 
-async fn refused(upstream: &Upstream, answer: Response<Incoming>, deadline: Instant) -> UpstreamError {
+async fn refused(
+    upstream: &Upstream,
+    answer: Response<Incoming>,
+    deadline: Instant,
+) -> UpstreamError {
     let (head, body) = answer.into_parts();
     let body = timeout_at(deadline, Limited::new(body, LLM_ERROR_BYTES).collect()).await;
     // The status says most of it, so a body that is too long or does not end is as good as none.

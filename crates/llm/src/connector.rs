@@ -78,7 +78,10 @@ impl Connector {
             return Ok(Stream::Plain(TokioIo::new(tcp)));
         }
         let failed = |error| ConnectError::Tls(Arc::new(error));
-        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         let name = ServerName::try_from(name).map_err(|error| failed(io::Error::other(error)))?;
         let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp);
         let tls = tokio::time::timeout(LLM_TLS_TIMEOUT, tls).await;
@@ -104,8 +107,13 @@ impl Connector {
 
 /// The host and the port of a URI that a [`BaseUrl`](crate::BaseUrl) made, and so was parsed before.
 fn destination(uri: &Uri, host: &str) -> Result<Destination, ConnectError> {
-    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    let host = parse_destination(host).map_err(|_| ConnectError::Dial(Arc::new(DialError::NameNotFound)))?;
+    let usual = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    let host = parse_destination(host)
+        .map_err(|_| ConnectError::Dial(Arc::new(DialError::NameNotFound)))?;
     Ok(Destination {
         port: uri.port_u16().unwrap_or(usual),
         protocol: Protocol::Tcp,
@@ -136,7 +144,11 @@ impl Connection for Stream {
 }
 
 impl Read for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
@@ -145,7 +157,11 @@ impl Read for Stream {
 }
 
 impl Write for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),

@@ -25,7 +25,11 @@ impl Decoder {
             Protocol::Messages => Dialect::Messages,
             Protocol::Completions(_) => Dialect::Completions(Box::default()),
         };
-        Self { dialect, key, ended: false }
+        Self {
+            dialect,
+            key,
+            ended: false,
+        }
     }
 
     /// What one event of the stream says, in order; nothing for what is not known.

@@ -52,7 +52,9 @@ pub enum UpstreamError {
         told: Told,
     },
     /// No such model, or no such path (404): the model's name or the base URL is wrong.
-    #[error("the model upstream knows no such model or path: check the model's name and the base URL")]
+    #[error(
+        "the model upstream knows no such model or path: check the model's name and the base URL"
+    )]
     NotFound {
         /// What it said.
         told: Told,
@@ -90,7 +92,9 @@ pub enum UpstreamError {
     #[error("the model upstream took too long {0}")]
     Timeout(Phase),
     /// A status that no API of models answers with; a redirection is not followed, since the key would go along.
-    #[error("the model upstream answered {status}, which is none of the API's answers: check the base URL")]
+    #[error(
+        "the model upstream answered {status}, which is none of the API's answers: check the base URL"
+    )]
     Status {
         /// The status.
         status: u16,
@@ -101,7 +105,10 @@ pub enum UpstreamError {
     #[error("this model upstream cannot be asked: {0}")]
     Untranslatable(#[from] Untranslatable),
     /// The request is larger than any upstream takes.
-    #[error("the request has {bytes} bytes, more than {}", bailiwick_model::limits::LLM_REQUEST_BYTES)]
+    #[error(
+        "the request has {bytes} bytes, more than {}",
+        bailiwick_model::limits::LLM_REQUEST_BYTES
+    )]
     RequestTooLarge {
         /// How many.
         bytes: usize,

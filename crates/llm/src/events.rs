@@ -37,7 +37,12 @@ enum State {
 }
 
 impl Events {
-    pub(crate) fn new(body: Incoming, decoder: Decoder, deadline: Instant, between_chunks: Duration) -> Self {
+    pub(crate) fn new(
+        body: Incoming,
+        decoder: Decoder,
+        deadline: Instant,
+        between_chunks: Duration,
+    ) -> Self {
         Self {
             body,
             parser: SseParser::new(),
@@ -74,7 +79,11 @@ impl Events {
             }
             let more = timeout_at(self.deadline, self.body.frame()).await;
             let Ok(more) = more else {
-                let phase = if matches!(self.state, State::Waiting) { Phase::FirstByte } else { Phase::NextChunk };
+                let phase = if matches!(self.state, State::Waiting) {
+                    Phase::FirstByte
+                } else {
+                    Phase::NextChunk
+                };
                 self.state = State::Failed(UpstreamError::Timeout(phase));
                 continue;
             };
@@ -112,12 +121,19 @@ impl Events {
         while let Ok(Some(Ok(_))) = timeout_at(deadline, self.body.frame()).await {}
     }
 
-    fn take(&mut self, more: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), UpstreamError> {
+    fn take(
+        &mut self,
+        more: Option<Result<Frame<Bytes>, hyper::Error>>,
+    ) -> Result<(), UpstreamError> {
         let frame = match more {
             None => {
                 self.ready.extend(self.decoder.finish()?);
                 // An answer that is whole has said so, and `next` stopped there.
-                return if self.ready.is_empty() { Err(UpstreamError::Cut) } else { Ok(()) };
+                return if self.ready.is_empty() {
+                    Err(UpstreamError::Cut)
+                } else {
+                    Ok(())
+                };
             }
             Some(Ok(frame)) => frame,
             // The connection ended, or the stream of HTTP/2 was reset: what is missing is missing, however it went.

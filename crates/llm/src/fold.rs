@@ -100,7 +100,9 @@ impl Fold {
     ///
     /// Something is missing: the end, the reason for it, the end of a block.
     pub fn finish(self) -> Result<Message, Malformed> {
-        let start = self.start.ok_or(Malformed::OutOfPlace("before the start"))?;
+        let start = self
+            .start
+            .ok_or(Malformed::OutOfPlace("before the start"))?;
         let stopped = self.stopped.filter(|_| self.ended);
         let stopped = stopped.ok_or(Malformed::OutOfPlace("of the end, which is missing,"))?;
         let (mut content, mut cut_tool) = (Vec::new(), None);
@@ -109,7 +111,9 @@ impl Fold {
             match building.finish()? {
                 Finished::Block(block) => content.push(block),
                 Finished::Cut(cut) if index == last => cut_tool = Some(cut),
-                Finished::Cut(_) => return Err(Malformed::Json("the input of a tool is no JSON".to_owned())),
+                Finished::Cut(_) => {
+                    return Err(Malformed::Json("the input of a tool is no JSON".to_owned()));
+                }
             }
         }
         Ok(Message {
@@ -160,7 +164,10 @@ impl Fold {
 
     fn extend(&mut self, index: usize, delta: &Delta) -> Result<(), Malformed> {
         self.grow(match delta {
-            Delta::Text(text) | Delta::Thinking(text) | Delta::Signature(text) | Delta::InputJson(text) => text.len(),
+            Delta::Text(text)
+            | Delta::Thinking(text)
+            | Delta::Signature(text)
+            | Delta::InputJson(text) => text.len(),
             Delta::Other(raw) => raw.get().len(),
         })?;
         let building = self.open(index)?;
@@ -169,7 +176,9 @@ impl Fold {
             (Delta::Thinking(more), Block::Thinking(block)) => block.thinking.push_str(more),
             (Delta::Signature(more), Block::Thinking(block)) => block.signature.push_str(more),
             // Tools that the upstream runs have inputs too.
-            (Delta::InputJson(more), Block::ToolUse(_) | Block::Other(_)) => building.input.push_str(more),
+            (Delta::InputJson(more), Block::ToolUse(_) | Block::Other(_)) => {
+                building.input.push_str(more)
+            }
             (Delta::Other(raw), Block::Text(block)) => add_citation(block, raw),
             (Delta::Other(_), _) => {}
             (_, _) => return Err(Malformed::OutOfPlace("of another kind of block")),
@@ -185,7 +194,11 @@ fn add_citation(block: &mut Text, raw: &Raw) {
         citation: serde_json::Value,
     }
     if let Ok(Citation { citation }) = raw.read() {
-        let mut citations = block.rest.get("citations").and_then(|found| found.as_array().cloned()).unwrap_or_default();
+        let mut citations = block
+            .rest
+            .get("citations")
+            .and_then(|found| found.as_array().cloned())
+            .unwrap_or_default();
         citations.push(citation);
         block.rest.insert("citations", citations.into());
     }
@@ -198,7 +211,11 @@ enum Finished {
 
 impl Building {
     fn finish(self) -> Result<Finished, Malformed> {
-        let Self { mut block, input, open } = self;
+        let Self {
+            mut block,
+            input,
+            open,
+        } = self;
         if open {
             return Err(Malformed::OutOfPlace("of a block's end, which is missing,"));
         }
@@ -221,7 +238,10 @@ impl Building {
                 let mut fields: Rest = raw.read().map_err(Malformed::json)?;
                 let kind: serde_json::Value = raw.read().map_err(Malformed::json)?;
                 fields.insert("type", kind["type"].clone());
-                fields.insert("input", serde_json::from_str(&input).map_err(Malformed::json)?);
+                fields.insert(
+                    "input",
+                    serde_json::from_str(&input).map_err(Malformed::json)?,
+                );
                 *raw = Raw::of(&fields).map_err(Malformed::json)?;
             }
             Block::Text(_)

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use crate::usage::WireUsage;
-use crate::{Block, Delta, Event, Malformed, Raw, SseEvent, Start, StopReason, Stopped, UsageUpdate};
+use crate::{
+    Block, Delta, Event, Malformed, Raw, SseEvent, Start, StopReason, Stopped, UsageUpdate,
+};
 
 #[derive(Deserialize)]
 struct WireStart {
@@ -33,10 +35,18 @@ struct WireBlockDelta {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum WireDelta {
-    TextDelta { text: String },
-    ThinkingDelta { thinking: String },
-    SignatureDelta { signature: String },
-    InputJsonDelta { partial_json: String },
+    TextDelta {
+        text: String,
+    },
+    ThinkingDelta {
+        thinking: String,
+    },
+    SignatureDelta {
+        signature: String,
+    },
+    InputJsonDelta {
+        partial_json: String,
+    },
     #[serde(other)]
     Other,
 }
@@ -72,7 +82,10 @@ pub(crate) fn decode(sse: &SseEvent) -> Result<Option<Event>, Malformed> {
             })
         }
         "content_block_start" => {
-            let WireBlockStart { index, content_block: block } = read(data)?;
+            let WireBlockStart {
+                index,
+                content_block: block,
+            } = read(data)?;
             Event::BlockStart { index, block }
         }
         "content_block_delta" => block_delta(data)?,
@@ -104,12 +117,18 @@ fn block_delta(data: &str) -> Result<Event, Malformed> {
 }
 
 fn message_delta(wire: WireMessageDelta) -> Event {
-    let WireStopping { stop_reason, stop_sequence: sequence, stop_details: details } = wire.delta;
+    let WireStopping {
+        stop_reason,
+        stop_sequence: sequence,
+        stop_details: details,
+    } = wire.delta;
     let stopped = stop_reason.map(|word| Stopped {
         reason: StopReason::of(&word),
         sequence,
         details: details.filter(|details| details.get() != "null"),
     });
-    let usage = wire.usage.map_or_else(UsageUpdate::default, UsageUpdate::from);
+    let usage = wire
+        .usage
+        .map_or_else(UsageUpdate::default, UsageUpdate::from);
     Event::Stopping { stopped, usage }
 }

@@ -17,7 +17,9 @@ pub enum Untranslatable {
     #[error("it has no content block of the type {0:?}")]
     Block(String),
     /// A picture or document that is given in a way of its own, such as by the id of a file.
-    #[error("it takes no {kind} whose source is of the type {source_type:?}; give it as base64 or a URL")]
+    #[error(
+        "it takes no {kind} whose source is of the type {source_type:?}; give it as base64 or a URL"
+    )]
     Source {
         /// `image` or `document`.
         kind: &'static str,

@@ -120,7 +120,8 @@ impl ModelPrice {
             (usage.cache_write_5m_tokens, five_minutes),
             (usage.cache_write_1h_tokens, one_hour),
         ];
-        let cost = |(tokens, rate): (u64, Rate)| i128::from(tokens) * i128::from(rate.pico_dollars());
+        let cost =
+            |(tokens, rate): (u64, Rate)| i128::from(tokens) * i128::from(rate.pico_dollars());
         // A rate has 50 bits at most and a count 64, so that no product and no sum of five overflows.
         Cost {
             pico_dollars: parts.into_iter().map(cost).sum(),
@@ -131,18 +132,34 @@ impl ModelPrice {
     /// is that of the input or any below, whichever is dearer.
     pub fn most(&self, input_tokens: u64, output_tokens: u64) -> Cost {
         let with = |usage: Usage| self.cost(&usage, Service::Standard);
-        let output = Usage { output_tokens, ..Usage::default() };
+        let output = Usage {
+            output_tokens,
+            ..Usage::default()
+        };
         let kinds = [
-            Usage { input_tokens, ..output },
-            Usage { cache_write_5m_tokens: input_tokens, ..output },
-            Usage { cache_write_1h_tokens: input_tokens, ..output },
+            Usage {
+                input_tokens,
+                ..output
+            },
+            Usage {
+                cache_write_5m_tokens: input_tokens,
+                ..output
+            },
+            Usage {
+                cache_write_1h_tokens: input_tokens,
+                ..output
+            },
         ];
         kinds.map(with).into_iter().max().unwrap_or_default()
     }
 
     fn rates_for(&self, input_tokens: u64, service: Service) -> Rates {
-        let tier = self.tiers.iter().rfind(|tier| input_tokens > tier.above_tokens);
-        let (standard, batch) = tier.map_or((self.rates, self.batch), |tier| (tier.rates, tier.batch));
+        let tier = self
+            .tiers
+            .iter()
+            .rfind(|tier| input_tokens > tier.above_tokens);
+        let (standard, batch) =
+            tier.map_or((self.rates, self.batch), |tier| (tier.rates, tier.batch));
         match service {
             Service::Standard => standard,
             // Never less than what it can cost.
@@ -179,13 +196,21 @@ mod tests {
             cache_write_1h_tokens: 500,
         };
         // 3000 + 1500 + 3000 + 7500 + 3000 micro-dollars.
-        assert_eq!(sonnet().cost(&usage, Service::Standard).nano_dollars(), NanoDollars(18_000_000));
+        assert_eq!(
+            sonnet().cost(&usage, Service::Standard).nano_dollars(),
+            NanoDollars(18_000_000)
+        );
     }
 
     #[test]
     fn a_tier_holds_for_all_tokens_of_a_request_whose_whole_input_is_above_it() {
         let cost = |input_tokens, cache_read_tokens| {
-            let usage = Usage { input_tokens, cache_read_tokens, output_tokens: 1, ..Usage::default() };
+            let usage = Usage {
+                input_tokens,
+                cache_read_tokens,
+                output_tokens: 1,
+                ..Usage::default()
+            };
             sonnet().cost(&usage, Service::Standard).nano_dollars().0
         };
         assert_eq!(cost(200_000, 0), 200_000 * 3000 + 15_000);
@@ -196,7 +221,15 @@ mod tests {
     #[test]
     fn a_rate_below_a_nano_dollar_is_exact_and_rounded_up_once() {
         let cheap = price(r#"{"input":"0.0125","output":"0"}"#);
-        let cost = |input_tokens| cheap.cost(&Usage { input_tokens, ..Usage::default() }, Service::Standard);
+        let cost = |input_tokens| {
+            cheap.cost(
+                &Usage {
+                    input_tokens,
+                    ..Usage::default()
+                },
+                Service::Standard,
+            )
+        };
         assert_eq!(cost(1).pico_dollars(), 12_500);
         assert_eq!(cost(1).nano_dollars(), NanoDollars(13));
         assert_eq!(cost(2).nano_dollars(), NanoDollars(25));
@@ -205,10 +238,19 @@ mod tests {
 
     #[test]
     fn a_batch_without_a_price_costs_what_other_requests_cost() {
-        let usage = Usage { input_tokens: 10, ..Usage::default() };
-        assert_eq!(sonnet().cost(&usage, Service::Batch).nano_dollars(), NanoDollars(15_000));
+        let usage = Usage {
+            input_tokens: 10,
+            ..Usage::default()
+        };
+        assert_eq!(
+            sonnet().cost(&usage, Service::Batch).nano_dollars(),
+            NanoDollars(15_000)
+        );
         let without = price(r#"{"input":"3","output":"15"}"#);
-        assert_eq!(without.cost(&usage, Service::Batch).nano_dollars(), NanoDollars(30_000));
+        assert_eq!(
+            without.cost(&usage, Service::Batch).nano_dollars(),
+            NanoDollars(30_000)
+        );
     }
 
     proptest! {

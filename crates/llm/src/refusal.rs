@@ -21,7 +21,11 @@ const TOO_LONG: [&str; 6] = [
     "exceeds the available context size",
 ];
 /// What they say when nobody has paid.
-const UNPAID: [&str; 3] = ["credit balance is too low", "insufficient_quota", "billing_error"];
+const UNPAID: [&str; 3] = [
+    "credit balance is too low",
+    "insufficient_quota",
+    "billing_error",
+];
 
 /// `{"error": {"type", "code", "message"}}`, of both APIs.
 #[derive(Debug, Default, Deserialize)]
@@ -54,7 +58,9 @@ pub(crate) fn of_answer(
     key: Option<&Secret>,
 ) -> UpstreamError {
     let mut found = read(body, key);
-    let id = ["request-id", "x-request-id"].iter().find_map(|name| headers.get(*name)?.to_str().ok());
+    let id = ["request-id", "x-request-id"]
+        .iter()
+        .find_map(|name| headers.get(*name)?.to_str().ok());
     found.told.request_id = id.map(|id| shortened(id, key)).or(found.told.request_id);
     classify(status, found, retry_after(headers))
 }
@@ -94,12 +100,19 @@ fn read(body: &[u8], key: Option<&Secret>) -> Found {
     let Ok(parsed) = serde_json::from_slice::<Body>(body) else {
         let message = shortened(&String::from_utf8_lossy(body), key);
         return Found {
-            told: Told { message, ..Told::default() },
+            told: Told {
+                message,
+                ..Told::default()
+            },
             code: None,
         };
     };
     let (kind, code, message) = match parsed.error {
-        BodyError::Object { kind, code, message } => (kind, code, message.unwrap_or_default()),
+        BodyError::Object {
+            kind,
+            code,
+            message,
+        } => (kind, code, message.unwrap_or_default()),
         BodyError::Text(message) => (None, None, message),
         BodyError::Missing => (None, None, String::from_utf8_lossy(body).into_owned()),
     };
@@ -117,7 +130,12 @@ fn read(body: &[u8], key: Option<&Secret>) -> Found {
 fn shortened(text: &str, key: Option<&Secret>) -> String {
     let text = key.map_or_else(|| text.to_owned(), |key| key.redact(text));
     let shown = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(shown).take(LLM_ERROR_CHARS).collect::<String>().trim().to_owned()
+    text.chars()
+        .map(shown)
+        .take(LLM_ERROR_CHARS)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 fn classify(status: u16, found: Found, retry_after: Option<Duration>) -> UpstreamError {
@@ -125,15 +143,39 @@ fn classify(status: u16, found: Found, retry_after: Option<Duration>) -> Upstrea
     match status {
         402 => UpstreamError::Billing { told: found.told },
         400 | 403 | 429 if found.says(&UNPAID) => UpstreamError::Billing { told: found.told },
-        400 | 413 | 422 if found.says(&TOO_LONG) => UpstreamError::ContextTooLong { told: found.told },
-        401 | 403 => UpstreamError::Authentication { status, told: found.told },
+        400 | 413 | 422 if found.says(&TOO_LONG) => {
+            UpstreamError::ContextTooLong { told: found.told }
+        }
+        401 | 403 => UpstreamError::Authentication {
+            status,
+            told: found.told,
+        },
         404 => UpstreamError::NotFound { told: found.told },
-        429 => UpstreamError::RateLimited { told: found.told, retry_after },
-        529 => UpstreamError::Overloaded { told: found.told, retry_after },
-        503 if found.says(&["overloaded"]) => UpstreamError::Overloaded { told: found.told, retry_after },
-        408 | 409 | 500..=599 => UpstreamError::Server { status, told: found.told, retry_after },
-        400..=499 => UpstreamError::Refused { status, told: found.told },
-        _ => UpstreamError::Status { status, told: found.told },
+        429 => UpstreamError::RateLimited {
+            told: found.told,
+            retry_after,
+        },
+        529 => UpstreamError::Overloaded {
+            told: found.told,
+            retry_after,
+        },
+        503 if found.says(&["overloaded"]) => UpstreamError::Overloaded {
+            told: found.told,
+            retry_after,
+        },
+        408 | 409 | 500..=599 => UpstreamError::Server {
+            status,
+            told: found.told,
+            retry_after,
+        },
+        400..=499 => UpstreamError::Refused {
+            status,
+            told: found.told,
+        },
+        _ => UpstreamError::Status {
+            status,
+            told: found.told,
+        },
     }
 }
 
@@ -141,15 +183,19 @@ fn classify(status: u16, found: Found, retry_after: Option<Duration>) -> Upstrea
 /// date, so that no clock is asked, least of all one that differs from the upstream's.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
-    let milliseconds = headers.get("retry-after-ms").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let wait = milliseconds.and_then(|milliseconds: f64| Duration::try_from_secs_f64(milliseconds / 1000.0).ok());
+    let milliseconds = headers
+        .get("retry-after-ms")
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let wait = milliseconds
+        .and_then(|milliseconds: f64| Duration::try_from_secs_f64(milliseconds / 1000.0).ok());
     let wait = wait.or_else(|| {
         let after = text(RETRY_AFTER)?;
         if let Ok(seconds) = after.parse() {
             return Duration::try_from_secs_f64(seconds).ok();
         }
         let date = |text| jiff::fmt::rfc2822::parse(text).ok();
-        let between = date(after)?.timestamp().as_second() - date(text(DATE)?)?.timestamp().as_second();
+        let between =
+            date(after)?.timestamp().as_second() - date(text(DATE)?)?.timestamp().as_second();
         u64::try_from(between).ok().map(Duration::from_secs)
     });
     wait.map(|wait| wait.min(LLM_RETRY_AFTER_MOST))
@@ -160,24 +206,45 @@ mod tests {
     use super::*;
 
     fn error(status: u16, headers: &[(&'static str, &str)], body: &str) -> UpstreamError {
-        let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()));
-        of_answer(status, &headers.collect(), body.as_bytes(), Some(&"sk-secret".parse().unwrap()))
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()));
+        of_answer(
+            status,
+            &headers.collect(),
+            body.as_bytes(),
+            Some(&"sk-secret".parse().unwrap()),
+        )
     }
 
     fn wait(headers: &[(&'static str, &str)]) -> Option<u128> {
-        error(429, headers, "").retry_after().map(|wait| wait.as_millis())
+        error(429, headers, "")
+            .retry_after()
+            .map(|wait| wait.as_millis())
     }
 
     #[test]
     fn what_an_upstream_asks_to_wait_is_read_in_every_form() {
         assert_eq!(wait(&[("retry-after", "7")]), Some(7000));
         assert_eq!(wait(&[("retry-after", "0.5")]), Some(500));
-        assert_eq!(wait(&[("retry-after-ms", "250"), ("retry-after", "7")]), Some(250));
+        assert_eq!(
+            wait(&[("retry-after-ms", "250"), ("retry-after", "7")]),
+            Some(250)
+        );
         let date = ("date", "Tue, 01 Dec 2026 10:00:00 GMT");
-        assert_eq!(wait(&[date, ("retry-after", "Tue, 01 Dec 2026 10:00:30 GMT")]), Some(30_000));
-        assert_eq!(wait(&[date, ("retry-after", "Tue, 01 Dec 2026 09:00:00 GMT")]), None);
+        assert_eq!(
+            wait(&[date, ("retry-after", "Tue, 01 Dec 2026 10:00:30 GMT")]),
+            Some(30_000)
+        );
+        assert_eq!(
+            wait(&[date, ("retry-after", "Tue, 01 Dec 2026 09:00:00 GMT")]),
+            None
+        );
         assert_eq!(wait(&[("retry-after", "1e99")]), None);
-        assert_eq!(wait(&[("retry-after", "99999999")]), Some(LLM_RETRY_AFTER_MOST.as_millis()));
+        assert_eq!(
+            wait(&[("retry-after", "99999999")]),
+            Some(LLM_RETRY_AFTER_MOST.as_millis())
+        );
         for nonsense in ["", "-1", "nan", "inf", "soon"] {
             assert_eq!(wait(&[("retry-after", nonsense)]), None, "{nonsense}");
         }
@@ -185,23 +252,53 @@ mod tests {
 
     #[test]
     fn causes_that_share_a_status_are_told_apart() {
-        let body = |kind: &str, message: &str| format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"{message}"}}}}"#);
-        let long = body("invalid_request_error", "prompt is too long: 200001 tokens > 200000 maximum");
-        assert!(matches!(error(400, &[], &long), UpstreamError::ContextTooLong { .. }));
+        let body = |kind: &str, message: &str| {
+            format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"{message}"}}}}"#)
+        };
+        let long = body(
+            "invalid_request_error",
+            "prompt is too long: 200001 tokens > 200000 maximum",
+        );
+        assert!(matches!(
+            error(400, &[], &long),
+            UpstreamError::ContextTooLong { .. }
+        ));
         let code = r#"{"error":{"type":"invalid_request_error","code":"context_length_exceeded","message":"x"}}"#;
-        assert!(matches!(error(400, &[], code), UpstreamError::ContextTooLong { .. }));
+        assert!(matches!(
+            error(400, &[], code),
+            UpstreamError::ContextTooLong { .. }
+        ));
         let unpaid = body("insufficient_quota", "You exceeded your current quota");
-        assert!(matches!(error(429, &[], &unpaid), UpstreamError::Billing { .. }));
+        assert!(matches!(
+            error(429, &[], &unpaid),
+            UpstreamError::Billing { .. }
+        ));
         let credit = body("invalid_request_error", "Your credit balance is too low");
-        assert!(matches!(error(400, &[], &credit), UpstreamError::Billing { .. }));
-        assert!(matches!(error(400, &[], &body("a", "b")), UpstreamError::Refused { status: 400, .. }));
-        assert!(matches!(error(301, &[], ""), UpstreamError::Status { status: 301, .. }));
-        assert!(matches!(error(503, &[], &body("overloaded_error", "")), UpstreamError::Overloaded { .. }));
+        assert!(matches!(
+            error(400, &[], &credit),
+            UpstreamError::Billing { .. }
+        ));
+        assert!(matches!(
+            error(400, &[], &body("a", "b")),
+            UpstreamError::Refused { status: 400, .. }
+        ));
+        assert!(matches!(
+            error(301, &[], ""),
+            UpstreamError::Status { status: 301, .. }
+        ));
+        assert!(matches!(
+            error(503, &[], &body("overloaded_error", "")),
+            UpstreamError::Overloaded { .. }
+        ));
     }
 
     #[test]
     fn what_it_says_is_kept_without_the_key_and_without_control_characters() {
-        let refused = error(401, &[("request-id", "req_1")], r#"{"error":{"type":"authentication_error","message":"no such key: sk-secret\u001b[2J"}}"#);
+        let refused = error(
+            401,
+            &[("request-id", "req_1")],
+            r#"{"error":{"type":"authentication_error","message":"no such key: sk-secret\u001b[2J"}}"#,
+        );
         let told = refused.told().unwrap();
         assert_eq!(told.message, "no such key: [key] [2J");
         assert_eq!(told.request_id.as_deref(), Some("req_1"));

@@ -47,7 +47,11 @@ impl SseParser {
     /// # Errors
     ///
     /// See [`SseError`]; the stream is of no use from there on.
-    pub fn feed(&mut self, mut bytes: &[u8], whole: &mut VecDeque<SseEvent>) -> Result<(), SseError> {
+    pub fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        whole: &mut VecDeque<SseEvent>,
+    ) -> Result<(), SseError> {
         loop {
             if self.after_return && !bytes.is_empty() {
                 self.after_return = false;
@@ -102,9 +106,16 @@ impl SseParser {
     }
 
     fn dispatch(&mut self) -> Option<SseEvent> {
-        let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
+        let (name, data) = (
+            std::mem::take(&mut self.name),
+            std::mem::take(&mut self.data),
+        );
         let has_data = std::mem::take(&mut self.has_data);
-        let name = if name.is_empty() { "message".to_owned() } else { name };
+        let name = if name.is_empty() {
+            "message".to_owned()
+        } else {
+            name
+        };
         has_data.then_some(SseEvent { name, data })
     }
 }
@@ -122,22 +133,34 @@ mod tests {
         for piece in pieces {
             parser.feed(piece, &mut whole)?;
         }
-        Ok(whole.into_iter().map(|event| (event.name, event.data)).collect())
+        Ok(whole
+            .into_iter()
+            .map(|event| (event.name, event.data))
+            .collect())
     }
 
     fn check(text: &str, expect: &[(&str, &str)]) {
         let found = parse([text.as_bytes()]).unwrap();
-        let found: Vec<_> = found.iter().map(|(name, data)| (name.as_str(), data.as_str())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(name, data)| (name.as_str(), data.as_str()))
+            .collect();
         assert_eq!(found, expect, "{text:?}");
     }
 
     #[test]
     fn events_are_those_of_the_standard() {
         check("event: a\ndata: 1\n\n", &[("a", "1")]);
-        check("data:1\r\rdata: 2\r\n\r\n", &[("message", "1"), ("message", "2")]);
+        check(
+            "data:1\r\rdata: 2\r\n\r\n",
+            &[("message", "1"), ("message", "2")],
+        );
         check("data: 1\ndata:  2\n\n", &[("message", "1\n 2")]);
         check(": ping\n\nevent: a\n\ndata\n\n", &[("message", "")]);
-        check("\u{feff}data: 1\nid: 7\nretry: 5\nother: x\n\n", &[("message", "1")]);
+        check(
+            "\u{feff}data: 1\nid: 7\nretry: 5\nother: x\n\n",
+            &[("message", "1")],
+        );
         check("data: not whole\n", &[]);
         check("\n\n\r\n", &[]);
     }

@@ -67,7 +67,10 @@ impl Upstream {
 
     pub(crate) fn body(&self, request: &Request) -> Result<Vec<u8>, UpstreamError> {
         let body = match self.protocol {
-            Protocol::Messages => serde_json::to_vec(&Streamed { stream: true, request }),
+            Protocol::Messages => serde_json::to_vec(&Streamed {
+                stream: true,
+                request,
+            }),
             Protocol::Completions(cap) => serde_json::to_vec(&openai::translate(request, cap)?),
         };
         Ok(body.expect("a request is made of what JSON has"))
@@ -87,7 +90,10 @@ impl Upstream {
         if self.protocol == Protocol::Messages {
             let version = HeaderValue::from_static(ANTHROPIC_VERSION);
             headers.insert(HeaderName::from_static("anthropic-version"), version);
-            let betas = request.betas.iter().filter_map(|beta| HeaderValue::from_str(beta).ok());
+            let betas = request
+                .betas
+                .iter()
+                .filter_map(|beta| HeaderValue::from_str(beta).ok());
             for beta in betas {
                 headers.append(HeaderName::from_static("anthropic-beta"), beta);
             }

@@ -25,9 +25,13 @@ struct Change {
 /// Why a change cannot be made.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Obstacle {
-    #[error("`old_string` does not stand in the file: it must be the same letter by letter, white space included")]
+    #[error(
+        "`old_string` does not stand in the file: it must be the same letter by letter, white space included"
+    )]
     NoMatch,
-    #[error("`old_string` stands in the file {0} times: give more of what is around it, or replace_all")]
+    #[error(
+        "`old_string` stands in the file {0} times: give more of what is around it, or replace_all"
+    )]
     Matches(usize),
     #[error("the file would be larger than {0} bytes")]
     TooLarge(u64),

@@ -177,9 +177,7 @@ impl Toolset {
         };
         match result {
             Ok(result) => Ok(result),
-            Err(Trouble::Input(problem)) => {
-                Ok(ToolResult::error(input::explain(tool, &problem)))
-            }
+            Err(Trouble::Input(problem)) => Ok(ToolResult::error(input::explain(tool, &problem))),
             Err(Trouble::Told(text)) => Ok(ToolResult::error(text)),
             Err(Trouble::Sandbox(error)) => trouble_inside(error),
         }

@@ -25,7 +25,10 @@ const RATES: [(&str, &str); 5] = [
     ("output", "output_cost_per_token"),
     ("cache_read", "cache_read_input_token_cost"),
     ("cache_write_5m", "cache_creation_input_token_cost"),
-    ("cache_write_1h", "cache_creation_input_token_cost_above_1hr"),
+    (
+        "cache_write_1h",
+        "cache_creation_input_token_cost_above_1hr",
+    ),
 ];
 
 /// Writes `crates/llm/data/prices.json` from `model_prices_and_context_window_backup.json` of an unpacked wheel of `litellm`.
@@ -42,7 +45,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let text = fs::read_to_string(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let text = fs::read_to_string(&args.file)
+        .with_context(|| format!("cannot read {}", args.file.display()))?;
     let theirs: BTreeMap<String, Value> = serde_json::from_str(&text)?;
     let models = models(&theirs)?;
     let head = json!({
@@ -52,8 +56,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "unit": "US dollars for a million tokens",
     });
     // One model a line, so that a change of a price is a change of a line.
-    let lines: Vec<_> = models.iter().map(|(name, model)| format!("    {}: {model}", json!(name))).collect();
-    let written = format!("{{\n  \"head\": {head},\n  \"models\": {{\n{}\n  }}\n}}\n", lines.join(",\n"));
+    let lines: Vec<_> = models
+        .iter()
+        .map(|(name, model)| format!("    {}: {model}", json!(name)))
+        .collect();
+    let written = format!(
+        "{{\n  \"head\": {head},\n  \"models\": {{\n{}\n  }}\n}}\n",
+        lines.join(",\n")
+    );
     let file = workspace::root().join("crates/llm/data/prices.json");
     eprintln!("{} models", models.len());
     fs::write(&file, written).with_context(|| format!("cannot write {}", file.display()))
@@ -62,7 +72,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn models(theirs: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>> {
     let mut models = BTreeMap::new();
     for (name, theirs) in theirs {
-        let provider = PROVIDERS.iter().find(|(there, _)| theirs["litellm_provider"] == *there);
+        let provider = PROVIDERS
+            .iter()
+            .find(|(there, _)| theirs["litellm_provider"] == *there);
         let is_chat = theirs["mode"] == "chat" || theirs["mode"] == "responses";
         // The names of fine-tuned models are their owners'.
         let Some((_, provider)) = provider.filter(|_| is_chat && !name.starts_with("ft:")) else {
@@ -89,7 +101,10 @@ fn model(provider: &str, theirs: &Value) -> Result<Option<Value>> {
     };
     let base = model.clone();
     model.insert("provider".to_owned(), json!(provider));
-    for (ours, field) in [("context_tokens", "max_input_tokens"), ("output_tokens", "max_output_tokens")] {
+    for (ours, field) in [
+        ("context_tokens", "max_input_tokens"),
+        ("output_tokens", "max_output_tokens"),
+    ] {
         if let Some(tokens) = theirs[field].as_u64() {
             model.insert(ours.to_owned(), json!(tokens));
         }
@@ -122,14 +137,23 @@ fn tiers(theirs: &Value, base: &Map<String, Value>) -> Result<Vec<Value>> {
 
 /// The rates of fields with these ends; nothing if input or output has none. What is missing beside them and is there in `usual` is written as the
 /// larger of that and the input's, so that nothing is counted too low.
-fn rates(theirs: &Value, above: &str, service: &str, usual: Option<&Map<String, Value>>) -> Result<Option<Map<String, Value>>> {
+fn rates(
+    theirs: &Value,
+    above: &str,
+    service: &str,
+    usual: Option<&Map<String, Value>>,
+) -> Result<Option<Map<String, Value>>> {
     let mut rates = Map::new();
     for (ours, field) in RATES {
         if let Some(dollars) = theirs[format!("{field}{above}{service}")].as_f64() {
             rates.insert(ours.to_owned(), json!(per_million(dollars)?));
         }
     }
-    let Some(input) = rates.get("input").cloned().filter(|_| rates.contains_key("output")) else {
+    let Some(input) = rates
+        .get("input")
+        .cloned()
+        .filter(|_| rates.contains_key("output"))
+    else {
         return Ok(None);
     };
     for (ours, _) in RATES {
@@ -142,12 +166,19 @@ fn rates(theirs: &Value, above: &str, service: &str, usual: Option<&Map<String, 
 
 fn dearer(one: &Value, other: &Value) -> Value {
     let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
-    if number(one) < number(other) { other.clone() } else { one.clone() }
+    if number(one) < number(other) {
+        other.clone()
+    } else {
+        one.clone()
+    }
 }
 
 /// Dollars for a token, in dollars for a million, exactly: the shortest digits of the number are those in the file.
 fn per_million(dollars: f64) -> Result<String> {
-    ensure!(dollars.is_finite() && dollars >= 0.0, "{dollars} is no price");
+    ensure!(
+        dollars.is_finite() && dollars >= 0.0,
+        "{dollars} is no price"
+    );
     let text = format!("{dollars:e}");
     let (digits, exponent) = text.split_once('e').context("a number")?;
     let exponent: i32 = exponent.parse()?;
@@ -166,7 +197,14 @@ mod tests {
 
     #[test]
     fn prices_are_exact() {
-        for (dollars, written) in [(3e-6, "3"), (3.75e-6, "3.75"), (1.25e-8, "0.0125"), (0.0, "0"), (0.0006, "600"), (1e-12, "0.000001")] {
+        for (dollars, written) in [
+            (3e-6, "3"),
+            (3.75e-6, "3.75"),
+            (1.25e-8, "0.0125"),
+            (0.0, "0"),
+            (0.0006, "600"),
+            (1e-12, "0.000001"),
+        ] {
             assert_eq!(per_million(dollars).unwrap(), written);
         }
         assert!(per_million(1.5e-13).is_err());
@@ -178,6 +216,9 @@ mod tests {
         let theirs = json!({"litellm_provider": "gemini", "mode": "chat", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6,
             "cache_read_input_token_cost": 1e-7, "input_cost_per_token_above_200k_tokens": 2e-6, "output_cost_per_token_above_200k_tokens": 4e-6});
         let model = model("google", &theirs).unwrap().unwrap();
-        assert_eq!(model["tiers"][0], json!({"above_tokens": 200_000, "input": "2", "output": "4", "cache_read": "2"}));
+        assert_eq!(
+            model["tiers"][0],
+            json!({"above_tokens": 200_000, "input": "2", "output": "4", "cache_read": "2"})
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_llm::{Block, CustomTool as OfferedTool, Raw, Request, Rest, Text, Tool as Offered, Turn};
+use bailiwick_llm::{
+    Block, CustomTool as OfferedTool, Raw, Request, Rest, Text, Tool as Offered, Turn,
+};
 use bailiwick_model::limits::MODEL_OUTPUT_TOKENS;
 use bailiwick_wire::{
     AgentConfig, AgentOverrides, BuiltInTool, BuiltInToolset, CustomTool, ModelConfig,
@@ -39,7 +41,11 @@ impl Agent {
         }
         let name = config.remove("name");
         let stored = StoredAgent {
-            name: name.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
+            name: name
+                .as_ref()
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             config,
             metadata: Map::new(),
         };
@@ -68,13 +74,19 @@ impl Agent {
     }
 
     /// Asks the model what comes next in a conversation, by its upstream's name for it.
-    pub(crate) fn request(&self, model: &str, messages: Vec<Turn>) -> Result<Request, ControlError> {
+    pub(crate) fn request(
+        &self,
+        model: &str,
+        messages: Vec<Turn>,
+    ) -> Result<Request, ControlError> {
         let mut request = Request::new(model, MODEL_OUTPUT_TOKENS, messages);
         request.system = self.instructions();
         request.tools = self.offered()?;
         let effort = serde_json::to_value(self.model.effort).map_err(|_| corrupt("agent"))?;
         if let Some(effort) = effort.get("type").filter(|effort| *effort != "high") {
-            request.rest.insert("output_config", json!({"effort": effort}));
+            request
+                .rest
+                .insert("output_config", json!({"effort": effort}));
         }
         if self.model.speed == Speed::Fast {
             request.rest.insert("speed", json!("fast"));
@@ -85,7 +97,9 @@ impl Agent {
 
     fn instructions(&self) -> Vec<Block> {
         let own = self.system.iter().map(Block::text);
-        std::iter::once(Block::text(SURROUNDINGS)).chain(own).collect()
+        std::iter::once(Block::text(SURROUNDINGS))
+            .chain(own)
+            .collect()
     }
 
     fn offered(&self) -> Result<Vec<Offered>, ControlError> {
@@ -106,13 +120,21 @@ impl Agent {
     /// Which tool a model means, and whether the call may be made. One that the agent does not have may not.
     pub(crate) fn judge(&self, name: &str) -> (Called, PermissionEvaluation, Option<Value>) {
         if self.custom.iter().any(|tool| tool.name == name) {
-            return (Called::Custom(name.to_owned()), PermissionEvaluation::Allow, None);
+            return (
+                Called::Custom(name.to_owned()),
+                PermissionEvaluation::Allow,
+                None,
+            );
         }
         let mut known = self.built_in.iter();
-        let policy = known.find(|(tool, _)| tool.name() == name).map(|(_, policy)| *policy);
+        let policy = known
+            .find(|(tool, _)| tool.name() == name)
+            .map(|(_, policy)| *policy);
         let evaluated = match policy {
             // What runs in the sandbox stays in it.
-            Some(PermissionPolicy::AlwaysAllow | PermissionPolicy::Auto) => PermissionEvaluation::Allow,
+            Some(PermissionPolicy::AlwaysAllow | PermissionPolicy::Auto) => {
+                PermissionEvaluation::Allow
+            }
             Some(PermissionPolicy::AlwaysAsk) => PermissionEvaluation::Ask,
             None => PermissionEvaluation::Deny,
         };
@@ -128,7 +150,9 @@ fn enabled(toolset: &BuiltInToolset) -> BTreeMap<BuiltInTool, PermissionPolicy> 
     };
     let all = bailiwick_wire::BUILT_IN_TOOLS.iter().copied();
     let enabled = all.filter(|tool| settings(*tool).enabled);
-    enabled.map(|tool| (tool, settings(tool).permission_policy)).collect()
+    enabled
+        .map(|tool| (tool, settings(tool).permission_policy))
+        .collect()
 }
 
 fn offer(definition: &Value) -> Result<Offered, ControlError> {

@@ -27,6 +27,8 @@ pub(crate) enum Entry {
     Resulted(SessionEventId, Outcome),
     /// All that was before was put together in these words.
     Compacted(String),
+    /// The model could not be asked, and it is not tried again before somebody says something.
+    GaveUp,
 }
 
 /// What was said.
@@ -226,6 +228,7 @@ impl History {
             }
             Entry::Resulted(id, outcome) => self.result(&id, outcome),
             Entry::Compacted(summary) => self.told = vec![Told::Summary(summary)],
+            Entry::GaveUp => self.is_model_due = false,
         }
     }
 
@@ -279,6 +282,16 @@ impl History {
             Some(details) => TurnEnd::Refused(details.clone()),
             None => TurnEnd::Complete,
         })
+    }
+
+    /// What was said and not taken up.
+    pub(crate) fn queued(&self) -> Vec<SessionEventId> {
+        self.queue.iter().map(|said| said.id.clone()).collect()
+    }
+
+    /// Whether somebody wants the turn to end.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.is_some()
     }
 
     /// A call that has no result yet.

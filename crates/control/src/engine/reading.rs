@@ -74,7 +74,8 @@ impl Reading {
                 }
                 self.done_by(id, done, record.private.as_deref())
             }
-            // What is told of the session decides nothing.
+            T::SessionThreadStatusIdle => Ok(gave_up(&event.body).into_iter().collect()),
+            // What else is told of the session decides nothing.
             _ => Ok(Vec::new()),
         }
     }
@@ -184,6 +185,12 @@ impl Reading {
         let begun = begun.into_iter().map(Entry::Begun);
         Ok(std::iter::once(answer).chain(begun).collect())
     }
+}
+
+/// Whether the thread waits since it failed too often.
+fn gave_up(body: &str) -> Option<Entry> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    (body["stop_reason"]["type"] == "retries_exhausted").then_some(Entry::GaveUp)
 }
 
 fn said_by(id: SessionEventId, said: UserEvent) -> Result<Entry, StoreError> {

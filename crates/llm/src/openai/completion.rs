@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::{Block, Delta, Event, Malformed, Raw, Rest, Start, StopReason, Stopped, Text, Thinking, ToolUse, UsageUpdate};
+use crate::{
+    Block, Delta, Event, Malformed, Raw, Rest, Start, StopReason, Stopped, Text, Thinking, ToolUse,
+    UsageUpdate,
+};
 
 #[derive(Debug, Deserialize)]
 struct Chunk {
@@ -127,16 +130,36 @@ impl Completion {
         let reason = self.stopped.take()?;
         let mut events = Vec::new();
         self.close(&mut events);
-        events.extend(self.calls.drain(..).map(|(_, index)| Event::BlockStop { index }));
-        let stopped = Stopped { reason, sequence: None, details: None };
-        events.push(Event::Stopping { stopped: Some(stopped), usage: self.usage });
+        events.extend(
+            self.calls
+                .drain(..)
+                .map(|(_, index)| Event::BlockStop { index }),
+        );
+        let stopped = Stopped {
+            reason,
+            sequence: None,
+            details: None,
+        };
+        events.push(Event::Stopping {
+            stopped: Some(stopped),
+            usage: self.usage,
+        });
         events.push(Event::End);
         Some(events)
     }
 
     fn choice(&mut self, choice: Choice, events: &mut Vec<Event>) -> Result<(), Malformed> {
-        let ChatDelta { content, refusal, reasoning_content, reasoning, tool_calls } = choice.delta;
-        if let Some(text) = reasoning_content.or(reasoning).filter(|text| !text.is_empty()) {
+        let ChatDelta {
+            content,
+            refusal,
+            reasoning_content,
+            reasoning,
+            tool_calls,
+        } = choice.delta;
+        if let Some(text) = reasoning_content
+            .or(reasoning)
+            .filter(|text| !text.is_empty())
+        {
             self.say(Kind::Thinking, text, events);
         }
         if let Some(text) = content.filter(|text| !text.is_empty()) {
@@ -157,7 +180,9 @@ impl Completion {
 
     fn reason(&self, word: &str) -> StopReason {
         match word {
-            "stop" | "tool_calls" | "function_call" if !self.calls.is_empty() => StopReason::ToolUse,
+            "stop" | "tool_calls" | "function_call" if !self.calls.is_empty() => {
+                StopReason::ToolUse
+            }
             "stop" if self.refused => StopReason::Refusal,
             "stop" => StopReason::EndTurn,
             "length" => StopReason::MaxTokens,
@@ -167,7 +192,11 @@ impl Completion {
     }
 
     fn close(&mut self, events: &mut Vec<Event>) {
-        events.extend(self.open.take().map(|(_, index)| Event::BlockStop { index }));
+        events.extend(
+            self.open
+                .take()
+                .map(|(_, index)| Event::BlockStop { index }),
+        );
     }
 
     fn begin(&mut self, block: Block, events: &mut Vec<Event>) -> usize {
@@ -195,7 +224,9 @@ impl Completion {
     }
 
     fn call(&mut self, delta: CallDelta, events: &mut Vec<Event>) -> Result<(), Malformed> {
-        let (name, arguments) = delta.function.map_or((None, None), |function| (function.name, function.arguments));
+        let (name, arguments) = delta
+            .function
+            .map_or((None, None), |function| (function.name, function.arguments));
         let known = self.calls.iter().find(|(number, _)| *number == delta.index);
         let index = match known {
             Some((_, index)) => *index,
@@ -218,7 +249,10 @@ impl Completion {
             }
         };
         if let Some(arguments) = arguments.filter(|arguments| !arguments.is_empty()) {
-            events.push(Event::Delta { index, delta: Delta::InputJson(arguments) });
+            events.push(Event::Delta {
+                index,
+                delta: Delta::InputJson(arguments),
+            });
         }
         Ok(())
     }
@@ -226,7 +260,11 @@ impl Completion {
 
 /// For servers that give calls no ids: of the characters that the Messages API takes.
 fn own_id(answer: &str, index: usize) -> String {
-    let answer: String = answer.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
+    let answer: String = answer
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(64)
+        .collect();
     format!("call_{answer}_{index}")
 }
 
@@ -248,7 +286,9 @@ fn empty(kind: Kind) -> Block {
 impl From<ChatUsage> for UsageUpdate {
     /// Here the input that a cache had is part of the input; writing to one costs nothing extra.
     fn from(usage: ChatUsage) -> Self {
-        let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
+        let cached = usage
+            .prompt_tokens_details
+            .and_then(|details| details.cached_tokens);
         let cached = cached.unwrap_or(0).min(usage.prompt_tokens);
         Self {
             input_tokens: Some(usage.prompt_tokens - cached),

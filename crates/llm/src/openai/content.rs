@@ -32,9 +32,16 @@ pub(crate) struct File<'r> {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Source {
-    Base64 { media_type: String, data: String },
-    Url { url: String },
-    Text { data: String },
+    Base64 {
+        media_type: String,
+        data: String,
+    },
+    Url {
+        url: String,
+    },
+    Text {
+        data: String,
+    },
     #[serde(other)]
     Other,
 }
@@ -42,12 +49,24 @@ enum Source {
 /// A block of a person's; nothing for thinking, which is none.
 pub(crate) fn part(block: &Block) -> Result<Option<Part<'_>>, Untranslatable> {
     Ok(Some(match block {
-        Block::Text(text) => Part::Text { text: text.text.clone() },
+        Block::Text(text) => Part::Text {
+            text: text.text.clone(),
+        },
         Block::Image(media) => image(media)?,
         Block::Document(media) => document(media)?,
         Block::Thinking(_) | Block::RedactedThinking(_) => return Ok(None),
-        Block::ToolUse(_) => return Err(Untranslatable::Role { role: "user", block: "tool_use" }),
-        Block::ToolResult(_) => return Err(Untranslatable::Role { role: "user", block: "tool_result" }),
+        Block::ToolUse(_) => {
+            return Err(Untranslatable::Role {
+                role: "user",
+                block: "tool_use",
+            });
+        }
+        Block::ToolResult(_) => {
+            return Err(Untranslatable::Role {
+                role: "user",
+                block: "tool_result",
+            });
+        }
         Block::Other(raw) => return Err(unknown(raw)),
     }))
 }
@@ -74,7 +93,8 @@ pub(crate) fn kind_of(raw: &Raw) -> String {
         #[serde(rename = "type")]
         kind: String,
     }
-    raw.read().map_or_else(|_| String::new(), |Kind { kind }| kind)
+    raw.read()
+        .map_or_else(|_| String::new(), |Kind { kind }| kind)
 }
 
 fn image(media: &Media) -> Result<Part<'_>, Untranslatable> {
@@ -83,7 +103,9 @@ fn image(media: &Media) -> Result<Part<'_>, Untranslatable> {
         Ok(Source::Url { url }) => url,
         Ok(Source::Text { .. } | Source::Other) | Err(_) => return Err(source("image", media)),
     };
-    Ok(Part::ImageUrl { image_url: ImageUrl { url } })
+    Ok(Part::ImageUrl {
+        image_url: ImageUrl { url },
+    })
 }
 
 fn document(media: &Media) -> Result<Part<'_>, Untranslatable> {

@@ -114,7 +114,10 @@ struct NamedFunction<'r> {
 
 /// The request in this API's form. Thinking is left out, since nothing here takes it back, and so are fields that only the Messages API has;
 /// what would change the conversation is an error.
-pub(crate) fn translate(request: &Request, cap: OutputCap) -> Result<ChatRequest<'_>, Untranslatable> {
+pub(crate) fn translate(
+    request: &Request,
+    cap: OutputCap,
+) -> Result<ChatRequest<'_>, Untranslatable> {
     let (max_tokens, max_completion_tokens) = match cap {
         OutputCap::MaxTokens => (Some(request.max_tokens), None),
         OutputCap::MaxCompletionTokens => (None, Some(request.max_tokens)),
@@ -131,11 +134,16 @@ pub(crate) fn translate(request: &Request, cap: OutputCap) -> Result<ChatRequest
         }
     }
     let (tool_choice, parallel_tool_calls) = choice(request.tool_choice.as_ref());
-    let effort = request.rest.get("output_config").and_then(|output| output.get("effort"));
+    let effort = request
+        .rest
+        .get("output_config")
+        .and_then(|output| output.get("effort"));
     Ok(ChatRequest {
         model: &request.model,
         stream: true,
-        stream_options: StreamOptions { include_usage: true },
+        stream_options: StreamOptions {
+            include_usage: true,
+        },
         max_tokens,
         max_completion_tokens,
         messages,
@@ -162,7 +170,11 @@ fn user<'r>(turn: &'r Turn, messages: &mut Vec<ChatMessage<'r>>) -> Result<(), U
         let text = plain_text(&texts)?;
         messages.push(ChatMessage::Tool {
             tool_call_id: &result.tool_use_id,
-            content: if result.is_error { format!("Error: {text}") } else { text },
+            content: if result.is_error {
+                format!("Error: {text}")
+            } else {
+                text
+            },
         });
         // A message of a tool is text alone: pictures follow as the person's.
         for block in result.content.iter().filter(|block| !is_text(block)) {
@@ -198,11 +210,17 @@ fn assistant(turn: &Turn) -> Result<Option<ChatMessage<'_>>, Untranslatable> {
     let content = (!texts.is_empty()).then(|| texts.concat());
     // Of an answer that was thinking alone nothing is left.
     let is_something = content.is_some() || !tool_calls.is_empty();
-    Ok(is_something.then_some(ChatMessage::Assistant { content, tool_calls }))
+    Ok(is_something.then_some(ChatMessage::Assistant {
+        content,
+        tool_calls,
+    }))
 }
 
 fn others(block: &'static str) -> Untranslatable {
-    Untranslatable::Role { role: "assistant", block }
+    Untranslatable::Role {
+        role: "assistant",
+        block,
+    }
 }
 
 fn tool(tool: &Tool) -> Result<ChatTool<'_>, Untranslatable> {
@@ -225,13 +243,22 @@ fn choice(choice: Option<&ToolChoice>) -> (Option<ChatToolChoice<'_>>, Option<bo
     };
     let parallel = |disabled: &bool| disabled.then_some(false);
     match choice {
-        ToolChoice::Auto { disable_parallel_tool_use } => {
-            (Some(ChatToolChoice::Word("auto")), parallel(disable_parallel_tool_use))
-        }
-        ToolChoice::Any { disable_parallel_tool_use } => {
-            (Some(ChatToolChoice::Word("required")), parallel(disable_parallel_tool_use))
-        }
-        ToolChoice::Tool { name, disable_parallel_tool_use } => {
+        ToolChoice::Auto {
+            disable_parallel_tool_use,
+        } => (
+            Some(ChatToolChoice::Word("auto")),
+            parallel(disable_parallel_tool_use),
+        ),
+        ToolChoice::Any {
+            disable_parallel_tool_use,
+        } => (
+            Some(ChatToolChoice::Word("required")),
+            parallel(disable_parallel_tool_use),
+        ),
+        ToolChoice::Tool {
+            name,
+            disable_parallel_tool_use,
+        } => {
             let one = ChatToolChoice::One {
                 kind: Function::Function,
                 function: NamedFunction { name },
@@ -271,10 +298,22 @@ mod tests {
             check(&format!(r#"{{"model":"m","max_tokens":9,"tools":[{tools}],"messages":[{{"role":"user","content":[{content}]}}]}}"#)).unwrap_err()
         };
         let search = r#"{"type":"web_search_20250305","name":"web_search"}"#;
-        assert_eq!(ask(search, ""), Untranslatable::Tool("web_search_20250305".to_owned()));
+        assert_eq!(
+            ask(search, ""),
+            Untranslatable::Tool("web_search_20250305".to_owned())
+        );
         let block = r#"{"type":"container_upload","file_id":"a"}"#;
-        assert_eq!(ask("", block), Untranslatable::Block("container_upload".to_owned()));
+        assert_eq!(
+            ask("", block),
+            Untranslatable::Block("container_upload".to_owned())
+        );
         let file = r#"{"type":"document","source":{"type":"file","file_id":"a"}}"#;
-        assert!(matches!(ask("", file), Untranslatable::Source { kind: "document", .. }));
+        assert!(matches!(
+            ask("", file),
+            Untranslatable::Source {
+                kind: "document",
+                ..
+            }
+        ));
     }
 }

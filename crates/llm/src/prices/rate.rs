@@ -18,7 +18,9 @@ pub struct Rate(i64);
 
 /// A text that is no rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no price: write dollars for a million tokens in quotes, such as \"3.75\", with at most {DECIMALS} decimals")]
+#[error(
+    "{0:?} is no price: write dollars for a million tokens in quotes, such as \"3.75\", with at most {DECIMALS} decimals"
+)]
 pub struct NotARate(String);
 
 impl Rate {
@@ -34,13 +36,18 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, NotARate> {
         let refused = || NotARate(text.chars().take(40).collect());
         let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(whole) || !digits(decimals) || decimals.len() > DECIMALS {
             return Err(refused());
         }
         let whole: i64 = whole.parse().map_err(|_| refused())?;
-        let decimals: i64 = format!("{decimals:0<DECIMALS$}").parse().map_err(|_| refused())?;
-        let pico_dollars = whole.checked_mul(UNIT).and_then(|pico| pico.checked_add(decimals));
+        let decimals: i64 = format!("{decimals:0<DECIMALS$}")
+            .parse()
+            .map_err(|_| refused())?;
+        let pico_dollars = whole
+            .checked_mul(UNIT)
+            .and_then(|pico| pico.checked_add(decimals));
         let within = pico_dollars.filter(|pico| *pico <= DEAREST_PICO_DOLLARS);
         within.map(Self).ok_or_else(refused)
     }
@@ -80,16 +87,40 @@ mod tests {
 
     #[test]
     fn a_rate_is_written_as_it_is_read() {
-        for (text, pico_dollars) in [("0", 0), ("3", 3_000_000), ("3.75", 3_750_000), ("0.0125", 12_500), ("0.000001", 1), ("1000000", DEAREST_PICO_DOLLARS)] {
+        for (text, pico_dollars) in [
+            ("0", 0),
+            ("3", 3_000_000),
+            ("3.75", 3_750_000),
+            ("0.0125", 12_500),
+            ("0.000001", 1),
+            ("1000000", DEAREST_PICO_DOLLARS),
+        ] {
             let rate: Rate = text.parse().unwrap();
-            assert_eq!((rate.pico_dollars(), rate.to_string().as_str()), (pico_dollars, text));
+            assert_eq!(
+                (rate.pico_dollars(), rate.to_string().as_str()),
+                (pico_dollars, text)
+            );
         }
         assert_eq!("3.50".parse::<Rate>().unwrap().to_string(), "3.5");
     }
 
     #[test]
     fn what_is_no_price_is_refused() {
-        for text in ["", ".", "3.", ".5", "-1", "+1", "1e3", "0.0000001", "1000000.000001", "99999999999999999999", "$3", " 3", "3,5"] {
+        for text in [
+            "",
+            ".",
+            "3.",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "0.0000001",
+            "1000000.000001",
+            "99999999999999999999",
+            "$3",
+            " 3",
+            "3,5",
+        ] {
             assert!(text.parse::<Rate>().is_err(), "{text:?} was taken");
         }
     }

@@ -88,7 +88,11 @@ impl PriceTable {
     pub fn parse(text: &str) -> Result<Self, NotATable> {
         let TableFile { head, models } = serde_json::from_str(text)?;
         let models = checked(models)?;
-        Ok(Self { head, models, overrides: Overrides::default() })
+        Ok(Self {
+            head,
+            models,
+            overrides: Overrides::default(),
+        })
     }
 
     /// The same table with these prices before its own.
@@ -104,7 +108,9 @@ impl PriceTable {
 
     /// The models of the table, by name.
     pub fn models(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
-        self.models.iter().map(|(name, price)| (name.as_str(), price))
+        self.models
+            .iter()
+            .map(|(name, price)| (name.as_str(), price))
     }
 
     /// What it says about a model, by the name that it is asked by. A name may have the provider in front (`openai/gpt-5`), a date behind that the
@@ -115,14 +121,19 @@ impl PriceTable {
         }
         let model = model.to_ascii_lowercase();
         let bare = model.split_once('/').map(|(_, name)| name);
-        let found = [Some(model.as_str()), bare].into_iter().flatten().find_map(|name| {
-            self.exactly(name)
-                .or_else(|| self.exactly(undated(name)?))
-                .or_else(|| self.newest(name.strip_suffix("-latest").unwrap_or(name)))
-        });
+        let found = [Some(model.as_str()), bare]
+            .into_iter()
+            .flatten()
+            .find_map(|name| {
+                self.exactly(name)
+                    .or_else(|| self.exactly(undated(name)?))
+                    .or_else(|| self.newest(name.strip_suffix("-latest").unwrap_or(name)))
+            });
         match found {
             // With a provider in front it has to be that provider's.
-            Some((name, price)) if bare.is_none() || name == model || is_of(&model, price) => Priced::Table { name, price },
+            Some((name, price)) if bare.is_none() || name == model || is_of(&model, price) => {
+                Priced::Table { name, price }
+            }
             Some(_) | None => Priced::Unknown,
         }
     }
@@ -135,7 +146,10 @@ impl PriceTable {
     /// Of the dated ones of this name the last.
     fn newest(&self, name: &str) -> Option<(&str, &ModelPrice)> {
         let from = format!("{name}-");
-        let named = self.models.range(from.clone()..).take_while(|(found, _)| found.starts_with(&from));
+        let named = self
+            .models
+            .range(from.clone()..)
+            .take_while(|(found, _)| found.starts_with(&from));
         let dated = named.filter(|(found, _)| undated(found) == Some(name));
         dated.last().map(|(found, price)| (found.as_str(), price))
     }
@@ -157,12 +171,17 @@ impl Overrides {
     }
 }
 
-fn checked(models: BTreeMap<String, ModelPrice>) -> Result<BTreeMap<String, ModelPrice>, NotATable> {
+fn checked(
+    models: BTreeMap<String, ModelPrice>,
+) -> Result<BTreeMap<String, ModelPrice>, NotATable> {
     if models.len() > PRICED_MODELS {
         return Err(NotATable::TooMany(models.len()));
     }
     for (name, price) in &models {
-        if !price.tiers.is_sorted_by(|one, next| one.above_tokens < next.above_tokens) {
+        if !price
+            .tiers
+            .is_sorted_by(|one, next| one.above_tokens < next.above_tokens)
+        {
             return Err(NotATable::Tiers(name.clone()));
         }
     }
@@ -172,10 +191,15 @@ fn checked(models: BTreeMap<String, ModelPrice>) -> Result<BTreeMap<String, Mode
 /// The name without `-YYYYMMDD` or `-YYYY-MM-DD`; nothing if it has no date.
 fn undated(name: &str) -> Option<&str> {
     let compact = |at: usize| (name.get(at..)?.strip_prefix('-')?, name.get(..at)?).into();
-    let (date, bare): (&str, &str) = name.len().checked_sub(9).and_then(compact).filter(|(date, _): &(&str, &str)| date.bytes().all(|byte| byte.is_ascii_digit())).or_else(|| {
-        let found: Option<(&str, &str)> = name.len().checked_sub(11).and_then(compact);
-        found.filter(|(date, _)| date.parse::<jiff::civil::Date>().is_ok())
-    })?;
+    let (date, bare): (&str, &str) = name
+        .len()
+        .checked_sub(9)
+        .and_then(compact)
+        .filter(|(date, _): &(&str, &str)| date.bytes().all(|byte| byte.is_ascii_digit()))
+        .or_else(|| {
+            let found: Option<(&str, &str)> = name.len().checked_sub(11).and_then(compact);
+            found.filter(|(date, _)| date.parse::<jiff::civil::Date>().is_ok())
+        })?;
     let year = date.get(..4)?;
     ("2000".."2100").contains(&year).then_some(bare)
 }
@@ -193,10 +217,33 @@ mod tests {
     }
 
     fn small() -> PriceTable {
-        let models = ["claude-sonnet-9", "claude-haiku-9-20290101", "claude-haiku-9-20290601", "gpt-9", "gpt-9-mini", "grok-9-2029-01-01"];
-        let models: Vec<_> = models.iter().map(|model| format!(r#""{model}":{{"provider":"{}","input":"1","output":"2"}}"#, if model.starts_with("gpt") { "openai" } else { "anthropic" })).collect();
+        let models = [
+            "claude-sonnet-9",
+            "claude-haiku-9-20290101",
+            "claude-haiku-9-20290601",
+            "gpt-9",
+            "gpt-9-mini",
+            "grok-9-2029-01-01",
+        ];
+        let models: Vec<_> = models
+            .iter()
+            .map(|model| {
+                format!(
+                    r#""{model}":{{"provider":"{}","input":"1","output":"2"}}"#,
+                    if model.starts_with("gpt") {
+                        "openai"
+                    } else {
+                        "anthropic"
+                    }
+                )
+            })
+            .collect();
         let head = r#"{"source":"a","licence":"MIT","date":"2026-12-01","unit":"b"}"#;
-        PriceTable::parse(&format!(r#"{{"head":{head},"models":{{{}}}}}"#, models.join(","))).unwrap()
+        PriceTable::parse(&format!(
+            r#"{{"head":{head},"models":{{{}}}}}"#,
+            models.join(",")
+        ))
+        .unwrap()
     }
 
     #[test]
@@ -228,7 +275,10 @@ mod tests {
 
     #[test]
     fn an_override_comes_first_also_for_a_model_that_nobody_knows() {
-        let overrides = Overrides::parse(r#"{"gpt-9":{"input":"0.5","output":"1"},"ours":{"input":"0","output":"0"}}"#).unwrap();
+        let overrides = Overrides::parse(
+            r#"{"gpt-9":{"input":"0.5","output":"1"},"ours":{"input":"0","output":"0"}}"#,
+        )
+        .unwrap();
         let table = small().with(overrides);
         assert_eq!(name(&table, "gpt-9"), "override");
         assert_eq!(name(&table, "ours"), "override");
@@ -268,7 +318,10 @@ mod tests {
             assert_eq!(price.provider.as_deref(), Some(provider), "{asked}");
         }
         let cheapest_unit = |(name, price): (&str, &ModelPrice)| {
-            assert!(price.rates.output >= price.rates.input || price.rates.output.pico_dollars() == 0, "{name}: output is cheaper than input");
+            assert!(
+                price.rates.output >= price.rates.input || price.rates.output.pico_dollars() == 0,
+                "{name}: output is cheaper than input"
+            );
         };
         table.models().for_each(cheapest_unit);
     }

@@ -15,8 +15,7 @@ pub(super) const RESTARTED: &str = "bash session restarted";
 pub(super) const NOT_BEGUN: &str = "interrupted before it began; nothing was run";
 pub(super) const NO_BASH: &str =
     "the sandbox has no /bin/bash: add the package to the environment's image";
-pub(super) const SILENT: &str =
-    "a shell was started and did not answer; nothing was run. Free memory, processes or disk space, or try again";
+pub(super) const SILENT: &str = "a shell was started and did not answer; nothing was run. Free memory, processes or disk space, or try again";
 
 /// What bash says of a terminal that it does not have, when a program was ended by a signal.
 const NO_TERMINAL: &str = "tcsetattr: Inappropriate ioctl for device";
@@ -31,7 +30,8 @@ pub(super) async fn of(
 ) -> ToolResult {
     let mut notes = Vec::new();
     if replaced {
-        notes.push("[the shell had ended since the last command; this ran in a new one]".to_owned());
+        notes
+            .push("[the shell had ended since the last command; this ran in a new one]".to_owned());
     }
     let mut shown = Vec::new();
     if ran.before.total > 0 {

@@ -171,7 +171,10 @@ impl Printed {
 }
 
 /// What can be read at once: `Some(0)` at the end, `None` if there is nothing yet.
-async fn available(mut source: Pin<&mut (dyn AsyncRead + Send)>, piece: &mut [u8]) -> Option<usize> {
+async fn available(
+    mut source: Pin<&mut (dyn AsyncRead + Send)>,
+    piece: &mut [u8],
+) -> Option<usize> {
     std::future::poll_fn(|context| {
         let mut buffer = ReadBuf::new(piece);
         Poll::Ready(match source.as_mut().poll_read(context, &mut buffer) {
@@ -203,7 +206,9 @@ mod tests {
         })));
         print.write_all(&vec![b'x'; 300_000]).await.unwrap();
         say.write_all(b"end.").await.unwrap();
-        printed.said(|said| said.contains("end.").then_some(())).await;
+        printed
+            .said(|said| said.contains("end.").then_some(()))
+            .await;
         let output = printed.take();
         assert_eq!((output.total, output.kept.len()), (300_000, 300_000));
         assert_eq!(*shown.lock().unwrap(), 300_000);

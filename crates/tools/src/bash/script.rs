@@ -243,7 +243,12 @@ mod tests {
             find("PS1=\"bailiwick-e:$?:$__bailiwick.\"\nbailiwick-e:3:b."),
             good
         );
-        for bad in ["bailiwick-e:3:b", "bailiwick-f:3:b.", "bailiwick-e:256:b.", ""] {
+        for bad in [
+            "bailiwick-e:3:b",
+            "bailiwick-f:3:b.",
+            "bailiwick-e:256:b.",
+            "",
+        ] {
             assert_eq!(find(bad), None, "{bad}");
         }
         let other = find("bailiwick-e:0:old.").unwrap();

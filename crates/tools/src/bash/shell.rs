@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::limits;
-use bailiwick_runtime::{
-    ByteSink, Command, Error, ExecutionControl, ExitStatus, Signal, Streams,
-};
+use bailiwick_runtime::{ByteSink, Command, Error, ExecutionControl, ExitStatus, Signal, Streams};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -247,7 +245,15 @@ impl Shell {
         let since = begun.elapsed().as_millis().to_string();
         let pid = self.pid.to_string();
         let arguments = [
-            PROGRAM, "--noprofile", "--norc", "-c", SWEEP, "sweep", &pid, victims.word(), &since,
+            PROGRAM,
+            "--noprofile",
+            "--norc",
+            "-c",
+            SWEEP,
+            "sweep",
+            &pid,
+            victims.word(),
+            &since,
         ];
         let mut command = Command::new(arguments);
         command.timeout = Some(limits::TOOL_SWEEP_TIME);
@@ -333,5 +339,9 @@ impl Drop for Shell {
 /// Whether a file holds the whole state of a shell.
 pub(super) async fn is_whole(inside: &dyn Inside, file: &Path) -> bool {
     let read = inside.read(file, limits::TOOL_FILE_BYTES).await;
-    read.is_ok_and(|state| state.trim_ascii_end().ends_with(super::script::WHOLE.as_bytes()))
+    read.is_ok_and(|state| {
+        state
+            .trim_ascii_end()
+            .ends_with(super::script::WHOLE.as_bytes())
+    })
 }

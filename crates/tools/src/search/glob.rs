@@ -118,7 +118,10 @@ impl Newest {
 
     fn in_order(self) -> (usize, Vec<PathBuf>) {
         let sorted = self.kept.into_sorted_vec();
-        (self.total, sorted.into_iter().map(|(_, path)| path).collect())
+        (
+            self.total,
+            sorted.into_iter().map(|(_, path)| path).collect(),
+        )
     }
 }
 

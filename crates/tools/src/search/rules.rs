@@ -106,7 +106,11 @@ mod tests {
             ("/w/only-here", false, true),
             ("/w/a/x.rs", false, false),
         ] {
-            assert_eq!(rules.leave_out(Path::new(path), is_directory), left_out, "{path}");
+            assert_eq!(
+                rules.leave_out(Path::new(path), is_directory),
+                left_out,
+                "{path}"
+            );
         }
     }
 }

@@ -104,12 +104,13 @@ impl KnownUrls {
 /// The URLs in a text. One ends at white space, a quote, a bracket that was not opened in it, or punctuation that ends a sentence; where
 /// that is not certain, both readings count.
 fn urls_in(text: &str) -> impl Iterator<Item = Url> {
-    let starts = text
-        .match_indices("http")
-        .filter(|(at, _)| text[*at..].starts_with("http://") || text[*at..].starts_with("https://"));
+    let starts = text.match_indices("http").filter(|(at, _)| {
+        text[*at..].starts_with("http://") || text[*at..].starts_with("https://")
+    });
     starts.flat_map(|(at, _)| {
         let rest = &text[at..];
-        let ends_it = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`' | '\\' | '|');
+        let ends_it =
+            |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '`' | '\\' | '|');
         let long = &rest[..rest.find(ends_it).unwrap_or(rest.len())];
         let short = long
             .split(['\'', ')', ']', '}'])
@@ -150,12 +151,22 @@ mod tests {
             "{\"url\": \"https://a.example/x\"}",
             "HTTPS is at https://A.example/x#part\n",
         ] {
-            assert!(known(all(), Origin::User, text, "https://a.example/x"), "{text}");
+            assert!(
+                known(all(), Origin::User, text, "https://a.example/x"),
+                "{text}"
+            );
         }
         let wiki = "https://a.example/x_(y)";
         assert!(known(all(), Origin::User, wiki, wiki));
-        for other in ["https://a.example/xy", "https://a.example/", "http://a.example/x"] {
-            assert!(!known(all(), Origin::User, "https://a.example/x", other), "{other}");
+        for other in [
+            "https://a.example/xy",
+            "https://a.example/",
+            "http://a.example/x",
+        ] {
+            assert!(
+                !known(all(), Origin::User, "https://a.example/x", other),
+                "{other}"
+            );
         }
     }
 
@@ -173,7 +184,13 @@ mod tests {
         assert!(from(UrlSource::None, Origin::ServerTool("web_search")));
         assert!(from(UrlSource::Only(tools()), Origin::ClientTool("search")));
         assert!(!from(UrlSource::Only(tools()), Origin::ClientTool("other")));
-        assert!(!from(UrlSource::Except(tools()), Origin::ClientTool("search")));
-        assert!(from(UrlSource::Except(tools()), Origin::ClientTool("other")));
+        assert!(!from(
+            UrlSource::Except(tools()),
+            Origin::ClientTool("search")
+        ));
+        assert!(from(
+            UrlSource::Except(tools()),
+            Origin::ClientTool("other")
+        ));
     }
 }

@@ -36,9 +36,7 @@ pub(super) fn show(
         })
     };
     match Kind::of(body) {
-        Kind::Image(media_type) => {
-            block(media::image(media_type, body), limits::TOOL_IMAGE_BYTES)
-        }
+        Kind::Image(media_type) => block(media::image(media_type, body), limits::TOOL_IMAGE_BYTES),
         Kind::Pdf => block(media::document(body), limits::TOOL_DOCUMENT_BYTES),
         Kind::Binary => {
             let kind = fetched.media_type.as_deref().unwrap_or("no Content-Type");
@@ -48,11 +46,7 @@ pub(super) fn show(
     }
 }
 
-fn text(
-    url: &Url,
-    fetched: &Fetched,
-    max_tokens: Option<u64>,
-) -> Result<ToolResult, PageProblem> {
+fn text(url: &Url, fetched: &Fetched, max_tokens: Option<u64>) -> Result<ToolResult, PageProblem> {
     let media_type = fetched.media_type.as_deref().unwrap_or_default();
     let (decoded, _, _) = encoding(media_type).decode(&fetched.body);
     let text = if is_html(media_type, &decoded) {

@@ -89,7 +89,11 @@ async fn a_page_is_shown_as_text() {
         Web::default()
             .page("https://a.example/", HTML, html)
             .page("https://a.example/j", "application/json", b"{\"a\":1}")
-            .page("https://a.example/l", "text/plain; charset=iso-8859-1", b"gr\xfc\xdfe")
+            .page(
+                "https://a.example/l",
+                "text/plain; charset=iso-8859-1",
+                b"gr\xfc\xdfe",
+            )
             .page("https://a.example/p", "application/pdf", b"%PDF-1.7")
             .page("https://a.example/b", "application/zip", b"PK\x03\x04\0\0"),
         Domains::Any,
@@ -129,7 +133,10 @@ async fn a_redirect_to_a_domain_that_is_not_allowed_is_blocked() {
     assert!(refused.is_error);
     insta::assert_snapshot!(refused.as_text(), @"evil-a.example is not among the domains that this agent may fetch from: a.example");
     let asked = web.asked.lock().unwrap().clone();
-    assert_eq!(asked, ["https://docs.a.example/", "https://docs.a.example/next"]);
+    assert_eq!(
+        asked,
+        ["https://docs.a.example/", "https://docs.a.example/next"]
+    );
 }
 
 #[tokio::test]
@@ -169,7 +176,10 @@ async fn fetching_ends() {
     );
     let looped = fetch(&tool, "https://loop.example/").await;
     insta::assert_snapshot!(looped.as_text(), @"more than 10 redirects");
-    assert_eq!(web.asked.lock().unwrap().len(), limits::WEB_FETCH_REDIRECTS + 1);
+    assert_eq!(
+        web.asked.lock().unwrap().len(),
+        limits::WEB_FETCH_REDIRECTS + 1
+    );
     let slow = fetch(&tool, "https://slow.example/").await;
     insta::assert_snapshot!(slow.as_text(), @"https://slow.example/: no whole answer in 30 s");
     let denied = fetch(&tool, "https://a.example/").await;
@@ -203,7 +213,10 @@ async fn a_url_that_nobody_mentioned_is_not_fetched() {
         .page("https://a.example/y", "text/plain", b"bad");
     let (mut tool, _) = tool(web, Domains::Any);
     tool.known = Some(known);
-    assert!(!fetch(&tool, "https://a.example/x").await.is_error, "control");
+    assert!(
+        !fetch(&tool, "https://a.example/x").await.is_error,
+        "control"
+    );
     assert!(fetch(&tool, "https://a.example/y").await.is_error);
 }
 
