@@ -86,7 +86,10 @@ impl BaseUrl {
         };
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        Ok(Self { url, destination })
+        let base = Self { url, destination };
+        // Two crates read it; what only one of them takes is none.
+        let uri: Result<Uri, _> = base.to_string().parse();
+        uri.map(|_| base).map_err(|_| NotABaseUrl::Form)
     }
 
     /// What is dialled.
@@ -115,6 +118,8 @@ impl fmt::Display for BaseUrl {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -158,5 +163,22 @@ mod tests {
         assert_eq!(refused("ftp://api.example.com"), NotABaseUrl::Form);
         assert_eq!(refused("api.example.com"), NotABaseUrl::Form);
         assert!(BaseUrl::accepting_plain_http("http://vllm.models.svc:8000/v1").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_dialled_is_what_was_written(text in "https?://[a-z0-9.:@\\[\\]%_é-]{0,16}(:[0-9]{0,6})?(/[ -~é]{0,8}){0,3}") {
+            let Ok(base) = BaseUrl::accepting_plain_http(&text) else {
+                return Ok(());
+            };
+            let uri = base.join("/v1/messages");
+            prop_assert!(uri.path().ends_with("/v1/messages"));
+            let host = parse_destination(uri.host().unwrap()).unwrap().host;
+            prop_assert_eq!(&host, &base.destination().host);
+            let usual = if base.is_tls() { 443 } else { 80 };
+            prop_assert_eq!(uri.port_u16().unwrap_or(usual), base.destination().port);
+            let again: Url = base.to_string().parse().unwrap();
+            prop_assert_eq!(again.host_str(), base.url.host_str());
+        }
     }
 }

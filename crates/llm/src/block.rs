@@ -153,6 +153,20 @@ impl Block {
             rest: Rest::none(),
         })
     }
+
+    /// The call, if it is one.
+    pub fn as_call(&self) -> Option<&ToolUse> {
+        match self {
+            Self::ToolUse(call) => Some(call),
+            Self::Text(_)
+            | Self::Thinking(_)
+            | Self::RedactedThinking(_)
+            | Self::ToolResult(_)
+            | Self::Image(_)
+            | Self::Document(_)
+            | Self::Other(_) => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,19 +1,22 @@
 //! Asking upstreams.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_dial::Dialer;
 use bailiwick_model::limits::{
-    CONNECT_TIMEOUT, LLM_ANSWER_HEAD_BYTES, LLM_ANSWER_HEADERS, LLM_CHUNK_TIMEOUT, LLM_ERROR_BYTES,
-    LLM_FIRST_BYTE_TIMEOUT, LLM_IDLE_CONNECTIONS, LLM_IDLE_TIME, LLM_PING, LLM_REQUEST_BYTES,
+    CONNECT_TIMEOUT, LLM_ANSWER_HEAD_BYTES, LLM_ANSWER_HEADERS, LLM_ANSWER_TIMEOUT,
+    LLM_CHUNK_TIMEOUT, LLM_ERROR_BYTES, LLM_FIRST_BYTE_TIMEOUT, LLM_IDLE_CONNECTIONS,
+    LLM_IDLE_TIME, LLM_PING, LLM_REQUEST_BYTES,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Request as HttpRequest, Response};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
@@ -37,12 +40,14 @@ pub struct Client {
 /// How long an upstream may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To be connected to, before TLS.
+    /// To be connected to, before TLS, which has a time of its own.
     pub connect: Duration,
-    /// From then until the first bytes of the answer's body.
+    /// From when there is a connection until the first bytes of the answer's body.
     pub first_byte: Duration,
     /// Between two pieces of the answer; pings count.
     pub between_chunks: Duration,
+    /// From the head of the answer to its end.
+    pub whole: Duration,
 }
 
 impl Default for Timeouts {
@@ -51,6 +56,7 @@ impl Default for Timeouts {
             connect: CONNECT_TIMEOUT,
             first_byte: LLM_FIRST_BYTE_TIMEOUT,
             between_chunks: LLM_CHUNK_TIMEOUT,
+            whole: LLM_ANSWER_TIMEOUT,
         }
     }
 }
@@ -103,16 +109,30 @@ impl Client {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        // The time for connecting comes on top: `Connector` ends it with a cause of its own.
-        let connecting = self
-            .timeouts
-            .connect
-            .saturating_add(bailiwick_model::limits::LLM_TLS_TIMEOUT);
-        let deadline = Instant::now() + self.timeouts.first_byte + connecting;
-        let answer = timeout_at(deadline, self.http.request(http)).await;
-        let answer = answer.map_err(|_| UpstreamError::Timeout(Phase::FirstByte))?;
-        self.events(upstream, answer.map_err(cause)?, deadline)
-            .await
+        let (answer, deadline) = self.send(http).await?;
+        self.events(upstream, answer, deadline).await
+    }
+
+    /// The answer's head, and until when its body has to begin. The time for it runs from when there is a connection: making one has its own
+    /// bounds, in `Connector`.
+    async fn send(
+        &self,
+        mut request: HttpRequest<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Instant), UpstreamError> {
+        let mut connection = capture_connection(&mut request);
+        let mut answering = pin!(self.http.request(request));
+        let early = tokio::select! {
+            answer = &mut answering => Some(answer),
+            _ = connection.wait_for_connection_metadata() => None,
+        };
+        let deadline = Instant::now() + self.timeouts.first_byte;
+        let answer = match early {
+            Some(answer) => answer,
+            None => timeout_at(deadline, answering)
+                .await
+                .map_err(|_| UpstreamError::Timeout(Phase::FirstByte))?,
+        };
+        Ok((answer.map_err(cause)?, deadline))
     }
 
     async fn events(
@@ -142,7 +162,7 @@ impl Client {
             answer.into_body(),
             decoder,
             deadline,
-            self.timeouts.between_chunks,
+            &self.timeouts,
         ))
     }
 }

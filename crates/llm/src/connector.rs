@@ -62,11 +62,7 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
-        Box::pin(async move {
-            let timeout = connector.connect_timeout.saturating_add(LLM_TLS_TIMEOUT);
-            let connecting = tokio::time::timeout(timeout, connector.connect(&uri));
-            connecting.await.unwrap_or(Err(ConnectError::Timeout))
-        })
+        Box::pin(async move { connector.connect(&uri).await })
     }
 }
 

@@ -135,6 +135,8 @@ pub enum Phase {
     FirstByte,
     /// More bytes of the answer.
     NextChunk,
+    /// The end of the answer.
+    Whole,
 }
 
 impl std::fmt::Display for Phase {
@@ -143,6 +145,7 @@ impl std::fmt::Display for Phase {
             Self::Connect => "to be connected to",
             Self::FirstByte => "to begin its answer",
             Self::NextChunk => "within its answer",
+            Self::Whole => "to end its answer",
         })
     }
 }

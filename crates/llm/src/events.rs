@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Bytes, Frame, Incoming};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Decoder, Event, Fold, Malformed, Message, Phase, SseParser, UpstreamError};
+use crate::{Decoder, Event, Fold, Malformed, Message, Phase, SseParser, Timeouts, UpstreamError};
 
 /// The events of one answer, as they come. Dropping it ends the request: the upstream sees its connection (HTTP/1.1) or its stream (HTTP/2)
 /// closed.
@@ -22,6 +22,7 @@ pub struct Events {
     state: State,
     deadline: Instant,
     between_chunks: Duration,
+    end: Instant,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Events {
         body: Incoming,
         decoder: Decoder,
         deadline: Instant,
-        between_chunks: Duration,
+        timeouts: &Timeouts,
     ) -> Self {
         Self {
             body,
@@ -50,7 +51,8 @@ impl Events {
             ready: VecDeque::new(),
             state: State::Waiting,
             deadline,
-            between_chunks,
+            between_chunks: timeouts.between_chunks,
+            end: Instant::now() + timeouts.whole,
         }
     }
 
@@ -77,17 +79,14 @@ impl Events {
                 State::Failed(error) => return Some(Err(error)),
                 state @ (State::Waiting | State::Flowing) => self.state = state,
             }
-            let more = timeout_at(self.deadline, self.body.frame()).await;
-            let Ok(more) = more else {
-                let phase = if matches!(self.state, State::Waiting) {
-                    Phase::FirstByte
-                } else {
-                    Phase::NextChunk
-                };
-                self.state = State::Failed(UpstreamError::Timeout(phase));
+            let more = timeout_at(self.deadline.min(self.end), self.body.frame()).await;
+            let now = Instant::now();
+            // What comes without a pause is always there before its time is over.
+            let Some(more) = more.ok().filter(|_| now < self.end) else {
+                self.state = State::Failed(UpstreamError::Timeout(self.phase(now)));
                 continue;
             };
-            self.deadline = Instant::now() + self.between_chunks;
+            self.deadline = now + self.between_chunks;
             if let Err(error) = self.take(more) {
                 self.state = State::Failed(error);
             }
@@ -113,6 +112,15 @@ impl Events {
             let event = events.next().await?;
             Some((event, events))
         })
+    }
+
+    /// What was waited for in vain.
+    fn phase(&self, now: Instant) -> Phase {
+        match self.state {
+            _ if now >= self.end => Phase::Whole,
+            State::Waiting => Phase::FirstByte,
+            State::Flowing | State::Failed(_) | State::Whole | State::Over => Phase::NextChunk,
+        }
     }
 
     /// Reads the end of the body, without which a connection of HTTP/1.1 cannot be used again. It is there already, as a rule.

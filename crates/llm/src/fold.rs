@@ -2,7 +2,10 @@
 
 use bailiwick_model::limits::{LLM_MESSAGE_BLOCKS, LLM_MESSAGE_BYTES};
 
-use crate::{Block, Delta, Event, Malformed, Raw, Rest, Start, Stopped, Text, Usage, UsageUpdate};
+use crate::{
+    Block, Delta, Event, Malformed, Raw, Rest, Role, Start, Stopped, Text, ToolUse, Turn, Usage,
+    UsageUpdate,
+};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +53,21 @@ struct Building {
     open: bool,
 }
 
+impl Message {
+    /// The calls of tools that it wants.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolUse> {
+        self.content.iter().filter_map(Block::as_call)
+    }
+
+    /// As it goes back in the next request.
+    pub fn turn(&self) -> Turn {
+        Turn {
+            role: Role::Assistant,
+            content: self.content.clone(),
+        }
+    }
+}
+
 impl Fold {
     /// Before any event.
     pub fn new() -> Self {
@@ -92,6 +110,11 @@ impl Fold {
     /// What it took so far, as far as the upstream told: also of an answer that was cut off, for which it is owed.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// Bytes of what was said so far, by which the output of an answer that was cut off can be estimated.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The whole message, once [`Event::End`] came.
@@ -171,17 +194,39 @@ impl Fold {
             Delta::Other(raw) => raw.get().len(),
         })?;
         let building = self.open(index)?;
-        match (delta, &mut building.block) {
-            (Delta::Text(more), Block::Text(block)) => block.text.push_str(more),
-            (Delta::Thinking(more), Block::Thinking(block)) => block.thinking.push_str(more),
-            (Delta::Signature(more), Block::Thinking(block)) => block.signature.push_str(more),
-            // Tools that the upstream runs have inputs too.
-            (Delta::InputJson(more), Block::ToolUse(_) | Block::Other(_)) => {
-                building.input.push_str(more)
+        let misplaced = Err(Malformed::OutOfPlace("of another kind of block"));
+        let Building { block, input, .. } = building;
+        match delta {
+            Delta::Text(more) => {
+                let Block::Text(block) = block else {
+                    return misplaced;
+                };
+                block.text.push_str(more);
             }
-            (Delta::Other(raw), Block::Text(block)) => add_citation(block, raw),
-            (Delta::Other(_), _) => {}
-            (_, _) => return Err(Malformed::OutOfPlace("of another kind of block")),
+            Delta::Thinking(more) => {
+                let Block::Thinking(block) = block else {
+                    return misplaced;
+                };
+                block.thinking.push_str(more);
+            }
+            Delta::Signature(more) => {
+                let Block::Thinking(block) = block else {
+                    return misplaced;
+                };
+                block.signature.push_str(more);
+            }
+            Delta::InputJson(more) => {
+                // Tools that the upstream runs have inputs too.
+                let (Block::ToolUse(_) | Block::Other(_)) = block else {
+                    return misplaced;
+                };
+                input.push_str(more);
+            }
+            Delta::Other(raw) => {
+                if let Block::Text(block) = block {
+                    add_citation(block, raw);
+                }
+            }
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ pub struct Request {
     pub stop_sequences: Vec<String>,
     /// Values of the header `anthropic-beta`.
     #[serde(skip)]
-    pub betas: Vec<String>,
+    pub betas: Vec<&'static str>,
     /// Fields that only pass through to the Messages API: `thinking`, `temperature`, `metadata`, `output_config`, ….
     #[serde(flatten)]
     pub rest: Rest,

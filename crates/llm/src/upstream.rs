@@ -90,11 +90,8 @@ impl Upstream {
         if self.protocol == Protocol::Messages {
             let version = HeaderValue::from_static(ANTHROPIC_VERSION);
             headers.insert(HeaderName::from_static("anthropic-version"), version);
-            let betas = request
-                .betas
-                .iter()
-                .filter_map(|beta| HeaderValue::from_str(beta).ok());
-            for beta in betas {
+            for beta in &request.betas {
+                let beta = HeaderValue::from_static(beta);
                 headers.append(HeaderName::from_static("anthropic-beta"), beta);
             }
         }

@@ -482,6 +482,8 @@ pub const LLM_TLS_TIMEOUT: Duration = Duration::from_secs(15);
 pub const LLM_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long an upstream may be silent within its answer.
 pub const LLM_CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an answer may take as a whole: pings alone could keep it up for ever.
+pub const LLM_ANSWER_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// How long the end of an answer's body is awaited once the answer is whole, so that its connection can be used again.
 pub const LLM_DRAIN_TIME: Duration = Duration::from_millis(100);
 /// Connections to one upstream that are kept although nobody uses them.

@@ -95,7 +95,9 @@ impl Completion {
         struct Probe {
             error: Option<serde::de::IgnoredAny>,
         }
-        serde_json::from_str(data).is_ok_and(|Probe { error }| error.is_some())
+        // Nearly every chunk is none: those are read once.
+        data.contains("\"error\"")
+            && serde_json::from_str(data).is_ok_and(|Probe { error }| error.is_some())
     }
 
     pub(crate) fn decode(&mut self, data: &str) -> Result<Vec<Event>, Malformed> {

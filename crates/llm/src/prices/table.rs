@@ -3,12 +3,23 @@
 use std::collections::BTreeMap;
 
 use bailiwick_model::limits::PRICED_MODELS;
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::ModelPrice;
 
 /// The table of this version: `cargo xtask prices` makes it.
 const BUILT_IN: &str = include_str!("../../data/prices.json");
+
+/// What providers are called in front of a model's name, where that is not their name in the table.
+const PREFIXES: [(&str, &str); 6] = [
+    ("gemini", "google"),
+    ("vertex_ai", "google"),
+    ("meta-llama", "meta"),
+    ("meta_llama", "meta"),
+    ("mistralai", "mistral"),
+    ("x-ai", "xai"),
+];
 
 /// Prices of models. What is not in it has no price; nothing is guessed from a name that looks alike.
 #[derive(Debug, Clone)]
@@ -27,7 +38,7 @@ pub struct TableHead {
     /// The licence of that.
     pub licence: String,
     /// When that was of, as `YYYY-MM-DD`.
-    pub date: jiff::civil::Date,
+    pub date: Date,
     /// How rates are written.
     pub unit: String,
 }
@@ -120,22 +131,21 @@ impl PriceTable {
             return Priced::Override(price);
         }
         let model = model.to_ascii_lowercase();
-        let bare = model.split_once('/').map(|(_, name)| name);
-        let found = [Some(model.as_str()), bare]
-            .into_iter()
-            .flatten()
-            .find_map(|name| {
-                self.exactly(name)
-                    .or_else(|| self.exactly(undated(name)?))
-                    .or_else(|| self.newest(name.strip_suffix("-latest").unwrap_or(name)))
-            });
-        match found {
+        let found = match model.split_once('/') {
+            None => self.named(&model),
             // With a provider in front it has to be that provider's.
-            Some((name, price)) if bare.is_none() || name == model || is_of(&model, price) => {
-                Priced::Table { name, price }
-            }
-            Some(_) | None => Priced::Unknown,
-        }
+            Some((provider, name)) => self.named(name).filter(|(_, price)| price.is_of(provider)),
+        };
+        found.map_or(Priced::Unknown, |(name, price)| Priced::Table {
+            name,
+            price,
+        })
+    }
+
+    fn named(&self, name: &str) -> Option<(&str, &ModelPrice)> {
+        let undated_one = || self.exactly(undated(name)?);
+        let newest = || self.newest(name.strip_suffix("-latest").unwrap_or(name));
+        self.exactly(name).or_else(undated_one).or_else(newest)
     }
 
     fn exactly(&self, name: &str) -> Option<(&str, &ModelPrice)> {
@@ -155,9 +165,12 @@ impl PriceTable {
     }
 }
 
-fn is_of(model: &str, price: &ModelPrice) -> bool {
-    let provider = model.split_once('/').map(|(provider, _)| provider);
-    price.provider.as_deref() == provider
+impl ModelPrice {
+    fn is_of(&self, prefix: &str) -> bool {
+        let known = PREFIXES.iter().find(|(other, _)| *other == prefix);
+        let provider = known.map_or(prefix, |(_, provider)| *provider);
+        self.provider.as_deref() == Some(provider)
+    }
 }
 
 impl Overrides {
@@ -190,18 +203,17 @@ fn checked(
 
 /// The name without `-YYYYMMDD` or `-YYYY-MM-DD`; nothing if it has no date.
 fn undated(name: &str) -> Option<&str> {
-    let compact = |at: usize| (name.get(at..)?.strip_prefix('-')?, name.get(..at)?).into();
-    let (date, bare): (&str, &str) = name
-        .len()
-        .checked_sub(9)
-        .and_then(compact)
-        .filter(|(date, _): &(&str, &str)| date.bytes().all(|byte| byte.is_ascii_digit()))
-        .or_else(|| {
-            let found: Option<(&str, &str)> = name.len().checked_sub(11).and_then(compact);
-            found.filter(|(date, _)| date.parse::<jiff::civil::Date>().is_ok())
-        })?;
-    let year = date.get(..4)?;
-    ("2000".."2100").contains(&year).then_some(bare)
+    let before = |end: usize| {
+        let (bare, date) = name.split_at_checked(name.len().checked_sub(end)?)?;
+        Some((bare, date.strip_prefix('-')?))
+    };
+    let compact = before("-YYYYMMDD".len())
+        .filter(|(_, date)| date.bytes().all(|byte| byte.is_ascii_digit()));
+    let extended = || before("-YYYY-MM-DD".len()).filter(|(_, date)| date.as_bytes()[4] == b'-');
+    let (bare, date) = compact.or_else(extended)?;
+    // Either form (ISO 8601).
+    let date: Date = date.parse().ok()?;
+    (2000..2100).contains(&date.year()).then_some(bare)
 }
 
 #[cfg(test)]
