@@ -46,6 +46,9 @@ pub enum ControlError {
     /// That cannot happen to the session now.
     #[error("the session cannot do that: {0}")]
     Refused(SessionRefusal),
+    /// As many streams are open as may be.
+    #[error("too many streams are open on this server: close some, or try again later")]
+    TooManyStreams,
     /// Somebody else runs the session by now.
     #[error("the session is run by somebody else")]
     RunLost,

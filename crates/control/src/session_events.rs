@@ -5,7 +5,10 @@ use bailiwick_model::{
 };
 use bailiwick_store::{Session, SessionEvent, SessionEventFilter, SessionEventPage, SessionThread};
 
+use jiff::Timestamp;
+
 use crate::caller::{Actor, Caller};
+use crate::clock;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::session_writing::Writing;
@@ -27,6 +30,11 @@ impl ThreadView {
             agent: agent.clone(),
             thread,
         }
+    }
+
+    /// Until when its times count: now, or, of one that has ended, when it did.
+    pub fn until(&self) -> Timestamp {
+        self.thread.archived_at.unwrap_or_else(clock::now)
     }
 }
 

@@ -10,13 +10,15 @@ mod notices;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bailiwick_model::limits::STREAM_READ_EVENTS;
+use bailiwick_model::limits::{EVENT_STREAMS, STREAM_READ_EVENTS};
 use bailiwick_model::{
     OrganizationId, Permission, SessionEventId, SessionEventType, SessionId, SessionThreadId,
 };
 use bailiwick_store::{Session, SessionEvent, SessionNotice, Store};
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
 use crate::clock;
@@ -32,6 +34,9 @@ use notices::Notices;
 pub(crate) struct Feeds {
     hubs: Arc<Hubs>,
     notices: Notices,
+    /// For those who watch from outside.
+    places: Arc<Semaphore>,
+    closing: Arc<CancellationToken>,
 }
 
 /// The hubs; one ends with its last watcher.
@@ -82,7 +87,7 @@ pub enum Seen {
     /// A part of a message, as the wire shows it.
     Preview(&'static str, Value),
     /// The session is gone; the event is nowhere else.
-    Deleted(SessionEventId),
+    Deleted(SessionEventId, Timestamp),
 }
 
 /// Somebody who watches a session.
@@ -101,6 +106,15 @@ pub struct Watch {
     pending: Option<Arc<hub::Placed>>,
     started: HashSet<SessionEventId>,
     has_ended: bool,
+    /// Of those who watch from outside.
+    outside: Option<Outside>,
+}
+
+/// What holds of those who watch from outside: they are bounded in number, and end with the server.
+#[derive(Debug)]
+struct Outside {
+    closing: Arc<CancellationToken>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Hubs {
@@ -140,6 +154,8 @@ impl Feeds {
         Self {
             notices: Notices::new(store.clone(), &hubs, Arc::clone(begun)),
             hubs,
+            places: Arc::new(Semaphore::new(EVENT_STREAMS)),
+            closing: Arc::default(),
         }
     }
 }
@@ -205,7 +221,29 @@ impl Control {
         if let Some(thread) = &request.thread {
             self.thread_of(caller, id, thread).await?;
         }
-        self.watch(&caller.organization, id, request).await
+        let place = Arc::clone(&self.feeds.places).try_acquire_owned();
+        let outside = Outside {
+            _place: place.map_err(|_| ControlError::TooManyStreams)?,
+            closing: Arc::clone(&self.feeds.closing),
+        };
+        let mut watch = self.watch(&caller.organization, id, request).await?;
+        watch.outside = Some(outside);
+        Ok(watch)
+    }
+
+    /// Whether somebody may watch a session, as they may have when they began.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::watch_session`].
+    pub async fn may_watch(&self, caller: &Caller, id: &SessionId) -> Result<(), ControlError> {
+        caller.require_or_worker(Permission::SessionRead)?;
+        self.seen_session(caller, id).await.map(drop)
+    }
+
+    /// Ends all that is watched from outside, for good: the server is about to end.
+    pub fn end_watches(&self) {
+        self.feeds.closing.cancel();
     }
 
     /// As [`Self::watch_session`], for whoever runs it.
@@ -241,6 +279,7 @@ impl Control {
             pending: None,
             started: HashSet::new(),
             has_ended: false,
+            outside: None,
         })
     }
 }
@@ -264,8 +303,13 @@ impl Watch {
             if let Some(seen) = self.look().await? {
                 return Ok(Some(seen));
             }
-            if !self.has_ended {
-                told.await;
+            match &self.outside {
+                _ if self.has_ended => {}
+                None => told.await,
+                Some(outside) => tokio::select! {
+                    () = told => {}
+                    () = outside.closing.cancelled() => return Ok(None),
+                },
             }
         }
     }
@@ -298,7 +342,8 @@ impl Watch {
                 Next::Read => self.read_more().await?,
                 Next::Ended => {
                     self.has_ended = true;
-                    return Ok(Some(Seen::Deleted(fresh::id(clock::now()))));
+                    let at = clock::now();
+                    return Ok(Some(Seen::Deleted(fresh::id(at), at)));
                 }
                 Next::Nothing => return Ok(None),
             }

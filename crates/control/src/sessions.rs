@@ -11,7 +11,7 @@ use bailiwick_store::{
 use bailiwick_wire::{
     ConfigParts, FieldProblem, SessionAgent, SessionBody, SessionText, networking_json,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::caller::Caller;
@@ -35,8 +35,8 @@ pub struct SessionView {
     pub session: Session,
     /// What it has, in the order in which it got it.
     pub resources: Vec<SessionResource>,
-    /// How long it has been there; of one that has ended, how long it had been when it was last changed.
-    pub duration: SignedDuration,
+    /// Until when its times count: now, or, of one that has ended, when it was last changed.
+    pub until: Timestamp,
 }
 
 /// What a session that is to be made binds together, read before anything is written.
@@ -56,10 +56,15 @@ impl SessionView {
             clock::now()
         };
         Self {
-            duration: until.duration_since(session.created_at),
+            until,
             session,
             resources,
         }
+    }
+
+    /// How long it has been there.
+    pub fn duration(&self) -> SignedDuration {
+        self.until.duration_since(self.session.created_at)
     }
 }
 

@@ -48,7 +48,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
 }
 
 /// A key comes before a cookie. None of both is a failure like any other.
-async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
+pub(crate) async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
     let (address, shown) = (address(parts), key(&parts.headers));
     let Some(cookie) = cookie(&parts.headers).filter(|_| shown.is_none()) else {
         let key = shown.unwrap_or_default();

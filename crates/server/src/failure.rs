@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use bailiwick_control::{Conflict, ControlError};
+use bailiwick_model::SessionRefusal;
 use serde::Serialize;
 
 use crate::api::references::ReferencesJson;
@@ -52,34 +53,7 @@ impl Failure {
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Control(error) => match error {
-                ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
-                ControlError::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
-                ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
-                ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
-                ControlError::Invalid(_)
-                | ControlError::Archived(_)
-                | ControlError::Full { .. }
-                | ControlError::QuotaExceeded { .. }
-                | ControlError::NotDownloadable
-                | ControlError::HasVersions
-                | ControlError::OnlyVersion => StatusCode::BAD_REQUEST,
-                ControlError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-                ControlError::GivenUp(_) => StatusCode::REQUEST_TIMEOUT,
-                ControlError::NameTaken(_)
-                | ControlError::TargetTaken
-                | ControlError::Stale(_)
-                | ControlError::IsDefault
-                | ControlError::Predefined
-                | ControlError::LastAdministrator
-                | ControlError::Referred(_)
-                | ControlError::InUse { .. }
-                | ControlError::AtWork
-                | ControlError::WorkStopped
-                | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
-                ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
-                ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            },
+            Self::Control(error) => status_of(error),
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -115,7 +89,22 @@ impl Failure {
                 ControlError::Predefined => Code::PredefinedRole,
                 ControlError::LastAdministrator => Code::LastAdministrator,
                 ControlError::Referred(_) | ControlError::InUse { .. } => Code::Referred,
-                ControlError::AtWork => Code::SessionRunning,
+                ControlError::AtWork | ControlError::Refused(SessionRefusal::AtWork) => {
+                    Code::SessionRunning
+                }
+                ControlError::Refused(SessionRefusal::Ended) => Code::SessionTerminated,
+                ControlError::Refused(SessionRefusal::IsPrimary) => Code::PrimaryThread,
+                ControlError::Refused(
+                    SessionRefusal::NoSuchThread
+                    | SessionRefusal::ThreadExists
+                    | SessionRefusal::NotAtWork
+                    | SessionRefusal::InputWaits
+                    | SessionRefusal::NothingQueued
+                    | SessionRefusal::NothingAwaited,
+                )
+                | ControlError::RunLost => Code::Stale,
+                ControlError::AlreadyAnswered => Code::AlreadyAnswered,
+                ControlError::TooManyStreams => Code::TooManyStreams,
                 ControlError::WorkStopped => Code::WorkStopped,
                 ControlError::LeaseLost(_) => Code::HeartbeatPreconditionFailed,
                 ControlError::AcrossEnvironments { .. } => Code::AcrossEnvironments,
@@ -143,7 +132,9 @@ impl Failure {
     pub(crate) fn may_be_retried(&self) -> bool {
         matches!(
             self,
-            Self::Control(ControlError::Store(_) | ControlError::GivenUp(_)) | Self::Slow
+            Self::Control(
+                ControlError::Store(_) | ControlError::GivenUp(_) | ControlError::TooManyStreams
+            ) | Self::Slow
         )
     }
 
@@ -162,6 +153,44 @@ impl Failure {
             | Self::Parameter { .. }
             | Self::Slow => None,
         }
+    }
+}
+
+/// The status of the answer to what a use case refused.
+pub(crate) fn status_of(error: &ControlError) -> StatusCode {
+    match error {
+        ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ControlError::TooManyFailures { .. } | ControlError::TooManyStreams => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
+        ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
+        ControlError::Invalid(_)
+        | ControlError::Archived(_)
+        | ControlError::Full { .. }
+        | ControlError::QuotaExceeded { .. }
+        | ControlError::NotDownloadable
+        | ControlError::HasVersions
+        | ControlError::OnlyVersion
+        | ControlError::Refused(SessionRefusal::Ended) => StatusCode::BAD_REQUEST,
+        ControlError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        ControlError::GivenUp(_) => StatusCode::REQUEST_TIMEOUT,
+        ControlError::NameTaken(_)
+        | ControlError::TargetTaken
+        | ControlError::Stale(_)
+        | ControlError::IsDefault
+        | ControlError::Predefined
+        | ControlError::LastAdministrator
+        | ControlError::Referred(_)
+        | ControlError::InUse { .. }
+        | ControlError::AtWork
+        | ControlError::Refused(_)
+        | ControlError::RunLost
+        | ControlError::AlreadyAnswered
+        | ControlError::WorkStopped
+        | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
+        ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
+        ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -9,6 +9,7 @@ mod authenticated;
 mod body;
 mod connections;
 mod environment_json;
+mod event_json;
 mod failure;
 mod metrics;
 mod observe;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::{
     AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, RoleId, ServiceAccountId,
-    SessionId, SessionResourceId, SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
+    SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId,
+    VaultId, WorkId,
 };
 use bailiwick_wire::{Schema, example_id};
 use serde_json::{Map, Value, json};
@@ -145,7 +146,7 @@ impl Document {
     fn needs_body(body: &Content) -> bool {
         match body {
             Content::None => false,
-            Content::Form(_) | Content::Bytes => true,
+            Content::Form(_) | Content::Bytes | Content::Events => true,
             Content::Json(schema) => {
                 let (schema, named) = schema.clone().into_parts();
                 let name = schema["$ref"]
@@ -200,6 +201,7 @@ impl Document {
                 json!({"multipart/form-data": {"schema": self.schema(schema)}})
             }
             Content::Bytes => json!({"*/*": {"schema": {}}}),
+            Content::Events => json!({"text/event-stream": {"schema": {"type": "string"}}}),
         })
     }
 
@@ -277,6 +279,7 @@ fn id_in(collection: &str) -> Schema {
         "service-accounts" => Schema::id::<ServiceAccountId>(),
         "sessions" => Schema::id::<SessionId>(),
         "skills" => Schema::id::<SkillId>(),
+        "threads" => Schema::id::<SessionThreadId>(),
         "teams" => Schema::id::<TeamId>(),
         "vaults" => Schema::id::<VaultId>(),
         "work" => Schema::id::<WorkId>(),

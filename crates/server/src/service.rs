@@ -99,6 +99,12 @@ impl Service {
     /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
     pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
         let metrics = Arc::new(Metrics::new());
+        // Streams have no end of their own.
+        let watched = Arc::clone(&self.control);
+        let end = async move {
+            end.await;
+            watched.end_watches();
+        };
         let Some(listener) = self.metrics else {
             let router = routes(self.control, &metrics, numbers_route(&metrics));
             let serving = Connections::new(router, metrics, self.limits);

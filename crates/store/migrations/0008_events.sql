@@ -67,6 +67,7 @@ CREATE TABLE session_event (
     type TEXT NOT NULL,
     -- A JSON object: what the wire shows besides id, type and time.
     body TEXT NOT NULL,
+    body_bytes BIGINT NOT NULL,
     -- The call of a tool that it confirms or answers.
     answers {id},
     answer TEXT,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bailiwick_model::limits::EVENT_PAGE_BYTES;
 use bailiwick_model::{SessionEventId, SessionEventType, SessionId, SessionThreadId};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -26,6 +27,25 @@ macro_rules! select {
             columns!(),
             " FROM session_event WHERE organization_id = $1 AND session_id = $2 ",
             $($rest),+
+        )
+    };
+}
+
+/// At most `$4` events, and no more after the one with which they have `$5` bytes together.
+macro_rules! bounded {
+    ($filter:expr, $order:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM session_event WHERE session_id = $2 AND sequence IN (SELECT sequence FROM \
+             (SELECT sequence, CAST(SUM(body_bytes) OVER (ORDER BY ",
+            $order,
+            ") - body_bytes AS BIGINT) AS bytes_before FROM session_event WHERE organization_id = $1 AND session_id = $2 AND ",
+            $filter,
+            " ORDER BY ",
+            $order,
+            " LIMIT $4) AS page WHERE bytes_before < $5) ORDER BY ",
+            $order
         )
     };
 }
@@ -181,7 +201,7 @@ impl SessionEventFilter {
 }
 
 impl Scope<'_> {
-    /// Events of a session, by their numbers.
+    /// Events of a session, by their numbers: as many as have so many bytes together, and one at least.
     ///
     /// # Errors
     ///
@@ -193,39 +213,30 @@ impl Scope<'_> {
         filter: &SessionEventFilter,
     ) -> Result<Vec<SessionEvent>, StoreError> {
         macro_rules! filtered {
-            ($($rest:expr),+) => {
-                select!(
-                    "AND (($5 = '' AND in_session = 1) OR thread_id = $5) \
-                     AND ($6 = '' OR $6 LIKE ('%,' || type || ',%')) AND ($7 = 0 OR (processed_at >= $8 AND processed_at <= $9)) ",
-                    $($rest),+
+            ($side:literal, $order:literal) => {
+                bounded!(
+                    concat!(
+                        "(($6 = '' AND in_session = 1) OR thread_id = $6) AND ($7 = '' OR $7 LIKE ('%,' || type || ',%')) \
+                         AND ($8 = 0 OR (processed_at >= $9 AND processed_at <= $10)) AND sequence ",
+                        $side
+                    ),
+                    $order
                 )
             };
         }
         let (query, edge) = match page.order {
-            Order::OldestFirst => (
-                sqlx::query(filtered!("AND sequence > $3 ORDER BY sequence LIMIT $4")),
-                0,
-            ),
-            Order::NewestFirst => (
-                sqlx::query(filtered!(
-                    "AND sequence < $3 ORDER BY sequence DESC LIMIT $4"
-                )),
-                i64::MAX,
-            ),
+            Order::OldestFirst => (sqlx::query(filtered!("> $3", "sequence")), 0),
+            Order::NewestFirst => (sqlx::query(filtered!("< $3", "sequence DESC")), i64::MAX),
         };
         let (from, until) = (filter.processed_from, filter.processed_until);
+        let thread = filter.thread.as_ref().map(ToString::to_string);
         let rows = query
             .bind(self.organization.to_string())
             .bind(session.to_string())
             .bind(page.after.unwrap_or(edge))
             .bind(i64::from(page.limit))
-            .bind(
-                filter
-                    .thread
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            )
+            .bind(EVENT_PAGE_BYTES)
+            .bind(thread.unwrap_or_default())
             .bind(filter.kinds_text())
             .bind(i64::from(from.is_some() || until.is_some()))
             .bind(from.unwrap_or(Timestamp::MIN).as_microsecond())
@@ -235,7 +246,7 @@ impl Scope<'_> {
         rows.iter().map(SessionEvent::read).collect()
     }
 
-    /// All that happened in a session after an event, in all of its threads.
+    /// All that happened in a session after an event, in all of its threads: as many as have so many bytes together, and one at least.
     ///
     /// # Errors
     ///
@@ -246,11 +257,12 @@ impl Scope<'_> {
         sequence: i64,
         limit: u32,
     ) -> Result<Vec<SessionEvent>, StoreError> {
-        let rows = sqlx::query(select!("AND sequence > $3 ORDER BY sequence LIMIT $4"))
+        let rows = sqlx::query(bounded!("sequence > $3", "sequence"))
             .bind(self.organization.to_string())
             .bind(session.to_string())
             .bind(sequence)
             .bind(i64::from(limit))
+            .bind(EVENT_PAGE_BYTES)
             .fetch_all(self.pool)
             .await?;
         rows.iter().map(SessionEvent::read).collect()

@@ -270,8 +270,8 @@ impl LockedSession<'_> {
             None => (None, None),
         };
         sqlx::query(
-            "INSERT INTO session_event (session_id, sequence, organization_id, id, thread_id, in_session, type, body, answers, answer, \
-             created_at, processed_at, private) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "INSERT INTO session_event (session_id, sequence, organization_id, id, thread_id, in_session, type, body, body_bytes, answers, \
+             answer, created_at, processed_at, private) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(event.session.to_string())
         .bind(event.sequence)
@@ -281,6 +281,7 @@ impl LockedSession<'_> {
         .bind(i64::from(event.in_session))
         .bind(event.kind.as_str())
         .bind(event.body.clone())
+        .bind(i64::try_from(event.body.len()).unwrap_or(i64::MAX))
         .bind(answers)
         .bind(answer)
         .bind(event.created_at.as_microsecond())

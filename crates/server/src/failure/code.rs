@@ -65,6 +65,14 @@ codes! {
     Referred = "referred";
     /// The session is at work.
     SessionRunning = "session_running";
+    /// The session has ended.
+    SessionTerminated = "session_terminated";
+    /// The primary thread ends with its session.
+    PrimaryThread = "primary_thread";
+    /// Something else was said to this call of a tool already.
+    AlreadyAnswered = "already_answered";
+    /// As many streams are open as may be.
+    TooManyStreams = "too_many_streams";
     /// The work has been stopped.
     WorkStopped = "work_stopped";
     /// The lease is another worker's, or has ended.

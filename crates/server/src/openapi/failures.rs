@@ -92,7 +92,7 @@ pub(super) fn of(operation: &Description) -> BTreeSet<StatusCode> {
     }
     match operation.body {
         Content::None => {}
-        Content::Json(_) | Content::Form(_) | Content::Bytes => {
+        Content::Json(_) | Content::Form(_) | Content::Bytes | Content::Events => {
             statuses.extend([StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE]);
         }
     }
