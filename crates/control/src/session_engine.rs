@@ -167,6 +167,15 @@ impl Control {
         Ok(())
     }
 
+    /// Ends what all engines hold, for the start of a server that has its database alone: nobody else is there any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Store`].
+    pub async fn end_runs_of_others(&self) -> Result<(), ControlError> {
+        Ok(self.store.end_session_runs().await?)
+    }
+
     /// A session that somebody runs, as it is now, with its threads.
     ///
     /// # Errors

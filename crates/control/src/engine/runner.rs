@@ -181,7 +181,7 @@ impl Runner {
             match watch.next().await? {
                 Some(Seen::Event(event)) if event.sequence > cursor => return Ok(()),
                 Some(Seen::Event(_) | Seen::Preview(..)) => {}
-                Some(Seen::Deleted(_)) | None => return Err(ControlError::RunLost),
+                Some(Seen::Deleted(..)) | None => return Err(ControlError::RunLost),
             }
         }
     }
