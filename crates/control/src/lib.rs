@@ -15,6 +15,7 @@ mod conflicts;
 mod content;
 mod control;
 mod credentials;
+mod engine;
 mod environments;
 mod error;
 mod exporting;
@@ -71,6 +72,7 @@ pub use caller::{Actor, Caller, WorkItem};
 pub use conflicts::{Conflict, ConflictKind, OnConflict};
 pub use content::{ContentLimits, Download};
 pub use control::Control;
+pub use engine::{Engine, Models, NoWorkplace, PortFuture, Workplaces};
 pub use environments::{
     EffectivePolicy, EnvironmentChange, EnvironmentView, NewEnvironmentRequest,
 };

@@ -13,7 +13,7 @@ use bailiwick_model::{
     SessionThreadId, SessionUsage, StopReason,
 };
 use bailiwick_store::{
-    NewSessionEvent, Session, SessionAnswer, SessionEvent, SessionRun, SessionThread,
+    NewSessionEvent, Session, SessionAnswer, SessionEvent, SessionRecord, SessionRun, SessionThread,
 };
 use bailiwick_wire::AgentEvent;
 use jiff::{SignedDuration, Timestamp};
@@ -34,6 +34,8 @@ pub struct NewAgentEvent {
     pub id: SessionEventId,
     /// What.
     pub event: AgentEvent,
+    /// What only whoever runs the session reads of it.
+    pub private: Option<String>,
 }
 
 /// What becomes of a thread.
@@ -69,6 +71,8 @@ pub struct TurnReport {
     pub thread: SessionThreadId,
     /// What was said and is taken up by this.
     pub taken: Vec<SessionEventId>,
+    /// Calls of tools that are about to be run.
+    pub begun: Vec<SessionEventId>,
     /// What happened, in its order.
     pub events: Vec<NewAgentEvent>,
     /// What was used.
@@ -92,6 +96,7 @@ impl TurnReport {
         Self {
             thread,
             taken: Vec::new(),
+            begun: Vec::new(),
             events: Vec::new(),
             usage: SessionUsage::default(),
             steps: Vec::new(),
@@ -158,8 +163,17 @@ impl Control {
     /// [`ControlError::Store`].
     pub async fn release_session(&self, run: &SessionRun) -> Result<(), ControlError> {
         self.store.release_session(run).await?;
-        self.sessions_begun.notify_waiters();
+        self.sessions_begun.notify_one();
         Ok(())
+    }
+
+    /// Ends what all engines hold, for the start of a server that has its database alone: nobody else is there any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Store`].
+    pub async fn end_runs_of_others(&self) -> Result<(), ControlError> {
+        Ok(self.store.end_session_runs().await?)
     }
 
     /// A session that somebody runs, as it is now, with its threads.
@@ -182,15 +196,15 @@ impl Control {
     /// # Errors
     ///
     /// [`ControlError::Store`].
-    pub async fn events_of_run(
+    pub async fn records_of_run(
         &self,
         run: &SessionRun,
         after: i64,
         limit: u32,
-    ) -> Result<Vec<SessionEvent>, ControlError> {
+    ) -> Result<Vec<SessionRecord>, ControlError> {
         let scope = self.store.scope(&run.organization);
         Ok(scope
-            .session_events_after(&run.session, after, limit)
+            .session_records_after(&run.session, after, limit)
             .await?)
     }
 
@@ -244,6 +258,9 @@ impl Control {
         }
         let mut writing = Writing::begin(turn.locked()).await?;
         writing.take_up(&report.taken).await?;
+        for call in &report.begun {
+            writing.locked().begin_call(call).await?;
+        }
         let is_primary = report.thread == *writing.primary();
         let events = report.events.into_iter();
         let events = events.map(|event| stored(event, &report.thread, is_primary));
@@ -297,6 +314,7 @@ fn stored(new: NewAgentEvent, thread: &SessionThreadId, is_primary: bool) -> New
         body: new.event.body(),
         answers: call.map(|call| (call, SessionAnswer::Result)),
         is_processed: true,
+        private: new.private,
     }
 }
 

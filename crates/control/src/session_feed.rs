@@ -176,7 +176,8 @@ impl Control {
             has_begun: written.has_begun,
         });
         if written.has_begun {
-            self.sessions_begun.notify_waiters();
+            // One that nobody waits for yet is kept.
+            self.sessions_begun.notify_one();
         }
     }
 

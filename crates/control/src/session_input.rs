@@ -384,6 +384,7 @@ fn new(
 ) -> NewSessionEvent {
     NewSessionEvent {
         is_processed,
+        private: None,
         ..writing.event(thread, event.kind(), event.body())
     }
 }

@@ -127,6 +127,7 @@ impl<'t> Writing<'t> {
             body,
             answers: None,
             is_processed: true,
+            private: None,
         }
     }
 

@@ -9,6 +9,11 @@ use crate::error::ControlError;
 /// The tools of the built-in toolset that run in a sandbox; the others are the server's.
 const IN_SANDBOX: [&str; 6] = ["bash", "read", "write", "edit", "glob", "grep"];
 
+/// Whether a built-in tool runs in the sandbox, wherever that is.
+pub(crate) fn is_in_sandbox(name: &str) -> bool {
+    IN_SANDBOX.contains(&name)
+}
+
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needs {

@@ -661,3 +661,20 @@ pub const TELEMETRY_INTERVAL: Duration = Duration::from_secs(60);
 pub const TELEMETRY_END: Duration = Duration::from_secs(5);
 /// Headers that go along with telemetry.
 pub const TELEMETRY_HEADERS: usize = 16;
+
+/// Tokens that one answer of a model has at most, in a session.
+pub const MODEL_OUTPUT_TOKENS: u32 = 32_000;
+/// How often a request to a model that failed, and may not fail again, is made in all.
+pub const MODEL_ATTEMPTS: u32 = 5;
+/// Sessions that one server has at work at the same time.
+pub const SESSIONS_AT_WORK: usize = 1_000;
+/// How long an engine waits until it looks itself for sessions that nobody told it of.
+pub const ENGINE_LOOK: Duration = Duration::from_secs(1);
+/// Events that an engine reads of a session at once.
+pub const ENGINE_READ_EVENTS: u32 = 500;
+/// How much of a model's context a conversation may take before it is summed up, in percent.
+pub const CONTEXT_PERCENT: u64 = 80;
+/// Tokens of the context of a model that the price table does not know.
+pub const CONTEXT_TOKENS: u64 = 200_000;
+/// Requests that a turn makes of its model at most: one that goes round in circles ends.
+pub const TURN_MODEL_REQUESTS: u32 = 500;

@@ -78,7 +78,9 @@ pub use session::{
     Edge, NewSession, Order, OrderedPage, OrderedPageRequest, Session, SessionFilter, SessionPins,
     SessionRunner, SessionValues,
 };
-pub use session_event::{SessionAnswer, SessionEvent, SessionEventFilter, SessionEventPage};
+pub use session_event::{
+    SessionAnswer, SessionEvent, SessionEventFilter, SessionEventPage, SessionRecord,
+};
 pub use session_lock::{LockedSession, NewSessionEvent, SessionProgress, Turn};
 pub use session_resource::{NewSessionResource, SessionResource, SessionResourceKind};
 pub use session_run::SessionRun;

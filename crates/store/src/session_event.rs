@@ -84,6 +84,17 @@ pub struct SessionEvent {
     pub processed_at: Option<Timestamp>,
 }
 
+/// Something that happened in a session, as whoever runs it sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// What everybody sees.
+    pub event: SessionEvent,
+    /// Whether a call was begun.
+    pub is_begun: bool,
+    /// What only they read.
+    pub private: Option<String>,
+}
+
 /// Which events are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionEventFilter {
@@ -255,6 +266,39 @@ impl Scope<'_> {
             .fetch_all(self.pool)
             .await?;
         rows.iter().map(SessionEvent::read).collect()
+    }
+
+    /// The same, for whoever runs the session.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn session_records_after(
+        &self,
+        session: &SessionId,
+        sequence: i64,
+        limit: u32,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            ", begun_at, private FROM session_event \
+             WHERE organization_id = $1 AND session_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4"
+        ))
+        .bind(self.organization.to_string())
+        .bind(session.to_string())
+        .bind(sequence)
+        .bind(i64::from(limit))
+        .fetch_all(self.pool)
+        .await?;
+        let read = |row: &AnyRow| {
+            Ok(SessionRecord {
+                event: SessionEvent::read(row)?,
+                is_begun: row.optional_time("begun_at")?.is_some(),
+                private: row.value("private")?,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// One event of a session.

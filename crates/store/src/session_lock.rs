@@ -54,6 +54,8 @@ pub struct NewSessionEvent {
     pub answers: Option<(SessionEventId, SessionAnswer)>,
     /// Whether it is taken up by being stored.
     pub is_processed: bool,
+    /// What only whoever runs the session reads.
+    pub private: Option<String>,
 }
 
 /// What a session becomes.
@@ -254,7 +256,7 @@ impl LockedSession<'_> {
                 created_at: at,
                 processed_at: new.is_processed.then_some(at),
             };
-            self.insert(&event).await?;
+            self.insert(&event, new.private).await?;
             (self.session.event_sequence, self.session.event_at) = (event.sequence, at);
             stored.push(event);
         }
@@ -268,14 +270,18 @@ impl LockedSession<'_> {
         Ok(stored)
     }
 
-    async fn insert(&mut self, event: &SessionEvent) -> Result<(), StoreError> {
+    async fn insert(
+        &mut self,
+        event: &SessionEvent,
+        private: Option<String>,
+    ) -> Result<(), StoreError> {
         let (answers, answer) = match &event.answers {
             Some((call, answer)) => (Some(call.to_string()), Some(answer.to_string())),
             None => (None, None),
         };
         sqlx::query(
             "INSERT INTO session_event (session_id, sequence, organization_id, id, thread_id, in_session, type, body, body_bytes, answers, \
-             answer, created_at, processed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             answer, created_at, processed_at, private) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(event.session.to_string())
         .bind(event.sequence)
@@ -290,9 +296,33 @@ impl LockedSession<'_> {
         .bind(answer)
         .bind(event.created_at.as_microsecond())
         .bind(event.processed_at.map(Timestamp::as_microsecond))
+        .bind(private)
         .execute(self.transaction.connection())
         .await?;
         Ok(())
+    }
+
+    /// Keeps that a call of a tool is about to be run.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] if it was before.
+    pub async fn begin_call(&mut self, id: &SessionEventId) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "UPDATE session_event SET begun_at = $4 \
+             WHERE organization_id = $1 AND session_id = $2 AND id = $3 AND begun_at IS NULL",
+        )
+        .bind(self.organization.to_string())
+        .bind(self.session.id.to_string())
+        .bind(id.to_string())
+        .bind(self.at.as_microsecond())
+        .execute(self.transaction.connection())
+        .await?;
+        if done.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Stale)
+        }
     }
 
     /// Takes up an event, at a time after that of all others.

@@ -123,4 +123,18 @@ impl Store {
         .await?;
         Ok(())
     }
+
+    /// Gives all sessions back.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn end_session_runs(&self) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE session SET runner = NULL, runner_until = NULL WHERE runner IS NOT NULL",
+        )
+        .execute(self.writer())
+        .await?;
+        Ok(())
+    }
 }

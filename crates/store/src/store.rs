@@ -41,9 +41,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "governance",
         include_str!("../migrations/0007_governance.sql"),
     ),
-<<<<<<< HEAD
     (8, "events", include_str!("../migrations/0008_events.sql")),
-=======
+    (9, "engine", include_str!("../migrations/0009_engine.sql")),
     (
         10,
         "revisions",
@@ -54,7 +53,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "accounts",
         include_str!("../migrations/0011_accounts.sql"),
     ),
->>>>>>> main
 ];
 
 /// A database whose tables are of this version.

@@ -39,11 +39,12 @@ mod vault;
 mod work;
 
 pub use agent::{
-    Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
-    BuiltInTool, BuiltInToolset, CustomTool, Delegate, Delegation, Effort, ExecutionIdentity,
-    InferenceGeo, InlineAgents, McpConfig, McpServer, McpToolset, ModelConfig, Multiagent, Own,
-    PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults, ToolReference,
-    UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch, expected_version,
+    Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BUILT_IN_TOOLS,
+    BuiltInConfig, BuiltInTool, BuiltInToolset, CustomTool, Delegate, Delegation, Effort,
+    ExecutionIdentity, InferenceGeo, InlineAgents, McpConfig, McpServer, McpToolset, ModelConfig,
+    Multiagent, Own, PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults,
+    ToolReference, UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch,
+    expected_version,
 };
 pub use credential::{
     CredentialAuth, CredentialBody, CredentialNetworking, CredentialProblem, CredentialSecrets,

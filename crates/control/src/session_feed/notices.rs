@@ -137,7 +137,7 @@ async fn hear(shared: &Shared, hubs: &Weak<Hubs>, notices: &mut SessionNotices) 
                     hub.heard_of(notice.sequence);
                 }
                 if notice.has_begun {
-                    shared.begun.notify_waiters();
+                    shared.begun.notify_one();
                 }
             }
             Ok(None) => look(shared, hubs).await,
