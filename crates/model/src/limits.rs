@@ -57,6 +57,10 @@ pub const OAUTH_SCOPE_CHARS: usize = 8192;
 pub const SECRET_NAME_CHARS: usize = 255;
 /// Characters of a secret that a variable stands for.
 pub const SECRET_VALUE_CHARS: usize = 4096;
+/// Bytes of a placeholder that stands for a secret, at least: what nobody guesses.
+pub const PLACEHOLDER_LEAST_BYTES: usize = 24;
+/// Bytes of a placeholder, at most.
+pub const PLACEHOLDER_BYTES: usize = 128;
 /// Host rules of one credential.
 pub const CREDENTIAL_HOSTS: usize = 16;
 /// Keys that seal secrets: the current one and those that were it.
