@@ -191,6 +191,7 @@ impl Launching {
             sandbox: self.id.clone(),
             environment: self.environment,
             in_force,
+            authority: None,
             limits: SandboxLimits::default(),
             flows,
         };

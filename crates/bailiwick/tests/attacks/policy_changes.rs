@@ -71,6 +71,7 @@ impl Relay {
             sandbox,
             environment: None,
             in_force,
+            authority: None,
             limits: SandboxLimits::default(),
             flows: sender,
         };
