@@ -21,6 +21,7 @@ mod restore;
 mod snapshot;
 mod state;
 mod toolchain;
+mod trust;
 mod uncovered;
 mod workspace;
 
