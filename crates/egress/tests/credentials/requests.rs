@@ -10,10 +10,7 @@ async fn refused(head: &str, reason: Reason) {
     let (mut client, mut server) = world.both().await;
     send(&mut client, head).await;
     let answer = read_all(&mut client).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 403 Forbidden\r\n"),
-        "{head:?}: {answer}"
-    );
+    assert!(answer.contains(" 403 Forbidden\r\n"), "{head:?}: {answer}");
     assert!(
         answer.contains(&format!("\"reason\":\"{}\"", reason.code())),
         "{head:?}: {answer}"

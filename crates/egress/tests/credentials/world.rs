@@ -287,11 +287,14 @@ pub(crate) async fn send(stream: &mut (impl tokio::io::AsyncWrite + Unpin), text
     patient(stream.flush()).await.expect("sent");
 }
 
-/// The bytes of a body in chunks.
+/// The bytes of a body in chunks, up to the last one.
 pub(crate) fn unchunked(mut text: &str) -> String {
     let mut whole = String::new();
     while let Some((length, rest)) = text.split_once("\r\n") {
         let length = usize::from_str_radix(length, 16).expect("a length");
+        if length == 0 {
+            break;
+        }
         whole.push_str(&rest[..length]);
         text = &rest[length + 2..];
     }
