@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_sandbox::plan::MountStep;
 
-use crate::{inside, trust};
+use crate::{inside, java_store, trust};
 
 /// Where distributions keep the bundle of trusted CA certificates, in the order in which OpenSSL and Go look for it.
 const BUNDLES: &[&str] = &[
@@ -108,15 +108,21 @@ impl Bundle {
         })
     }
 
-    /// Puts it where programs look that heed no variable.
-    pub(crate) fn put(&self, steps: &mut Vec<MountStep>) {
-        let content = self.content.iter();
-        for (place, content) in self
-            .places
-            .iter()
-            .flat_map(|place| content.clone().map(move |content| (place, content)))
-        {
+    /// Puts it where programs look that heed no variable, for Java in its own form.
+    pub(crate) fn put(&self, base: &Path, steps: &mut Vec<MountStep>) {
+        let Some(content) = self.content.as_ref().filter(|_| !self.places.is_empty()) else {
+            return;
+        };
+        for place in &self.places {
             trust::put(steps, place, content);
+        }
+        let stores = java_store::PLACES.iter().map(Path::new);
+        let mut stores = stores
+            .filter(|path| inside::has_file(base, path))
+            .peekable();
+        if stores.peek().is_some() {
+            let store = java_store::of_bundle(content);
+            stores.for_each(|place| trust::put(steps, place, &store));
         }
     }
 

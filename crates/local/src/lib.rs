@@ -11,6 +11,7 @@ mod control;
 mod host_facts;
 mod identity;
 mod inside;
+mod java_store;
 mod keeper;
 mod layers;
 mod placeholder;

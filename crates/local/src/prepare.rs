@@ -288,7 +288,7 @@ impl Tree {
         };
         let mut mounts = layout.steps();
         if let Some(bundle) = &bundle {
-            bundle.put(&mut mounts);
+            bundle.put(base.root(), &mut mounts);
         }
         let named = canonical_toolchains(&request.toolchains)?;
         if !request

@@ -31,6 +31,10 @@ use crate::clock::begin;
 /// How long a certificate authority is valid: longer than any sandbox lives.
 const VALID_DAYS: i64 = 397;
 
+/// Whose certificates they are. The names differ, or a host's certificate looks as if it had signed itself.
+const OF_AUTHORITY: &str = "Bailiwick, for this sandbox alone";
+const OF_HOST: &str = "Bailiwick, in place of a host";
+
 /// Why there is no certificate authority.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
@@ -72,7 +76,7 @@ impl DormantAuthority {
     pub fn new() -> Result<Self, AuthorityError> {
         let pkcs8 =
             EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())?;
-        let mut params = params(begin().at);
+        let mut params = params(OF_AUTHORITY, begin().at);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&Key::read(pkcs8.as_ref())?)?;
@@ -166,7 +170,7 @@ impl Authority {
         host: &Host,
         application: Application,
     ) -> Result<ServerConfig, AuthorityError> {
-        let mut params = params(begin().at);
+        let mut params = params(OF_HOST, begin().at);
         params.subject_alt_names = vec![match host {
             Host::Name(name) => SanType::DnsName(name.as_str().try_into()?),
             Host::Address(address) => SanType::IpAddress(*address),
@@ -189,7 +193,7 @@ impl Authority {
 }
 
 /// What every certificate has: a name that says whose it is, and a validity of whole days.
-fn params(now: Timestamp) -> CertificateParams {
+fn params(name: &str, now: Timestamp) -> CertificateParams {
     let day = |days: i64| {
         let date = now.to_zoned(TimeZone::UTC).date();
         let date = date.saturating_add(days.days());
@@ -200,9 +204,7 @@ fn params(now: Timestamp) -> CertificateParams {
     params.not_before = day(-1);
     params.not_after = day(VALID_DAYS);
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Bailiwick: this sandbox alone");
+    params.distinguished_name.push(DnType::CommonName, name);
     params
 }
 

@@ -1,5 +1,6 @@
 //! A relayed connection that is looked into, from its first byte to its flow.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,11 +48,18 @@ pub(super) async fn relay(
     let ended = {
         let client = CountedStream::new(client, Arc::clone(&back), Arc::clone(&reset));
         let server = CountedStream::new(server, Arc::clone(&out), Arc::clone(&reset));
-        let served = intercept::serve(sandbox, authority, &destination, client, server);
+        // It outlives the select, so that the streams know how to end when they are dropped with it.
+        let mut served = pin!(intercept::serve(
+            sandbox,
+            authority,
+            &destination,
+            client,
+            server
+        ));
         let ended = tokio::select! {
             biased;
             cut = slot.cut() => Ended::Cut(cut),
-            end = served => Ended::By(end),
+            end = &mut served => Ended::By(end),
             () = silence(&out, &back, sandbox.network.limits.idle_timeout) => Ended::Idle,
         };
         let broken = match &ended {

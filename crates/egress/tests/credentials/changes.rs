@@ -1,5 +1,6 @@
 //! Credentials and policies that change while a connection is open.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use bailiwick_model::{FlowNote, Reason};
@@ -7,8 +8,10 @@ use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, InForce, OrganizationFloor, Policy, Projections, SessionGrants,
 };
 
+use tokio::io::AsyncReadExt as _;
+
 use crate::world::{
-    Client, NAME, Plan, SECRET, Server, World, in_force, placeholder, policy, read_all, read_head,
+    Client, NAME, Plan, SECRET, Server, World, in_force, patient, placeholder, policy, read_head,
     read_until, send, unchunked,
 };
 
@@ -82,7 +85,8 @@ async fn a_connection_that_a_new_policy_denies_is_cut() {
         policy: Arc::new(nothing),
         projections: in_force(&Plan::default(), SECRET).projections,
     });
-    assert_eq!(read_all(&mut client).await, "");
+    let broken = patient(client.read(&mut [0])).await.unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::ConnectionReset);
     let flow = world.flow().await;
     assert_eq!(flow.reason, Reason::NoRule);
     assert_eq!(flow.notes, [FlowNote::Inspected, FlowNote::CutByPolicy]);

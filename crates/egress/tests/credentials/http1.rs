@@ -270,6 +270,31 @@ async fn an_answer_keeps_the_length_that_was_announced() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_body_keeps_its_length_too() {
+    let world = World::new().await;
+    let (mut client, mut server) = world.both().await;
+    for (method, status) in [("HEAD", "200 OK"), ("GET", "304 Not Modified")] {
+        send(
+            &mut client,
+            &format!("{method} / HTTP/1.1\r\nHost: {NAME}\r\n\r\n"),
+        )
+        .await;
+        read_head(&mut server).await;
+        send(
+            &mut server,
+            &format!("HTTP/1.1 {status}\r\nContent-Length: 1234\r\n\r\n"),
+        )
+        .await;
+        let (head, rest) = read_head(&mut client).await;
+        assert!(
+            head.to_lowercase().contains("content-length: 1234"),
+            "{head}"
+        );
+        assert!(rest.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_connection_serves_one_request_after_the_other() {
     let (world, own) = (World::new().await, placeholder());
     let (mut client, mut server) = world.both().await;
