@@ -15,6 +15,7 @@ mod serve;
 mod stream;
 mod tasks;
 mod tls;
+mod tunnel;
 
 pub use authority::{Authority, AuthorityError, DormantAuthority};
 pub(crate) use first::begins_with_tls;

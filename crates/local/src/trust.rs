@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_sandbox::plan::{Access, MountStep, Ownership};
 
+/// Where files stand while an overlay is made of them and what they lie over.
+const MADE: &str = "/.layers/trusted";
+
 /// Puts a file where the base has another one, also where a read-only tree of the base is shown: that is then taken apart, so that all
 /// else in it stays as it is.
 pub(crate) fn put(steps: &mut Vec<MountStep>, path: &Path, content: &[u8]) {
@@ -18,21 +21,49 @@ pub(crate) fn put(steps: &mut Vec<MountStep>, path: &Path, content: &[u8]) {
         steps.push(file);
         return;
     };
-    let MountStep::Bind {
-        source,
-        path: shown,
-        access: Access::ReadOnly,
-        ownership,
-    } = &steps[above]
-    else {
+    let (source, shown, ownership) = match &mut steps[above] {
+        MountStep::Bind {
+            source,
+            path: shown,
+            access: Access::ReadOnly,
+            ownership,
+        } => (source.clone(), shown.clone(), *ownership),
+        MountStep::Overlay {
+            path: shown, made, ..
+        } => {
+            let below = path.strip_prefix(&*shown).unwrap_or(path);
+            let made = made.get_or_insert_with(|| Path::new(MADE).join(relative(shown)));
+            let file = MountStep::File {
+                path: made.join(below),
+                mode: 0o644,
+                content: content.to_vec(),
+            };
+            steps.insert(above, file);
+            return;
+        }
         // What can be written to takes a file as it is.
-        steps.push(file);
-        return;
+        MountStep::Bind { .. }
+        | MountStep::Directory { .. }
+        | MountStep::File { .. }
+        | MountStep::Symlink { .. }
+        | MountStep::Private { .. }
+        | MountStep::Device { .. }
+        | MountStep::Proc
+        | MountStep::DevPts
+        | MountStep::ReadOnly { .. }
+        | MountStep::Mask { .. } => {
+            steps.push(file);
+            return;
+        }
     };
     let mut opened = Vec::new();
-    take_apart(source, shown, *ownership, path, &mut opened);
+    take_apart(&source, &shown, ownership, path, &mut opened);
     opened.push(file);
     steps.splice(above..=above, opened);
+}
+
+fn relative(path: &Path) -> &Path {
+    path.strip_prefix("/").unwrap_or(path)
 }
 
 fn is_mount_above(step: &MountStep, path: &Path) -> bool {
@@ -99,6 +130,24 @@ fn take_apart(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_in_an_overlay_lies_over_its_lower_layers() {
+        let mut steps = vec![MountStep::Overlay {
+            lower: vec!["/etc/ssl/certs".into()],
+            made: None,
+            draft: None,
+            private: false,
+            path: "/etc/ssl/certs".into(),
+            ownership: Ownership::Base,
+        }];
+        put(&mut steps, Path::new("/etc/ssl/certs/bundle.crt"), b"new");
+        let made = "/.layers/trusted/etc/ssl/certs";
+        assert_eq!(steps[0].path(), Path::new(made).join("bundle.crt"));
+        assert!(
+            matches!(&steps[1], MountStep::Overlay { made: Some(path), .. } if path == Path::new(made))
+        );
+    }
 
     #[test]
     fn a_file_in_a_tree_of_the_base_is_replaced_and_all_else_stays() {

@@ -25,6 +25,7 @@ use super::request::{self, Checked, Refusal};
 use super::rewrite::Texts;
 use super::rules::{self, Rules};
 use super::tasks::Tasks;
+use super::tunnel;
 use crate::relay::refusal_body;
 use crate::sandbox::Sandbox;
 
@@ -179,7 +180,7 @@ impl Exchange {
         }
         if let Some(server) = switched {
             return match websocket {
-                Some(client) => self.switch(parts, client, server),
+                Some(client) => self.switch(parts, client, server, redacted),
                 // A server that switches unasked is none that this relay understands.
                 None => self.refuse(Refusal::Framing),
             };
@@ -189,7 +190,8 @@ impl Exchange {
                 .headers
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let body = if redacted.is_empty() || is_encoded(&parts.headers) {
+        // Also what is said to be packed: a server that was asked for plain bytes may call plain bytes anything.
+        let body = if redacted.is_empty() {
             Relayed::Unchanged(body)
         } else {
             Relayed::Redacted(Stream::new(body, Arc::clone(&redacted)), redacted)
@@ -197,12 +199,13 @@ impl Exchange {
         Response::from_parts(parts, body)
     }
 
-    /// From here on bytes go through as they are; no secret goes with them.
+    /// From here on bytes go through as they are: no secret goes along, and none comes back.
     fn switch(
         &self,
         mut parts: hyper::http::response::Parts,
         client: OnUpgrade,
         server: OnUpgrade,
+        redacted: Arc<Texts>,
     ) -> Response<Relayed> {
         let (over, tunnel) = oneshot::channel();
         *self
@@ -212,8 +215,7 @@ impl Exchange {
             .unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
         self.tasks.spawn(async move {
             if let (Ok(client), Ok(server)) = tokio::join!(client, server) {
-                let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                tunnel::carry(TokioIo::new(client), TokioIo::new(server), redacted).await;
             }
             let _ = over.send(());
         });
