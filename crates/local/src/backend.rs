@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bailiwick_egress::Egress;
 use bailiwick_model::{SandboxId, limits};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, Verb,
 };
@@ -73,7 +73,7 @@ impl LocalRuntime {
         Ok(Self { options })
     }
 
-    async fn begin(&self, spec: SandboxSpec<Arc<Policy>>) -> Result<Running<Arc<Policy>>, Error> {
+    async fn begin(&self, spec: SandboxSpec<InForce>) -> Result<Running<InForce>, Error> {
         spec.validate()?;
         let known = self.options.state.running().map_err(error::backend)?;
         if known.iter().any(|record| record.id == spec.id) {
@@ -89,7 +89,7 @@ impl LocalRuntime {
         let launching = prepared
             .launch(&self.options.state, description)
             .map_err(started)?;
-        let (policy, in_force) = watch::channel(Arc::clone(&spec.network.policy));
+        let (policy, in_force) = watch::channel(spec.network.policy.clone());
         let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
         let running = launching
             .serve(&self.options.egress, in_force, flows)
@@ -105,6 +105,7 @@ impl LocalRuntime {
             flows: received,
             events,
             policy,
+            has_authority: spec.network.policy.projections.may_have_credentials(),
             owner_of_pipes,
             limits: spec.limits,
         });
@@ -130,7 +131,7 @@ async fn publish(
 }
 
 impl Runtime for LocalRuntime {
-    type Policy = Arc<Policy>;
+    type Policy = InForce;
 
     fn supports(&self, verb: Verb) -> bool {
         match verb {
@@ -139,10 +140,7 @@ impl Runtime for LocalRuntime {
         }
     }
 
-    fn start(
-        &self,
-        spec: SandboxSpec<Arc<Policy>>,
-    ) -> BoxFuture<'_, Result<Running<Arc<Policy>>, Error>> {
+    fn start(&self, spec: SandboxSpec<InForce>) -> BoxFuture<'_, Result<Running<InForce>, Error>> {
         Box::pin(self.begin(spec))
     }
 
@@ -158,18 +156,15 @@ impl Runtime for LocalRuntime {
         })
     }
 
-    fn adopt<'a>(
-        &'a self,
-        _id: &'a SandboxId,
-    ) -> BoxFuture<'a, Result<Running<Arc<Policy>>, Error>> {
+    fn adopt<'a>(&'a self, _id: &'a SandboxId) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
         Box::pin(async { Err(Error::Unsupported(Verb::Adopt)) })
     }
 
     fn restore<'a>(
         &'a self,
-        _spec: SandboxSpec<Arc<Policy>>,
+        _spec: SandboxSpec<InForce>,
         _checkpoint: &'a Checkpoint,
-    ) -> BoxFuture<'a, Result<Running<Arc<Policy>>, Error>> {
+    ) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
         Box::pin(async { Err(Error::Unsupported(Verb::Checkpoint)) })
     }
 }

@@ -11,6 +11,7 @@ mod control;
 mod host_facts;
 mod identity;
 mod inside;
+mod java_store;
 mod keeper;
 mod layers;
 mod placeholder;
@@ -21,6 +22,7 @@ mod restore;
 mod snapshot;
 mod state;
 mod toolchain;
+mod trust;
 mod uncovered;
 mod workspace;
 

@@ -15,6 +15,7 @@ mod packages;
 mod permission;
 mod project;
 mod resource_id;
+mod secret_text;
 mod session;
 mod work;
 
@@ -42,4 +43,5 @@ pub use session::{
     SessionUsage, StatusEvent, StopDetails, StopReason, ThreadState, UnknownSessionEventType,
     UnknownSessionStatus,
 };
+pub use secret_text::SecretText;
 pub use work::{UnknownWorkState, WorkState};

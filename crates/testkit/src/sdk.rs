@@ -16,6 +16,9 @@ pub struct Sdk {
     language: Language,
 }
 
+/// The version of mitmproxy.
+const MITMPROXY: &str = "11.0.2";
+
 #[derive(Debug, Clone, Copy)]
 enum Language {
     Python,
@@ -44,6 +47,15 @@ impl Sdk {
     /// `opentelemetry-proto` of this version: the messages of OTLP.
     pub(crate) fn opentelemetry_proto(version: &str) -> Self {
         Self::installed(Language::Python, "opentelemetry-proto", version)
+    }
+
+    /// mitmproxy, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mitmproxy() -> Self {
+        Self::installed(Language::Python, "mitmproxy", MITMPROXY)
     }
 
     /// `@anthropic-ai/sdk` of this version.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::{Flow, SandboxId};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event, Execution,
     FileEntry, Limits, Sandbox, StopReason, Verb,
@@ -13,7 +13,7 @@ use bailiwick_runtime::{
 use tokio::sync::{mpsc, watch};
 
 use super::memory::Kills;
-use super::{execution, files};
+use super::{error, execution, files};
 use crate::boot::Running;
 use crate::keeper::Handle;
 use crate::publish::Published;
@@ -36,7 +36,9 @@ pub(super) struct Attended {
     pub(super) published: Published,
     pub(super) flows: mpsc::Receiver<Flow>,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) policy: watch::Sender<Arc<Policy>>,
+    pub(super) policy: watch::Sender<InForce>,
+    /// It trusts a certificate authority of its own.
+    pub(super) has_authority: bool,
     pub(super) owner_of_pipes: Option<(u32, u32)>,
     pub(super) limits: Limits,
 }
@@ -53,7 +55,8 @@ pub(super) struct Inner {
     /// Weak, so that the channel closes with the last event.
     events: mpsc::WeakSender<Event>,
     kills: Kills,
-    policy: watch::Sender<Arc<Policy>>,
+    policy: watch::Sender<InForce>,
+    has_authority: bool,
     life: watch::Sender<Life>,
 }
 
@@ -66,6 +69,7 @@ impl LocalSandbox {
             flows,
             events,
             policy,
+            has_authority,
             owner_of_pipes,
             limits,
         } = attended;
@@ -76,6 +80,7 @@ impl LocalSandbox {
             events: events.downgrade(),
             kills: Kills::default(),
             policy,
+            has_authority,
             life: watch::Sender::new(Life::Running),
         });
         let attending = Arc::clone(&sandbox);
@@ -193,7 +198,7 @@ async fn tell_flows(mut flows: mpsc::Receiver<Flow>, events: mpsc::Sender<Event>
 }
 
 impl Sandbox for LocalSandbox {
-    type Policy = Arc<Policy>;
+    type Policy = InForce;
 
     fn id(&self) -> &SandboxId {
         &self.0.id
@@ -268,9 +273,15 @@ impl Sandbox for LocalSandbox {
         })
     }
 
-    fn apply_policy(&self, policy: Arc<Policy>) -> BoxFuture<'_, Result<(), Error>> {
+    fn apply_policy(&self, policy: InForce) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             self.0.check_alive()?;
+            if policy.projections.may_have_credentials() && !self.0.has_authority {
+                return Err(error::refused(
+                    "a certificate authority that this sandbox trusts",
+                    "start a sandbox that may have credentials",
+                ));
+            }
             self.0.policy.send_replace(policy);
             // One turn for the task that cuts what is denied now, one for the connections that it cuts: on a current-thread
             // runtime both are queued before this goes on.

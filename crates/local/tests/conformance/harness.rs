@@ -8,7 +8,9 @@ use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
 use bailiwick_local::{LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts};
 use bailiwick_model::SandboxId;
-use bailiwick_policy::{EgressPolicy, OrganizationFloor, Policy, SessionGrants, effective};
+use bailiwick_policy::{
+    EgressPolicy, InForce, OrganizationFloor, Policy, SessionGrants, effective,
+};
 use bailiwick_runtime::conformance::Harness;
 use bailiwick_runtime::{Command, ExitStatus, Running, Runtime, SandboxSpec, Streams};
 use rustix::process::DumpableBehavior;
@@ -47,7 +49,7 @@ impl Local {
     }
 
     /// A spec with a fresh id that starts in /tmp.
-    pub(crate) fn spec(&self) -> SandboxSpec<Arc<Policy>> {
+    pub(crate) fn spec(&self) -> SandboxSpec<InForce> {
         let mut bits = [0; 8];
         rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty()).expect("bits");
         let id = SandboxId::from_random(u64::from_ne_bytes(bits));
@@ -56,7 +58,7 @@ impl Local {
         spec
     }
 
-    pub(crate) async fn start(&self, spec: SandboxSpec<Arc<Policy>>) -> Running<Arc<Policy>> {
+    pub(crate) async fn start(&self, spec: SandboxSpec<InForce>) -> Running<InForce> {
         self.runtime.start(spec).await.expect("a sandbox starts")
     }
 
@@ -79,38 +81,38 @@ impl Local {
 }
 
 impl Harness for Local {
-    type Policy = Arc<Policy>;
+    type Policy = InForce;
 
-    fn runtime(&self) -> Arc<dyn Runtime<Policy = Arc<Policy>>> {
-        Arc::clone(&self.runtime) as Arc<dyn Runtime<Policy = Arc<Policy>>>
+    fn runtime(&self) -> Arc<dyn Runtime<Policy = InForce>> {
+        Arc::clone(&self.runtime) as Arc<dyn Runtime<Policy = InForce>>
     }
 
-    fn policy(&self) -> Arc<Policy> {
+    fn policy(&self) -> InForce {
         let policy = effective(None, Some(EgressPolicy::limited()));
         let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
-        Arc::new(Policy::compile(policy, &floor, &grants))
+        Arc::new(Policy::compile(policy, &floor, &grants)).into()
     }
 }
 
 /// A program that was just started has not run yet; one that says so has done what the test counts on.
-pub(crate) async fn until_ready(running: &Running<Arc<Policy>>) {
+pub(crate) async fn until_ready(running: &Running<InForce>) {
     while !is_ready(running).await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 /// Whether a program has said so.
-pub(crate) async fn is_ready(running: &Running<Arc<Policy>>) -> bool {
+pub(crate) async fn is_ready(running: &Running<InForce>) -> bool {
     let ready = Path::new("/tmp/ready");
     running.sandbox.read_file(ready, 10).await.is_ok()
 }
 
 /// Runs a shell script to its end; what it printed and complained, as text.
-pub(crate) async fn shell(running: &Running<Arc<Policy>>, script: &str) -> (ExitStatus, String) {
+pub(crate) async fn shell(running: &Running<InForce>, script: &str) -> (ExitStatus, String) {
     run(running, Command::new(["sh", "-c", script])).await
 }
 
-pub(crate) async fn run(running: &Running<Arc<Policy>>, command: Command) -> (ExitStatus, String) {
+pub(crate) async fn run(running: &Running<InForce>, command: Command) -> (ExitStatus, String) {
     let execution = running.sandbox.exec(command).await.expect("it starts");
     let mut printed = Vec::new();
     match execution.streams {

@@ -42,6 +42,7 @@ const OWN: &[(&str, Case)] = table!(cases;
     a_refused_mount_leaves_nothing
     a_port_that_is_taken_leaves_nothing
     a_second_thread_is_refused
+    credentials_come_to_a_sandbox_that_was_started_for_them_alone
 );
 
 const LAYERS: &[(&str, Case)] = table!(layers;

@@ -12,6 +12,7 @@ use bailiwick_policy::Pins;
 
 use super::{Arguments, LimitArguments};
 use crate::bad_input::BadInput;
+use crate::credential::Credential;
 use crate::environment_source::{self, Environment};
 use crate::host_environment::HostEnvironment;
 use crate::images::Telling;
@@ -28,6 +29,8 @@ pub(crate) struct RunRequest {
     pub(crate) work_directory: Option<PathBuf>,
     /// How the project is fetched, if there is one.
     pub(crate) fetching: Fetching,
+    /// Secrets that go along with requests, not read yet.
+    pub(crate) credentials: Vec<Credential>,
     /// The variables of `-e`, in order; a later one wins.
     pub(crate) variables: Vec<Variable>,
     /// The program, and its arguments.
@@ -107,6 +110,8 @@ impl RunRequest {
             files,
             command,
         } = arguments;
+        let credentials = network.credentials.into_iter().map(Credential::open);
+        let credentials = credentials.collect::<Result<Vec<_>, _>>()?;
         let mut environment = environment_source::load(file.as_deref(), host)?;
         let lock = lock_source::load(&lock, file.as_deref(), &environment.packages)?;
         let lock_path = lock.as_ref().map(|lock| &lock.path);
@@ -122,6 +127,10 @@ impl RunRequest {
         };
         let pins = network.resolve.into_iter().collect::<Pins>();
         let ca = network.ca.map(certificates).transpose()?;
+        let toolchains = files.toolchains.into_iter().map(directory);
+        let toolchains = toolchains.collect::<Result<Vec<_>, _>>()?;
+        let base = canonical_base(base)?;
+        refuse_visible(&credentials, work_directory.as_ref(), &toolchains, &base)?;
         Ok(Self {
             fetching: Fetching {
                 proxy: upstream_proxy.clone(),
@@ -129,6 +138,7 @@ impl RunRequest {
             },
             environment,
             work_directory,
+            credentials,
             variables: env,
             command,
             pins,
@@ -137,18 +147,8 @@ impl RunRequest {
             upstream_proxy,
             trust_proxy_dns: network.trust_proxy_dns,
             limits: limits.into(),
-            toolchains: files
-                .toolchains
-                .into_iter()
-                .map(directory)
-                .collect::<Result<_, _>>()?,
-            base: match base {
-                BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
-                BaseSource::Host
-                | BaseSource::Archive(_)
-                | BaseSource::Debian(_)
-                | BaseSource::Oci(_) => base,
-            },
+            toolchains,
+            base,
             writable_meta: files.writable_meta,
             allow_sockets: files.allow_sockets,
             root: files.root,
@@ -161,6 +161,34 @@ impl RunRequest {
             telling: Telling::of(progress, quiet),
         })
     }
+}
+
+/// A directory as a base, absolute and without symbolic links.
+fn canonical_base(base: BaseSource) -> Result<BaseSource, BadInput> {
+    Ok(match base {
+        BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
+        BaseSource::Host | BaseSource::Archive(_) | BaseSource::Debian(_) | BaseSource::Oci(_) => {
+            base
+        }
+    })
+}
+
+/// Refuses secrets in what the program is shown.
+fn refuse_visible(
+    credentials: &[Credential],
+    work_directory: Option<&PathBuf>,
+    toolchains: &[PathBuf],
+    base: &BaseSource,
+) -> Result<(), BadInput> {
+    let base = match base {
+        BaseSource::Directory(path) => Some(path),
+        BaseSource::Host | BaseSource::Archive(_) | BaseSource::Debian(_) | BaseSource::Oci(_) => {
+            None
+        }
+    };
+    credentials.iter().try_for_each(|credential| {
+        credential.refuse_within(work_directory.into_iter().chain(toolchains).chain(base))
+    })
 }
 
 impl From<LimitArguments> for Limits {
