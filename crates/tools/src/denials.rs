@@ -109,7 +109,7 @@ fn line(((destination, reason), denied): (&(String, Reason), &Denied)) -> String
 /// Whether it was denied because of what the policy says, and not because nobody answered.
 fn is_of_policy(reason: Reason) -> bool {
     match reason {
-        Reason::NameNotFound | Reason::Unreachable => false,
+        Reason::NameNotFound | Reason::Unreachable | Reason::UpstreamCertificate => false,
         Reason::InvalidDestination
         | Reason::Floor
         | Reason::HostPort
@@ -127,6 +127,7 @@ fn is_of_policy(reason: Reason) -> bool {
         | Reason::UnverifiedAddress
         | Reason::SniMismatch
         | Reason::HostMismatch
+        | Reason::CredentialRequest
         | Reason::Udp
         | Reason::NameLimit
         | Reason::ConnectionLimit => true,
