@@ -17,6 +17,7 @@ use std::time::Duration;
 use bailiwick_model::SandboxId;
 use tokio::sync::mpsc;
 
+pub mod bytes;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod error;

@@ -17,6 +17,7 @@ pub mod network;
 mod own_ids;
 pub mod plan;
 mod protocol;
+pub mod role;
 pub mod readiness;
 mod running;
 pub mod seccomp;
