@@ -23,10 +23,10 @@ use crate::publish::Published;
 use crate::state::{StateDirectory, StateError};
 
 mod error;
-mod execution;
-mod files;
+pub(crate) mod execution;
+pub(crate) mod files;
 mod memory;
-mod sandbox;
+pub(crate) mod sandbox;
 mod spec;
 mod terminal;
 
@@ -62,6 +62,12 @@ pub struct LocalRuntime {
     options: LocalOptions,
 }
 
+/// A sandbox that runs.
+pub(crate) struct Begun {
+    pub(crate) sandbox: Arc<LocalSandbox>,
+    pub(crate) events: mpsc::Receiver<Event>,
+}
+
 impl LocalRuntime {
     /// Also removes what sandboxes left behind whose holder died.
     ///
@@ -73,7 +79,7 @@ impl LocalRuntime {
         Ok(Self { options })
     }
 
-    async fn begin(&self, spec: SandboxSpec<Arc<Policy>>) -> Result<Running<Arc<Policy>>, Error> {
+    pub(crate) async fn begin(&self, spec: SandboxSpec<Arc<Policy>>) -> Result<Begun, Error> {
         spec.validate()?;
         let known = self.options.state.running().map_err(error::backend)?;
         if known.iter().any(|record| record.id == spec.id) {
@@ -108,10 +114,19 @@ impl LocalRuntime {
             owner_of_pipes,
             limits: spec.limits,
         });
-        Ok(Running {
+        Ok(Begun {
             sandbox,
             events: receiver,
         })
+    }
+}
+
+impl From<Begun> for Running<Arc<Policy>> {
+    fn from(begun: Begun) -> Self {
+        Self {
+            sandbox: begun.sandbox,
+            events: begun.events,
+        }
     }
 }
 
@@ -143,7 +158,7 @@ impl Runtime for LocalRuntime {
         &self,
         spec: SandboxSpec<Arc<Policy>>,
     ) -> BoxFuture<'_, Result<Running<Arc<Policy>>, Error>> {
-        Box::pin(self.begin(spec))
+        Box::pin(async { self.begin(spec).await.map(Running::from) })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxSummary>, Error>> {

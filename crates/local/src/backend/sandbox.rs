@@ -1,5 +1,6 @@
 //! One sandbox of the port, and the task that attends to it until nothing of it is left.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use bailiwick_runtime::{
 };
 use tokio::sync::{mpsc, watch};
 
+use super::execution::Started;
 use super::memory::Kills;
-use super::{execution, files};
+use super::{error, execution, files};
 use crate::boot::Running;
 use crate::keeper::Handle;
 use crate::publish::Published;
@@ -42,10 +44,10 @@ pub(super) struct Attended {
 }
 
 /// The handle.
-pub(super) struct LocalSandbox(Arc<Inner>);
+pub(crate) struct LocalSandbox(Arc<Inner>);
 
 /// What the handle shares with the task that attends to the sandbox, and with those that wait for its programs.
-pub(super) struct Inner {
+pub(crate) struct Inner {
     id: SandboxId,
     pub(super) handle: Handle,
     /// As whose a pipe can be opened again inside.
@@ -94,6 +96,28 @@ impl LocalSandbox {
             let _ = events.send(Event::Stopped(reason)).await;
         });
         Arc::new(Self(sandbox))
+    }
+}
+
+impl LocalSandbox {
+    /// As [`Sandbox::exec`], with the ends of its streams as descriptors.
+    pub(crate) async fn start(&self, command: Command) -> Result<Started, Error> {
+        self.0.check_alive()?;
+        execution::start(&self.0, command).await
+    }
+
+    /// As [`Sandbox::write_file`], with the contents in a file of `bytes` bytes that nobody else writes to.
+    pub(crate) async fn write(
+        &self,
+        path: &Path,
+        contents: Arc<OwnedFd>,
+        bytes: u64,
+        mode: u32,
+    ) -> Result<(), Error> {
+        self.0.check_alive()?;
+        files::Inside(&self.0.handle, &self.0.id)
+            .write(path, contents, bytes, mode)
+            .await
     }
 }
 
@@ -201,8 +225,11 @@ impl Sandbox for LocalSandbox {
 
     fn exec(&self, command: Command) -> BoxFuture<'_, Result<Execution, Error>> {
         Box::pin(async {
-            self.0.check_alive()?;
-            execution::start(&self.0, command).await
+            let Started { ends, control } = self.start(command).await?;
+            Ok(Execution {
+                streams: ends.into_streams().map_err(error::backend)?,
+                control: Box::new(control),
+            })
         })
     }
 
@@ -226,10 +253,9 @@ impl Sandbox for LocalSandbox {
         mode: u32,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            self.0.check_alive()?;
-            files::Inside(&self.0.handle, &self.0.id)
-                .write(path, &contents, mode)
-                .await
+            let bytes = contents.len() as u64;
+            let contents = files::in_memory(&[&contents]).map_err(error::backend)?;
+            self.write(path, contents.into(), bytes, mode).await
         })
     }
 
