@@ -10,7 +10,7 @@ use bailiwick_model::{
     Decision, Destination, EnvironmentName, Flow, FlowNote, HostName, Protocol, Reason, SandboxId,
     limits,
 };
-use bailiwick_policy::{HostFacts, Policy, Ruling};
+use bailiwick_policy::{HostFacts, InForce, Policy, Ruling};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,8 +52,8 @@ pub struct SandboxNetwork {
     pub sandbox: SandboxId,
     /// The environment, where it has a name.
     pub environment: Option<EnvironmentName>,
-    /// The policy in force. Sending another one tightens or widens it at once, open connections included.
-    pub policy: watch::Receiver<Arc<Policy>>,
+    /// What is in force. Sending something else tightens or widens it at once, open connections included.
+    pub in_force: watch::Receiver<InForce>,
     /// What it may use.
     pub limits: SandboxLimits,
     /// Where its flows go. A full channel holds the sandbox back, not its flows.
@@ -119,7 +119,7 @@ impl Sandbox {
 
     /// The policy in force at this moment.
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        self.network.policy.borrow().clone()
+        Arc::clone(&self.network.in_force.borrow().policy)
     }
 
     /// The host at this moment.

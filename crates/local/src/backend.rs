@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bailiwick_egress::Egress;
 use bailiwick_model::{SandboxId, limits};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, Verb,
 };
@@ -33,7 +33,7 @@ mod terminal;
 use sandbox::{Attended, LocalSandbox};
 
 /// Events that may wait for their reader.
-const EVENTS_WAITING: usize = 1024;
+pub(crate) const EVENTS_WAITING: usize = 1024;
 
 /// What a [`LocalRuntime`] is made of.
 #[derive(Clone)]
@@ -79,7 +79,11 @@ impl LocalRuntime {
         Ok(Self { options })
     }
 
-    pub(crate) async fn begin(&self, spec: SandboxSpec<Arc<Policy>>) -> Result<Begun, Error> {
+    pub(crate) async fn begin(
+        &self,
+        spec: SandboxSpec<InForce>,
+        restore: Option<&Checkpoint>,
+    ) -> Result<Begun, Error> {
         spec.validate()?;
         let known = self.options.state.running().map_err(error::backend)?;
         if known.iter().any(|record| record.id == spec.id) {
@@ -95,7 +99,7 @@ impl LocalRuntime {
         let launching = prepared
             .launch(&self.options.state, description)
             .map_err(started)?;
-        let (policy, in_force) = watch::channel(Arc::clone(&spec.network.policy));
+        let (policy, in_force) = watch::channel(spec.network.policy.clone());
         let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
         let running = launching
             .serve(&self.options.egress, in_force, flows)
@@ -121,13 +125,32 @@ impl LocalRuntime {
     }
 }
 
-impl From<Begun> for Running<Arc<Policy>> {
+impl From<Begun> for Running<InForce> {
     fn from(begun: Begun) -> Self {
         Self {
             sandbox: begun.sandbox,
             events: begun.events,
         }
     }
+}
+
+/// The optional verbs of one machine.
+pub(crate) fn supports(verb: Verb) -> bool {
+    match verb {
+        Verb::ApplyPolicy | Verb::Terminal | Verb::Checkpoint => true,
+        Verb::Adopt => false,
+    }
+}
+
+/// The sandboxes of a state directory that run, by id.
+pub(crate) fn list(state: &StateDirectory) -> Result<Vec<SandboxSummary>, Error> {
+    let mut records = state.running().map_err(error::backend)?;
+    records.sort_by(|a, b| a.id.cmp(&b.id));
+    let summaries = records.into_iter().map(|record| SandboxSummary {
+        id: record.id,
+        environment: record.environment,
+    });
+    Ok(summaries.collect())
 }
 
 /// After a failure nothing of the sandbox is left.
@@ -145,46 +168,29 @@ async fn publish(
 }
 
 impl Runtime for LocalRuntime {
-    type Policy = Arc<Policy>;
+    type Policy = InForce;
 
     fn supports(&self, verb: Verb) -> bool {
-        match verb {
-            Verb::ApplyPolicy | Verb::Terminal => true,
-            Verb::Adopt | Verb::Checkpoint => false,
-        }
+        supports(verb)
     }
 
-    fn start(
-        &self,
-        spec: SandboxSpec<Arc<Policy>>,
-    ) -> BoxFuture<'_, Result<Running<Arc<Policy>>, Error>> {
-        Box::pin(async { self.begin(spec).await.map(Running::from) })
+    fn start(&self, spec: SandboxSpec<InForce>) -> BoxFuture<'_, Result<Running<InForce>, Error>> {
+        Box::pin(async { self.begin(spec, None).await.map(Running::from) })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxSummary>, Error>> {
-        Box::pin(async {
-            let mut records = self.options.state.running().map_err(error::backend)?;
-            records.sort_by(|a, b| a.id.cmp(&b.id));
-            let summaries = records.into_iter().map(|record| SandboxSummary {
-                id: record.id,
-                environment: record.environment,
-            });
-            Ok(summaries.collect())
-        })
+        Box::pin(async { list(&self.options.state) })
     }
 
-    fn adopt<'a>(
-        &'a self,
-        _id: &'a SandboxId,
-    ) -> BoxFuture<'a, Result<Running<Arc<Policy>>, Error>> {
+    fn adopt<'a>(&'a self, _id: &'a SandboxId) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
         Box::pin(async { Err(Error::Unsupported(Verb::Adopt)) })
     }
 
     fn restore<'a>(
         &'a self,
-        _spec: SandboxSpec<Arc<Policy>>,
-        _checkpoint: &'a Checkpoint,
-    ) -> BoxFuture<'a, Result<Running<Arc<Policy>>, Error>> {
-        Box::pin(async { Err(Error::Unsupported(Verb::Checkpoint)) })
+        spec: SandboxSpec<InForce>,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
+        Box::pin(async { self.begin(spec, Some(checkpoint)).await.map(Running::from) })
     }
 }

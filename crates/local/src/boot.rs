@@ -3,11 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork, Sockets};
 use bailiwick_model::{EnvironmentName, Flow, SandboxId};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_sandbox::network::NetworkSockets;
 use bailiwick_sandbox::{Building, LaunchError};
 use tokio::sync::{mpsc, watch};
@@ -162,7 +161,7 @@ impl Prepared {
 }
 
 impl Launching {
-    /// Serves the sandbox's network under `policy`, and its control socket, and waits until it is built. Must be called inside a tokio
+    /// Serves the sandbox's network under what is `in_force`, and its control socket, and waits until it is built. Must be called inside a tokio
     /// runtime.
     ///
     /// # Errors
@@ -171,7 +170,7 @@ impl Launching {
     pub fn serve(
         self,
         egress: &Egress,
-        policy: watch::Receiver<Arc<Policy>>,
+        in_force: watch::Receiver<InForce>,
         flows: mpsc::Sender<Flow>,
     ) -> Result<Running, StartError> {
         let NetworkSockets {
@@ -191,7 +190,7 @@ impl Launching {
         let network = SandboxNetwork {
             sandbox: self.id.clone(),
             environment: self.environment,
-            policy,
+            in_force,
             limits: SandboxLimits::default(),
             flows,
         };

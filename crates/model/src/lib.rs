@@ -15,6 +15,7 @@ mod packages;
 mod permission;
 mod project;
 mod resource_id;
+mod secret_text;
 mod session;
 mod work;
 
@@ -37,5 +38,6 @@ pub use resource_id::{
     OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId,
     SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
+pub use secret_text::SecretText;
 pub use session::{SessionStatus, UnknownSessionStatus};
 pub use work::{UnknownWorkState, WorkState};

@@ -57,6 +57,10 @@ pub const OAUTH_SCOPE_CHARS: usize = 8192;
 pub const SECRET_NAME_CHARS: usize = 255;
 /// Characters of a secret that a variable stands for.
 pub const SECRET_VALUE_CHARS: usize = 4096;
+/// Bytes of a placeholder that stands for a secret, at least: what nobody guesses.
+pub const PLACEHOLDER_LEAST_BYTES: usize = 24;
+/// Bytes of a placeholder, at most.
+pub const PLACEHOLDER_BYTES: usize = 128;
 /// Host rules of one credential.
 pub const CREDENTIAL_HOSTS: usize = 16;
 /// Keys that seal secrets: the current one and those that were it.
@@ -167,6 +171,14 @@ pub const UNDECIDED_GRACE: Duration = Duration::from_millis(50);
 pub const DEFAULT_PIDS: u32 = 4096;
 /// Open files of one process in a sandbox.
 pub const OPEN_FILES: u64 = 65_536;
+/// How long a sandbox host may take until it can start sandboxes.
+pub const HOST_START: Duration = Duration::from_secs(30);
+/// How long a sandbox host may take to end what runs in it when its server is gone.
+pub const HOST_END: Duration = Duration::from_secs(20);
+/// Questions to one sandbox host that wait for an answer.
+pub const HOST_QUESTIONS: usize = 1024;
+/// How often a sandbox host reads the machine's own addresses again.
+pub const HOST_FACTS_REFRESH: Duration = Duration::from_secs(5);
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
 

@@ -6,7 +6,7 @@
 //!
 //! What it must never do: allow a destination because something is missing, empty or unreadable.
 //!
-//! Entry points: [`Policy::compile`], [`Policy::decide`], [`Policy::decide_resolved`], [`parse_destination`],
+//! Entry points: [`Policy::compile`], [`Projections`], [`Policy::decide`], [`Policy::decide_resolved`], [`parse_destination`],
 //! [`HostPattern`], [`CidrRule`].
 
 mod cidr;
@@ -21,6 +21,7 @@ mod pins;
 mod policy;
 mod ports;
 mod preset;
+mod projection;
 mod registry;
 mod rule;
 mod suggest;
@@ -41,6 +42,11 @@ pub use pins::{Pin, PinError, Pins};
 pub use policy::{HOST_SERVICE, Policy};
 pub use ports::{Ports, PortsError};
 pub use preset::{Preset, UnknownPreset};
+pub use projection::{
+    CredentialHost, CredentialHostError, CredentialHosts, FieldName, FieldNameError, HeaderFields,
+    HeaderProjection, InForce, PathPrefix, PathPrefixError, Placeholder, PlaceholderError,
+    PlaceholderProjection, Projections,
+};
 pub use registry::{registries, session_registries};
 pub use rule::{Matcher, Origin, Rule, Ruling};
 pub use suggest::{Suggestion, Unopenable, Unopened, suggest};

@@ -80,10 +80,7 @@ pub(crate) mod variables {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let pair = |(name, value): (&OsString, &OsString)| {
-            (
-                Text::from(name.as_os_str()),
-                Text::from(value.as_os_str()),
-            )
+            (Text::from(name.as_os_str()), Text::from(value.as_os_str()))
         };
         serializer.collect_seq(variables.iter().map(pair))
     }

@@ -63,6 +63,11 @@ impl Encoded {
         serde_json::to_writer(&mut *text, body)?;
         Ok(Self(text))
     }
+
+    /// The JSON.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Counts what is written.
@@ -222,10 +227,16 @@ impl Channel {
     ///
     /// ENOTCONN where the other side is gone.
     pub fn finish(&self) -> io::Result<()> {
-        Ok(rustix::net::shutdown(&self.0, rustix::net::Shutdown::Write)?)
+        Ok(rustix::net::shutdown(
+            &self.0,
+            rustix::net::Shutdown::Write,
+        )?)
     }
 
-    fn receive_with<T: DeserializeOwned>(&self, flags: RecvFlags) -> io::Result<Option<Message<T>>> {
+    fn receive_with<T: DeserializeOwned>(
+        &self,
+        flags: RecvFlags,
+    ) -> io::Result<Option<Message<T>>> {
         let mut buffer = Zeroizing::new(vec![0; INLINE_BYTES + 1]);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);

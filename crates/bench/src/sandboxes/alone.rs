@@ -50,7 +50,7 @@ fn attach(egress: &Egress, name: &str, port: u16) -> Result<(SocketAddr, Attachm
     let network = SandboxNetwork {
         sandbox: SandboxId::from_random(u64::from(port)),
         environment: None,
-        policy: in_force,
+        in_force,
         limits: SandboxLimits::default(),
         flows: flows(),
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::{Flow, SandboxId};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event, Execution,
     FileEntry, Limits, Sandbox, StopReason, Verb,
@@ -38,7 +38,7 @@ pub(super) struct Attended {
     pub(super) published: Published,
     pub(super) flows: mpsc::Receiver<Flow>,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) policy: watch::Sender<Arc<Policy>>,
+    pub(super) policy: watch::Sender<InForce>,
     pub(super) owner_of_pipes: Option<(u32, u32)>,
     pub(super) limits: Limits,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Inner {
     /// Weak, so that the channel closes with the last event.
     events: mpsc::WeakSender<Event>,
     kills: Kills,
-    policy: watch::Sender<Arc<Policy>>,
+    policy: watch::Sender<InForce>,
     life: watch::Sender<Life>,
 }
 
@@ -217,7 +217,7 @@ async fn tell_flows(mut flows: mpsc::Receiver<Flow>, events: mpsc::Sender<Event>
 }
 
 impl Sandbox for LocalSandbox {
-    type Policy = Arc<Policy>;
+    type Policy = InForce;
 
     fn id(&self) -> &SandboxId {
         &self.0.id
@@ -285,7 +285,7 @@ impl Sandbox for LocalSandbox {
         })
     }
 
-    fn apply_policy(&self, policy: Arc<Policy>) -> BoxFuture<'_, Result<(), Error>> {
+    fn apply_policy(&self, policy: InForce) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             self.0.check_alive()?;
             self.0.policy.send_replace(policy);

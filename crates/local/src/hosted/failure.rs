@@ -31,6 +31,8 @@ pub(super) enum Failure {
         problem: PathProblem,
     },
     Full,
+    /// The sandbox has stopped, and the host has forgotten it.
+    Forgotten,
     Backend(Reported),
 }
 
@@ -67,21 +69,29 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused { feature, remedy } => Self::Refused { feature, remedy },
-            Failure::InvalidSpec { field, problem } => Self::InvalidSpec { field, problem },
-            Failure::Exists(id) => Self::Exists(id),
-            Failure::NotFound(id) => Self::NotFound(id),
-            Failure::Gone(id) => Self::Gone(id),
-            Failure::CheckpointNotFound(checkpoint) => Self::CheckpointNotFound(checkpoint),
-            Failure::Unsupported(verb) => Self::Unsupported(verb),
-            Failure::CommandNotFound(program) => Self::CommandNotFound(program),
-            Failure::CommandNotExecutable(program) => Self::CommandNotExecutable(program),
-            Failure::Path { path, problem } => Self::Path { path, problem },
-            Failure::Full => Self::Full,
-            Failure::Backend(reported) => Self::Backend(Box::new(reported)),
+impl Failure {
+    /// The error of a question about the sandbox `id`.
+    pub(super) fn about(self, id: &SandboxId) -> Error {
+        match self {
+            Self::Refused { feature, remedy } => Error::Refused { feature, remedy },
+            Self::InvalidSpec { field, problem } => Error::InvalidSpec { field, problem },
+            Self::Exists(id) => Error::Exists(id),
+            Self::NotFound(id) => Error::NotFound(id),
+            Self::Gone(id) => Error::Gone(id),
+            Self::CheckpointNotFound(checkpoint) => Error::CheckpointNotFound(checkpoint),
+            Self::Unsupported(verb) => Error::Unsupported(verb),
+            Self::CommandNotFound(program) => Error::CommandNotFound(program),
+            Self::CommandNotExecutable(program) => Error::CommandNotExecutable(program),
+            Self::Path { path, problem } => Error::Path { path, problem },
+            Self::Full => Error::Full,
+            Self::Forgotten => Error::Gone(id.clone()),
+            Self::Backend(reported) => reported.into(),
         }
+    }
+}
+
+impl From<Reported> for Error {
+    fn from(reported: Reported) -> Self {
+        Self::Backend(Box::new(reported))
     }
 }

@@ -9,7 +9,7 @@ use bailiwick_runtime::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::failure::Failure;
+use super::failure::{Failure, Reported};
 use super::policy::PolicyText;
 
 /// A question, and the number that its answer will have.
@@ -27,9 +27,9 @@ pub(super) enum Question {
         spec: Box<SandboxSpec<PolicyText>>,
         restore: Option<Checkpoint>,
     },
-    Exec {
+    Ask {
         sandbox: u64,
-        command: Command,
+        ask: Ask,
     },
     Signal {
         execution: u64,
@@ -39,53 +39,46 @@ pub(super) enum Question {
         execution: u64,
         size: TerminalSize,
     },
+}
+
+/// What is asked of a sandbox.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Ask {
+    Exec(Command),
     Read {
-        sandbox: u64,
-        #[serde(with = "bytes::os_string")]
-        path: PathBuf,
+        path: OnePath,
         limit_bytes: u64,
     },
     /// Carries the contents.
     Write {
-        sandbox: u64,
-        #[serde(with = "bytes::os_string")]
-        path: PathBuf,
+        path: OnePath,
         bytes: u64,
         mode: u32,
     },
     List {
-        sandbox: u64,
-        #[serde(with = "bytes::os_string")]
-        path: PathBuf,
+        path: OnePath,
         limit: usize,
     },
     Capture {
-        sandbox: u64,
-        roots: Vec<Root>,
+        roots: Vec<OnePath>,
         limits: CaptureLimits,
     },
-    ApplyPolicy {
-        sandbox: u64,
-        policy: PolicyText,
-    },
-    Checkpoint {
-        sandbox: u64,
-    },
+    ApplyPolicy(PolicyText),
+    Checkpoint,
     Stop {
-        sandbox: u64,
         grace: Duration,
     },
 }
 
-/// A path.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Root(#[serde(with = "bytes::os_string")] pub(super) PathBuf);
+/// A path inside.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct OnePath(#[serde(with = "bytes::os_string")] pub(super) PathBuf);
 
 /// What a host says.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Told {
     /// It can start sandboxes, or why it cannot. The first message.
-    Ready(Result<(), Failure>),
+    Ready(Result<(), Reported>),
     Answer {
         number: u64,
         result: Result<Answer, Failure>,

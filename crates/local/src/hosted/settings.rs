@@ -1,7 +1,5 @@
 //! What a host is told before anything else: all that it knows of its server's surroundings.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +18,7 @@ use crate::prepare::Surroundings;
 use crate::state::StateDirectory;
 
 /// What every host of a [`super::HostedRuntime`] is made of; see [`LocalOptions`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostSettings {
     /// The state directory, which must be there.
@@ -39,8 +37,8 @@ pub struct HostSettings {
     pub certificates: Option<String>,
     /// Names whose addresses the operator gave, as `NAME=ADDR[:PORT]`.
     pub pins: Vec<String>,
-    /// The proxy towards the network, by the names of the variables that usually say so (`https_proxy`, `no_proxy` and the like).
-    pub proxy: BTreeMap<String, String>,
+    /// The proxy towards the network. It may have a password.
+    pub proxy: ProxyVariables,
     /// Whether the proxy may resolve names, although the addresses then cannot be checked.
     pub trust_proxy_dns: bool,
     /// Where the server listens: no sandbox reaches it.
@@ -60,7 +58,7 @@ impl HostSettings {
             ca_file: None,
             certificates: None,
             pins: Vec::new(),
-            proxy: BTreeMap::new(),
+            proxy: ProxyVariables::default(),
             trust_proxy_dns: false,
             listeners: Vec::new(),
         }
@@ -68,18 +66,16 @@ impl HostSettings {
 
     /// In the host. Must be called inside a tokio runtime.
     pub(super) fn into_options(self, now: fn() -> i64) -> Result<LocalOptions, Error> {
-        let backend = |error: &dyn std::error::Error| unusable(error);
-        let state = StateDirectory::open(self.state).map_err(|e| backend(&e))?;
+        let state = StateDirectory::open(self.state).map_err(|e| unusable(&e))?;
         let pins = self.pins.iter().map(|pin| pin.parse());
         let pins = pins
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| backend(&e))?;
+            .collect::<Result<Pins, _>>()
+            .map_err(|e| unusable(&e))?;
         let (facts, watched) = watch::channel(Arc::new(host_facts(self.listeners.clone())));
         tokio::spawn(refresh(facts, self.listeners));
         let dialer = Dialer::new(DialOptions {
-            pins: Pins::new(pins),
-            proxy: ProxySettings::from_variables(&variables(&self.proxy))
-                .map_err(|e| backend(&e))?,
+            pins,
+            proxy: ProxySettings::from_variables(&self.proxy).map_err(|e| unusable(&e))?,
             trust_proxy_dns: self.trust_proxy_dns,
             ..DialOptions::new(watched)
         });
@@ -92,7 +88,7 @@ impl HostSettings {
             surroundings: Surroundings {
                 home: self.home,
                 ca_file: self.ca_file,
-                terminal: Vec::<(OsString, OsString)>::new(),
+                terminal: Vec::new(),
             },
             certificates: self.certificates,
             now,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bailiwick_runtime::conformance::Harness;
 use bailiwick_runtime::{
     Access, Draft, ExitStatus, Identity, LayerDigest, Mount, MountSource, Profile,
 };
@@ -148,7 +149,7 @@ pub(crate) async fn a_layer_that_is_not_there_is_refused(local: &Local) {
             .parse()
             .expect("a digest"),
     ];
-    let refused = bailiwick_runtime::Runtime::start(&*local.runtime, spec).await;
+    let refused = local.runtime().start(spec).await;
     assert!(matches!(
         refused.map(|_| ()),
         Err(bailiwick_runtime::Error::Refused { .. })

@@ -6,6 +6,7 @@
 
 mod cases;
 mod harness;
+mod hosts;
 mod layers;
 
 use std::future::Future;
@@ -14,9 +15,12 @@ use std::process::ExitCode;
 
 use bailiwick_runtime::conformance as port;
 use harness::{Local, become_ordinary_user};
+use tokio::runtime::{Builder, Runtime};
 
 /// In front of the cases that are run as an ordinary user.
 const ORDINARY: &str = "ordinary_user::";
+/// In front of the cases that are run in sandbox hosts, from a process with threads.
+const HOSTED: &str = "hosted::";
 
 type Case = fn(&Local) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 
@@ -41,7 +45,12 @@ const OWN: &[(&str, Case)] = table!(cases;
     a_read_only_mount_cannot_be_written
     a_refused_mount_leaves_nothing
     a_port_that_is_taken_leaves_nothing
-    a_second_thread_is_refused
+);
+
+const ONE_THREAD: &[(&str, Case)] = table!(cases; a_second_thread_is_refused);
+
+const HOSTS: &[(&str, Case)] = table!(hosts;
+    a_host_has_nothing_of_its_server
 );
 
 const LAYERS: &[(&str, Case)] = table!(layers;
@@ -52,6 +61,9 @@ const LAYERS: &[(&str, Case)] = table!(layers;
 );
 
 fn main() -> ExitCode {
+    if let Some(code) = bailiwick_local::serve_if_host(|| 0) {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let named: Vec<&String> = arguments
@@ -74,15 +86,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn cases() -> impl Iterator<Item = &'static (&'static str, Case)> {
-    PORT.iter().chain(OWN).chain(LAYERS)
+fn cases(hosted: bool) -> impl Iterator<Item = &'static (&'static str, Case)> {
+    let special = if hosted { HOSTS } else { ONE_THREAD };
+    PORT.iter().chain(OWN).chain(LAYERS).chain(special)
 }
 
 fn names() -> Vec<String> {
-    let own = cases().map(|(name, _)| (*name).to_owned());
-    let ordinary = cases().map(|(name, _)| format!("{ORDINARY}{name}"));
+    let alone = cases(false).map(|(name, _)| (*name).to_owned());
+    let hosted = cases(true).map(|(name, _)| format!("{HOSTED}{name}"));
+    let names: Vec<String> = alone.chain(hosted).collect();
     let as_root = rustix::process::geteuid().is_root();
-    own.chain(ordinary.filter(|_| as_root)).collect()
+    let ordinary = names.iter().filter(|_| as_root);
+    let ordinary: Vec<String> = ordinary.map(|name| format!("{ORDINARY}{name}")).collect();
+    names.into_iter().chain(ordinary).collect()
 }
 
 /// Runs one case here, on the only thread.
@@ -91,17 +107,28 @@ fn run(name: &str) {
     if own_name.is_some() {
         become_ordinary_user();
     }
-    let wanted = own_name.unwrap_or(name);
-    let (_, case) = cases()
+    let name = own_name.unwrap_or(name);
+    let hosted = name.strip_prefix(HOSTED);
+    let wanted = hosted.unwrap_or(name);
+    let (_, case) = cases(hosted.is_some())
         .find(|(name, _)| *name == wanted)
         .unwrap_or_else(|| panic!("there is no case {name}"));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let local = Local::new();
-    runtime.block_on(case(&local));
+    let (local, runtime) = match hosted {
+        Some(_) => (
+            Local::hosted(),
+            runtime(Builder::new_multi_thread().worker_threads(2)),
+        ),
+        None => (Local::new(), runtime(&mut Builder::new_current_thread())),
+    };
+    runtime.block_on(async {
+        case(&local).await;
+        local.end().await;
+    });
     local.expect_nothing_left();
+}
+
+fn runtime(builder: &mut Builder) -> Runtime {
+    builder.enable_all().build().expect("a runtime")
 }
 
 /// What `cargo test` wants: a process for each.

@@ -14,6 +14,7 @@ use bailiwick_local::{
     RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
 };
 use bailiwick_model::{Flow, limits};
+use bailiwick_policy::InForce;
 use bailiwick_wire::EnvironmentFile;
 use tokio::sync::{mpsc, watch};
 
@@ -222,7 +223,7 @@ async fn attend(
         trust_proxy_dns: request.trust_proxy_dns,
         ..DialOptions::new(watched_facts)
     });
-    let (_policy, policy) = watch::channel(Arc::new(request.environment.compile()));
+    let (_policy, policy) = watch::channel(InForce::from(Arc::new(request.environment.compile())));
     let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
     let egress = Egress::new(Arc::new(dialer)).with_second_thread();
     let running = launching.serve(&egress, policy, flows)?;
