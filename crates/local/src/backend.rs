@@ -15,9 +15,12 @@ use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, Verb,
 };
+use bailiwick_sandbox::plan::Place;
 use tokio::sync::{mpsc, watch};
 
 use crate::boot::{self, Description};
+use crate::checkpoint::{self, Checkpoints, Held};
+use crate::keeper::ArchiveWork;
 use crate::prepare::Surroundings;
 use crate::publish::Published;
 use crate::state::{StateDirectory, StateError};
@@ -90,6 +93,9 @@ impl LocalRuntime {
             return Err(Error::Exists(spec.id));
         }
         let prepared = spec::prepare(&spec, &self.options)?;
+        let checkpoints = Checkpoints::of(&self.options.state);
+        let kept = restore.map(|kept| checkpoints.hold(kept)).transpose()?;
+        let places = prepared.plan.places();
         let owner_of_pipes = prepared.owner_of_pipes();
         let description = Description {
             command: "-".to_owned(),
@@ -104,6 +110,10 @@ impl LocalRuntime {
         let running = launching
             .serve(&self.options.egress, in_force, flows)
             .map_err(started)?;
+        let running = match kept {
+            Some(kept) => restored(running, kept, &places).await?,
+            None => running,
+        };
         let (running, published) = publish(running, &spec.network.published_ports).await?;
 
         let (events, receiver) = mpsc::channel(EVENTS_WAITING);
@@ -117,6 +127,8 @@ impl LocalRuntime {
             policy,
             owner_of_pipes,
             limits: spec.limits,
+            places,
+            checkpoints,
         });
         Ok(Begun {
             sandbox,
@@ -151,6 +163,32 @@ pub(crate) fn list(state: &StateDirectory) -> Result<Vec<SandboxSummary>, Error>
         environment: record.environment,
     });
     Ok(summaries.collect())
+}
+
+/// The sandbox with the files that were kept. After a failure nothing of the sandbox is left, and the files are kept still.
+async fn restored(
+    running: boot::Running,
+    kept: Held,
+    places: &[Place],
+) -> Result<boot::Running, Error> {
+    let made = match kept.archive() {
+        Ok(archive) => {
+            let (work, places) = (ArchiveWork::BringBack, places.to_vec());
+            let made = running.handle().archive(work, places, archive).await;
+            made.map_err(|error| match checkpoint::not_made(&error) {
+                Some(error) => error.into(),
+                None => Error::Gone(running.id().clone()),
+            })
+        }
+        Err(error) => Err(error.into()),
+    };
+    match made.and_then(|()| Ok(kept.use_up()?)) {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            running.stop().await;
+            Err(error)
+        }
+    }
 }
 
 /// After a failure nothing of the sandbox is left.
@@ -192,5 +230,9 @@ impl Runtime for LocalRuntime {
         checkpoint: &'a Checkpoint,
     ) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
         Box::pin(async { self.begin(spec, Some(checkpoint)).await.map(Running::from) })
+    }
+
+    fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Checkpoints::of(&self.options.state).discard(checkpoint) })
     }
 }

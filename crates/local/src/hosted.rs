@@ -26,6 +26,7 @@ use bailiwick_sandbox::role;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::backend::{EVENTS_WAITING, list};
+use crate::checkpoint::Checkpoints;
 use crate::state::{StateDirectory, StateError};
 
 mod connection;
@@ -230,5 +231,14 @@ impl Runtime for HostedRuntime {
         checkpoint: &'a Checkpoint,
     ) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
         Box::pin(self.begin(spec, Some(checkpoint.clone())))
+    }
+
+    fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
+        let (checkpoints, checkpoint) = (Checkpoints::of(&self.state), checkpoint.clone());
+        Box::pin(async {
+            let discarded = move || checkpoints.discard(&checkpoint);
+            let discarded = tokio::task::spawn_blocking(discarded).await;
+            discarded.map_err(|error| Error::Backend(error.into()))?
+        })
     }
 }

@@ -7,6 +7,7 @@ mod backend;
 mod base;
 mod boot;
 mod certificates;
+mod checkpoint;
 mod control;
 mod host_facts;
 mod hosted;

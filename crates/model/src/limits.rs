@@ -179,6 +179,10 @@ pub const HOST_END: Duration = Duration::from_secs(20);
 pub const HOST_QUESTIONS: usize = 1024;
 /// How often a sandbox host reads the machine's own addresses again.
 pub const HOST_FACTS_REFRESH: Duration = Duration::from_secs(5);
+/// Bytes of a sandbox's files that a checkpoint keeps, where its private files have no limit of their own.
+pub const CHECKPOINT_BYTES: u64 = 16 << 30;
+/// Bytes of a checkpoint for what it says of each file besides its contents.
+pub const CHECKPOINT_RECORD_BYTES: u64 = 256 << 20;
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
 

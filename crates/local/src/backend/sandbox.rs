@@ -9,15 +9,17 @@ use bailiwick_model::{Flow, SandboxId};
 use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event, Execution,
-    FileEntry, Limits, Sandbox, StopReason, Verb,
+    FileEntry, Limits, Sandbox, StopReason,
 };
+use bailiwick_sandbox::plan::Place;
 use tokio::sync::{mpsc, watch};
 
 use super::execution::Started;
 use super::memory::Kills;
 use super::{error, execution, files};
 use crate::boot::Running;
-use crate::keeper::Handle;
+use crate::checkpoint::{self, CheckpointError, Checkpoints};
+use crate::keeper::{ArchiveWork, Handle};
 use crate::publish::Published;
 
 /// How often the kernel is asked whether it killed something, where memory is limited.
@@ -41,6 +43,8 @@ pub(super) struct Attended {
     pub(super) policy: watch::Sender<InForce>,
     pub(super) owner_of_pipes: Option<(u32, u32)>,
     pub(super) limits: Limits,
+    pub(super) places: Vec<Place>,
+    pub(super) checkpoints: Checkpoints,
 }
 
 /// The handle.
@@ -57,6 +61,11 @@ pub(crate) struct Inner {
     kills: Kills,
     policy: watch::Sender<InForce>,
     life: watch::Sender<Life>,
+    /// What a checkpoint keeps, and up to how many bytes.
+    places: Vec<Place>,
+    keeps_bytes: u64,
+    checkpoints: Checkpoints,
+    checkpointing: tokio::sync::Mutex<()>,
 }
 
 impl LocalSandbox {
@@ -70,6 +79,8 @@ impl LocalSandbox {
             policy,
             owner_of_pipes,
             limits,
+            places,
+            checkpoints,
         } = attended;
         let sandbox = Arc::new(Inner {
             id: running.id().clone(),
@@ -79,6 +90,10 @@ impl LocalSandbox {
             kills: Kills::default(),
             policy,
             life: watch::Sender::new(Life::Running),
+            places,
+            keeps_bytes: checkpoint::limit_bytes(limits.disk_bytes),
+            checkpoints,
+            checkpointing: tokio::sync::Mutex::new(()),
         });
         let attending = Arc::clone(&sandbox);
         tokio::spawn(async move {
@@ -192,8 +207,41 @@ impl Inner {
         }
     }
 
-    async fn end(&self, grace: Duration) {
+    /// Until the archive is whole the sandbox can go on, and nothing else is kept if it does.
+    async fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let _one_at_a_time = self
+            .checkpointing
+            .try_lock()
+            .map_err(|_| CheckpointError::Twice)?;
+        self.check_alive()?;
+        let draft = self.checkpoints.draft()?;
+        let limit_bytes = self.keeps_bytes;
+        let (keep, places) = (ArchiveWork::Keep { limit_bytes }, self.places.clone());
+        let kept = self.handle.archive(keep, places, draft.archive()?).await;
+        kept.map_err(|error| match checkpoint::not_kept(&error, limit_bytes) {
+            Some(error) => error.into(),
+            None => self.gone(),
+        })?;
+        self.stopping(StopReason::Checkpointed);
+        self.handle.stop();
+        match self.until_stopped().await {
+            StopReason::Checkpointed => Ok(draft.finish()?),
+            // Something else ended it first, and whoever did that does not expect it to come back.
+            StopReason::Requested | StopReason::Lifetime | StopReason::Lost => Err(self.gone()),
+        }
+    }
+
+    async fn until_stopped(&self) -> StopReason {
         let mut life = self.life.subscribe();
+        let stopped = life.wait_for(|life| matches!(life, Life::Stopped(_))).await;
+        // The sender is this sandbox's own, so that it cannot be closed.
+        match stopped.map(|life| *life) {
+            Ok(Life::Stopped(reason)) => reason,
+            Ok(Life::Running | Life::Stopping(_)) | Err(_) => StopReason::Lost,
+        }
+    }
+
+    async fn end(&self, grace: Duration) {
         self.stopping(StopReason::Requested);
         let softly = async {
             self.handle.terminate().await;
@@ -202,8 +250,7 @@ impl Inner {
         if tokio::time::timeout(grace, softly).await.is_err() {
             self.handle.stop();
         }
-        // The sender is this sandbox's own, so that it cannot be closed.
-        let _ = life.wait_for(|life| matches!(life, Life::Stopped(_))).await;
+        self.until_stopped().await;
     }
 }
 
@@ -298,7 +345,7 @@ impl Sandbox for LocalSandbox {
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<Checkpoint, Error>> {
-        Box::pin(async { Err(Error::Unsupported(Verb::Checkpoint)) })
+        Box::pin(self.0.checkpoint())
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, Result<(), Error>> {

@@ -15,8 +15,11 @@ use crate::plan::Command;
 use crate::protocol::{Audience, ExitStatus, Report, Request, TerminalSize, TerminalStreams};
 use crate::sys;
 
+mod bring_back;
 mod files;
+mod keep;
 mod session;
+mod stillness;
 
 /// To kill(2): every process but this one.
 const EVERYBODY: i32 = -1;
@@ -116,19 +119,29 @@ impl Programs {
                 number,
                 path,
                 action,
-            } => match files::act(&path, action, message.descriptors) {
-                Ok(opened) => {
-                    let opened: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
-                    channel.send(&Report::File { number }, &opened)
+            } => tell(
+                channel,
+                number,
+                files::act(&path, action, message.descriptors),
+            ),
+            Request::Keep {
+                number,
+                places,
+                limit_bytes,
+            } => {
+                let still = stillness::begin();
+                let kept = only(message.descriptors)
+                    .and_then(|archive| keep::keep(&places, archive, limit_bytes));
+                if kept.is_err() {
+                    still.end();
                 }
-                Err(errno) => channel.send(
-                    &Report::NoFile {
-                        number,
-                        errno: errno.raw_os_error(),
-                    },
-                    &[],
-                ),
-            },
+                tell(channel, number, kept.map(|()| None))
+            }
+            Request::BringBack { number, places } => {
+                let made = only(message.descriptors)
+                    .and_then(|archive| bring_back::bring_back(&places, archive));
+                tell(channel, number, made.map(|()| None))
+            }
             Request::Terminate => {
                 self.terminating = true;
                 // ESRCH: there is nobody.
@@ -191,6 +204,24 @@ impl Programs {
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
+        }
+    }
+}
+
+fn only(descriptors: Vec<OwnedFd>) -> Result<OwnedFd, Errno> {
+    descriptors.into_iter().next().ok_or(Errno::BADF)
+}
+
+/// What became of files.
+fn tell(channel: &Channel, number: u32, done: Result<Option<OwnedFd>, Errno>) -> io::Result<()> {
+    match done {
+        Ok(opened) => {
+            let opened: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
+            channel.send(&Report::File { number }, &opened)
+        }
+        Err(errno) => {
+            let errno = errno.raw_os_error();
+            channel.send(&Report::NoFile { number, errno }, &[])
         }
     }
 }
