@@ -32,13 +32,31 @@ const ORDINARY: u32 = 12345;
 pub(crate) struct Local {
     runtime: Arc<dyn Runtime<Policy = InForce>>,
     /// The same, where it is one with hosts.
-    pub(crate) hosts: Option<HostedRuntime>,
-    state: TempDir,
+    hosts: Option<HostedRuntime>,
+    state: State,
+}
+
+/// A state directory.
+enum State {
+    Own(TempDir),
+    Shared(PathBuf),
+}
+
+impl State {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(directory) => directory.path(),
+            Self::Shared(path) => path,
+        }
+    }
 }
 
 impl Local {
     pub(crate) fn new() -> Self {
-        let state = tempfile::tempdir().expect("a directory");
+        Self::of_one(State::Own(tempfile::tempdir().expect("a directory")))
+    }
+
+    fn of_one(state: State) -> Self {
         let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
         let options = LocalOptions {
             state: StateDirectory::open(state.path().to_owned()).expect("a state directory"),
@@ -60,12 +78,36 @@ impl Local {
 
     /// Two hosts.
     pub(crate) fn hosted() -> Self {
-        let state = tempfile::tempdir().expect("a directory");
-        let directory = StateDirectory::open(state.path().to_owned()).expect("a state directory");
+        Self::of_hosts(State::Own(tempfile::tempdir().expect("a directory")), &[])
+    }
+
+    /// The same in a state directory that is somebody else's to remove.
+    pub(crate) fn hosted_in(state: PathBuf) -> Self {
+        Self::of_hosts(State::Shared(state), &[])
+    }
+
+    /// More hosts, for which a name leads to an address.
+    pub(crate) fn with_pin(&self, pin: &str) -> Self {
+        Self::of_hosts(State::Shared(self.state().to_owned()), &[pin.to_owned()])
+    }
+
+    /// Another backend over the same state, as after a restart.
+    pub(crate) fn once_more(&self) -> Self {
+        let state = State::Shared(self.state().to_owned());
+        match self.hosts {
+            Some(_) => Self::of_hosts(state, &[]),
+            None => Self::of_one(state),
+        }
+    }
+
+    fn of_hosts(state: State, pins: &[String]) -> Self {
+        let path = state.path();
+        let directory = StateDirectory::open(path.to_owned()).expect("a state directory");
         let settings = HostSettings {
-            layers: state.path().join(LAYERS),
-            repositories: state.path().join("repositories"),
-            snapshot: Some(state.path().join(SNAPSHOT)),
+            layers: path.join(LAYERS),
+            repositories: path.join("repositories"),
+            snapshot: Some(path.join(SNAPSHOT)),
+            pins: pins.to_owned(),
             ..HostSettings::new(&directory)
         };
         let two = NonZeroUsize::new(2).expect("two");
@@ -133,6 +175,21 @@ impl Harness for Local {
         let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
         Arc::new(Policy::compile(policy, &floor, &grants)).into()
     }
+}
+
+/// A policy that allows one name and denies everything else.
+pub(crate) fn policy_that_allows(name: &str) -> InForce {
+    let policy = EgressPolicy {
+        allowed_hosts: vec![name.parse().expect("a rule")],
+        ..EgressPolicy::limited()
+    };
+    let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
+    Arc::new(Policy::compile(
+        effective(None, Some(policy)),
+        &floor,
+        &grants,
+    ))
+    .into()
 }
 
 /// A program that was just started has not run yet; one that says so has done what the test counts on.

@@ -5,6 +5,7 @@
 //! also run as an ordinary user.
 
 mod cases;
+mod checkpoints;
 mod harness;
 mod hosts;
 mod layers;
@@ -49,8 +50,28 @@ const OWN: &[(&str, Case)] = table!(cases;
 
 const ONE_THREAD: &[(&str, Case)] = table!(cases; a_second_thread_is_refused);
 
+const CHECKPOINTS: &[(&str, Case)] = table!(checkpoints;
+    a_checkpoint_keeps_what_a_program_can_make
+    root_inside_finds_its_system_as_it_left_it
+    a_project_comes_back_as_it_was_changed
+    what_is_mounted_is_neither_kept_nor_changed
+    a_tampered_checkpoint_starts_nothing_and_stays
+    a_swapped_directory_does_not_lead_a_checkpoint_out
+    after_an_error_the_sandbox_goes_on
+    a_restore_that_fails_keeps_the_checkpoint
+    a_checkpoint_outlives_its_server
+    a_resumed_sandbox_has_the_rules_that_it_is_given
+    a_slot_that_is_used_again_has_nothing_of_its_last_tenant
+);
+
 const HOSTS: &[(&str, Case)] = table!(hosts;
     a_host_has_nothing_of_its_server
+    sandboxes_are_spread_and_started_from_any_thread
+    a_killed_host_takes_its_sandboxes_along_and_no_others
+    a_killed_server_leaves_nothing
+    an_abandoned_start_leaves_no_sandbox
+    events_that_nobody_reads_hold_up_their_own_sandbox_alone
+    a_flow_does_not_outlive_its_rule_blocked
 );
 
 const LAYERS: &[(&str, Case)] = table!(layers;
@@ -65,6 +86,12 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [server, state, word] = &arguments[..]
+        && server == hosts::SERVER
+    {
+        let several = runtime(Builder::new_multi_thread().worker_threads(2));
+        several.block_on(hosts::be_a_server(state.into(), word.clone()));
+    }
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let named: Vec<&String> = arguments
         .iter()
@@ -88,7 +115,8 @@ fn main() -> ExitCode {
 
 fn cases(hosted: bool) -> impl Iterator<Item = &'static (&'static str, Case)> {
     let special = if hosted { HOSTS } else { ONE_THREAD };
-    PORT.iter().chain(OWN).chain(LAYERS).chain(special)
+    let common = [PORT, OWN, LAYERS, CHECKPOINTS];
+    common.into_iter().flatten().chain(special)
 }
 
 fn names() -> Vec<String> {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::Timespec;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -20,6 +21,7 @@ mod files;
 mod keep;
 mod session;
 mod stillness;
+mod unlocked;
 
 /// To kill(2): every process but this one.
 const EVERYBODY: i32 = -1;
@@ -35,7 +37,12 @@ pub(super) fn until_abandoned(channel: &Channel) -> i32 {
 
 fn serve(channel: &Channel) -> io::Result<()> {
     let children = sys::child_signals()?;
-    let mut programs = Programs::default();
+    let mut programs = Programs {
+        ready: rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse),
+        numbers: HashMap::new(),
+        terminating: false,
+        childless: false,
+    };
     loop {
         let mut polled = [
             PollFd::new(channel, PollFlags::IN),
@@ -64,8 +71,9 @@ fn drain(signals: &OwnedFd) {
     while matches!(rustix::io::read(signals, &mut buffer), Ok(1..)) {}
 }
 
-#[derive(Default)]
 struct Programs {
+    /// When there was nothing but what the plan makes, by the clock of the file system.
+    ready: Timespec,
     /// Those that the holder asked for and that still run, by pid.
     numbers: HashMap<Pid, u32>,
     /// Nothing more is started.
@@ -131,7 +139,7 @@ impl Programs {
             } => {
                 let still = stillness::begin();
                 let kept = only(message.descriptors)
-                    .and_then(|archive| keep::keep(&places, archive, limit_bytes));
+                    .and_then(|archive| keep::keep(&places, self.ready, archive, limit_bytes));
                 if kept.is_err() {
                     still.end();
                 }

@@ -10,8 +10,6 @@ use super::{MountStep, Plan};
 pub(crate) const WORKSHOP: &str = "/.layers";
 /// What a reboot would take away too, and what holds nothing without the programs that made it.
 const OF_THE_MOMENT: &[&str] = &["/dev/shm", "/run"];
-/// Directories of the root in which nothing lies at first, where the root can be written to.
-const EMPTY_AT_FIRST: &[&str] = &["/root", "/mnt", "/media", "/srv", "/opt"];
 
 /// A directory with files of the sandbox's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +20,8 @@ pub struct Place {
     pub kept_at: PathBuf,
     /// How they come back.
     pub kind: PlaceKind,
+    /// Paths in it, relative, that the plan makes: a file is kept only if it was changed since, and a directory not at all.
+    pub made: Vec<PathBuf>,
 }
 
 /// How the files of a place come back.
@@ -50,11 +50,35 @@ impl Plan {
     /// The places whose files are the sandbox's own and outlive its programs. What is in a draft is kept there.
     pub fn places(&self) -> Vec<Place> {
         let writable_root = self.private.writable_root;
-        self.mounts
-            .iter()
-            .filter_map(|step| place(step, writable_root))
-            .collect()
+        let places = self.mounts.iter();
+        let places = places.filter_map(|step| place(step, writable_root));
+        let root = writable_root.then(|| Place {
+            path: "/".into(),
+            kept_at: "/".into(),
+            kind: PlaceKind::Difference,
+            made: made(&self.mounts),
+        });
+        places.chain(root).collect()
     }
+}
+
+/// What the plan makes in the root itself.
+fn made(steps: &[MountStep]) -> Vec<PathBuf> {
+    let files = steps.iter().filter_map(|step| match step {
+        MountStep::File { path, .. } | MountStep::Symlink { path, .. } => Some(path.as_path()),
+        MountStep::Directory { .. }
+        | MountStep::Private { .. }
+        | MountStep::Overlay { .. }
+        | MountStep::Bind { .. }
+        | MountStep::Device { .. }
+        | MountStep::Proc
+        | MountStep::DevPts
+        | MountStep::ReadOnly { .. }
+        | MountStep::Mask { .. } => None,
+    });
+    let all = files.chain([Path::new(WORKSHOP)]);
+    let relative = all.filter_map(|path| path.strip_prefix("/").ok());
+    relative.map(Path::to_owned).collect()
 }
 
 fn place(step: &MountStep, writable_root: bool) -> Option<Place> {
@@ -62,6 +86,7 @@ fn place(step: &MountStep, writable_root: bool) -> Option<Place> {
         path: path.to_owned(),
         kept_at: path.to_owned(),
         kind: PlaceKind::Whole,
+        made: Vec::new(),
     };
     let is_one_of = |names: &[&str], path: &Path| names.iter().any(|name| path == Path::new(name));
     match step {
@@ -75,11 +100,10 @@ fn place(step: &MountStep, writable_root: bool) -> Option<Place> {
             path: path.clone(),
             kept_at: upper_and_work(path).0,
             kind: PlaceKind::Difference,
+            made: Vec::new(),
         }),
-        MountStep::Directory { path, .. } => {
-            (writable_root && is_one_of(EMPTY_AT_FIRST, path)).then(|| whole(path))
-        }
         MountStep::Overlay { draft: Some(_), .. }
+        | MountStep::Directory { .. }
         | MountStep::File { .. }
         | MountStep::Symlink { .. }
         | MountStep::Bind { .. }

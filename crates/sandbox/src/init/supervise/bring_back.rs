@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid
 use rustix::io::Errno;
 
 use super::keep::{is_kept, mount_of, names};
+use super::unlocked::Unlocked;
 use crate::archive::{DAMAGED, DEPTH, Input, Meta, Record};
 use crate::plan::{Place, PlaceKind};
 
@@ -287,11 +288,16 @@ fn clear(directory: &OwnedFd, mount: u64, depth: usize) -> Result<(), Errno> {
 fn hard_link(root: &OwnedFd, path: &[u8], to: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
     let mut names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
     let last = names.pop().ok_or(DAMAGED)?;
-    let mut directory = rustix::io::fcntl_dupfd_cloexec(root, 3)?;
+    // Those on the way may have their final modes by now.
+    let root = rustix::io::fcntl_dupfd_cloexec(root, 3)?;
+    let mut way = vec![Unlocked::open_already(root)];
     for name in names {
-        directory = open_directory(&directory, name)?;
+        let above = way.last().ok_or(DAMAGED)?;
+        let below = Unlocked::open(above.directory(), name)?;
+        way.push(below);
     }
-    rustix::fs::linkat(&directory, last, to, name, AtFlags::empty())
+    let directory = way.last().ok_or(DAMAGED)?.directory();
+    rustix::fs::linkat(directory, last, to, name, AtFlags::empty())
 }
 
 impl Level {

@@ -3,13 +3,14 @@
 //! Every program is stopped first, and the walk does not rely on it: entries are looked at by their one name in an open directory, links are
 //! read and not followed, nothing but regular files is opened, and whatever is mounted inside a place is left out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, SeekFrom, Stat, StatxFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, SeekFrom, Stat, StatxFlags, Timespec};
 use rustix::io::Errno;
 
+use super::unlocked::Unlocked;
 use crate::archive::{DEPTH, Meta, Output};
 use crate::plan::{Place, PlaceKind};
 
@@ -19,11 +20,17 @@ const PIECE_BYTES: usize = 256 * 1024;
 const OPAQUE: &[u8] = b"user.overlay.opaque";
 const OF_OVERLAYS: &[u8] = b"user.overlay.";
 
-/// Writes what is in the places, in order.
-pub(super) fn keep(places: &[Place], archive: OwnedFd, limit_bytes: u64) -> Result<(), Errno> {
+/// Writes what is in the places, in order. What was made for the sandbox before it was `ready` is left out until somebody changes it.
+pub(super) fn keep(
+    places: &[Place],
+    ready: Timespec,
+    archive: OwnedFd,
+    limit_bytes: u64,
+) -> Result<(), Errno> {
     let mut keeping = Keeping {
         output: Output::new(archive, limit_bytes)?,
         seen: HashMap::new(),
+        ready: (ready.tv_sec, ready.tv_nsec),
         buffer: vec![0; PIECE_BYTES],
     };
     for place in places {
@@ -41,33 +48,39 @@ struct Keeping {
     output: Output,
     /// Files with several names, by device and inode, with their first path in the place that is being walked.
     seen: HashMap<(u64, u64), Vec<u8>>,
+    /// In seconds since 1970 and nanoseconds, by the clock of the file system.
+    ready: (i64, i64),
     buffer: Vec<u8>,
 }
 
 /// A directory on the way, and what of it is still to come.
 struct Level {
-    directory: OwnedFd,
+    directory: Unlocked,
     names: Vec<Vec<u8>>,
     path: Vec<u8>,
 }
 
 /// What is the same in all of a place.
-struct Within {
+struct Within<'a> {
     kind: PlaceKind,
     mount: u64,
+    /// Paths in the place.
+    made: HashSet<&'a [u8]>,
 }
 
 impl Keeping {
     fn place(&mut self, place: &Place, root: OwnedFd) -> Result<(), Errno> {
         self.seen.clear();
+        let made = place.made.iter().map(|path| path.as_os_str().as_bytes());
         let within = Within {
             kind: place.kind,
             mount: mount_of(&root)?,
+            made: made.collect(),
         };
         let stat = rustix::fs::fstat(&root)?;
         let path = place.path.as_os_str().as_bytes();
         self.output.place(path, &meta(&stat, &root)?)?;
-        let mut levels = vec![Level::new(root, Vec::new())?];
+        let mut levels = vec![Level::new(Unlocked::open_already(root), Vec::new())?];
         while let Some(level) = levels.last_mut() {
             let Some(name) = level.names.pop() else {
                 self.output.up()?;
@@ -88,26 +101,34 @@ impl Keeping {
     /// Keeps an entry; a directory is returned, and what is in it comes next.
     fn entry(
         &mut self,
-        within: &Within,
+        within: &Within<'_>,
         level: &Level,
         name: &[u8],
     ) -> Result<Option<Level>, Errno> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let found = match rustix::fs::openat(&level.directory, name, flags, Mode::empty()) {
-            // It went away: not every program need have stopped.
-            Err(Errno::NOENT) => return Ok(None),
-            other => other?,
-        };
+        let found =
+            match rustix::fs::openat(level.directory.directory(), name, flags, Mode::empty()) {
+                // It went away: not every program need have stopped.
+                Err(Errno::NOENT) => return Ok(None),
+                other => other?,
+            };
         if mount_of(&found)? != within.mount {
             return Ok(None);
         }
         let stat = rustix::fs::fstat(&found)?;
         let path = join(&level.path, name);
+        if within.made.contains(&path[..]) && self.is_as_made(&stat) {
+            return Ok(None);
+        }
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => self.file(level, name, path, &stat)?,
             FileType::Directory => {
-                let directory = open(&level.directory, name, &stat, OFlags::DIRECTORY)?;
-                self.output.directory(name, &meta(&stat, &directory)?)?;
+                let directory = Unlocked::open(level.directory.directory(), name)?;
+                if !directory.is(&stat)? {
+                    return Err(Errno::AGAIN);
+                }
+                let meta = meta(&stat, directory.directory())?;
+                self.output.directory(name, &meta)?;
                 return Level::new(directory, path).map(Some);
             }
             FileType::Symlink => {
@@ -130,6 +151,12 @@ impl Keeping {
         Ok(None)
     }
 
+    /// Of a directory that was made, nothing is kept.
+    fn is_as_made(&self, stat: &Stat) -> bool {
+        let changed = (stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+        FileType::from_raw_mode(stat.st_mode).is_dir() || changed <= self.ready
+    }
+
     fn file(
         &mut self,
         level: &Level,
@@ -144,7 +171,7 @@ impl Keeping {
             }
             self.seen.insert(id, path);
         }
-        let file = open(&level.directory, name, stat, OFlags::empty())?;
+        let file = open(level.directory.directory(), name, stat)?;
         let bytes = u64::try_from(stat.st_size).unwrap_or_default();
         self.output.file(name, &meta(stat, &file)?, bytes)?;
         let mut end = 0;
@@ -174,9 +201,9 @@ impl Keeping {
 }
 
 impl Level {
-    fn new(directory: OwnedFd, path: Vec<u8>) -> Result<Self, Errno> {
+    fn new(directory: Unlocked, path: Vec<u8>) -> Result<Self, Errno> {
         Ok(Self {
-            names: names(&directory)?,
+            names: names(directory.directory())?,
             directory,
             path,
         })
@@ -211,20 +238,15 @@ pub(super) fn mount_of(found: impl AsFd) -> Result<u64, Errno> {
     Ok(found.stx_mnt_id)
 }
 
-/// Opens what was looked at. What its owner has made unreadable is readable for a moment.
-fn open(directory: &OwnedFd, name: &[u8], looked: &Stat, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags
-        | OFlags::RDONLY
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::NOFOLLOW
-        | OFlags::CLOEXEC;
+/// Opens a file that was looked at. What its owner has made unreadable is readable for a moment.
+fn open(directory: &OwnedFd, name: &[u8], looked: &Stat) -> Result<OwnedFd, Errno> {
+    let flags =
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || rustix::fs::openat(directory, name, flags, Mode::empty());
     let opened = match open() {
         Err(Errno::ACCESS) => {
             let mode = Mode::from_raw_mode(looked.st_mode & 0o1777);
-            let readable = mode | Mode::RUSR | Mode::XUSR;
-            rustix::fs::chmodat(directory, name, readable, AtFlags::empty())?;
+            rustix::fs::chmodat(directory, name, mode | Mode::RUSR, AtFlags::empty())?;
             let opened = open();
             // If it is another one by now, it is one of the sandbox's own all the same.
             rustix::fs::chmodat(directory, name, mode, AtFlags::empty())?;
