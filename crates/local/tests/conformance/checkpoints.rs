@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_millis(100);
 const LOOK: &str = r#"
     for place in $PLACES; do
         cd "$place" || exit 1
-        find . -mindepth 1 -printf '%p|%y|%m|%U:%G|%n|%l|%T@\n' -o -printf 'unreadable %p\n' | LC_ALL=C sort -z
+        find . -printf '%p|%y|%m|%U:%G|%n|%l|%T@\n' -o -printf 'unreadable %p\n' | LC_ALL=C sort
         find . -type f -perm -u+r -exec sha256sum {} + | LC_ALL=C sort
         find . -type f -printf '%s %b %p\n' | LC_ALL=C sort
     done
@@ -40,7 +40,7 @@ const ODDITIES: &str = r#"
     ln -s /etc/passwd absolute; ln -s ../../../../etc upwards; ln -s nowhere dangling; ln -s . itself
     ln -s "$(printf 'to\nthere')" odd-target
     mkfifo fifo; chmod 640 fifo
-    truncate -s 1G sparse; printf middle | dd of=sparse bs=1 seek=500000000 conv=notrunc 2>/dev/null
+    truncate -s 20M sparse; printf middle | dd of=sparse bs=1 seek=9000000 conv=notrunc 2>/dev/null
     : > nothing; head -c 300000 /dev/urandom > random
     printf secret > unreadable; chmod 000 unreadable; printf x > executable; chmod 755 executable
     mkdir locked; printf x > locked/in; ln locked/in linked-to-locked; chmod 000 locked; chmod 1777 'with space'; mkdir read-only; printf x > read-only/in; chmod 555 read-only
