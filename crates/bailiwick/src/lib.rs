@@ -8,6 +8,7 @@ mod bad_input;
 mod client;
 mod clock;
 mod command;
+mod credential;
 mod database;
 mod database_lock;
 mod environment_source;

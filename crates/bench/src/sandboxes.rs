@@ -40,6 +40,7 @@ fn request(number: u32, work: Option<PathBuf>) -> Request {
         run_as: RunAs::Agent,
         variables: Vec::new(),
         certificates: None,
+        credentials: false,
         limits: Limits::default(),
         surroundings: Surroundings::default(),
     }

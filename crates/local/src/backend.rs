@@ -125,6 +125,7 @@ impl LocalRuntime {
             flows: received,
             events,
             policy,
+            has_authority: spec.network.policy.projections.may_have_credentials(),
             owner_of_pipes,
             limits: spec.limits,
             places,

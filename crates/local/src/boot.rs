@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork, Sockets};
+use bailiwick_egress::{
+    Attachment, AuthorityError, DormantAuthority, Egress, SandboxLimits, SandboxNetwork, Sockets,
+};
 use bailiwick_model::{EnvironmentName, Flow, SandboxId};
 use bailiwick_policy::InForce;
 use bailiwick_sandbox::network::NetworkSockets;
@@ -44,6 +46,9 @@ pub enum StartError {
     /// The mount table of the sandbox cannot be read, or is not as it should be.
     #[error("the mounts of the sandbox are not as planned: {0}")]
     Mounts(io::Error),
+    /// The key of the sandbox's certificate authority is gone.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The network could not be served.
     #[error("cannot serve the network of the sandbox: {0}")]
     Serve(io::Error),
@@ -65,6 +70,7 @@ pub struct Launching {
     building: Building,
     init: u32,
     environment: Option<EnvironmentName>,
+    authority: Option<DormantAuthority>,
     guards: Guards,
     id: SandboxId,
     covered: Vec<PathBuf>,
@@ -148,6 +154,7 @@ impl Prepared {
             building: begun.provide()?,
             init,
             environment: self.environment,
+            authority: self.authority,
             guards,
             id: record.id,
             covered: self.covered,
@@ -191,6 +198,7 @@ impl Launching {
             sandbox: self.id.clone(),
             environment: self.environment,
             in_force,
+            authority: self.authority.map(DormantAuthority::wake).transpose()?,
             limits: SandboxLimits::default(),
             flows,
         };

@@ -13,6 +13,7 @@ mod host_facts;
 mod hosted;
 mod identity;
 mod inside;
+mod java_store;
 mod keeper;
 mod layers;
 mod placeholder;
@@ -23,6 +24,7 @@ mod restore;
 mod snapshot;
 mod state;
 mod toolchain;
+mod trust;
 mod uncovered;
 mod workspace;
 

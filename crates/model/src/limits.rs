@@ -130,6 +130,28 @@ pub const NEW_NAMES_PER_MINUTE: u32 = 600;
 pub const DNS_IN_FLIGHT: usize = 64;
 /// Bytes of a ClientHello that are kept while its server name is looked for.
 pub const CLIENT_HELLO_BYTES: usize = 64 * 1024;
+/// How long TLS with the client and with the server may take together, where it ends at the relay.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take for one request head where TLS ends at the relay, the pause before it included.
+pub const INTERCEPTED_HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// Bytes of HTTP/1.1 that are kept of one side of a connection, where TLS ends at the relay.
+pub const INTERCEPTED_BUFFER_BYTES: usize = 128 * 1024;
+/// Requests at once on one connection of HTTP/2 where TLS ends at the relay.
+pub const INTERCEPTED_STREAMS: u32 = 100;
+/// Bytes of a head of HTTP/2, as RFC 9113 counts them.
+pub const HTTP2_HEAD_BYTES: u32 = 64 * 1024;
+/// Bytes that one stream of HTTP/2 may be ahead of its reader.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes that all streams of one connection may be ahead of their readers.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// The largest request body with an announced length that placeholders are replaced in as a whole, so that its new length can be announced.
+pub const PROJECTED_WHOLE_BYTES: u64 = 64 * 1024;
+/// Bytes of the shortest secret that is taken out of answers: what is shorter is in too many texts by chance.
+pub const REDACTED_LEAST_BYTES: usize = 8;
+/// Encoded texts with secrets inside that one connection remembers, to take them out of answers.
+pub const ENCODED_SECRETS_KEPT: usize = 16;
+/// Certificates of its own authority that are kept for one sandbox.
+pub const CERTIFICATES_KEPT: usize = 256;
 /// Bytes of an HTTP request head that are kept while its host is checked.
 pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
 /// Connections to the resolver over TCP that one sandbox may have open at once.

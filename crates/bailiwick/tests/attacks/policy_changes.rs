@@ -71,6 +71,7 @@ impl Relay {
             sandbox,
             environment: None,
             in_force,
+            authority: None,
             limits: SandboxLimits::default(),
             flows: sender,
         };
@@ -141,7 +142,7 @@ fn a_flow_does_not_outlive_the_rule_that_allowed_it() {
     }
     relay
         .policy
-        .send(allowing(&["server.test", "other.test"]))
+        .send(allowing(&["server.test", "other.test"]).into())
         .unwrap();
     for stream in &mut streams {
         stream.write_all(b"x").unwrap();

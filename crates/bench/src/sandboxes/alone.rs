@@ -51,6 +51,7 @@ fn attach(egress: &Egress, name: &str, port: u16) -> Result<(SocketAddr, Attachm
         sandbox: SandboxId::from_random(u64::from(port)),
         environment: None,
         in_force,
+        authority: None,
         limits: SandboxLimits::default(),
         flows: flows(),
     };

@@ -138,7 +138,7 @@ impl Held {
         let (tight, wide) = (policy(&[])?, policy(&[NAMES.echo])?);
         let start = now_ns();
         for policy in &self.policies[of.clone()] {
-            policy.send(Arc::clone(&tight))?;
+            policy.send(tight.clone())?;
         }
         let mut samples = Vec::new();
         for _ in of.clone() {
@@ -149,7 +149,7 @@ impl Held {
             self.open -= 1;
         }
         for policy in &self.policies[of] {
-            policy.send(Arc::clone(&wide))?;
+            policy.send(wide.clone())?;
         }
         Ok(samples)
     }

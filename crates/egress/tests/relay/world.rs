@@ -97,6 +97,7 @@ impl World {
             sandbox: "box".parse().expect("an id"),
             environment: Some(environment()),
             in_force: policy_in_force,
+            authority: None,
             limits,
             flows: sender,
         };

@@ -84,6 +84,7 @@ impl World {
             sandbox: "box".parse().unwrap(),
             environment: None,
             in_force,
+            authority: None,
             limits,
             flows: sender,
         };

@@ -41,6 +41,8 @@ pub(super) struct Attended {
     pub(super) flows: mpsc::Receiver<Flow>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) policy: watch::Sender<InForce>,
+    /// It trusts a certificate authority of its own.
+    pub(super) has_authority: bool,
     pub(super) owner_of_pipes: Option<(u32, u32)>,
     pub(super) limits: Limits,
     pub(super) places: Vec<Place>,
@@ -60,6 +62,7 @@ pub(crate) struct Inner {
     events: mpsc::WeakSender<Event>,
     kills: Kills,
     policy: watch::Sender<InForce>,
+    has_authority: bool,
     life: watch::Sender<Life>,
     /// What a checkpoint keeps, and up to how many bytes.
     places: Vec<Place>,
@@ -77,6 +80,7 @@ impl LocalSandbox {
             flows,
             events,
             policy,
+            has_authority,
             owner_of_pipes,
             limits,
             places,
@@ -89,6 +93,7 @@ impl LocalSandbox {
             events: events.downgrade(),
             kills: Kills::default(),
             policy,
+            has_authority,
             life: watch::Sender::new(Life::Running),
             places,
             keeps_bytes: checkpoint::limit_bytes(limits.disk_bytes),
@@ -335,6 +340,12 @@ impl Sandbox for LocalSandbox {
     fn apply_policy(&self, policy: InForce) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             self.0.check_alive()?;
+            if policy.projections.may_have_credentials() && !self.0.has_authority {
+                return Err(error::refused(
+                    "a certificate authority that this sandbox trusts",
+                    "start a sandbox that may have credentials",
+                ));
+            }
             self.0.policy.send_replace(policy);
             // One turn for the task that cuts what is denied now, one for the connections that it cuts: on a current-thread
             // runtime both are queued before this goes on.

@@ -42,6 +42,7 @@ pub(super) fn prepare(
         run_as: run_as(spec.identity, spec.profile)?,
         variables: variables(spec),
         certificates: options.certificates.clone(),
+        credentials: spec.network.policy.projections.may_have_credentials(),
         limits: Limits {
             memory_bytes: spec.limits.memory_bytes,
             cpu_millis: spec.limits.cpu_millis,

@@ -33,7 +33,7 @@ pub struct HostSettings {
     pub home: Option<PathBuf>,
     /// A bundle of CA certificates that is trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Certificates to trust inside besides, PEM.
+    /// Certificates to trust besides, inside and of servers that get credentials, PEM.
     pub certificates: Option<String>,
     /// Names whose addresses the operator gave, as `NAME=ADDR[:PORT]`.
     pub pins: Vec<String>,
@@ -79,9 +79,13 @@ impl HostSettings {
             trust_proxy_dns: self.trust_proxy_dns,
             ..DialOptions::new(watched)
         });
+        let mut egress = Egress::new(Arc::new(dialer));
+        if let Some(certificates) = &self.certificates {
+            egress = egress.trusting(certificates).map_err(|e| unusable(&e))?;
+        }
         Ok(LocalOptions {
             state,
-            egress: Arc::new(Egress::new(Arc::new(dialer))),
+            egress: Arc::new(egress),
             layers: self.layers,
             repositories: self.repositories,
             snapshot: self.snapshot,
