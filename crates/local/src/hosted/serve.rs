@@ -219,7 +219,7 @@ impl Host {
         }
         let ended = async { while ending.join_next().await.is_some() {} };
         // What takes longer ends with this process.
-        let _ = tokio::time::timeout(limits::HOST_END, ended).await;
+        let _ = tokio::time::timeout(limits::HOST_SANDBOXES_END, ended).await;
     }
 }
 
