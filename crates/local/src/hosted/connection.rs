@@ -72,7 +72,7 @@ pub(super) struct Connection {
 struct Unsent<'a>(&'a Connection, u64);
 
 impl Unsent<'_> {
-    fn is_sent(self) {
+    fn was_sent(self) {
         std::mem::forget(self);
     }
 }
@@ -187,7 +187,7 @@ impl Connection {
             self.gone().await;
             return Err(HostError::Gone);
         }
-        unsent.is_sent();
+        unsent.was_sent();
         answered.await.map_err(|_| HostError::Gone)
     }
 
