@@ -5,6 +5,7 @@ mod credentials;
 mod cut;
 mod decide;
 mod events;
+mod hosts;
 mod image;
 mod memory;
 mod network;
@@ -39,6 +40,7 @@ type Group = (&'static str, fn(&Stage, &mut Report) -> Result<()>);
 const GROUPS: &[Group] = &[
     ("decide", decide::measure),
     ("start", start::measure),
+    ("hosts", hosts::measure),
     ("image", image::measure),
     ("latency", network::latency),
     ("request", network::request),

@@ -193,6 +193,20 @@ pub const UNDECIDED_GRACE: Duration = Duration::from_millis(50);
 pub const DEFAULT_PIDS: u32 = 4096;
 /// Open files of one process in a sandbox.
 pub const OPEN_FILES: u64 = 65_536;
+/// How long a sandbox host may take until it can start sandboxes.
+pub const HOST_START: Duration = Duration::from_secs(30);
+/// How long a sandbox host may take to end what runs in it when its server is gone.
+pub const HOST_SANDBOXES_END: Duration = Duration::from_secs(15);
+/// How long a sandbox host may take to end when it is told to.
+pub const HOST_END: Duration = Duration::from_secs(20);
+/// Questions to one sandbox host that wait for an answer.
+pub const HOST_QUESTIONS: usize = 1024;
+/// How often a sandbox host reads the machine's own addresses again.
+pub const HOST_FACTS_REFRESH: Duration = Duration::from_secs(5);
+/// Bytes of a sandbox's files that a checkpoint keeps, where its private files have no limit of their own.
+pub const CHECKPOINT_BYTES: u64 = 16 << 30;
+/// Bytes of a checkpoint for what it says of each file besides its contents.
+pub const CHECKPOINT_RECORD_BYTES: u64 = 256 << 20;
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
 

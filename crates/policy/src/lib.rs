@@ -26,12 +26,14 @@ mod registry;
 mod rule;
 mod suggest;
 mod table;
+mod text;
 
 pub use cidr::{CidrRule, CidrRuleError};
 pub use destination::{DestinationError, parse_destination};
 pub use diff::{Difference, DifferenceRow, Scope, diff};
 pub use egress::{
-    EffectivePolicy, EgressPolicy, HostFacts, Mode, OrganizationFloor, SessionGrants, effective,
+    EffectivePolicy, EgressPolicy, HostFacts, Mode, OrganizationFloor, SessionGrants, Uncompiled,
+    effective,
 };
 pub use host::{HostError, normalise_host};
 pub use list::ListEntry;

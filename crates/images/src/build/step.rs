@@ -147,6 +147,10 @@ mod tests {
         fn restore<'a>(&'a self, _: SandboxSpec<InForce>, _: &'a Checkpoint) -> Started<'a> {
             unreachable!("nothing is built here")
         }
+
+        fn discard<'a>(&'a self, _: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
+            unreachable!("nothing is built here")
+        }
     }
 
     /// The key of an image's topmost layer, where these registries are asked.

@@ -1,12 +1,16 @@
 //! The backend under test.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
-use bailiwick_local::{LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts};
+use bailiwick_local::{
+    HostSettings, HostedRuntime, LocalOptions, LocalRuntime, StateDirectory, Surroundings,
+    host_facts,
+};
 use bailiwick_model::SandboxId;
 use bailiwick_policy::{
     EgressPolicy, InForce, OrganizationFloor, Policy, SessionGrants, effective,
@@ -26,13 +30,33 @@ const ORDINARY: u32 = 12345;
 
 /// A runtime over a state directory of its own.
 pub(crate) struct Local {
-    pub(crate) runtime: Arc<LocalRuntime>,
-    state: TempDir,
+    runtime: Arc<dyn Runtime<Policy = InForce>>,
+    /// The same, where it is one with hosts.
+    hosts: Option<HostedRuntime>,
+    state: State,
+}
+
+/// A state directory.
+enum State {
+    Own(TempDir),
+    Shared(PathBuf),
+}
+
+impl State {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(directory) => directory.path(),
+            Self::Shared(path) => path,
+        }
+    }
 }
 
 impl Local {
     pub(crate) fn new() -> Self {
-        let state = tempfile::tempdir().expect("a directory");
+        Self::of_one(State::Own(tempfile::tempdir().expect("a directory")))
+    }
+
+    fn of_one(state: State) -> Self {
         let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
         let options = LocalOptions {
             state: StateDirectory::open(state.path().to_owned()).expect("a state directory"),
@@ -45,7 +69,66 @@ impl Local {
             now: || 0,
         };
         let runtime = Arc::new(LocalRuntime::new(options).expect("a runtime"));
-        Self { runtime, state }
+        Self {
+            runtime,
+            hosts: None,
+            state,
+        }
+    }
+
+    /// Two hosts.
+    pub(crate) fn hosted() -> Self {
+        Self::of_hosts(State::Own(tempfile::tempdir().expect("a directory")), &[])
+    }
+
+    /// The same in a state directory that is somebody else's to remove.
+    pub(crate) fn hosted_in(state: PathBuf) -> Self {
+        Self::of_hosts(State::Shared(state), &[])
+    }
+
+    /// More hosts, for which a name leads to an address.
+    pub(crate) fn with_pin(&self, pin: &str) -> Self {
+        Self::of_hosts(State::Shared(self.state().to_owned()), &[pin.to_owned()])
+    }
+
+    /// Another backend over the same state, as after a restart.
+    pub(crate) fn once_more(&self) -> Self {
+        let state = State::Shared(self.state().to_owned());
+        match self.hosts {
+            Some(_) => Self::of_hosts(state, &[]),
+            None => Self::of_one(state),
+        }
+    }
+
+    fn of_hosts(state: State, pins: &[String]) -> Self {
+        let path = state.path();
+        let directory = StateDirectory::open(path.to_owned()).expect("a state directory");
+        let settings = HostSettings {
+            layers: path.join(LAYERS),
+            repositories: path.join("repositories"),
+            snapshot: Some(path.join(SNAPSHOT)),
+            pins: pins.to_owned(),
+            ..HostSettings::new(&directory)
+        };
+        let two = NonZeroUsize::new(2).expect("two");
+        let hosts = HostedRuntime::new(settings, two).expect("a runtime");
+        Self {
+            runtime: Arc::new(hosts.clone()),
+            hosts: Some(hosts),
+            state,
+        }
+    }
+
+    /// Ends the hosts, where there are any.
+    pub(crate) async fn end(&self) {
+        if let Some(hosts) = &self.hosts {
+            hosts.shut_down().await;
+        }
+    }
+
+    /// Where it keeps its state.
+    pub(crate) fn state(&self) -> &Path {
+        self.state.path()
     }
 
     /// A spec with a fresh id that starts in /tmp.
@@ -84,7 +167,7 @@ impl Harness for Local {
     type Policy = InForce;
 
     fn runtime(&self) -> Arc<dyn Runtime<Policy = InForce>> {
-        Arc::clone(&self.runtime) as Arc<dyn Runtime<Policy = InForce>>
+        Arc::clone(&self.runtime)
     }
 
     fn policy(&self) -> InForce {
@@ -92,6 +175,21 @@ impl Harness for Local {
         let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
         Arc::new(Policy::compile(policy, &floor, &grants)).into()
     }
+}
+
+/// A policy that allows one name and denies everything else.
+pub(crate) fn policy_that_allows(name: &str) -> InForce {
+    let policy = EgressPolicy {
+        allowed_hosts: vec![name.parse().expect("a rule")],
+        ..EgressPolicy::limited()
+    };
+    let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
+    Arc::new(Policy::compile(
+        effective(None, Some(policy)),
+        &floor,
+        &grants,
+    ))
+    .into()
 }
 
 /// A program that was just started has not run yet; one that says so has done what the test counts on.

@@ -34,7 +34,7 @@ impl Policy {
             verdict: ruling.verdict(),
             reason: ruling.reason,
             rule: ruling.rule.map(ToString::to_string),
-            source: self.source.clone(),
+            source: self.source().clone(),
             hint,
         }
     }
