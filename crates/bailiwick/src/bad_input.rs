@@ -92,6 +92,11 @@ pub(crate) enum BadInput {
     /// There is nothing where a secret should be.
     #[error("{} holds no secret", .0.display())]
     NoSecret(PathBuf),
+    /// A secret that the program could read.
+    #[error(
+        "{} is in {}, which the program can read: keep the secret elsewhere", .file.display(), .directory.display()
+    )]
+    SecretWithin { file: PathBuf, directory: PathBuf },
     /// A credential without its secret.
     #[error("a credential needs --secret-file FILE, or -f FILE")]
     NoSecretFile,

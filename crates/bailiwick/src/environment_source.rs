@@ -5,7 +5,9 @@ use std::path::Path;
 use bailiwick_images::BaseSource;
 use bailiwick_model::limits::ENVIRONMENT_FILE_BYTES;
 use bailiwick_model::{BaseName, EnvironmentName, Packages, Project};
-use bailiwick_policy::{EffectivePolicy, OrganizationFloor, Policy, SessionGrants, effective};
+use bailiwick_policy::{
+    EffectivePolicy, HostPattern, OrganizationFloor, Policy, SessionGrants, effective,
+};
 use bailiwick_wire::{EnvironmentFile, parse_environment};
 
 use crate::bad_input::{BadInput, read_text};
@@ -46,12 +48,16 @@ impl Environment {
         }
     }
 
-    /// The policy, compiled. On one machine there is no organization and no session: no further floor, no grants.
-    pub(crate) fn compile(&self) -> Policy {
+    /// The policy, compiled. On one machine there is no organization, so no further floor; what a session would bring along are the hosts of
+    /// credentials.
+    pub(crate) fn compile(&self, credential_hosts: Vec<HostPattern>) -> Policy {
         Policy::compile(
             self.effective.clone(),
             &OrganizationFloor::empty(),
-            &SessionGrants::none(),
+            &SessionGrants {
+                credential_hosts,
+                ..SessionGrants::none()
+            },
         )
     }
 }

@@ -469,11 +469,16 @@ fn names(packages: &Packages, manager: PackageManager) -> String {
 ///
 /// The kernel has no random bytes, of which getrandom(2) knows no case that could happen here: a sandbox with a known id must not be begun.
 pub(crate) fn fresh_id() -> SandboxId {
-    let mut bits = [0; 8];
+    SandboxId::from_random(u64::from_ne_bytes(random()))
+}
+
+/// Bytes that nobody guesses.
+pub(crate) fn random<const LENGTH: usize>() -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
     // Blocks only before the kernel's generator is ready, at boot; a signal may end that.
     rustix::io::retry_on_intr(|| {
-        rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
     })
     .expect("the kernel has random bytes");
-    SandboxId::from_random(u64::from_ne_bytes(bits))
+    bytes
 }

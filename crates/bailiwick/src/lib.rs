@@ -8,6 +8,7 @@ mod bad_input;
 mod client;
 mod clock;
 mod command;
+mod credential;
 mod database;
 mod database_lock;
 mod environment_source;
@@ -42,7 +43,12 @@ pub fn run() -> ExitCode {
 }
 
 /// `bailiwick-server`, with the arguments of the commands of `bailiwick` that need a server's database.
+///
+/// It is also the sandbox hosts of a server: which of both is settled first, while there is one thread.
 pub fn run_server() -> ExitCode {
+    if let Some(code) = bailiwick_local::serve_if_host(clock::now_seconds) {
+        return code;
+    }
     let command_line = ServerCommandLine::parse();
     ended(|host| server::execute(command_line, host))
 }

@@ -30,9 +30,12 @@ pub(crate) struct Args {
     /// The proxy that CONNECT requests go through.
     #[arg(long)]
     proxy: Option<SocketAddr>,
-    /// The PEM certificate of the HTTPS service.
+    /// The PEM certificate of the HTTPS service, or of authorities for it.
     #[arg(long)]
     certificate: PathBuf,
+    /// What every HTTPS request carries in the header field `X-Key`.
+    #[arg(long, default_value = "placeholder")]
+    token: String,
 }
 
 /// How long anything may take before the run is given up: a hang is a finding, not a measurement.
@@ -44,6 +47,7 @@ pub(super) struct Route {
     services: Services,
     proxy: Option<SocketAddr>,
     tls: Arc<ClientConfig>,
+    token: Arc<str>,
 }
 
 /// Obeys [`Probe`] orders.
@@ -57,12 +61,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         },
         proxy: args.proxy,
         tls: secure::config(&args.certificate)?,
+        token: args.token.as_str().into(),
     };
     worker::obey(|probe: Probe| match probe {
         Probe::FirstByte { count } => repeat(count, || route.first_byte()),
         Probe::RoundTrip { count } => route.round_trips(count),
         Probe::Request { count } => repeat(count, || secure::request(&route)),
         Probe::RequestKeptAlive { count } => secure::requests(&route, count),
+        Probe::Download { bytes } => secure::download(&route, bytes).map(|rate| vec![rate]),
         Probe::Throughput { streams, millis } => {
             load::throughput(&route, streams, Duration::from_millis(millis))
         }

@@ -1,6 +1,7 @@
 //! The conductor: which rows there are, and who is measured at each in turns.
 
 mod control;
+mod credentials;
 mod cut;
 mod decide;
 mod image;
@@ -40,6 +41,7 @@ const GROUPS: &[Group] = &[
     ("image", image::measure),
     ("latency", network::latency),
     ("request", network::request),
+    ("credentials", credentials::measure),
     ("throughput", network::throughput),
     ("connections", network::connections),
     ("cut", cut::measure),

@@ -2,6 +2,7 @@
 
 pub(crate) mod control_plane;
 pub(crate) mod destination;
+pub(crate) mod interceptors;
 pub(crate) mod launchers;
 pub(crate) mod proxies;
 pub(crate) mod sandboxed;

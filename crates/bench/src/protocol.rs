@@ -15,6 +15,8 @@ pub(crate) enum Probe {
     Request { count: u32 },
     /// One HTTP request of 1 KiB on an open TLS connection; microseconds each.
     RequestKeptAlive { count: u32 },
+    /// One answer of so many bytes over TLS; MB a second, once.
+    Download { bytes: u64 },
     /// Bytes from the server on so many connections at once; MiB a second, once.
     Throughput { streams: u32, millis: u64 },
     /// New connections, one byte each, from so many threads; connections a second, once.

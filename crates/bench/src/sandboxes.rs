@@ -16,7 +16,8 @@ use bailiwick_egress::Egress;
 use bailiwick_local::{Base, Layers, Limits, Request, RunAs, Surroundings, Workspace, host_facts};
 use bailiwick_model::{Flow, PolicySource, SandboxId};
 use bailiwick_policy::{
-    EffectivePolicy, EgressPolicy, HostPattern, OrganizationFloor, Pin, Pins, Policy, SessionGrants,
+    EffectivePolicy, EgressPolicy, HostPattern, InForce, OrganizationFloor, Pin, Pins, Policy,
+    SessionGrants,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -39,13 +40,14 @@ fn request(number: u32, work: Option<PathBuf>) -> Request {
         run_as: RunAs::Agent,
         variables: Vec::new(),
         certificates: None,
+        credentials: false,
         limits: Limits::default(),
         surroundings: Surroundings::default(),
     }
 }
 
 /// `limited`, with these hosts allowed.
-fn policy(hosts: &[&str]) -> Result<Arc<Policy>> {
+fn policy(hosts: &[&str]) -> Result<InForce> {
     let mut policy = EgressPolicy::limited();
     policy.allowed_hosts = hosts
         .iter()
@@ -55,11 +57,12 @@ fn policy(hosts: &[&str]) -> Result<Arc<Policy>> {
         policy,
         source: PolicySource::OrganizationDefault,
     };
-    Ok(Arc::new(Policy::compile(
+    let policy = Policy::compile(
         effective,
         &OrganizationFloor::empty(),
         &SessionGrants::none(),
-    )))
+    );
+    Ok(Arc::new(policy).into())
 }
 
 /// The network side, with the server's names pinned to where it is.

@@ -85,11 +85,30 @@ fn answer(stream: TcpStream, config: &Arc<ServerConfig>) -> Result<()> {
         stream,
     ));
     let mut line = String::new();
+    // The path is the number of bytes that are wanted, or none.
+    let mut wanted = None;
     while stream.read_line(&mut line)? > 0 {
+        if let Some(target) = line.strip_prefix("GET /") {
+            wanted = target.split(' ').next().and_then(|path| path.parse().ok());
+        }
         if line == "\r\n" {
-            stream.get_mut().write_all(response.as_bytes())?;
+            match wanted {
+                Some(bytes) => download(stream.get_mut(), bytes)?,
+                None => stream.get_mut().write_all(response.as_bytes())?,
+            }
         }
         line.clear();
+    }
+    Ok(())
+}
+
+fn download(stream: &mut impl Write, mut bytes: usize) -> Result<()> {
+    stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n").as_bytes())?;
+    let block = vec![b'x'; 256 * 1024];
+    while bytes > 0 {
+        let length = bytes.min(block.len());
+        stream.write_all(&block[..length])?;
+        bytes -= length;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use bailiwick_model::{Destination, Host};
 use bailiwick_policy::normalise_host;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The URL of an HTTP proxy: `http://user:password@host:port`.
@@ -102,7 +103,7 @@ impl fmt::Debug for ProxyUrl {
 }
 
 /// The values of the proxy variables, as the process found them. Nothing here reads the environment.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct ProxyVariables {
     /// `https_proxy` or `HTTPS_PROXY`.
     pub https_proxy: Option<String>,

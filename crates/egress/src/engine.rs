@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use bailiwick_dial::Dialer;
 use bailiwick_model::Host;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 
+use crate::intercept::UpstreamTls;
 use crate::relay::{self, Pipes, SecondThread};
 use crate::sandbox::{Counters, Sandbox, SandboxNetwork};
 use crate::sockets::{OriginalDestination, Sockets};
@@ -22,6 +25,7 @@ pub struct Egress {
     dialer: Arc<Dialer>,
     pipes: Arc<Pipes>,
     second_thread: Arc<SecondThread>,
+    upstream_tls: Arc<UpstreamTls>,
 }
 
 impl Egress {
@@ -31,6 +35,7 @@ impl Egress {
             dialer,
             pipes: Arc::new(Pipes::default()),
             second_thread: Arc::new(SecondThread::Never),
+            upstream_tls: Arc::default(),
         }
     }
 
@@ -42,6 +47,21 @@ impl Egress {
             second_thread: Arc::new(SecondThread::WhenNeeded(OnceLock::new())),
             ..self
         }
+    }
+
+    /// Also trusts servers whose certificates come from these authorities, PEM. (Only where a sandbox has credentials for a server is it
+    /// verified here, and by nobody else.)
+    ///
+    /// # Errors
+    ///
+    /// If the text is not PEM.
+    pub fn trusting(self, authorities: &str) -> Result<Self, pem::Error> {
+        let added = CertificateDer::pem_slice_iter(authorities.as_bytes());
+        let added = added.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            upstream_tls: Arc::new(UpstreamTls::trusting(added)),
+            ..self
+        })
     }
 
     /// Serves a sandbox through the sockets of its namespace. Must be called inside a tokio runtime with I/O and time.
@@ -102,6 +122,7 @@ impl Egress {
             self.dialer.clone(),
             self.pipes.clone(),
             self.second_thread.clone(),
+            self.upstream_tls.clone(),
         )
     }
 }

@@ -9,4 +9,5 @@ pub(crate) mod http;
 mod agreement;
 mod client;
 
+pub(crate) use agreement::{names_destination, same_name};
 pub(crate) use client::{ClientGuard, Violation};

@@ -10,13 +10,14 @@
 //!
 //! The process must ignore SIGPIPE, as Rust's runtime makes it: splice(2) to a closed socket would raise it.
 //!
-//! Entry points: [`Egress::attach`], [`Attachment`].
+//! Entry points: [`Egress::attach`], [`Attachment`], [`DormantAuthority`].
 
 mod clock;
 mod denied_udp;
 mod dns;
 mod engine;
 mod inspect;
+mod intercept;
 mod names;
 mod nflog;
 mod relay;
@@ -25,6 +26,7 @@ mod sandbox;
 mod sockets;
 
 pub use engine::{Attachment, Egress};
+pub use intercept::{Authority, AuthorityError, DormantAuthority};
 pub use sandbox::{Counters, SandboxLimits, SandboxNetwork};
 pub use sockets::Sockets;
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod connection;
+mod intercepted;
 mod lane;
 mod live;
 mod pipes;
@@ -12,4 +13,5 @@ mod transfer;
 pub(crate) use accept::{accept, enforce_policy};
 pub(crate) use live::Live;
 pub(crate) use pipes::Pipes;
+pub(crate) use refusal::{answer_tls, body as refusal_body, reset};
 pub(crate) use second_thread::SecondThread;

@@ -10,12 +10,13 @@ use bailiwick_model::{
     Decision, Destination, EnvironmentName, Flow, FlowNote, HostName, Protocol, Reason, SandboxId,
     limits,
 };
-use bailiwick_policy::{HostFacts, Policy, Ruling};
+use bailiwick_policy::{HostFacts, InForce, Policy, Ruling};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Begun, begin};
+use crate::intercept::{Authority, UpstreamTls};
 use crate::names::{NameLimit, Names};
 use crate::relay::{Live, Pipes, SecondThread};
 use crate::repeats::Repeats;
@@ -52,8 +53,10 @@ pub struct SandboxNetwork {
     pub sandbox: SandboxId,
     /// The environment, where it has a name.
     pub environment: Option<EnvironmentName>,
-    /// The policy in force. Sending another one tightens or widens it at once, open connections included.
-    pub policy: watch::Receiver<Arc<Policy>>,
+    /// What is in force. Sending something else tightens or widens it at once, open connections included.
+    pub in_force: watch::Receiver<InForce>,
+    /// Its certificate authority, if it may have credentials. Without one nothing is looked into, and no secret goes anywhere.
+    pub authority: Option<Authority>,
     /// What it may use.
     pub limits: SandboxLimits,
     /// Where its flows go. A full channel holds the sandbox back, not its flows.
@@ -82,6 +85,7 @@ pub(crate) struct Sandbox {
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) pipes: Arc<Pipes>,
     pub(crate) second_thread: Arc<SecondThread>,
+    pub(crate) upstream_tls: Arc<UpstreamTls>,
     pub(crate) live: Live,
     pub(crate) closed: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -98,6 +102,7 @@ impl Sandbox {
         dialer: Arc<Dialer>,
         pipes: Arc<Pipes>,
         second_thread: Arc<SecondThread>,
+        upstream_tls: Arc<UpstreamTls>,
     ) -> Self {
         let names = Names::new(network.limits.names, network.limits.new_names_per_minute);
         Self {
@@ -106,6 +111,7 @@ impl Sandbox {
             dialer,
             pipes,
             second_thread,
+            upstream_tls,
             live: Live::default(),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -119,7 +125,18 @@ impl Sandbox {
 
     /// The policy in force at this moment.
     pub(crate) fn policy(&self) -> Arc<Policy> {
-        self.network.policy.borrow().clone()
+        Arc::clone(&self.network.in_force.borrow().policy)
+    }
+
+    /// The authority that a connection to `destination` is looked into with, if any secret goes there.
+    pub(crate) fn authority_for(&self, destination: &Destination) -> Option<&Authority> {
+        let concerned = self
+            .network
+            .in_force
+            .borrow()
+            .projections
+            .concern(destination);
+        self.network.authority.as_ref().filter(|_| concerned)
     }
 
     /// The host at this moment.

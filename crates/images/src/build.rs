@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::{Packages, Repository, SandboxId};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_runtime::{Base, Image, LayerDigest, Runtime};
 use tokio::time::{Instant, sleep};
 
@@ -47,7 +47,7 @@ const TRIES: u32 = 3;
 #[derive(Clone)]
 pub struct Builder {
     /// Where sandboxes are made.
-    pub runtime: Arc<dyn Runtime<Policy = Arc<Policy>>>,
+    pub runtime: Arc<dyn Runtime<Policy = InForce>>,
     /// Where layers are kept.
     pub store: Store,
     /// Whose layers these are.

@@ -11,29 +11,32 @@ use std::sync::Arc;
 
 use bailiwick_egress::Egress;
 use bailiwick_model::{SandboxId, limits};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, Verb,
 };
+use bailiwick_sandbox::plan::Place;
 use tokio::sync::{mpsc, watch};
 
 use crate::boot::{self, Description};
+use crate::checkpoint::{self, Checkpoints, Held};
+use crate::keeper::ArchiveWork;
 use crate::prepare::Surroundings;
 use crate::publish::Published;
 use crate::state::{StateDirectory, StateError};
 
 mod error;
-mod execution;
-mod files;
+pub(crate) mod execution;
+pub(crate) mod files;
 mod memory;
-mod sandbox;
+pub(crate) mod sandbox;
 mod spec;
 mod terminal;
 
 use sandbox::{Attended, LocalSandbox};
 
 /// Events that may wait for their reader.
-const EVENTS_WAITING: usize = 1024;
+pub(crate) const EVENTS_WAITING: usize = 1024;
 
 /// What a [`LocalRuntime`] is made of.
 #[derive(Clone)]
@@ -62,6 +65,12 @@ pub struct LocalRuntime {
     options: LocalOptions,
 }
 
+/// A sandbox that runs.
+pub(crate) struct Begun {
+    pub(crate) sandbox: Arc<LocalSandbox>,
+    pub(crate) events: mpsc::Receiver<Event>,
+}
+
 impl LocalRuntime {
     /// Also removes what sandboxes left behind whose holder died.
     ///
@@ -73,13 +82,20 @@ impl LocalRuntime {
         Ok(Self { options })
     }
 
-    async fn begin(&self, spec: SandboxSpec<Arc<Policy>>) -> Result<Running<Arc<Policy>>, Error> {
+    pub(crate) async fn begin(
+        &self,
+        spec: SandboxSpec<InForce>,
+        restore: Option<&Checkpoint>,
+    ) -> Result<Begun, Error> {
         spec.validate()?;
         let known = self.options.state.running().map_err(error::backend)?;
         if known.iter().any(|record| record.id == spec.id) {
             return Err(Error::Exists(spec.id));
         }
         let prepared = spec::prepare(&spec, &self.options)?;
+        let checkpoints = Checkpoints::of(&self.options.state);
+        let kept = restore.map(|kept| checkpoints.hold(kept)).transpose()?;
+        let places = prepared.plan.places();
         let owner_of_pipes = prepared.owner_of_pipes();
         let description = Description {
             command: "-".to_owned(),
@@ -89,11 +105,15 @@ impl LocalRuntime {
         let launching = prepared
             .launch(&self.options.state, description)
             .map_err(started)?;
-        let (policy, in_force) = watch::channel(Arc::clone(&spec.network.policy));
+        let (policy, in_force) = watch::channel(spec.network.policy.clone());
         let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
         let running = launching
             .serve(&self.options.egress, in_force, flows)
             .map_err(started)?;
+        let running = match kept {
+            Some(kept) => restored(running, kept, &places).await?,
+            None => running,
+        };
         let (running, published) = publish(running, &spec.network.published_ports).await?;
 
         let (events, receiver) = mpsc::channel(EVENTS_WAITING);
@@ -105,13 +125,70 @@ impl LocalRuntime {
             flows: received,
             events,
             policy,
+            has_authority: spec.network.policy.projections.may_have_credentials(),
             owner_of_pipes,
             limits: spec.limits,
+            places,
+            checkpoints,
         });
-        Ok(Running {
+        Ok(Begun {
             sandbox,
             events: receiver,
         })
+    }
+}
+
+impl From<Begun> for Running<InForce> {
+    fn from(begun: Begun) -> Self {
+        Self {
+            sandbox: begun.sandbox,
+            events: begun.events,
+        }
+    }
+}
+
+/// The optional verbs of one machine.
+pub(crate) fn supports(verb: Verb) -> bool {
+    match verb {
+        Verb::ApplyPolicy | Verb::Terminal | Verb::Checkpoint => true,
+        Verb::Adopt => false,
+    }
+}
+
+/// The sandboxes of a state directory that run, by id.
+pub(crate) fn list(state: &StateDirectory) -> Result<Vec<SandboxSummary>, Error> {
+    let mut records = state.running().map_err(error::backend)?;
+    records.sort_by(|a, b| a.id.cmp(&b.id));
+    let summaries = records.into_iter().map(|record| SandboxSummary {
+        id: record.id,
+        environment: record.environment,
+    });
+    Ok(summaries.collect())
+}
+
+/// The sandbox with the files that were kept. After a failure nothing of the sandbox is left, and the files are kept still.
+async fn restored(
+    running: boot::Running,
+    kept: Held,
+    places: &[Place],
+) -> Result<boot::Running, Error> {
+    let made = match kept.archive() {
+        Ok(archive) => {
+            let (work, places) = (ArchiveWork::BringBack, places.to_vec());
+            let made = running.handle().archive(work, places, archive).await;
+            made.map_err(|error| match checkpoint::not_made(&error) {
+                Some(error) => error.into(),
+                None => Error::Gone(running.id().clone()),
+            })
+        }
+        Err(error) => Err(error.into()),
+    };
+    match made.and_then(|()| Ok(kept.use_up()?)) {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            running.stop().await;
+            Err(error)
+        }
     }
 }
 
@@ -130,46 +207,33 @@ async fn publish(
 }
 
 impl Runtime for LocalRuntime {
-    type Policy = Arc<Policy>;
+    type Policy = InForce;
 
     fn supports(&self, verb: Verb) -> bool {
-        match verb {
-            Verb::ApplyPolicy | Verb::Terminal => true,
-            Verb::Adopt | Verb::Checkpoint => false,
-        }
+        supports(verb)
     }
 
-    fn start(
-        &self,
-        spec: SandboxSpec<Arc<Policy>>,
-    ) -> BoxFuture<'_, Result<Running<Arc<Policy>>, Error>> {
-        Box::pin(self.begin(spec))
+    fn start(&self, spec: SandboxSpec<InForce>) -> BoxFuture<'_, Result<Running<InForce>, Error>> {
+        Box::pin(async { self.begin(spec, None).await.map(Running::from) })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxSummary>, Error>> {
-        Box::pin(async {
-            let mut records = self.options.state.running().map_err(error::backend)?;
-            records.sort_by(|a, b| a.id.cmp(&b.id));
-            let summaries = records.into_iter().map(|record| SandboxSummary {
-                id: record.id,
-                environment: record.environment,
-            });
-            Ok(summaries.collect())
-        })
+        Box::pin(async { list(&self.options.state) })
     }
 
-    fn adopt<'a>(
-        &'a self,
-        _id: &'a SandboxId,
-    ) -> BoxFuture<'a, Result<Running<Arc<Policy>>, Error>> {
+    fn adopt<'a>(&'a self, _id: &'a SandboxId) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
         Box::pin(async { Err(Error::Unsupported(Verb::Adopt)) })
     }
 
     fn restore<'a>(
         &'a self,
-        _spec: SandboxSpec<Arc<Policy>>,
-        _checkpoint: &'a Checkpoint,
-    ) -> BoxFuture<'a, Result<Running<Arc<Policy>>, Error>> {
-        Box::pin(async { Err(Error::Unsupported(Verb::Checkpoint)) })
+        spec: SandboxSpec<InForce>,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
+        Box::pin(async { self.begin(spec, Some(checkpoint)).await.map(Running::from) })
+    }
+
+    fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async { Checkpoints::of(&self.options.state).discard(checkpoint) })
     }
 }

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork, Sockets};
+use bailiwick_egress::{
+    Attachment, AuthorityError, DormantAuthority, Egress, SandboxLimits, SandboxNetwork, Sockets,
+};
 use bailiwick_model::{EnvironmentName, Flow, SandboxId};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_sandbox::network::NetworkSockets;
 use bailiwick_sandbox::{Building, LaunchError};
 use tokio::sync::{mpsc, watch};
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The mount table of the sandbox cannot be read, or is not as it should be.
     #[error("the mounts of the sandbox are not as planned: {0}")]
     Mounts(io::Error),
+    /// The key of the sandbox's certificate authority is gone.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The network could not be served.
     #[error("cannot serve the network of the sandbox: {0}")]
     Serve(io::Error),
@@ -66,6 +70,7 @@ pub struct Launching {
     building: Building,
     init: u32,
     environment: Option<EnvironmentName>,
+    authority: Option<DormantAuthority>,
     guards: Guards,
     id: SandboxId,
     covered: Vec<PathBuf>,
@@ -149,6 +154,7 @@ impl Prepared {
             building: begun.provide()?,
             init,
             environment: self.environment,
+            authority: self.authority,
             guards,
             id: record.id,
             covered: self.covered,
@@ -162,7 +168,7 @@ impl Prepared {
 }
 
 impl Launching {
-    /// Serves the sandbox's network under `policy`, and its control socket, and waits until it is built. Must be called inside a tokio
+    /// Serves the sandbox's network under what is `in_force`, and its control socket, and waits until it is built. Must be called inside a tokio
     /// runtime.
     ///
     /// # Errors
@@ -171,7 +177,7 @@ impl Launching {
     pub fn serve(
         self,
         egress: &Egress,
-        policy: watch::Receiver<Arc<Policy>>,
+        in_force: watch::Receiver<InForce>,
         flows: mpsc::Sender<Flow>,
     ) -> Result<Running, StartError> {
         let NetworkSockets {
@@ -191,7 +197,8 @@ impl Launching {
         let network = SandboxNetwork {
             sandbox: self.id.clone(),
             environment: self.environment,
-            policy,
+            in_force,
+            authority: self.authority.map(DormantAuthority::wake).transpose()?,
             limits: SandboxLimits::default(),
             flows,
         };

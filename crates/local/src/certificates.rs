@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_sandbox::plan::MountStep;
 
-use crate::inside;
+use crate::{inside, java_store, trust};
 
 /// Where distributions keep the bundle of trusted CA certificates, in the order in which OpenSSL and Go look for it.
 const BUNDLES: &[&str] = &[
@@ -43,9 +43,12 @@ pub(crate) struct Bundle {
     path: PathBuf,
     /// What is in it, where it is not a file of the base.
     content: Option<Vec<u8>>,
+    /// Where programs look that heed no variable, if it has to be there too.
+    places: Vec<PathBuf>,
 }
 
-/// The bundle of a base, with what `own` (SSL_CERT_FILE of the caller) and `added` (`--ca`, PEM) add to it.
+/// The bundle of a base, with what `own` (SSL_CERT_FILE of the caller), `added` (`--ca`, PEM) and `authority` (that of the sandbox itself, PEM)
+/// add to it. With an authority it is in every place where programs look: what does not trust it cannot use a credential.
 ///
 /// # Errors
 ///
@@ -54,6 +57,7 @@ pub(crate) fn bundle(
     base: &Path,
     own: Option<&Path>,
     added: Option<&str>,
+    authority: Option<&str>,
 ) -> Result<Option<Bundle>, (PathBuf, io::Error)> {
     let of_base = BUNDLES
         .iter()
@@ -61,10 +65,11 @@ pub(crate) fn bundle(
         .find(|path| inside::has_file(base, path));
     // The caller's own choice of a bundle counts unless it is the system's anyway.
     let own = own.filter(|own| own.exists() && of_base.is_none_or(|of_base| *own != of_base));
-    if own.is_none() && added.is_none() {
+    if own.is_none() && added.is_none() && authority.is_none() {
         return Ok(of_base.map(|path| Bundle {
             path: path.to_owned(),
             content: None,
+            places: Vec::new(),
         }));
     }
     let mut content = Vec::new();
@@ -74,10 +79,16 @@ pub(crate) fn bundle(
         content.extend(read.map_err(|error| (file.to_owned(), error))?);
         content.push(b'\n');
     }
-    content.extend(added.unwrap_or_default().bytes());
+    for added in added.into_iter().chain(authority) {
+        content.extend(added.bytes());
+        content.push(b'\n');
+    }
+    let places = BUNDLES.iter().map(Path::new);
+    let places = places.filter(|path| authority.is_some() && inside::has_file(base, path));
     Ok(Some(Bundle {
         path: INSIDE.into(),
         content: Some(content),
+        places: places.map(Path::to_owned).collect(),
     }))
 }
 
@@ -95,6 +106,24 @@ impl Bundle {
             mode: 0o644,
             content,
         })
+    }
+
+    /// Puts it where programs look that heed no variable, for Java in its own form.
+    pub(crate) fn put(&self, base: &Path, steps: &mut Vec<MountStep>) {
+        let Some(content) = self.content.as_ref().filter(|_| !self.places.is_empty()) else {
+            return;
+        };
+        for place in &self.places {
+            trust::put(steps, place, content);
+        }
+        let stores = java_store::PLACES.iter().map(Path::new);
+        let mut stores = stores
+            .filter(|path| inside::has_file(base, path))
+            .peekable();
+        if stores.peek().is_some() {
+            let store = java_store::of_bundle(content);
+            stores.for_each(|place| trust::put(steps, place, &store));
+        }
     }
 
     /// The variables that name it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::boot::Guards;
 use crate::uncovered::MountTable;
-use bailiwick_sandbox::plan::Command;
+use bailiwick_sandbox::plan::{Command, Place};
 use bailiwick_sandbox::readiness::register;
 use bailiwick_sandbox::{
     Audience, Event, ExitStatus, FileAction, Sandbox, TerminalSize, TerminalStreams,
@@ -94,6 +94,18 @@ pub(crate) enum FileError {
     Gone,
 }
 
+/// What is done with an archive of files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ArchiveWork {
+    /// It is written, up to a limit.
+    Keep {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// Its files are made.
+    BringBack,
+}
+
 /// What is asked of a keeper.
 #[derive(Debug)]
 pub(crate) struct Asks(mpsc::Receiver<Ask>);
@@ -120,6 +132,12 @@ enum Ask {
         path: Vec<u8>,
         action: FileAction,
         descriptor: Option<Arc<OwnedFd>>,
+        answer: oneshot::Sender<FileResult>,
+    },
+    Archive {
+        work: ArchiveWork,
+        places: Vec<Place>,
+        archive: OwnedFd,
         answer: oneshot::Sender<FileResult>,
     },
     OutOfMemoryKills(oneshot::Sender<u64>),
@@ -193,6 +211,25 @@ impl Handle {
         self.asks.send(ask).await.map_err(|_| FileError::Gone)?;
         let result = answered.await.map_err(|_| FileError::Gone)?;
         result.map_err(FileError::Refused)
+    }
+
+    /// Lets the init write or read an archive of the files of the places.
+    pub(crate) async fn archive(
+        &self,
+        work: ArchiveWork,
+        places: Vec<Place>,
+        archive: OwnedFd,
+    ) -> Result<(), FileError> {
+        let (answer, answered) = oneshot::channel();
+        let ask = Ask::Archive {
+            work,
+            places,
+            archive,
+            answer,
+        };
+        self.asks.send(ask).await.map_err(|_| FileError::Gone)?;
+        let result = answered.await.map_err(|_| FileError::Gone)?;
+        result.map(drop).map_err(FileError::Refused)
     }
 
     /// How many processes the kernel has killed for the memory limit; `None` if the sandbox is gone.
@@ -368,6 +405,21 @@ impl Keeper {
                 self.files.insert(number, answer);
                 let descriptor = descriptor.as_deref().map(AsFd::as_fd);
                 sandbox.request_file(number, &path, action, descriptor)
+            }
+            Ask::Archive {
+                work,
+                places,
+                archive,
+                answer,
+            } => {
+                self.files.insert(number, answer);
+                let archive = archive.as_fd();
+                match work {
+                    ArchiveWork::Keep { limit_bytes } => {
+                        sandbox.request_keep(number, places, limit_bytes, archive)
+                    }
+                    ArchiveWork::BringBack => sandbox.request_bring_back(number, places, archive),
+                }
             }
             Ask::OutOfMemoryKills(answer) => {
                 let _ = answer.send(sandbox.out_of_memory_kills());

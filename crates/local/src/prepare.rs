@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bailiwick_egress::{AuthorityError, DormantAuthority};
 use bailiwick_model::{EnvironmentName, SandboxId, limits};
 use bailiwick_sandbox::cgroup::{CgroupLimits, Controller, Hierarchies};
 use bailiwick_sandbox::network::NetworkPlan;
@@ -47,6 +48,8 @@ pub struct Request {
     pub layers: Layers,
     /// Certificates to trust besides the host's, PEM.
     pub certificates: Option<String>,
+    /// Whether it may have credentials: it then trusts a certificate authority of its own.
+    pub credentials: bool,
     /// What the sandbox may use up.
     pub limits: Limits,
     /// What of the caller's surroundings matters.
@@ -100,6 +103,9 @@ pub enum PrepareError {
         /// What is missing.
         controller: &'static str,
     },
+    /// The sandbox has no certificate authority of its own.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// A certificate file cannot be used.
     #[error("cannot use {} as CA certificates: {error}", path.display())]
     Certificates {
@@ -136,7 +142,9 @@ impl PrepareError {
             | Self::Certificates { .. }
             | Self::Base { .. }
             | Self::Directory { .. } => true,
-            Self::Identity(_) | Self::State(_) | Self::NoController { .. } => false,
+            Self::Identity(_) | Self::State(_) | Self::Authority(_) | Self::NoController { .. } => {
+                false
+            }
         }
     }
 }
@@ -157,6 +165,7 @@ pub struct Prepared {
     /// Things that the person should know, once.
     pub notes: Vec<String>,
     pub(crate) environment: Option<EnvironmentName>,
+    pub(crate) authority: Option<DormantAuthority>,
     pub(crate) placeholders: Option<Placeholders>,
     pub(crate) covered: Vec<PathBuf>,
     pub(crate) uid_range: Option<std::fs::File>,
@@ -189,7 +198,17 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
     let homes = workspace::home_directories(request.surroundings.home.as_deref());
     let base = canonical_base(&request.base)?;
     check_base(&base, request, &homes, state.path())?;
-    let mut tree = Tree::assemble(request, &base, &claimed.identity, &hostname)?;
+    let authority = request
+        .credentials
+        .then(DormantAuthority::new)
+        .transpose()?;
+    let mut tree = Tree::assemble(
+        request,
+        &base,
+        &claimed.identity,
+        &hostname,
+        authority.as_ref(),
+    )?;
 
     let idmapped = claimed.identity.writer == MapWriter::Root;
     let workspace = request
@@ -203,6 +222,7 @@ pub fn prepare(request: &Request, state: &StateDirectory) -> Result<Prepared, Pr
         work_directory: None,
         notes: Vec::new(),
         environment: request.environment.clone(),
+        authority,
         placeholders: None,
         covered: Vec::new(),
         uid_range: claimed.range,
@@ -239,9 +259,12 @@ impl Tree {
         base: &Base,
         identity: &Identity,
         hostname: &str,
+        authority: Option<&DormantAuthority>,
     ) -> Result<Self, PrepareError> {
         let own = request.surroundings.ca_file.as_deref();
-        let bundle = certificates::bundle(base.root(), own, request.certificates.as_deref())
+        let added = request.certificates.as_deref();
+        let authority = authority.map(DormantAuthority::certificate);
+        let bundle = certificates::bundle(base.root(), own, added, authority)
             .map_err(|(path, error)| PrepareError::Certificates { path, error })?;
         let layers = &request.layers;
         layers
@@ -264,6 +287,9 @@ impl Tree {
             bundle: bundle.as_ref(),
         };
         let mut mounts = layout.steps();
+        if let Some(bundle) = &bundle {
+            bundle.put(base.root(), &mut mounts);
+        }
         let named = canonical_toolchains(&request.toolchains)?;
         if !request
             .workspace

@@ -4,6 +4,7 @@
 //! STATE/sandboxes/ID/record.json   what the sandbox is and what it made outside itself
 //!                    lock          held (flock) as long as the holder lives
 //!                    control.sock  for `exec`, `kill`
+//! STATE/checkpoints               files of sandboxes that were kept (checkpoint.rs)
 //! STATE/id-ranges                  its N-th byte is locked as long as a sandbox uses the N-th range of host ids
 //! STATE/work/HASH                  held, shared, by every sandbox that has the work directory
 //! ```
@@ -19,6 +20,7 @@ use bailiwick_sandbox::cgroup::{self, CgroupPlan};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Checkpoints;
 use crate::placeholder::Placeholders;
 
 /// Why the state directory cannot be used.
@@ -179,6 +181,7 @@ impl StateDirectory {
     /// See [`StateError`].
     pub fn clean_up(&self) -> Result<(), StateError> {
         self.remove_remains()?;
+        Checkpoints::of(self).clean_up();
         for (directory, record) in self.entries()? {
             let Some(_lock) = lock_existing(
                 &directory.join("lock"),
@@ -207,9 +210,7 @@ impl StateDirectory {
     fn remove_remains(&self) -> Result<(), StateError> {
         let sandboxes = self.0.join("sandboxes");
         for directory in directories(&sandboxes)? {
-            let is_draft = directory
-                .file_name()
-                .is_some_and(|name| name.as_bytes().starts_with(b"."));
+            let is_draft = is_draft(&directory);
             let path = directory.join("lock");
             // Never the lock of a maker that lives: it has yet to take it.
             let is_dead = if is_draft {
@@ -264,8 +265,13 @@ fn directories(path: &Path) -> Result<Vec<PathBuf>, StateError> {
     }
 }
 
+pub(crate) fn is_draft(path: &Path) -> bool {
+    let name = path.file_name();
+    name.is_some_and(|name| name.as_bytes().starts_with(b"."))
+}
+
 /// A draft whose maker, the process in its name, is gone.
-fn is_orphaned(draft: &Path) -> bool {
+pub(crate) fn is_orphaned(draft: &Path) -> bool {
     let maker = draft.extension().and_then(|pid| pid.to_str());
     maker.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
 }

@@ -85,6 +85,10 @@ reasons! {
     SniMismatch = "sni_mismatch", Deny;
     /// An HTTP request named another host than the connection was made to.
     HostMismatch = "host_mismatch", Deny;
+    /// To a host that a credential is for, something other than an HTTP request that can be checked.
+    CredentialRequest = "credential_request", Deny;
+    /// The certificate of a server that a credential is for is not trusted.
+    UpstreamCertificate = "upstream_certificate", Deny;
     /// UDP other than DNS is never relayed.
     Udp = "udp", Deny;
     /// The sandbox asked for too many names, or too fast.

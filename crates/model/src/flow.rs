@@ -17,6 +17,8 @@ pub enum FlowNote {
     CutByPolicy,
     /// Ended by the idle timeout.
     IdleTimeout,
+    /// TLS ended at the relay, because a credential is for this host.
+    Inspected,
 }
 
 /// One attempt to reach something: a DNS question, a relayed connection, or a datagram that was refused.

@@ -15,6 +15,7 @@ mod packages;
 mod permission;
 mod project;
 mod resource_id;
+mod secret_text;
 mod session;
 mod work;
 
@@ -37,6 +38,7 @@ pub use resource_id::{
     OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionEventId, SessionId,
     SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
+pub use secret_text::SecretText;
 pub use session::{
     Activity, SessionEventType, SessionInput, SessionRefusal, SessionState, SessionStatus,
     SessionUsage, StatusEvent, StopDetails, StopReason, ThreadState, UnknownSessionEventType,

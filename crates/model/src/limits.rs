@@ -57,6 +57,10 @@ pub const OAUTH_SCOPE_CHARS: usize = 8192;
 pub const SECRET_NAME_CHARS: usize = 255;
 /// Characters of a secret that a variable stands for.
 pub const SECRET_VALUE_CHARS: usize = 4096;
+/// Bytes of a placeholder that stands for a secret, at least: what nobody guesses.
+pub const PLACEHOLDER_LEAST_BYTES: usize = 24;
+/// Bytes of a placeholder, at most.
+pub const PLACEHOLDER_BYTES: usize = 128;
 /// Host rules of one credential.
 pub const CREDENTIAL_HOSTS: usize = 16;
 /// Keys that seal secrets: the current one and those that were it.
@@ -126,6 +130,28 @@ pub const NEW_NAMES_PER_MINUTE: u32 = 600;
 pub const DNS_IN_FLIGHT: usize = 64;
 /// Bytes of a ClientHello that are kept while its server name is looked for.
 pub const CLIENT_HELLO_BYTES: usize = 64 * 1024;
+/// How long TLS with the client and with the server may take together, where it ends at the relay.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a client may take for one request head where TLS ends at the relay, the pause before it included.
+pub const INTERCEPTED_HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// Bytes of HTTP/1.1 that are kept of one side of a connection, where TLS ends at the relay.
+pub const INTERCEPTED_BUFFER_BYTES: usize = 128 * 1024;
+/// Requests at once on one connection of HTTP/2 where TLS ends at the relay.
+pub const INTERCEPTED_STREAMS: u32 = 100;
+/// Bytes of a head of HTTP/2, as RFC 9113 counts them.
+pub const HTTP2_HEAD_BYTES: u32 = 64 * 1024;
+/// Bytes that one stream of HTTP/2 may be ahead of its reader.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes that all streams of one connection may be ahead of their readers.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// The largest request body with an announced length that placeholders are replaced in as a whole, so that its new length can be announced.
+pub const PROJECTED_WHOLE_BYTES: u64 = 64 * 1024;
+/// Bytes of the shortest secret that is taken out of answers: what is shorter is in too many texts by chance.
+pub const REDACTED_LEAST_BYTES: usize = 8;
+/// Encoded texts with secrets inside that one connection remembers, to take them out of answers.
+pub const ENCODED_SECRETS_KEPT: usize = 16;
+/// Certificates of its own authority that are kept for one sandbox.
+pub const CERTIFICATES_KEPT: usize = 256;
 /// Bytes of an HTTP request head that are kept while its host is checked.
 pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
 /// Connections to the resolver over TCP that one sandbox may have open at once.
@@ -167,6 +193,18 @@ pub const UNDECIDED_GRACE: Duration = Duration::from_millis(50);
 pub const DEFAULT_PIDS: u32 = 4096;
 /// Open files of one process in a sandbox.
 pub const OPEN_FILES: u64 = 65_536;
+/// How long a sandbox host may take until it can start sandboxes.
+pub const HOST_START: Duration = Duration::from_secs(30);
+/// How long a sandbox host may take to end what runs in it when its server is gone.
+pub const HOST_END: Duration = Duration::from_secs(20);
+/// Questions to one sandbox host that wait for an answer.
+pub const HOST_QUESTIONS: usize = 1024;
+/// How often a sandbox host reads the machine's own addresses again.
+pub const HOST_FACTS_REFRESH: Duration = Duration::from_secs(5);
+/// Bytes of a sandbox's files that a checkpoint keeps, where its private files have no limit of their own.
+pub const CHECKPOINT_BYTES: u64 = 16 << 30;
+/// Bytes of a checkpoint for what it says of each file besides its contents.
+pub const CHECKPOINT_RECORD_BYTES: u64 = 256 << 20;
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
 

@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use bailiwick_model::{EnvironmentName, PolicySource};
+use serde::{Deserialize, Serialize};
 
 use crate::{CidrRule, HostPattern, Preset};
 
 /// What happens to a destination that no rule names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// It is allowed, if it is public.
     Unrestricted,
@@ -28,7 +30,8 @@ impl fmt::Display for Mode {
 /// The egress policy of an environment, as its author wrote it.
 ///
 /// There is no `Default`: nobody gets a policy by forgetting to choose one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EgressPolicy {
     /// What happens to a destination that no rule names.
     pub mode: Mode,
@@ -79,7 +82,8 @@ impl EgressPolicy {
 }
 
 /// What the organization denies in every environment ("production").
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OrganizationFloor {
     /// Hosts that are denied.
     pub denied_hosts: Vec<HostPattern>,
@@ -98,7 +102,8 @@ impl OrganizationFloor {
 }
 
 /// What a session brings along and its environment may allow.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SessionGrants {
     /// Hosts of its MCP servers.
     pub mcp_hosts: Vec<HostPattern>,
@@ -117,12 +122,25 @@ impl SessionGrants {
 }
 
 /// The policy that is in force and where it came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EffectivePolicy {
     /// The policy.
     pub policy: EgressPolicy,
     /// Whose it is.
     pub source: PolicySource,
+}
+
+/// What a policy is compiled from, as it goes to another process: every field must be there, and each rule is parsed again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Uncompiled {
+    /// The policy that is in force.
+    pub effective: EffectivePolicy,
+    /// The organization's floor under it.
+    pub organization: OrganizationFloor,
+    /// What the session brings along.
+    pub grants: SessionGrants,
 }
 
 /// The policy of an environment: its own, else the organization's default, else the built-in `unrestricted`.

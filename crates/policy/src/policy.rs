@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use bailiwick_model::PolicySource;
 
-use crate::egress::{EffectivePolicy, EgressPolicy, Mode, OrganizationFloor, SessionGrants};
+use crate::egress::{
+    EffectivePolicy, EgressPolicy, Mode, OrganizationFloor, SessionGrants, Uncompiled,
+};
 use crate::list::{host_rules, lines};
 use crate::rule::{Matcher, Origin, Rule};
 use crate::table::{AddressTable, HostTable};
@@ -19,11 +21,10 @@ pub use decide::HOST_SERVICE;
 /// A compiled policy. Made once for each revision, then only read: share it in an `Arc`.
 #[derive(Debug)]
 pub struct Policy {
-    mode: Mode,
-    source: PolicySource,
     pub(crate) hosts: HostTable,
     pub(crate) addresses: AddressTable,
-    host_ports: Vec<u16>,
+    /// What it was compiled from.
+    uncompiled: Box<Uncompiled>,
     /// What the author of the policy, the organization and the session wrote; the built-in floor is not among it.
     written: Vec<Rule>,
 }
@@ -35,45 +36,68 @@ impl Policy {
         organization: &OrganizationFloor,
         grants: &SessionGrants,
     ) -> Self {
-        let EffectivePolicy { policy, source } = effective;
-        let written = written_rules(&policy, organization, grants);
+        Uncompiled {
+            effective,
+            organization: organization.clone(),
+            grants: grants.clone(),
+        }
+        .compile()
+    }
+
+    fn of(uncompiled: Uncompiled) -> Self {
+        let Uncompiled {
+            effective,
+            organization,
+            grants,
+        } = &uncompiled;
+        let written = written_rules(&effective.policy, organization, grants);
         let rules = || floor_rules().iter().chain(&written).cloned();
         let mut hosts = HostTable::default();
         rules().for_each(|rule| hosts.insert(rule));
         let addresses = AddressTable::new(rules());
         Self {
-            mode: policy.mode,
-            source,
             hosts,
             addresses,
-            host_ports: policy.host_ports,
+            uncompiled: Box::new(uncompiled),
             written,
         }
     }
 
     /// Where the policy came from.
     pub fn source(&self) -> &PolicySource {
-        &self.source
+        &self.uncompiled.effective.source
     }
 
     /// What happens to a destination that no rule names.
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.uncompiled.effective.policy.mode
     }
 
     /// Whether destinations that no rule names are allowed, if they are public.
     pub fn is_unrestricted(&self) -> bool {
-        self.mode == Mode::Unrestricted
+        self.mode() == Mode::Unrestricted
     }
 
     /// The ports that are reachable as `host.internal`.
     pub fn host_ports(&self) -> &[u16] {
-        &self.host_ports
+        &self.uncompiled.effective.policy.host_ports
+    }
+
+    /// What it was compiled from: for another process, which compiles it itself.
+    pub fn uncompiled(&self) -> &Uncompiled {
+        &self.uncompiled
     }
 
     /// The rules of the policy, the organization's floor and the session; without the built-in floor.
     pub fn rules(&self) -> &[Rule] {
         &self.written
+    }
+}
+
+impl Uncompiled {
+    /// The policy.
+    pub fn compile(self) -> Policy {
+        Policy::of(self)
     }
 }
 

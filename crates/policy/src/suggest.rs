@@ -52,6 +52,9 @@ pub enum Unopenable {
     /// The connection said it was for another host.
     #[error("TLS or HTTP named another host than was connected to; allow that host if it is meant")]
     OtherHostNamed,
+    /// The host is one that a credential is for.
+    #[error("the rules for hosts of credentials stopped it, not a rule of the policy")]
+    Credential,
     /// A limit, not a rule.
     #[error("a limit of the sandbox stopped it, not a rule")]
     Limit,
@@ -111,6 +114,7 @@ impl Draft {
             Reason::OrganizationFloor => Err(Unopenable::OrganizationFloor),
             Reason::DeniedRule => Err(Unopenable::DeniedRule),
             Reason::UnverifiedAddress => Err(Unopenable::UnverifiedAddress),
+            Reason::CredentialRequest | Reason::UpstreamCertificate => Err(Unopenable::Credential),
             Reason::SniMismatch | Reason::HostMismatch => Err(Unopenable::OtherHostNamed),
             Reason::Udp => Err(Unopenable::Udp),
             Reason::NameLimit | Reason::ConnectionLimit => Err(Unopenable::Limit),

@@ -104,6 +104,7 @@ macro_rules! conformance_cases {
             a_sandbox_whose_handle_was_dropped_can_be_adopted
             nothing_is_adopted_that_does_not_run
             a_checkpoint_brings_the_files_back_once
+            a_checkpoint_that_is_discarded_comes_back_no_more
             a_live_sandbox_takes_another_policy
             exit_codes_come_back
             signals_end_programs

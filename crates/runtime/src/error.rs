@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use bailiwick_model::SandboxId;
+use serde::{Deserialize, Serialize};
 
 use crate::Checkpoint;
 
@@ -65,7 +66,7 @@ pub enum Error {
 }
 
 /// The verbs that a backend may lack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Verb {
     /// [`Runtime::adopt`](crate::Runtime::adopt).
     Adopt,
@@ -89,7 +90,7 @@ impl fmt::Display for Verb {
 }
 
 /// What is wrong with a field of a spec or a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum SpecProblem {
     /// Nothing where something is needed.
     #[error("is empty")]
@@ -112,7 +113,7 @@ pub enum SpecProblem {
 }
 
 /// What is wrong with a path inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum PathProblem {
     /// It does not exist.
     #[error("no such file or directory")]

@@ -1,9 +1,10 @@
 //! What a sandbox tells while it runs.
 
 use bailiwick_model::Flow;
+use serde::{Deserialize, Serialize};
 
 /// Something that happened in a sandbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// It runs, with its policy in force. Always the first event.
     Started,
@@ -16,7 +17,7 @@ pub enum Event {
 }
 
 /// Why a sandbox stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StopReason {
     /// [`Sandbox::stop`](crate::Sandbox::stop).
     Requested,

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{BoxFuture, Error};
+use crate::{BoxFuture, Error, bytes};
 
 /// What a program reads from; dropping it closes it.
 pub type ByteSink = Pin<Box<dyn AsyncWrite + Send>>;
@@ -17,13 +18,16 @@ pub type ByteSink = Pin<Box<dyn AsyncWrite + Send>>;
 pub type ByteSource = Pin<Box<dyn AsyncRead + Send>>;
 
 /// A program to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// Program and arguments; a program without a slash is looked up in the `PATH` inside.
+    #[serde(with = "bytes::os_strings")]
     pub argv: Vec<OsString>,
     /// Variables besides those of the sandbox; one of the same name wins.
+    #[serde(with = "bytes::variables")]
     pub env: BTreeMap<OsString, OsString>,
     /// Where it starts, as a path inside; the sandbox's own working directory where none is given.
+    #[serde(with = "bytes::optional_path")]
     pub directory: Option<PathBuf>,
     /// What its standard streams are.
     pub streams: StandardStreams,
@@ -45,7 +49,7 @@ impl Command {
 }
 
 /// What the standard streams of a program are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StandardStreams {
     /// Three pipes.
     Pipes,
@@ -54,7 +58,7 @@ pub enum StandardStreams {
 }
 
 /// The size of a terminal in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminalSize {
     /// Lines.
     pub rows: u16,
@@ -121,7 +125,7 @@ pub trait ExecutionControl: Send + Sync {
 }
 
 /// The signals that somebody outside may send (signal(7)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Signal {
     /// SIGHUP, 1.
     Hangup,
@@ -155,7 +159,7 @@ impl Signal {
 }
 
 /// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ExitStatus {
     /// By itself, with this code.
     Exited(u8),

@@ -293,4 +293,12 @@ impl Runtime for Fake {
             Ok(running)
         })
     }
+
+    fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async {
+            self.require(Verb::Checkpoint)?;
+            self.state.inner().checkpoints.remove(&checkpoint.0);
+            Ok(())
+        })
+    }
 }

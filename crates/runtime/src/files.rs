@@ -3,10 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
+use crate::bytes;
+
 /// An entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// The name, without the directory.
+    #[serde(with = "bytes::os_string")]
     pub name: OsString,
     /// What it is; links are not followed.
     pub kind: FileKind,
@@ -19,7 +24,7 @@ pub struct FileEntry {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FileKind {
     /// A regular file.
     File,
@@ -32,7 +37,7 @@ pub enum FileKind {
 }
 
 /// How much [`Sandbox::capture`](crate::Sandbox::capture) may bring out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureLimits {
     /// Files.
     pub files: usize,

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bailiwick_model::SandboxId;
 use tokio::sync::mpsc;
 
+pub mod bytes;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod error;
@@ -91,6 +92,13 @@ pub trait Runtime: Send + Sync {
         spec: SandboxSpec<Self::Policy>,
         checkpoint: &'a Checkpoint,
     ) -> BoxFuture<'a, Result<Running<Self::Policy>, Error>>;
+
+    /// Throws away what a checkpoint kept, which nobody will restore. One that is not there, or that is being restored, is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Backend`]; [`Error::Unsupported`].
+    fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>>;
 }
 
 /// A sandbox that was started, adopted or restored.

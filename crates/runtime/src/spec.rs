@@ -8,11 +8,12 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use bailiwick_model::{EnvironmentName, SandboxId};
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, SpecProblem};
+use crate::{Error, SpecProblem, bytes};
 
 /// What a sandbox is to be. It holds no default for the policy: whoever makes one says which.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SandboxSpec<P> {
     /// Its id; one that runs cannot be used again.
     pub id: SandboxId,
@@ -25,12 +26,14 @@ pub struct SandboxSpec<P> {
     /// What is mounted besides, in order; a later one may lie inside an earlier one.
     pub mounts: Vec<Mount>,
     /// Where commands start, as a path inside.
+    #[serde(with = "bytes::os_string")]
     pub directory: PathBuf,
     /// Who its programs are.
     pub identity: Identity,
     /// What they may ask of the kernel.
     pub profile: Profile,
     /// Variables of every command, besides the fixed ones.
+    #[serde(with = "bytes::variables")]
     pub env: BTreeMap<OsString, OsString>,
     /// What it may use.
     pub limits: Limits,
@@ -39,7 +42,7 @@ pub struct SandboxSpec<P> {
 }
 
 /// The network of a sandbox.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Network<P> {
     /// The compiled egress policy, opaque here.
     pub policy: P,
@@ -48,18 +51,20 @@ pub struct Network<P> {
 }
 
 /// A layer in the making.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     /// A directory of the machine with two empty directories, `tree` and `work`. What is kept lies in `tree` at its path inside.
+    #[serde(with = "bytes::os_string")]
     pub directory: PathBuf,
     /// Whether what is written to the image is kept.
     pub image: bool,
     /// A directory inside that is empty at first and is kept: the root of another system, or a project's.
+    #[serde(with = "bytes::optional_path")]
     pub besides: Option<PathBuf>,
 }
 
 /// A file system: layers on a base.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Image {
     /// The lowest.
     pub base: Base,
@@ -68,18 +73,19 @@ pub struct Image {
 }
 
 /// What an image stands on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Base {
     /// The userland of the machine itself, curated.
     Host,
     /// The root of another system in a directory of the machine.
-    Directory(PathBuf),
+    Directory(#[serde(with = "bytes::os_string")] PathBuf),
     /// A layer that was made by an image build, or taken from an archive or a registry.
     Layer(LayerDigest),
 }
 
 /// The name of a layer by its contents: `sha256:` and 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>", into = "Box<str>")]
 pub struct LayerDigest(Box<str>);
 
 /// A text that is not the digest of a layer.
@@ -104,6 +110,20 @@ impl std::str::FromStr for LayerDigest {
     }
 }
 
+impl TryFrom<Box<str>> for LayerDigest {
+    type Error = InvalidLayerDigest;
+
+    fn try_from(text: Box<str>) -> Result<Self, InvalidLayerDigest> {
+        text.parse()
+    }
+}
+
+impl From<LayerDigest> for Box<str> {
+    fn from(digest: LayerDigest) -> Self {
+        digest.0
+    }
+}
+
 impl LayerDigest {
     /// The 64 digits, without the algorithm: safe as the name of a file.
     pub fn digits(&self) -> &str {
@@ -118,27 +138,28 @@ impl fmt::Display for LayerDigest {
 }
 
 /// Something that is mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// What.
     pub source: MountSource,
     /// Where, as a path inside.
+    #[serde(with = "bytes::os_string")]
     pub target: PathBuf,
     /// Whether it can be written to.
     pub access: Access,
 }
 
 /// What is mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MountSource {
     /// A directory or file of the machine.
-    Host(PathBuf),
+    Host(#[serde(with = "bytes::os_string")] PathBuf),
     /// A layer; with [`Access::ReadWrite`] what is written is private to the sandbox (a project at its commit).
     Layer(LayerDigest),
 }
 
 /// Whether something can be written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Access {
     /// No.
     ReadOnly,
@@ -147,7 +168,7 @@ pub enum Access {
 }
 
 /// Who the programs of a sandbox are, inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Identity {
     /// uid 1000, `agent`.
     Agent,
@@ -156,7 +177,7 @@ pub enum Identity {
 }
 
 /// What the programs of a sandbox may ask of the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Profile {
     /// No capability.
     Run,
@@ -165,7 +186,7 @@ pub enum Profile {
 }
 
 /// What a sandbox may use; `None` is the backend's own bound.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Memory, with the files that are held in it.
     pub memory_bytes: Option<u64>,
@@ -180,7 +201,7 @@ pub struct Limits {
 }
 
 /// A sandbox that runs, in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxSummary {
     /// Its id.
     pub id: SandboxId,
@@ -189,7 +210,7 @@ pub struct SandboxSummary {
 }
 
 /// The name of what a checkpoint kept. It is used up by the restore.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Checkpoint(pub Box<str>);
 
 impl fmt::Display for Checkpoint {
@@ -220,6 +241,33 @@ impl<P> SandboxSpec<P> {
                 published_ports: Vec::new(),
             },
         }
+    }
+
+    /// The same with its policy in another form.
+    ///
+    /// # Errors
+    ///
+    /// What `with` says.
+    pub fn with_policy<Q, E>(
+        self,
+        with: impl FnOnce(P) -> Result<Q, E>,
+    ) -> Result<SandboxSpec<Q>, E> {
+        Ok(SandboxSpec {
+            id: self.id,
+            environment: self.environment,
+            image: self.image,
+            draft: self.draft,
+            mounts: self.mounts,
+            directory: self.directory,
+            identity: self.identity,
+            profile: self.profile,
+            env: self.env,
+            limits: self.limits,
+            network: Network {
+                policy: with(self.network.policy)?,
+                published_ports: self.network.published_ports,
+            },
+        })
     }
 
     /// Checks what is wrong on every backend. Backends call this first.

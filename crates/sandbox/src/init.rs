@@ -102,6 +102,8 @@ fn await_sources(plan: &Plan, channel: &Channel) -> Result<Sources, LaunchFailur
         | Request::Signal { .. }
         | Request::Socket { .. }
         | Request::File { .. }
+        | Request::Keep { .. }
+        | Request::BringBack { .. }
         | Request::Terminate => Err(failure(
             LaunchStep::Identity,
             &"a request came before the id maps",

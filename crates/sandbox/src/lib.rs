@@ -4,6 +4,7 @@
 //! do: start a program before the plan is in force, leave out a step because the kernel lacks it, or follow a symbolic link that
 //! somebody inside may have made.
 
+mod archive;
 pub mod capabilities;
 pub mod cgroup;
 pub mod channel;
@@ -18,6 +19,7 @@ mod own_ids;
 pub mod plan;
 mod protocol;
 pub mod readiness;
+pub mod role;
 mod running;
 pub mod seccomp;
 mod sys;

@@ -12,9 +12,12 @@ use crate::network::NetworkPlan;
 mod display;
 mod identity;
 mod mount;
+mod place;
 
 pub use identity::{IdMap, Identity, MapWriter};
 pub use mount::{Access, Draft, MountStep, Ownership};
+pub use place::{Place, PlaceKind};
+pub(crate) use place::{upper_and_work, workplace};
 
 /// Everything that the launch applies, in the order in which it applies it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

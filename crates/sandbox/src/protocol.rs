@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Command;
+use crate::plan::{Command, Place};
 
 /// Which standard streams of a program are the terminal that the init makes for it; the others come as descriptors, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,6 +90,15 @@ pub(crate) enum Request {
         path: Vec<u8>,
         action: FileAction,
     },
+    /// Stop every program and write the files of the places into the file that comes along. Answered as [`Request::File`]; after a failure
+    /// the programs go on.
+    Keep {
+        number: u32,
+        places: Vec<Place>,
+        limit_bytes: u64,
+    },
+    /// Make the files that the archive which comes along holds. Answered as [`Request::File`].
+    BringBack { number: u32, places: Vec<Place> },
     /// Ask everything inside to end (SIGTERM), start nothing more, and end when nothing is left.
     Terminate,
 }

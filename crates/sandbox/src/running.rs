@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::cgroup::Cgroup;
 use crate::channel::Channel;
-use crate::plan::Command;
+use crate::plan::{Command, Place};
 use crate::protocol::{
     Audience, ExitStatus, FileAction, Report, Request, TerminalSize, TerminalStreams,
 };
@@ -178,6 +178,42 @@ impl Sandbox {
             action,
         };
         self.channel().send(&request, descriptor.as_slice())
+    }
+
+    /// Asks for the files of the places, up to a limit, in the file `archive`; the answer is an [`Event::File`]. When it is good, every program has
+    /// been stopped, and the sandbox is to be ended.
+    ///
+    /// # Errors
+    ///
+    /// Only that the sandbox is gone.
+    pub fn request_keep(
+        &self,
+        number: u32,
+        places: Vec<Place>,
+        limit_bytes: u64,
+        archive: BorrowedFd<'_>,
+    ) -> io::Result<()> {
+        let request = Request::Keep {
+            number,
+            places,
+            limit_bytes,
+        };
+        self.channel().send(&request, &[archive])
+    }
+
+    /// Asks for the files that `archive` holds, before anything was started; the answer is an [`Event::File`].
+    ///
+    /// # Errors
+    ///
+    /// Only that the sandbox is gone.
+    pub fn request_bring_back(
+        &self,
+        number: u32,
+        places: Vec<Place>,
+        archive: BorrowedFd<'_>,
+    ) -> io::Result<()> {
+        self.channel()
+            .send(&Request::BringBack { number, places }, &[archive])
     }
 
     /// Asks everything inside to end; [`Event::Gone`] says that it has.

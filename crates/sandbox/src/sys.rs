@@ -266,6 +266,18 @@ fn signal_set() -> libc::sigset_t {
     unsafe { std::mem::zeroed() }
 }
 
+/// Blocks the signals by which a terminal or a supervisor asks a process to end: for one that ends when its parent says so. (A
+/// supervisor signals all processes of a service at once.) They are blocked and not ignored, since [`reset_signals`] undoes that for programs.
+pub(crate) fn block_requests_to_end() {
+    let mut requests = signal_set();
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: `requests` is a valid set, and each a valid signal.
+        unsafe { libc::sigaddset(&raw mut requests, signal) };
+    }
+    // SAFETY: `requests` is initialised; the old mask is not asked for.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const requests, std::ptr::null_mut()) };
+}
+
 /// Blocks no signal and gives SIGPIPE, which the Rust runtime ignores, its default action. What the caller ignores stays ignored (nohup(1)).
 pub(crate) fn reset_signals() {
     // SAFETY: SIG_DFL is a valid disposition of a valid signal.

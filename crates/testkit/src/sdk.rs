@@ -16,6 +16,9 @@ pub struct Sdk {
     language: Language,
 }
 
+/// The version of mitmproxy.
+const MITMPROXY: &str = "11.0.2";
+
 #[derive(Debug, Clone, Copy)]
 enum Language {
     Python,
@@ -39,6 +42,15 @@ impl Sdk {
     /// When it cannot be installed.
     pub fn schemathesis(version: &str) -> Self {
         Self::installed(Language::Python, "schemathesis", version)
+    }
+
+    /// mitmproxy, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mitmproxy() -> Self {
+        Self::installed(Language::Python, "mitmproxy", MITMPROXY)
     }
 
     /// `@anthropic-ai/sdk` of this version.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use bailiwick_model::SecretText;
 use bailiwick_model::limits::DISPLAY_NAME_CHARS;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -23,7 +24,6 @@ pub use problem::{CredentialProblem, UrlProblem};
 
 use crate::draft::Field;
 use crate::json::{Body, FieldProblem};
-use crate::secret_text::SecretText;
 use crate::shape::Reader;
 use crate::validate;
 use crate::vault::merge_metadata;

@@ -28,7 +28,6 @@ mod project;
 mod report;
 mod request;
 mod schema;
-mod secret_text;
 mod session;
 mod shape;
 mod skill;
@@ -46,6 +45,7 @@ pub use agent::{
     ToolReference, UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch,
     expected_version,
 };
+pub use bailiwick_model::SecretText;
 pub use credential::{
     CredentialAuth, CredentialBody, CredentialNetworking, CredentialProblem, CredentialSecrets,
     CredentialValues, EnvironmentVariable, InjectionLocation, McpOauth, OauthRefresh, SecretName,
@@ -70,7 +70,6 @@ pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};
 pub use schema::{Schema, example_id, work_update_schema};
-pub use secret_text::SecretText;
 pub use session::{
     AgentOverrides, Amount, Budget, Checkout, Currency, FileMount, RepositoryMount, ResourceMount,
     SessionAgent, SessionAgentReference, SessionBody, SessionPatch, SessionText, added_resource,

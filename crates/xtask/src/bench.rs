@@ -11,7 +11,7 @@ use crate::workspace;
 /// Measures Bailiwick and its peers in turns (A B C A B C ...), so that drift of the machine hits all alike.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only the groups with these names: start, image, request, throughput, latency, connections, decide, cut, memory, control,
+    /// Only the groups with these names: start, image, request, credentials, throughput, latency, connections, decide, cut, memory, control,
     /// control-size, control-start.
     names: Vec<String>,
     /// Few rounds: to see that everything runs, not to quote.

@@ -12,6 +12,7 @@ use bailiwick_dial::ProxyUrl;
 use bailiwick_images::{BaseSource, Registry};
 use bailiwick_policy::Pin;
 
+use crate::credential::CredentialArgument;
 use crate::host_environment::HostEnvironment;
 use crate::images::ProgressForm;
 use crate::lock_source::LockArguments;
@@ -42,6 +43,8 @@ Examples:
       With exactly the packages that environment.lock says.
   bailiwick run --memory 2GiB --cpus 1.5 --timeout 10m -- cargo test
       With limits.
+  bailiwick run --credential API_TOKEN=token.txt,host=api.example.com -- ./deploy.sh
+      The program sends $API_TOKEN, api.example.com gets what token.txt holds, and the program never has it.
   bailiwick run --project https://git.example.com/team/app.git#main -- make test
       At the head of a branch, in a copy that is the sandbox's own.
   bailiwick run -- bash
@@ -89,6 +92,14 @@ pub(crate) struct Arguments {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Network")]
 pub(crate) struct NetworkArguments {
+    /// Let requests to a host carry a secret that the program never sees: the variable NAME holds a placeholder inside, which is replaced on
+    /// the way out. The secret is what FILE holds; hosts are names, *.NAME and IPv4 addresses. It goes into header fields (all, or those of
+    /// field=FIELD), and with in=body into bodies. May be given many times.
+    #[arg(
+        long = "credential",
+        value_name = "NAME=FILE,host=HOST[,host=HOST][,in=header|body][,field=FIELD]"
+    )]
+    pub(crate) credentials: Vec<CredentialArgument>,
     /// Let a name lead to an address (and port) of your choice; may be given many times. The policy must allow the name.
     /// An address on this machine's loopback needs the port.
     #[arg(long, value_name = "NAME=ADDR[:PORT]")]

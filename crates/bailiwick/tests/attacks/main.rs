@@ -9,6 +9,7 @@
 mod support;
 
 mod bases;
+mod credentials;
 mod dns;
 mod filesystem;
 mod greedy_builds;

@@ -11,8 +11,8 @@ use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork};
 use bailiwick_model::{Flow, FlowNote, Host, PolicySource, Reason};
 use bailiwick_policy::{
-    EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Pins, Policy, SessionGrants,
-    normalise_host,
+    EffectivePolicy, EgressPolicy, HostFacts, InForce, OrganizationFloor, Pins, Policy,
+    SessionGrants, normalise_host,
 };
 use bailiwick_testkit::BannerServer;
 use tokio::sync::{mpsc, watch};
@@ -43,7 +43,7 @@ fn allowing(hosts: &[&str]) -> Arc<Policy> {
 
 /// A relay on loopback, to which every connection is for `server.test`.
 struct Relay {
-    policy: watch::Sender<Arc<Policy>>,
+    policy: watch::Sender<InForce>,
     flows: mpsc::Receiver<Flow>,
     runtime: tokio::runtime::Runtime,
     _host: watch::Sender<Arc<HostFacts>>,
@@ -64,13 +64,14 @@ impl Relay {
             pins: Pins::from_iter([pin]),
             ..DialOptions::new(facts)
         };
-        let (policy, in_force) = watch::channel(policy);
+        let (policy, in_force) = watch::channel(InForce::from(policy));
         let (sender, flows) = mpsc::channel(100);
         let sandbox = "box".parse().expect("an id");
         let network = SandboxNetwork {
             sandbox,
             environment: None,
-            policy: in_force,
+            in_force,
+            authority: None,
             limits: SandboxLimits::default(),
             flows: sender,
         };
@@ -141,14 +142,14 @@ fn a_flow_does_not_outlive_the_rule_that_allowed_it() {
     }
     relay
         .policy
-        .send(allowing(&["server.test", "other.test"]))
+        .send(allowing(&["server.test", "other.test"]).into())
         .unwrap();
     for stream in &mut streams {
         stream.write_all(b"x").unwrap();
         assert!(!is_cut(stream), "control: a rule that stays keeps it open");
     }
     let begun = Instant::now();
-    relay.policy.send(allowing(&["other.test"])).unwrap();
+    relay.policy.send(allowing(&["other.test"]).into()).unwrap();
     assert!(streams.iter_mut().all(is_cut));
     assert!(begun.elapsed() < Duration::from_secs(1));
     let flow = relay.flow();

@@ -17,10 +17,12 @@ use crate::protocol::NAMES;
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Trusts exactly this certificate. Without resumption: each new connection is a whole handshake.
+/// Trusts exactly these certificates. Without resumption: each new connection is a whole handshake.
 pub(super) fn config(certificate: &Path) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(certificate).context("no certificate")?)?;
+    for certificate in CertificateDer::pem_file_iter(certificate).context("no certificate")? {
+        roots.add(certificate?)?;
+    }
     let mut config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -31,17 +33,17 @@ pub(super) fn config(certificate: &Path) -> Result<Arc<ClientConfig>> {
 /// Connection, handshake and one request; microseconds.
 pub(super) fn request(route: &Route) -> Result<f64> {
     let start = Instant::now();
-    get(&mut open(route)?)?;
+    get(route, &mut open(route)?)?;
     Ok(micros(start))
 }
 
 /// Requests on one connection; microseconds each.
 pub(super) fn requests(route: &Route, count: u32) -> Result<Vec<f64>> {
     let mut stream = open(route)?;
-    get(&mut stream)?;
+    get(route, &mut stream)?;
     super::repeat(count, || {
         let start = Instant::now();
-        get(&mut stream)?;
+        get(route, &mut stream)?;
         Ok(micros(start))
     })
 }
@@ -55,8 +57,32 @@ fn open(route: &Route) -> Result<Stream> {
     ))
 }
 
-fn get(stream: &mut Stream) -> Result<()> {
-    stream.write_all(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", NAMES.https).as_bytes())?;
+/// One answer of so many bytes; MB a second, with connection and handshake left out.
+pub(super) fn download(route: &Route, bytes: u64) -> Result<f64> {
+    let mut stream = open(route)?;
+    get(route, &mut stream)?;
+    let start = Instant::now();
+    ask(route, &mut stream, &format!("/{bytes}"))?;
+    let mut buffer = vec![0; 256 * 1024];
+    let mut received = 0;
+    while received < bytes {
+        let length = stream.read(&mut buffer)?;
+        ensure!(length > 0, "the server closed in the middle of its answer");
+        received += length as u64;
+    }
+    Ok(bytes as f64 / micros(start))
+}
+
+/// The port belongs to the authority: it is not that of HTTPS.
+fn ask(route: &Route, stream: &mut Stream, path: &str) -> Result<()> {
+    let (name, port) = (NAMES.https, route.services.https.port());
+    let token = &route.token;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nX-Key: {token}\r\n\r\n");
+    Ok(stream.write_all(head.as_bytes())?)
+}
+
+fn get(route: &Route, stream: &mut Stream) -> Result<()> {
+    ask(route, stream, "/")?;
     let mut response = [0; 4096];
     let mut filled = 0;
     loop {
@@ -81,7 +107,11 @@ fn complete(response: &[u8]) -> Result<bool> {
     );
     let length = head
         .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "))
+        .find_map(|line| {
+            line.split_once(": ")
+                .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        })
+        .map(|(_, length)| length)
         .context("no length")?;
     Ok(response.len() >= end + 4 + length.parse::<usize>()?)
 }

@@ -12,16 +12,25 @@ use crate::worker::Worker;
 
 /// A client, and what it goes through, which must live as long.
 #[derive(Debug)]
-struct Way {
+pub(super) struct Way {
     client: Worker,
     _through: Through,
 }
 
 #[derive(Debug)]
-enum Through {
+pub(super) enum Through {
     Nothing,
     Relay { _process: Worker },
     Proxy { _process: Proxy },
+}
+
+impl Way {
+    pub(super) fn new(client: Worker, through: Through) -> Self {
+        Self {
+            client,
+            _through: through,
+        }
+    }
 }
 
 /// Time to the first byte, and there and back.
@@ -126,7 +135,13 @@ pub(super) fn connections(stage: &Stage, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn probe(row: Row, ways: &mut [Contestant<Way>], rounds: usize, report: &mut Report, probe: Probe) {
+pub(super) fn probe(
+    row: Row,
+    ways: &mut [Contestant<Way>],
+    rounds: usize,
+    report: &mut Report,
+    probe: Probe,
+) {
     take(row, ways, rounds, report, |way| way.client.measure(&probe));
 }
 
@@ -155,7 +170,7 @@ fn ways(
     Ok((destination, ways))
 }
 
-fn direct(stage: &Stage, destination: &Destination) -> Result<Way> {
+pub(super) fn direct(stage: &Stage, destination: &Destination) -> Result<Way> {
     let client = destination.client(stage, destination.services, None)?;
     Ok(Way {
         client,
@@ -163,7 +178,7 @@ fn direct(stage: &Stage, destination: &Destination) -> Result<Way> {
     })
 }
 
-fn relayed(stage: &Stage, destination: &Destination, role: &str) -> Result<Way> {
+pub(super) fn relayed(stage: &Stage, destination: &Destination, role: &str) -> Result<Way> {
     let (relay, services) = destination.stand_in(stage, role)?;
     let client = destination.client(stage, services, None)?;
     Ok(Way {

@@ -1,7 +1,7 @@
 //! The server, and the ways to it that need no peer's program.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -73,13 +73,17 @@ impl Destination {
         services: Services,
         proxy: Option<SocketAddr>,
     ) -> Result<Worker> {
-        let mut command = stage.role("client");
-        destinations(&mut command, &services.map(|address| address.to_string()));
-        if let Some(proxy) = proxy {
-            command.arg("--proxy").arg(proxy.to_string());
-        }
-        command.arg("--certificate").arg(&self.certificate);
-        Worker::start("a client", command)
+        client(stage, services, proxy, &self.certificate)
+    }
+
+    /// A client that trusts another authority than the server's.
+    pub(crate) fn client_trusting(
+        &self,
+        stage: &Stage,
+        authority: &Path,
+        proxy: Option<SocketAddr>,
+    ) -> Result<Worker> {
+        client(stage, self.services, proxy, authority)
     }
 
     /// A process that stands in for the server, and where: `role` is the bare relay's or Bailiwick's relay alone.
@@ -93,6 +97,21 @@ impl Destination {
         let services = relay.hear()?;
         Ok((relay, services))
     }
+}
+
+fn client(
+    stage: &Stage,
+    services: Services,
+    proxy: Option<SocketAddr>,
+    certificate: &Path,
+) -> Result<Worker> {
+    let mut command = stage.role("client");
+    destinations(&mut command, &services.map(|address| address.to_string()));
+    if let Some(proxy) = proxy {
+        command.arg("--proxy").arg(proxy.to_string());
+    }
+    command.arg("--certificate").arg(certificate);
+    Worker::start("a client", command)
 }
 
 /// `--echo`, `--source` and `--https`.

@@ -21,6 +21,16 @@ pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
 }
 
+impl Proxy {
+    /// One that was started and listens.
+    pub(crate) fn of(process: Background, address: SocketAddr) -> Self {
+        Self {
+            _process: process,
+            address,
+        }
+    }
+}
+
 /// Starts tinyproxy.
 pub(crate) fn tinyproxy(stage: &Stage) -> Result<Proxy> {
     let address = free_address()?;
@@ -49,7 +59,7 @@ pub(crate) fn squid(stage: &Stage) -> Result<Proxy> {
     start(stage, "squid", &["-N", "-f"], &config, address)
 }
 
-fn start(
+pub(super) fn start(
     stage: &Stage,
     program: &str,
     options: &[&str],
@@ -71,10 +81,7 @@ fn start(
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(Proxy {
-        _process: process,
-        address,
-    })
+    Ok(Proxy::of(process, address))
 }
 
 fn command(program: &Path, options: &[&str], config: &Path) -> std::process::Command {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::Stage;
 use super::destination::{Destination, destinations};
 use crate::os;
-use crate::protocol::NAMES;
+use crate::protocol::{NAMES, Services};
 use crate::worker::Worker;
 
 /// The program's name in the sandbox's work directory.
@@ -99,10 +99,38 @@ pub(crate) fn client(stage: &Stage, destination: &Destination) -> Result<Worker>
         command.arg("--resolve").arg(format!("{name}={address}"));
     }
     command.args(["--", "/workspace/bailiwick-bench", "client"]);
-    let by_name = NAMES
-        .zip(destination.services)
-        .map(|(name, address)| format!("{name}:{}", address.port()));
-    destinations(&mut command, &by_name);
+    destinations(&mut command, &by_name(destination));
     command.args(["--certificate", "/workspace/certificate.pem"]);
+    Worker::start("a client in a sandbox", command)
+}
+
+fn by_name(destination: &Destination) -> Services<String> {
+    let by_name = NAMES.zip(destination.services);
+    by_name.map(|(name, address)| format!("{name}:{}", address.port()))
+}
+
+/// The same, with a credential for the HTTPS service that the client sends the placeholder of.
+pub(crate) fn client_with_credential(stage: &Stage, destination: &Destination) -> Result<Worker> {
+    let run = run_command(stage)?;
+    let (program, options) = run.split_first().context("an empty command")?;
+    let secret = stage.path("secret");
+    fs::write(&secret, "a-secret-of-the-benchmark")?;
+    let mut command = os::command(program);
+    command.args(options);
+    for (name, address) in NAMES.zip(destination.services).into_array() {
+        command.arg("--resolve").arg(format!("{name}={address}"));
+    }
+    command.arg("--ca").arg(&destination.certificate);
+    command
+        .arg("--credential")
+        .arg(format!("TOKEN={},host={}", secret.display(), NAMES.https));
+    let Services {
+        echo,
+        source,
+        https,
+    } = by_name(destination);
+    command.args(["--", "sh", "-c"]).arg(format!(
+        "exec /workspace/bailiwick-bench client --echo {echo} --source {source} --https {https} --certificate $SSL_CERT_FILE --token $TOKEN"
+    ));
     Worker::start("a client in a sandbox", command)
 }

@@ -50,7 +50,8 @@ fn attach(egress: &Egress, name: &str, port: u16) -> Result<(SocketAddr, Attachm
     let network = SandboxNetwork {
         sandbox: SandboxId::from_random(u64::from(port)),
         environment: None,
-        policy: in_force,
+        in_force,
+        authority: None,
         limits: SandboxLimits::default(),
         flows: flows(),
     };

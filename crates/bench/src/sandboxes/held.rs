@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bailiwick_local::{Description, Launching, Running, StateDirectory, prepare};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_sandbox::TerminalStreams;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::watch;
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 struct Held {
     _running: Vec<Running>,
     /// One for each sandbox.
-    policies: Vec<watch::Sender<Arc<Policy>>>,
+    policies: Vec<watch::Sender<InForce>>,
     said: BufReader<PipeReader>,
     /// Flows that are open now.
     open: usize,
@@ -138,7 +138,7 @@ impl Held {
         let (tight, wide) = (policy(&[])?, policy(&[NAMES.echo])?);
         let start = now_ns();
         for policy in &self.policies[of.clone()] {
-            policy.send(Arc::clone(&tight))?;
+            policy.send(tight.clone())?;
         }
         let mut samples = Vec::new();
         for _ in of.clone() {
@@ -149,7 +149,7 @@ impl Held {
             self.open -= 1;
         }
         for policy in &self.policies[of] {
-            policy.send(Arc::clone(&wide))?;
+            policy.send(wide.clone())?;
         }
         Ok(samples)
     }

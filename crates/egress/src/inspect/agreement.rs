@@ -1,12 +1,12 @@
 //! Does a text that a client sent name the destination of its connection? `policy` normalises; this only takes apart.
 
-use bailiwick_model::HostName;
+use bailiwick_model::{Host, HostName};
 
 use super::http::RequestViolation;
 
 /// True when `text` is `name` in any of its ASCII spellings. On the wire nothing else is a name (RFC 6066 section 3,
 /// RFC 3986 section 3.2.2), and what a server makes of other bytes is not known.
-pub(super) fn same_name(text: &[u8], name: &HostName) -> bool {
+pub(crate) fn same_name(text: &[u8], name: &HostName) -> bool {
     let text = std::str::from_utf8(text)
         .ok()
         .filter(|text| text.is_ascii());
@@ -14,6 +14,20 @@ pub(super) fn same_name(text: &[u8], name: &HostName) -> bool {
         text == name.as_str()
             || bailiwick_policy::normalise_host(text).is_ok_and(|host| host == *name)
     })
+}
+
+/// True when `text` is `host` or `host:port` of the destination. An IPv6 address is in brackets.
+pub(crate) fn names_destination(text: &[u8], host: &Host, port: u16) -> bool {
+    match host {
+        Host::Name(name) => authority(text, name, port, false).is_ok(),
+        Host::Address(address) => {
+            let host = match address {
+                std::net::IpAddr::V4(address) => address.to_string(),
+                std::net::IpAddr::V6(address) => format!("[{address}]"),
+            };
+            text == host.as_bytes() || text == format!("{host}:{port}").as_bytes()
+        }
+    }
 }
 
 /// Checks `host` or `host:port` (RFC 3986 section 3.2; user information is refused with everything else).

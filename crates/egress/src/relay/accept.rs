@@ -84,19 +84,19 @@ async fn too_many(sandbox: &Sandbox, client: TcpStream) {
 
 /// Cuts what a new policy, or a new address of the host, no longer allows.
 pub(crate) async fn enforce_policy(sandbox: Arc<Sandbox>) {
-    let mut policy = sandbox.network.policy.clone();
+    let mut in_force = sandbox.network.in_force.clone();
     let mut host = sandbox.dialer.watch_host_facts();
     loop {
         tokio::select! {
             biased;
             () = sandbox.closed.cancelled() => return,
-            Ok(()) = policy.changed() => {}
+            Ok(()) = in_force.changed() => {}
             Ok(()) = host.changed() => {}
             // Nobody can change either any more; what is in force stays.
             else => return,
         }
         let (policy, host) = (
-            policy.borrow_and_update().clone(),
+            Arc::clone(&in_force.borrow_and_update().policy),
             host.borrow_and_update().clone(),
         );
         sandbox.live.enforce(&policy, &host);

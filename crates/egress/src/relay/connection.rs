@@ -1,5 +1,6 @@
 //! The life of one connection.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use bailiwick_model::{Decision, Destination, Flow, FlowNote, Host, Protocol, Rea
 use bailiwick_policy::Policy;
 use tokio::net::TcpStream;
 
+use super::intercepted;
 use super::live::{Checked, Cut, Slot};
 use super::refusal;
 use super::transfer::{Bytes, End, Transfer};
@@ -48,7 +50,7 @@ pub(crate) async fn serve(sandbox: Arc<Sandbox>, client: TcpStream, mut slot: Sl
 }
 
 async fn relay(
-    sandbox: &Sandbox,
+    sandbox: &Arc<Sandbox>,
     begun: Begun,
     destination: Destination,
     client: TcpStream,
@@ -80,6 +82,64 @@ async fn relay(
         )
         .await;
     }
+    let decision = Decision {
+        verdict: reason.verdict(),
+        reason,
+        rule,
+        source: policy.source().clone(),
+        hint: None,
+    };
+    let allowed = Allowed {
+        begun,
+        destination,
+        address,
+        decision,
+    };
+    if let Some(authority) = sandbox.authority_for(&allowed.destination) {
+        match Box::pin(intercepted::is_tls(sandbox, &client, &server, &mut slot)).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let streams = (client, server);
+                // Boxed: the others do not carry what this needs.
+                return Box::pin(intercepted::relay(
+                    sandbox, authority, allowed, streams, slot,
+                ))
+                .await;
+            }
+            Err(cut) => {
+                refusal::reset(client);
+                refusal::reset(server);
+                return record_cut(sandbox, begun, allowed.destination, cut).await;
+            }
+        }
+    }
+    splice(sandbox, allowed, client, server, slot).await;
+}
+
+/// A connection that was dialled and may carry bytes.
+pub(super) struct Allowed {
+    pub(super) begun: Begun,
+    pub(super) destination: Destination,
+    /// The address that was dialled.
+    pub(super) address: Option<IpAddr>,
+    /// Why it is allowed.
+    pub(super) decision: Decision,
+}
+
+/// Moves bytes as they are until the end, and records the flow.
+async fn splice(
+    sandbox: &Sandbox,
+    allowed: Allowed,
+    client: TcpStream,
+    server: TcpStream,
+    mut slot: Slot,
+) {
+    let Allowed {
+        begun,
+        destination,
+        address,
+        decision: allowed,
+    } = allowed;
     let bytes = Bytes::default();
     let guard = guard(&destination);
     let mut transfer = Transfer::new(client, server, guard, &bytes, &sandbox.pipes);
@@ -87,13 +147,6 @@ async fn relay(
         biased;
         cut = slot.cut() => Err(cut),
         end = transfer.run(sandbox.network.limits.idle_timeout) => Ok(end),
-    };
-    let allowed = Decision {
-        verdict: reason.verdict(),
-        reason,
-        rule,
-        source: policy.source().clone(),
-        hint: None,
     };
     let (decision, note) = match &end {
         Ok(End::Closed | End::Broken) => (allowed, None),

@@ -64,6 +64,8 @@ pub(crate) async fn answer_http(client: TcpStream, body: &str, decision: &Decisi
         | Reason::UnverifiedAddress
         | Reason::SniMismatch
         | Reason::HostMismatch
+        | Reason::CredentialRequest
+        | Reason::UpstreamCertificate
         | Reason::Udp
         | Reason::NameLimit
         | Reason::ConnectionLimit => "403 Forbidden",

@@ -138,7 +138,10 @@ fn used() -> (World, Vec<TcpStream>) {
 #[test]
 fn a_tightened_policy_resets_what_it_denies() {
     let (mut world, mut clients) = used();
-    world.policy.send(allowing(&[NAME, "other.test"])).unwrap();
+    world
+        .policy
+        .send(allowing(&[NAME, "other.test"]).into())
+        .unwrap();
     for client in &mut clients {
         client.write_all(b"PING\r\n").unwrap();
         assert_eq!(
@@ -147,7 +150,7 @@ fn a_tightened_policy_resets_what_it_denies() {
             "a policy that still allows it cuts nothing"
         );
     }
-    world.policy.send(allowing(&["other.test"])).unwrap();
+    world.policy.send(allowing(&["other.test"]).into()).unwrap();
     for client in &mut clients {
         assert!(is_reset(client));
     }
@@ -172,7 +175,7 @@ fn a_tightened_policy_resets_at_once() {
     let took = quickest(|| {
         let (world, mut clients) = used();
         let begun = Instant::now();
-        world.policy.send(allowing(&["other.test"])).unwrap();
+        world.policy.send(allowing(&["other.test"]).into()).unwrap();
         assert!(clients.iter_mut().all(is_reset));
         begun.elapsed()
     });

@@ -10,8 +10,8 @@ use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork};
 use bailiwick_model::{EnvironmentName, Flow, Host, PolicySource};
 use bailiwick_policy::{
-    EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Pins, Policy, SessionGrants,
-    normalise_host,
+    EffectivePolicy, EgressPolicy, HostFacts, InForce, OrganizationFloor, Pins, Policy,
+    SessionGrants, normalise_host,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -28,7 +28,7 @@ pub(crate) fn name() -> Host {
 pub(crate) struct World {
     pub(crate) relay: SocketAddr,
     port: u16,
-    pub(crate) policy: watch::Sender<Arc<Policy>>,
+    pub(crate) policy: watch::Sender<InForce>,
     pub(crate) flows: mpsc::Receiver<Flow>,
     pub(crate) attachment: Option<Attachment>,
     runtime: tokio::runtime::Runtime,
@@ -91,12 +91,13 @@ impl World {
             pins: Pins::from_iter([pin]),
             ..DialOptions::new(facts)
         };
-        let (policy, policy_in_force) = watch::channel(policy);
+        let (policy, policy_in_force) = watch::channel(InForce::from(policy));
         let (sender, flows) = mpsc::channel(100);
         let network = SandboxNetwork {
             sandbox: "box".parse().expect("an id"),
             environment: Some(environment()),
-            policy: policy_in_force,
+            in_force: policy_in_force,
+            authority: None,
             limits,
             flows: sender,
         };

@@ -10,7 +10,7 @@ use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::{Attachment, Egress, SandboxLimits, SandboxNetwork, Sockets};
 use bailiwick_model::{Flow, PolicySource};
 use bailiwick_policy::{
-    EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Policy, SessionGrants,
+    EffectivePolicy, EgressPolicy, HostFacts, InForce, OrganizationFloor, Policy, SessionGrants,
 };
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::{Name, RecordType};
@@ -29,7 +29,7 @@ pub(crate) struct World {
     pub(crate) attachment: Attachment,
     flows: mpsc::Receiver<Flow>,
     runtime: tokio::runtime::Runtime,
-    _policy: watch::Sender<Arc<Policy>>,
+    _policy: watch::Sender<InForce>,
 }
 
 impl World {
@@ -57,7 +57,7 @@ impl World {
             .expect("a runtime");
         let _inside = runtime.enter();
         let (_, facts) = watch::channel(Arc::new(HostFacts::unknown()));
-        let (_policy, policy) = watch::channel(Arc::new(policy));
+        let (_policy, in_force) = watch::channel(InForce::from(Arc::new(policy)));
         let (sender, flows) = mpsc::channel(100);
         let (tcp, relay) = (
             TcpListener::bind("127.0.0.1:0").unwrap(),
@@ -83,7 +83,8 @@ impl World {
         let network = SandboxNetwork {
             sandbox: "box".parse().unwrap(),
             environment: None,
-            policy,
+            in_force,
+            authority: None,
             limits,
             flows: sender,
         };

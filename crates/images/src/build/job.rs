@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::{Verdict, limits};
-use bailiwick_policy::Policy;
+use bailiwick_policy::{InForce, Policy};
 use bailiwick_runtime::{
     Access, Base, ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount,
     MountSource, Profile, Running, Sandbox, SandboxSpec, StopReason, Streams,
@@ -149,8 +149,8 @@ impl Builder {
         }
     }
 
-    fn spec(&self, job: Job, directory: Option<&Path>) -> SandboxSpec<Arc<Policy>> {
-        let mut spec = SandboxSpec::new((self.sandbox_id)(), Arc::new(job.policy));
+    fn spec(&self, job: Job, directory: Option<&Path>) -> SandboxSpec<InForce> {
+        let mut spec = SandboxSpec::new((self.sandbox_id)(), Arc::new(job.policy).into());
         spec.image = job.image;
         spec.draft = directory.map(|directory| Draft {
             directory: directory.to_owned(),
@@ -171,7 +171,7 @@ impl Builder {
 
 /// Runs the command; what it reported, if it ended well.
 async fn execute(
-    sandbox: &dyn Sandbox<Policy = Arc<Policy>>,
+    sandbox: &dyn Sandbox<Policy = InForce>,
     argv: Vec<OsString>,
     input: &[u8],
     output: &mut Output<'_, '_>,

@@ -111,7 +111,7 @@ mod tests {
     use std::sync::Arc;
 
     use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
-    use bailiwick_policy::Policy;
+    use bailiwick_policy::InForce;
     use bailiwick_runtime::{
         Base, BoxFuture, Checkpoint, Error, Running, Runtime, SandboxSpec, SandboxSummary, Verb,
     };
@@ -123,16 +123,16 @@ mod tests {
     /// Keys are known without a sandbox.
     struct Nowhere;
 
-    type Started<'a> = BoxFuture<'a, Result<Running<Arc<Policy>>, Error>>;
+    type Started<'a> = BoxFuture<'a, Result<Running<InForce>, Error>>;
 
     impl Runtime for Nowhere {
-        type Policy = Arc<Policy>;
+        type Policy = InForce;
 
         fn supports(&self, _: Verb) -> bool {
             false
         }
 
-        fn start(&self, _: SandboxSpec<Arc<Policy>>) -> Started<'_> {
+        fn start(&self, _: SandboxSpec<InForce>) -> Started<'_> {
             unreachable!("nothing is built here")
         }
 
@@ -144,7 +144,11 @@ mod tests {
             unreachable!("nothing is built here")
         }
 
-        fn restore<'a>(&'a self, _: SandboxSpec<Arc<Policy>>, _: &'a Checkpoint) -> Started<'a> {
+        fn restore<'a>(&'a self, _: SandboxSpec<InForce>, _: &'a Checkpoint) -> Started<'a> {
+            unreachable!("nothing is built here")
+        }
+
+        fn discard<'a>(&'a self, _: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
             unreachable!("nothing is built here")
         }
     }

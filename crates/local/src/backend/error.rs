@@ -36,9 +36,10 @@ pub(super) fn prepare(error: PrepareError) -> Error {
             refused("another directory", error.to_string())
         }
         PrepareError::Identity(IdentityError::NoRange) => Error::Full,
-        PrepareError::Identity(_) | PrepareError::State(_) | PrepareError::Certificates { .. } => {
-            backend(error)
-        }
+        PrepareError::Identity(_)
+        | PrepareError::State(_)
+        | PrepareError::Authority(_)
+        | PrepareError::Certificates { .. } => backend(error),
     }
 }
 
@@ -51,7 +52,10 @@ pub(super) fn start(id: &SandboxId, error: StartError) -> Error {
             ..
         }) if error.kind() == io::ErrorKind::WouldBlock => Error::Exists(id.clone()),
         StartError::Launch(error) => launch(error),
-        StartError::State(_) | StartError::Mounts(_) | StartError::Serve(_) => backend(error),
+        StartError::State(_)
+        | StartError::Authority(_)
+        | StartError::Mounts(_)
+        | StartError::Serve(_) => backend(error),
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bailiwick_runtime::{
-    BoxFuture, Command, Error, Execution, ExecutionControl, ExitStatus, Signal, SpecProblem,
-    StandardStreams, Streams, TerminalSize,
+    BoxFuture, Command, Error, ExecutionControl, ExitStatus, Signal, SpecProblem, StandardStreams,
+    Streams, TerminalSize,
 };
 use bailiwick_sandbox::{self as kernel, Audience, TerminalStreams, plan};
 use rustix::fs::{Gid, Uid};
@@ -25,34 +25,65 @@ use crate::keeper::{Program, ProgramError};
 /// Arguments and variables together; execve(2) takes no more with the usual stack limit either.
 const ARGUMENT_BYTES: usize = 2 * 1024 * 1024;
 
+/// The ends of a program's standard streams that stay outside.
+pub(crate) enum Ends {
+    /// What it reads, what it prints, what it complains.
+    Pipes([OwnedFd; 3]),
+    /// The master of its terminal.
+    Terminal(OwnedFd),
+}
+
+impl Ends {
+    /// Must be called inside a tokio runtime.
+    pub(crate) fn into_streams(self) -> io::Result<Streams> {
+        Ok(match self {
+            Self::Pipes([stdin, stdout, stderr]) => Streams::Pipes {
+                stdin: Box::pin(Sender::from_owned_fd(stdin)?),
+                stdout: Box::pin(Receiver::from_owned_fd(stdout)?),
+                stderr: Box::pin(Receiver::from_owned_fd(stderr)?),
+            },
+            Self::Terminal(master) => {
+                let master = Master::new(master)?;
+                Streams::Terminal {
+                    input: Box::pin(master.clone()),
+                    output: Box::pin(master),
+                }
+            }
+        })
+    }
+}
+
+/// A program that runs.
+pub(crate) struct Started {
+    pub(crate) ends: Ends,
+    pub(crate) control: Control,
+}
+
 /// Starts a program.
-pub(super) async fn start(sandbox: &Arc<Inner>, command: Command) -> Result<Execution, Error> {
+pub(super) async fn start(sandbox: &Arc<Inner>, command: Command) -> Result<Started, Error> {
     command.validate()?;
     let (timeout, streams) = (command.timeout, command.streams);
     let name = command.argv.first().cloned().unwrap_or_default();
     let command = as_planned(sandbox, command)?;
     let kills_before = sandbox.handle.out_of_memory_kills().await.unwrap_or(0);
     let failed = |error| not_started(sandbox, name.clone(), &error);
-    let (program, streams, master) = match streams {
+    let (program, ends, master) = match streams {
         StandardStreams::Pipes => {
-            let (inside, streams) = pipes(sandbox.owner_of_pipes).map_err(error::backend)?;
+            let (inside, ends) = pipes(sandbox.owner_of_pipes).map_err(error::backend)?;
             let started = sandbox
                 .handle
                 .start(command, TerminalStreams::default(), inside)
                 .await;
-            (started.map_err(failed)?, streams, None)
+            (started.map_err(failed)?, Ends::Pipes(ends), None)
         }
         StandardStreams::Terminal(TerminalSize { rows, columns }) => {
             let size = kernel::TerminalSize { rows, columns };
             let started = sandbox.handle.start_in_terminal(command, size).await;
             let mut program = started.map_err(failed)?;
             let master = program.terminal.take().ok_or_else(|| sandbox.gone())?;
+            let end = master.try_clone().map_err(error::backend)?;
             let master = Master::new(master).map_err(error::backend)?;
-            let streams = Streams::Terminal {
-                input: Box::pin(master.clone()),
-                output: Box::pin(master.clone()),
-            };
-            (program, streams, Some(master))
+            (program, Ends::Terminal(end), Some(master))
         }
     };
     let control = Control {
@@ -63,10 +94,7 @@ pub(super) async fn start(sandbox: &Arc<Inner>, command: Command) -> Result<Exec
         end: watch::Sender::new(None).subscribe(),
     };
     let control = control.wait_for(program, timeout, kills_before);
-    Ok(Execution {
-        streams,
-        control: Box::new(control),
-    })
+    Ok(Started { ends, control })
 }
 
 fn as_planned(sandbox: &Inner, command: Command) -> Result<plan::Command, Error> {
@@ -109,16 +137,14 @@ fn not_started(sandbox: &Inner, name: std::ffi::OsString, error: &ProgramError) 
 }
 
 /// The ends of three pipes that go inside, in order, and those that stay.
-fn pipes(owner: Option<(u32, u32)>) -> io::Result<(Vec<OwnedFd>, Streams)> {
+fn pipes(owner: Option<(u32, u32)>) -> io::Result<(Vec<OwnedFd>, [OwnedFd; 3])> {
     let (stdin, to_stdin) = pipe(owner)?;
     let (from_stdout, stdout) = pipe(owner)?;
     let (from_stderr, stderr) = pipe(owner)?;
-    let streams = Streams::Pipes {
-        stdin: Box::pin(Sender::from_owned_fd(to_stdin)?),
-        stdout: Box::pin(Receiver::from_owned_fd(from_stdout)?),
-        stderr: Box::pin(Receiver::from_owned_fd(from_stderr)?),
-    };
-    Ok((vec![stdin, stdout, stderr], streams))
+    Ok((
+        vec![stdin, stdout, stderr],
+        [to_stdin, from_stdout, from_stderr],
+    ))
 }
 
 /// Who opens `/dev/stderr` inside must own the pipe.
@@ -139,7 +165,7 @@ enum End {
 }
 
 /// The way to a program that runs.
-struct Control {
+pub(crate) struct Control {
     sandbox: Arc<Inner>,
     number: u32,
     /// Somebody outside sent SIGKILL, so that it was not the kernel's.

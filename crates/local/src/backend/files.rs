@@ -20,7 +20,7 @@ mod capture;
 /// What is read before other tasks have their turn.
 const PIECE_BYTES: u64 = 1 << 20;
 /// The largest file that is written: the init does nothing else meanwhile.
-const WRITE_BYTES: usize = 256 << 20;
+const WRITE_BYTES: u64 = 256 << 20;
 
 /// The files of a sandbox.
 pub(super) struct Inside<'a>(pub(super) &'a Handle, pub(super) &'a SandboxId);
@@ -31,14 +31,19 @@ impl Inside<'_> {
         contents(path, file, limit).await
     }
 
-    pub(super) async fn write(&self, path: &Path, contents: &[u8], mode: u32) -> Result<(), Error> {
+    pub(super) async fn write(
+        &self,
+        path: &Path,
+        contents: Arc<OwnedFd>,
+        bytes: u64,
+        mode: u32,
+    ) -> Result<(), Error> {
         check(path)?;
-        if contents.len() > WRITE_BYTES {
+        if bytes > WRITE_BYTES {
             return Err(error::path(path, PathProblem::TooLarge));
         }
-        let source = in_memory(contents).map_err(error::backend)?;
         let action = FileAction::Write { mode };
-        self.act(path, path.as_os_str().as_bytes(), action, Some(source))
+        self.act(path, path.as_os_str().as_bytes(), action, Some(contents))
             .await?;
         Ok(())
     }
@@ -124,13 +129,16 @@ fn check(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn in_memory(contents: &[u8]) -> io::Result<Arc<OwnedFd>> {
+/// A file that is nowhere else, with these parts one after the other.
+pub(crate) fn in_memory(parts: &[&[u8]]) -> io::Result<OwnedFd> {
     let mut file = File::from(rustix::fs::memfd_create(
         "bailiwick-file",
         MemfdFlags::CLOEXEC,
     )?);
-    file.write_all(contents)?;
-    Ok(Arc::new(file.into()))
+    for part in parts {
+        file.write_all(part)?;
+    }
+    Ok(file.into())
 }
 
 fn kind_of(stat: &Stat) -> FileKind {

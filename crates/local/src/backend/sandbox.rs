@@ -1,21 +1,25 @@
 //! One sandbox of the port, and the task that attends to it until nothing of it is left.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::{Flow, SandboxId};
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event, Execution,
-    FileEntry, Limits, Sandbox, StopReason, Verb,
+    FileEntry, Limits, Sandbox, StopReason,
 };
+use bailiwick_sandbox::plan::Place;
 use tokio::sync::{mpsc, watch};
 
+use super::execution::Started;
 use super::memory::Kills;
-use super::{execution, files};
+use super::{error, execution, files};
 use crate::boot::Running;
-use crate::keeper::Handle;
+use crate::checkpoint::{self, CheckpointError, Checkpoints};
+use crate::keeper::{ArchiveWork, Handle};
 use crate::publish::Published;
 
 /// How often the kernel is asked whether it killed something, where memory is limited.
@@ -36,16 +40,20 @@ pub(super) struct Attended {
     pub(super) published: Published,
     pub(super) flows: mpsc::Receiver<Flow>,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) policy: watch::Sender<Arc<Policy>>,
+    pub(super) policy: watch::Sender<InForce>,
+    /// It trusts a certificate authority of its own.
+    pub(super) has_authority: bool,
     pub(super) owner_of_pipes: Option<(u32, u32)>,
     pub(super) limits: Limits,
+    pub(super) places: Vec<Place>,
+    pub(super) checkpoints: Checkpoints,
 }
 
 /// The handle.
-pub(super) struct LocalSandbox(Arc<Inner>);
+pub(crate) struct LocalSandbox(Arc<Inner>);
 
 /// What the handle shares with the task that attends to the sandbox, and with those that wait for its programs.
-pub(super) struct Inner {
+pub(crate) struct Inner {
     id: SandboxId,
     pub(super) handle: Handle,
     /// As whose a pipe can be opened again inside.
@@ -53,8 +61,14 @@ pub(super) struct Inner {
     /// Weak, so that the channel closes with the last event.
     events: mpsc::WeakSender<Event>,
     kills: Kills,
-    policy: watch::Sender<Arc<Policy>>,
+    policy: watch::Sender<InForce>,
+    has_authority: bool,
     life: watch::Sender<Life>,
+    /// What a checkpoint keeps, and up to how many bytes.
+    places: Vec<Place>,
+    keeps_bytes: u64,
+    checkpoints: Checkpoints,
+    checkpointing: tokio::sync::Mutex<()>,
 }
 
 impl LocalSandbox {
@@ -66,8 +80,11 @@ impl LocalSandbox {
             flows,
             events,
             policy,
+            has_authority,
             owner_of_pipes,
             limits,
+            places,
+            checkpoints,
         } = attended;
         let sandbox = Arc::new(Inner {
             id: running.id().clone(),
@@ -76,7 +93,12 @@ impl LocalSandbox {
             events: events.downgrade(),
             kills: Kills::default(),
             policy,
+            has_authority,
             life: watch::Sender::new(Life::Running),
+            places,
+            keeps_bytes: checkpoint::limit_bytes(limits.disk_bytes),
+            checkpoints,
+            checkpointing: tokio::sync::Mutex::new(()),
         });
         let attending = Arc::clone(&sandbox);
         tokio::spawn(async move {
@@ -94,6 +116,28 @@ impl LocalSandbox {
             let _ = events.send(Event::Stopped(reason)).await;
         });
         Arc::new(Self(sandbox))
+    }
+}
+
+impl LocalSandbox {
+    /// As [`Sandbox::exec`], with the ends of its streams as descriptors.
+    pub(crate) async fn start(&self, command: Command) -> Result<Started, Error> {
+        self.0.check_alive()?;
+        execution::start(&self.0, command).await
+    }
+
+    /// As [`Sandbox::write_file`], with the contents in a file of `bytes` bytes that nobody else writes to.
+    pub(crate) async fn write(
+        &self,
+        path: &Path,
+        contents: Arc<OwnedFd>,
+        bytes: u64,
+        mode: u32,
+    ) -> Result<(), Error> {
+        self.0.check_alive()?;
+        files::Inside(&self.0.handle, &self.0.id)
+            .write(path, contents, bytes, mode)
+            .await
     }
 }
 
@@ -168,8 +212,41 @@ impl Inner {
         }
     }
 
-    async fn end(&self, grace: Duration) {
+    /// Until the archive is whole the sandbox can go on, and nothing else is kept if it does.
+    async fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let _one_at_a_time = self
+            .checkpointing
+            .try_lock()
+            .map_err(|_| CheckpointError::Twice)?;
+        self.check_alive()?;
+        let draft = self.checkpoints.draft()?;
+        let limit_bytes = self.keeps_bytes;
+        let (keep, places) = (ArchiveWork::Keep { limit_bytes }, self.places.clone());
+        let kept = self.handle.archive(keep, places, draft.archive()?).await;
+        kept.map_err(|error| match checkpoint::not_kept(&error, limit_bytes) {
+            Some(error) => error.into(),
+            None => self.gone(),
+        })?;
+        self.stopping(StopReason::Checkpointed);
+        self.handle.stop();
+        match self.until_stopped().await {
+            StopReason::Checkpointed => Ok(draft.finish()?),
+            // Something else ended it first, and whoever did that does not expect it to come back.
+            StopReason::Requested | StopReason::Lifetime | StopReason::Lost => Err(self.gone()),
+        }
+    }
+
+    async fn until_stopped(&self) -> StopReason {
         let mut life = self.life.subscribe();
+        let stopped = life.wait_for(|life| matches!(life, Life::Stopped(_))).await;
+        // The sender is this sandbox's own, so that it cannot be closed.
+        match stopped.map(|life| *life) {
+            Ok(Life::Stopped(reason)) => reason,
+            Ok(Life::Running | Life::Stopping(_)) | Err(_) => StopReason::Lost,
+        }
+    }
+
+    async fn end(&self, grace: Duration) {
         self.stopping(StopReason::Requested);
         let softly = async {
             self.handle.terminate().await;
@@ -178,8 +255,7 @@ impl Inner {
         if tokio::time::timeout(grace, softly).await.is_err() {
             self.handle.stop();
         }
-        // The sender is this sandbox's own, so that it cannot be closed.
-        let _ = life.wait_for(|life| matches!(life, Life::Stopped(_))).await;
+        self.until_stopped().await;
     }
 }
 
@@ -193,7 +269,7 @@ async fn tell_flows(mut flows: mpsc::Receiver<Flow>, events: mpsc::Sender<Event>
 }
 
 impl Sandbox for LocalSandbox {
-    type Policy = Arc<Policy>;
+    type Policy = InForce;
 
     fn id(&self) -> &SandboxId {
         &self.0.id
@@ -201,8 +277,11 @@ impl Sandbox for LocalSandbox {
 
     fn exec(&self, command: Command) -> BoxFuture<'_, Result<Execution, Error>> {
         Box::pin(async {
-            self.0.check_alive()?;
-            execution::start(&self.0, command).await
+            let Started { ends, control } = self.start(command).await?;
+            Ok(Execution {
+                streams: ends.into_streams().map_err(error::backend)?,
+                control: Box::new(control),
+            })
         })
     }
 
@@ -226,10 +305,9 @@ impl Sandbox for LocalSandbox {
         mode: u32,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            self.0.check_alive()?;
-            files::Inside(&self.0.handle, &self.0.id)
-                .write(path, &contents, mode)
-                .await
+            let bytes = contents.len() as u64;
+            let contents = files::in_memory(&[&contents]).map_err(error::backend)?;
+            self.write(path, contents.into(), bytes, mode).await
         })
     }
 
@@ -268,9 +346,15 @@ impl Sandbox for LocalSandbox {
         })
     }
 
-    fn apply_policy(&self, policy: Arc<Policy>) -> BoxFuture<'_, Result<(), Error>> {
+    fn apply_policy(&self, policy: InForce) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             self.0.check_alive()?;
+            if policy.projections.may_have_credentials() && !self.0.has_authority {
+                return Err(error::refused(
+                    "a certificate authority that this sandbox trusts",
+                    "start a sandbox that may have credentials",
+                ));
+            }
             self.0.policy.send_replace(policy);
             // One turn for the task that cuts what is denied now, one for the connections that it cuts: on a current-thread
             // runtime both are queued before this goes on.
@@ -281,7 +365,7 @@ impl Sandbox for LocalSandbox {
     }
 
     fn checkpoint(&self) -> BoxFuture<'_, Result<Checkpoint, Error>> {
-        Box::pin(async { Err(Error::Unsupported(Verb::Checkpoint)) })
+        Box::pin(self.0.checkpoint())
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, Result<(), Error>> {

@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use bailiwick_policy::Policy;
+use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     Access, Base, Error, Identity, Image, LayerDigest, Mount, MountSource, PathProblem, Profile,
     SandboxSpec,
@@ -22,7 +21,7 @@ use crate::workspace::{self, Workspace};
 const LAYER_BASE: &str = "base";
 
 pub(super) fn prepare(
-    spec: &SandboxSpec<Arc<Policy>>,
+    spec: &SandboxSpec<InForce>,
     options: &LocalOptions,
 ) -> Result<Prepared, Error> {
     // A message to the init carries it as text.
@@ -43,6 +42,7 @@ pub(super) fn prepare(
         run_as: run_as(spec.identity, spec.profile)?,
         variables: variables(spec),
         certificates: options.certificates.clone(),
+        credentials: spec.network.policy.projections.may_have_credentials(),
         limits: Limits {
             memory_bytes: spec.limits.memory_bytes,
             cpu_millis: spec.limits.cpu_millis,
@@ -146,7 +146,7 @@ fn tree(layer: &LayerDigest, options: &LocalOptions) -> Result<PathBuf, Error> {
     }
 }
 
-fn layers(spec: &SandboxSpec<Arc<Policy>>, options: &LocalOptions) -> Result<Layers, Error> {
+fn layers(spec: &SandboxSpec<InForce>, options: &LocalOptions) -> Result<Layers, Error> {
     let Image { base, layers } = &spec.image;
     let mounted = spec.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Layer(layer) => Some(tree(layer, options).map(|tree| MountedLayer {
@@ -190,7 +190,7 @@ fn run_as(identity: Identity, profile: Profile) -> Result<RunAs, Error> {
     }
 }
 
-fn variables(spec: &SandboxSpec<Arc<Policy>>) -> Vec<(OsString, OsString)> {
+fn variables(spec: &SandboxSpec<InForce>) -> Vec<(OsString, OsString)> {
     let pairs = spec.env.iter();
     pairs
         .map(|(name, value)| (name.clone(), value.clone()))

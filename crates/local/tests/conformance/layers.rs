@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bailiwick_runtime::conformance::Harness;
 use bailiwick_runtime::{
     Access, Draft, ExitStatus, Identity, LayerDigest, Mount, MountSource, Profile,
 };
@@ -102,28 +103,37 @@ pub(crate) async fn a_link_in_a_layer_does_not_make_the_host_read_its_own_files(
     assert!(!said.contains("secret"), "{said}");
 }
 
-pub(crate) async fn a_directory_of_a_layer_can_be_written_to_in_private(local: &Local) {
-    let digest: LayerDigest = format!("sha256:{}", "3".repeat(64))
+/// A layer with what a script makes in /workspace/app, as the project of whoever works on it.
+pub(crate) async fn project(local: &Local, digit: char, script: &str) -> LayerDigest {
+    let digest: LayerDigest = format!("sha256:{}", digit.to_string().repeat(64))
         .parse()
         .expect("a digest");
     let directory = local.layers().join(digest.digits());
     for name in ["tree", "work"] {
         fs::create_dir_all(directory.join(name)).expect("a draft");
     }
-    let app = PathBuf::from("/workspace/app");
     let mut spec = local.spec();
     (spec.identity, spec.profile) = (Identity::Root, Profile::Build);
     spec.draft = Some(Draft {
         directory,
         image: false,
-        besides: Some(app.clone()),
+        besides: Some("/workspace/app".into()),
     });
     let running = local.start(spec).await;
-    let make = "cd /workspace/app && mkdir deep && echo one > deep/file && touch /usr/not-kept
-        [ $(awk 'NR == 1 { print $3 }' /proc/self/uid_map) -lt 1001 ] || chown -R 1000:1000 .";
-    let (status, said) = shell(&running, make).await;
+    let make = format!(
+        "cd /workspace/app && {script}
+        [ $(awk 'NR == 1 {{ print $3 }}' /proc/self/uid_map) -lt 1001 ] || chown -R 1000:1000 ."
+    );
+    let (status, said) = shell(&running, &make).await;
     assert_eq!(status, ExitStatus::Exited(0), "{said}");
     running.sandbox.stop(GRACE).await.expect("it stops");
+    digest
+}
+
+pub(crate) async fn a_directory_of_a_layer_can_be_written_to_in_private(local: &Local) {
+    let app = PathBuf::from("/workspace/app");
+    let make = "mkdir deep && echo one > deep/file && touch /usr/not-kept";
+    let digest = project(local, '3', make).await;
     for _ in 0..2 {
         let mut spec = local.spec();
         spec.mounts = vec![Mount {
@@ -148,7 +158,7 @@ pub(crate) async fn a_layer_that_is_not_there_is_refused(local: &Local) {
             .parse()
             .expect("a digest"),
     ];
-    let refused = bailiwick_runtime::Runtime::start(&*local.runtime, spec).await;
+    let refused = local.runtime().start(spec).await;
     assert!(matches!(
         refused.map(|_| ()),
         Err(bailiwick_runtime::Error::Refused { .. })

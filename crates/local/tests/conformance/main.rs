@@ -5,7 +5,9 @@
 //! also run as an ordinary user.
 
 mod cases;
+mod checkpoints;
 mod harness;
+mod hosts;
 mod layers;
 
 use std::future::Future;
@@ -14,9 +16,12 @@ use std::process::ExitCode;
 
 use bailiwick_runtime::conformance as port;
 use harness::{Local, become_ordinary_user};
+use tokio::runtime::{Builder, Runtime};
 
 /// In front of the cases that are run as an ordinary user.
 const ORDINARY: &str = "ordinary_user::";
+/// In front of the cases that are run in sandbox hosts, from a process with threads.
+const HOSTED: &str = "hosted::";
 
 type Case = fn(&Local) -> Pin<Box<dyn Future<Output = ()> + '_>>;
 
@@ -41,7 +46,32 @@ const OWN: &[(&str, Case)] = table!(cases;
     a_read_only_mount_cannot_be_written
     a_refused_mount_leaves_nothing
     a_port_that_is_taken_leaves_nothing
-    a_second_thread_is_refused
+);
+
+const ONE_THREAD: &[(&str, Case)] = table!(cases; a_second_thread_is_refused);
+
+const CHECKPOINTS: &[(&str, Case)] = table!(checkpoints;
+    a_checkpoint_keeps_what_a_program_can_make
+    root_inside_finds_its_system_as_it_left_it
+    a_project_comes_back_as_it_was_changed
+    what_is_mounted_is_neither_kept_nor_changed
+    a_tampered_checkpoint_starts_nothing_and_stays
+    a_swapped_directory_does_not_lead_a_checkpoint_out
+    after_an_error_the_sandbox_goes_on
+    a_restore_that_fails_keeps_the_checkpoint
+    a_checkpoint_outlives_its_server
+    a_resumed_sandbox_has_the_rules_that_it_is_given
+    a_slot_that_is_used_again_has_nothing_of_its_last_tenant
+);
+
+const HOSTS: &[(&str, Case)] = table!(hosts;
+    a_host_has_nothing_of_its_server
+    sandboxes_are_spread_and_started_from_any_thread
+    a_killed_host_takes_its_sandboxes_along_and_no_others
+    a_killed_server_leaves_nothing
+    an_abandoned_start_leaves_no_sandbox
+    events_that_nobody_reads_hold_up_their_own_sandbox_alone
+    a_flow_does_not_outlive_its_rule_blocked
 );
 
 const LAYERS: &[(&str, Case)] = table!(layers;
@@ -52,7 +82,16 @@ const LAYERS: &[(&str, Case)] = table!(layers;
 );
 
 fn main() -> ExitCode {
+    if let Some(code) = bailiwick_local::serve_if_host(|| 0) {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [server, state, word] = &arguments[..]
+        && server == hosts::SERVER
+    {
+        let several = runtime(Builder::new_multi_thread().worker_threads(2));
+        several.block_on(hosts::be_a_server(state.into(), word.clone()));
+    }
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let named: Vec<&String> = arguments
         .iter()
@@ -74,15 +113,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn cases() -> impl Iterator<Item = &'static (&'static str, Case)> {
-    PORT.iter().chain(OWN).chain(LAYERS)
+fn cases(hosted: bool) -> impl Iterator<Item = &'static (&'static str, Case)> {
+    let special = if hosted { HOSTS } else { ONE_THREAD };
+    let common = [PORT, OWN, LAYERS, CHECKPOINTS];
+    common.into_iter().flatten().chain(special)
 }
 
 fn names() -> Vec<String> {
-    let own = cases().map(|(name, _)| (*name).to_owned());
-    let ordinary = cases().map(|(name, _)| format!("{ORDINARY}{name}"));
+    let alone = cases(false).map(|(name, _)| (*name).to_owned());
+    let hosted = cases(true).map(|(name, _)| format!("{HOSTED}{name}"));
+    let names: Vec<String> = alone.chain(hosted).collect();
     let as_root = rustix::process::geteuid().is_root();
-    own.chain(ordinary.filter(|_| as_root)).collect()
+    let ordinary = names.iter().filter(|_| as_root);
+    let ordinary: Vec<String> = ordinary.map(|name| format!("{ORDINARY}{name}")).collect();
+    names.into_iter().chain(ordinary).collect()
 }
 
 /// Runs one case here, on the only thread.
@@ -91,17 +135,28 @@ fn run(name: &str) {
     if own_name.is_some() {
         become_ordinary_user();
     }
-    let wanted = own_name.unwrap_or(name);
-    let (_, case) = cases()
+    let name = own_name.unwrap_or(name);
+    let hosted = name.strip_prefix(HOSTED);
+    let wanted = hosted.unwrap_or(name);
+    let (_, case) = cases(hosted.is_some())
         .find(|(name, _)| *name == wanted)
         .unwrap_or_else(|| panic!("there is no case {name}"));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let local = Local::new();
-    runtime.block_on(case(&local));
+    let (local, runtime) = match hosted {
+        Some(_) => (
+            Local::hosted(),
+            runtime(Builder::new_multi_thread().worker_threads(2)),
+        ),
+        None => (Local::new(), runtime(&mut Builder::new_current_thread())),
+    };
+    runtime.block_on(async {
+        case(&local).await;
+        local.end().await;
+    });
     local.expect_nothing_left();
+}
+
+fn runtime(builder: &mut Builder) -> Runtime {
+    builder.enable_all().build().expect("a runtime")
 }
 
 /// What `cargo test` wants: a process for each.

@@ -149,7 +149,7 @@ impl Policy {
             }
         });
         if is_host_service(target) {
-            self.host_ports.iter().copied().for_each(&mut ask);
+            self.host_ports().iter().copied().for_each(&mut ask);
         }
         ask(1);
         self.each_rule(target, |rule| {
@@ -186,7 +186,7 @@ impl Policy {
                 .listeners
                 .iter()
                 .any(|listener| listener.port() == port);
-            match (own, self.host_ports.contains(&port)) {
+            match (own, self.host_ports().contains(&port)) {
                 (true, _) => hits.floor = Some(Rule::LISTENERS),
                 (false, true) => hits.host_service = Some(Rule::HOST_SERVICE),
                 (false, false) => hits.floor = Some(Rule::CLOSED_HOST_SERVICE),

@@ -34,7 +34,7 @@ impl Policy {
             verdict: ruling.verdict(),
             reason: ruling.reason,
             rule: ruling.rule.map(ToString::to_string),
-            source: self.source.clone(),
+            source: self.source().clone(),
             hint,
         }
     }
@@ -62,6 +62,8 @@ fn hint(destination: &Destination, ruling: Ruling<'_>, resolved: Option<IpAddr>)
         }
         Reason::SniMismatch => "the TLS server name must be the name that was connected to".to_owned(),
         Reason::HostMismatch => "the Host of each HTTP request must be the name that was connected to".to_owned(),
+        Reason::CredentialRequest => "TLS to a host that a credential is for has to carry HTTP requests, and neither CONNECT nor TRACE".to_owned(),
+        Reason::UpstreamCertificate => "the policy allows this, but the server's certificate is not trusted; --ca names another authority".to_owned(),
         Reason::Udp => "UDP is never relayed; use TCP (HTTP/3 clients fall back by themselves)".to_owned(),
         Reason::NameLimit => "the sandbox asked for too many names; no rule lifts this limit".to_owned(),
         Reason::ConnectionLimit => "the sandbox has too many connections open; close some".to_owned(),

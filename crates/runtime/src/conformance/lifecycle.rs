@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{GRACE, Harness, is_gone, last_event, programs, run, spec, started, stop, within};
-use crate::{Command, Error, Event, ExitStatus, SpecProblem, StopReason, Verb};
+use crate::{Checkpoint, Command, Error, Event, ExitStatus, SpecProblem, StopReason, Verb};
 
 /// [`Runtime::list`](crate::Runtime::list) tells what runs.
 pub async fn what_was_started_is_listed_until_it_is_stopped<H: Harness>(harness: &H) {
@@ -210,6 +210,29 @@ pub async fn a_checkpoint_brings_the_files_back_once<H: Harness>(harness: &H) {
         "{again:?}"
     );
     stop(restored).await;
+}
+
+/// [`Runtime::discard`](crate::Runtime::discard), or a backend that says that it cannot.
+pub async fn a_checkpoint_that_is_discarded_comes_back_no_more<H: Harness>(harness: &H) {
+    let runtime = harness.runtime();
+    if !runtime.supports(Verb::Checkpoint) {
+        let refused = runtime.discard(&Checkpoint("none".into())).await.err();
+        return assert!(matches!(
+            refused,
+            Some(Error::Unsupported(Verb::Checkpoint))
+        ));
+    }
+    let running = started(harness).await;
+    let checkpoint = running.sandbox.checkpoint().await.expect("a checkpoint");
+    for _ in 0..2 {
+        let discarded = runtime.discard(&checkpoint).await;
+        discarded.expect("once more is no error");
+    }
+    let refused = runtime.restore(spec(harness), &checkpoint).await.err();
+    assert!(
+        matches!(refused, Some(Error::CheckpointNotFound(_))),
+        "{refused:?}"
+    );
 }
 
 /// [`Sandbox::apply_policy`](crate::Sandbox::apply_policy), or a backend that says that it cannot.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::Timespec;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -15,8 +16,12 @@ use crate::plan::Command;
 use crate::protocol::{Audience, ExitStatus, Report, Request, TerminalSize, TerminalStreams};
 use crate::sys;
 
+mod bring_back;
 mod files;
+mod keep;
 mod session;
+mod stillness;
+mod unlocked;
 
 /// To kill(2): every process but this one.
 const EVERYBODY: i32 = -1;
@@ -32,7 +37,12 @@ pub(super) fn until_abandoned(channel: &Channel) -> i32 {
 
 fn serve(channel: &Channel) -> io::Result<()> {
     let children = sys::child_signals()?;
-    let mut programs = Programs::default();
+    let mut programs = Programs {
+        ready: rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse),
+        numbers: HashMap::new(),
+        terminating: false,
+        childless: false,
+    };
     loop {
         let mut polled = [
             PollFd::new(channel, PollFlags::IN),
@@ -61,8 +71,9 @@ fn drain(signals: &OwnedFd) {
     while matches!(rustix::io::read(signals, &mut buffer), Ok(1..)) {}
 }
 
-#[derive(Default)]
 struct Programs {
+    /// When there was nothing but what the plan makes, by the clock of the file system.
+    ready: Timespec,
     /// Those that the holder asked for and that still run, by pid.
     numbers: HashMap<Pid, u32>,
     /// Nothing more is started.
@@ -116,19 +127,29 @@ impl Programs {
                 number,
                 path,
                 action,
-            } => match files::act(&path, action, message.descriptors) {
-                Ok(opened) => {
-                    let opened: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
-                    channel.send(&Report::File { number }, &opened)
+            } => tell(
+                channel,
+                number,
+                files::act(&path, action, message.descriptors),
+            ),
+            Request::Keep {
+                number,
+                places,
+                limit_bytes,
+            } => {
+                let still = stillness::begin();
+                let kept = only(message.descriptors)
+                    .and_then(|archive| keep::keep(&places, self.ready, archive, limit_bytes));
+                if kept.is_err() {
+                    still.end();
                 }
-                Err(errno) => channel.send(
-                    &Report::NoFile {
-                        number,
-                        errno: errno.raw_os_error(),
-                    },
-                    &[],
-                ),
-            },
+                tell(channel, number, kept.map(|()| None))
+            }
+            Request::BringBack { number, places } => {
+                let made = only(message.descriptors)
+                    .and_then(|archive| bring_back::bring_back(&places, archive));
+                tell(channel, number, made.map(|()| None))
+            }
             Request::Terminate => {
                 self.terminating = true;
                 // ESRCH: there is nobody.
@@ -191,6 +212,24 @@ impl Programs {
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
+        }
+    }
+}
+
+fn only(descriptors: Vec<OwnedFd>) -> Result<OwnedFd, Errno> {
+    descriptors.into_iter().next().ok_or(Errno::BADF)
+}
+
+/// What became of files.
+fn tell(channel: &Channel, number: u32, done: Result<Option<OwnedFd>, Errno>) -> io::Result<()> {
+    match done {
+        Ok(opened) => {
+            let opened: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
+            channel.send(&Report::File { number }, &opened)
+        }
+        Err(errno) => {
+            let errno = errno.raw_os_error();
+            channel.send(&Report::NoFile { number, errno }, &[])
         }
     }
 }

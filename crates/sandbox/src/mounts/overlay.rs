@@ -4,10 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::{MountError, NODEV, NOSUID, Root, STAGE, error, name, new_filesystem};
-use crate::plan::Draft;
-
-/// Where layers stand while an overlay is made of them: inside the new root, since overlayfs takes paths.
-const WORKSHOP: &str = "/.layers";
+use crate::plan::{Draft, upper_and_work, workplace};
 
 /// What takes what is written to an overlay.
 pub(super) enum Upper<'a> {
@@ -31,11 +28,7 @@ impl Root<'_> {
         layers: &[OwnedFd],
         upper: &Upper<'_>,
     ) -> Result<(), MountError> {
-        let place = Path::new(WORKSHOP).join(
-            path.to_string_lossy()
-                .trim_start_matches('/')
-                .replace('/', "-"),
-        );
+        let place = workplace(path);
         let mut mounted = Vec::new();
         let mut lower: Vec<String> = made.map(staged).into_iter().collect();
         for (number, layer) in layers.iter().enumerate() {
@@ -54,7 +47,7 @@ impl Root<'_> {
                 Some(layer)
             }
             Upper::Private { owned } => {
-                let (upper, work) = (place.join("upper"), place.join("work"));
+                let (upper, work) = upper_and_work(path);
                 self.make_directory(&upper, 0o755, *owned)?;
                 self.make_directory(&work, 0o755, false)?;
                 Some((upper, work))

@@ -1,5 +1,6 @@
 //! `auth` of a new credential.
 
+use bailiwick_model::SecretText;
 use bailiwick_model::limits::{
     ACCESS_TOKEN_CHARS, CLIENT_ID_CHARS, CLIENT_SECRET_CHARS, CREDENTIAL_URL_CHARS,
     OAUTH_SCOPE_CHARS, REFRESH_TOKEN_CHARS, SECRET_VALUE_CHARS,
@@ -17,7 +18,6 @@ use super::fields::{
 use super::problem::CredentialProblem;
 use super::{CredentialSecrets, SecretName};
 use crate::draft::Field;
-use crate::secret_text::SecretText;
 use crate::shape::{Fields, Reader};
 use crate::tree::Node;
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
+use bailiwick_model::SecretText;
 use bailiwick_model::limits::{CREDENTIAL_HOSTS, CREDENTIAL_URL_CHARS, SECRET_NAME_CHARS};
 use bailiwick_policy::{HostPattern, HostPatternError};
 use jiff::Timestamp;
@@ -12,7 +13,6 @@ use super::auth::CredentialNetworking;
 use super::problem::{CredentialProblem, UrlProblem};
 use crate::draft::{Field, Texts};
 use crate::problem::{Cause, Problem};
-use crate::secret_text::SecretText;
 use crate::shape::Reader;
 use crate::tree::{Located, Node, Span};
 

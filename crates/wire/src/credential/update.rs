@@ -1,5 +1,6 @@
 //! `auth` of a change of a credential: what is absent stays.
 
+use bailiwick_model::SecretText;
 use bailiwick_model::limits::{
     ACCESS_TOKEN_CHARS, CLIENT_SECRET_CHARS, OAUTH_SCOPE_CHARS, REFRESH_TOKEN_CHARS,
     SECRET_VALUE_CHARS,
@@ -15,7 +16,6 @@ use super::fields::{moment, networking, refuse, required, secret, token, visible
 use super::problem::CredentialProblem;
 use super::{CredentialSecrets, SecretName};
 use crate::draft::Field;
-use crate::secret_text::SecretText;
 use crate::shape::{Fields, Reader};
 use crate::tree::Node;
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_model::{GitRef, limits};
+use bailiwick_model::{GitRef, SecretText, limits};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::json::FieldProblem;
 use crate::request::{Fields, Place, Reader};
-use crate::secret_text::SecretText;
 
 /// Something that a session is to have.
 #[derive(Debug, Clone)]

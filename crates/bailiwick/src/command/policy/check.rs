@@ -48,7 +48,7 @@ struct Answer {
 }
 
 pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let policy = environment_source::load(arguments.file.as_deref(), host)?.compile();
+    let policy = environment_source::load(arguments.file.as_deref(), host)?.compile(Vec::new());
     let answers = answers(&policy, &arguments.destinations);
     match arguments.format {
         Format::Text => output::print(&text(&policy, &answers, Colour::of_stdout(host)))?,

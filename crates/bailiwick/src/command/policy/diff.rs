@@ -31,7 +31,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let compiled = |path: &Path| {
-        environment_source::load(Some(path), host).map(|environment| environment.compile())
+        environment_source::load(Some(path), host)
+            .map(|environment| environment.compile(Vec::new()))
     };
     let (before, after): (Policy, Policy) =
         (compiled(&arguments.before)?, compiled(&arguments.after)?);

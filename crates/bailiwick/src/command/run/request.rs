@@ -12,6 +12,7 @@ use bailiwick_policy::Pins;
 
 use super::{Arguments, LimitArguments};
 use crate::bad_input::BadInput;
+use crate::credential::Credential;
 use crate::environment_source::{self, Environment};
 use crate::host_environment::HostEnvironment;
 use crate::images::Telling;
@@ -28,6 +29,8 @@ pub(crate) struct RunRequest {
     pub(crate) work_directory: Option<PathBuf>,
     /// How the project is fetched, if there is one.
     pub(crate) fetching: Fetching,
+    /// Secrets that go along with requests, not read yet.
+    pub(crate) credentials: Vec<Credential>,
     /// The variables of `-e`, in order; a later one wins.
     pub(crate) variables: Vec<Variable>,
     /// The program, and its arguments.
@@ -107,6 +110,8 @@ impl RunRequest {
             files,
             command,
         } = arguments;
+        let credentials = network.credentials.into_iter().map(Credential::open);
+        let credentials = credentials.collect::<Result<Vec<_>, _>>()?;
         let mut environment = environment_source::load(file.as_deref(), host)?;
         let lock = lock_source::load(&lock, file.as_deref(), &environment.packages)?;
         let lock_path = lock.as_ref().map(|lock| &lock.path);
@@ -122,6 +127,29 @@ impl RunRequest {
         };
         let pins = network.resolve.into_iter().collect::<Pins>();
         let ca = network.ca.map(certificates).transpose()?;
+        let toolchains = files.toolchains.into_iter().map(directory);
+        let toolchains = toolchains.collect::<Result<Vec<_>, _>>()?;
+        let base = match base {
+            BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
+            BaseSource::Host
+            | BaseSource::Archive(_)
+            | BaseSource::Debian(_)
+            | BaseSource::Oci(_) => base,
+        };
+        let base_directory = match &base {
+            BaseSource::Directory(path) => Some(path),
+            BaseSource::Host
+            | BaseSource::Archive(_)
+            | BaseSource::Debian(_)
+            | BaseSource::Oci(_) => None,
+        };
+        for credential in &credentials {
+            let shown = work_directory
+                .iter()
+                .chain(&toolchains)
+                .chain(base_directory);
+            credential.refuse_within(shown)?;
+        }
         Ok(Self {
             fetching: Fetching {
                 proxy: upstream_proxy.clone(),
@@ -129,6 +157,7 @@ impl RunRequest {
             },
             environment,
             work_directory,
+            credentials,
             variables: env,
             command,
             pins,
@@ -137,18 +166,8 @@ impl RunRequest {
             upstream_proxy,
             trust_proxy_dns: network.trust_proxy_dns,
             limits: limits.into(),
-            toolchains: files
-                .toolchains
-                .into_iter()
-                .map(directory)
-                .collect::<Result<_, _>>()?,
-            base: match base {
-                BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
-                BaseSource::Host
-                | BaseSource::Archive(_)
-                | BaseSource::Debian(_)
-                | BaseSource::Oci(_) => base,
-            },
+            toolchains,
+            base,
             writable_meta: files.writable_meta,
             allow_sockets: files.allow_sockets,
             root: files.root,

@@ -14,11 +14,15 @@ use bailiwick_local::{
     RunAs, Running, Surroundings, Uncovered, Workspace, host_facts,
 };
 use bailiwick_model::{Flow, limits};
+use bailiwick_policy::{CredentialHost, InForce, Projections};
 use bailiwick_wire::EnvironmentFile;
 use tokio::sync::{mpsc, watch};
 
 use super::request::RunRequest;
 use crate::attached::{self, OwnProgram, Signals};
+use crate::bad_input::BadInput;
+use crate::credential::Credential;
+use crate::environment_source::Environment;
 use crate::exit::Exit;
 use crate::flow_log::FlowLog;
 use crate::host_environment::HostEnvironment;
@@ -118,6 +122,10 @@ fn sandbox_request(
     image: Option<&Image>,
     host: &HostEnvironment,
 ) -> anyhow::Result<Request> {
+    let placeholders = request.credentials.iter().map(|credential| {
+        let (name, placeholder) = credential.variable();
+        (name.into(), placeholder.into())
+    });
     Ok(Request {
         id: fresh_id(),
         environment: request.environment.name.clone(),
@@ -149,8 +157,10 @@ fn sandbox_request(
             .variables
             .iter()
             .map(|v| (v.name.clone(), v.value.clone()))
+            .chain(placeholders)
             .collect(),
         certificates: request.ca.clone(),
+        credentials: !request.credentials.is_empty(),
         limits: Limits {
             memory_bytes: request.limits.memory.map(|bytes| bytes.0),
             cpu_millis: request.limits.cpus.map(|cpus| cpus.0),
@@ -205,6 +215,28 @@ fn describe(prepared: &Prepared, request: &RunRequest) -> String {
     text
 }
 
+/// The policy and the secrets. These are read here, when no launch copies this process any more.
+fn what_decides(
+    environment: &Environment,
+    credentials: Vec<Credential>,
+) -> Result<InForce, BadInput> {
+    let names = credentials.iter().flat_map(Credential::hosts);
+    let names = names.filter_map(|host| match host {
+        CredentialHost::Name(pattern) => Some(pattern.clone()),
+        CredentialHost::Address(_) => None,
+    });
+    let policy = Arc::new(environment.compile(names.collect()));
+    if credentials.is_empty() {
+        return Ok(policy.into());
+    }
+    let placeholders = credentials.into_iter().map(Credential::reveal);
+    let placeholders = placeholders.collect::<Result<_, _>>()?;
+    Ok(InForce {
+        policy,
+        projections: Arc::new(Projections::new(placeholders, Vec::new())),
+    })
+}
+
 async fn attend(
     request: RunRequest,
     launching: Launching,
@@ -222,10 +254,15 @@ async fn attend(
         trust_proxy_dns: request.trust_proxy_dns,
         ..DialOptions::new(watched_facts)
     });
-    let (_policy, policy) = watch::channel(Arc::new(request.environment.compile()));
+    let (_in_force, in_force) =
+        watch::channel(what_decides(&request.environment, request.credentials)?);
     let (flows, received) = mpsc::channel(limits::FLOWS_WAITING);
     let egress = Egress::new(Arc::new(dialer)).with_second_thread();
-    let running = launching.serve(&egress, policy, flows)?;
+    let egress = match &request.ca {
+        Some(authorities) => egress.trusting(authorities)?,
+        None => egress,
+    };
+    let running = launching.serve(&egress, in_force, flows)?;
     let collected = tokio::spawn(collect(received, flow_log));
 
     let exit = start_and_attend(

@@ -1,0 +1,244 @@
+//! The runtime port for a process with threads: sandboxes in *hosts*, processes of this same program with one thread.
+//!
+//! A [`crate::LocalRuntime`] launches by copying its process, which must have one thread for that. So a server starts hosts, one for each processor,
+//! and asks them over a unix socket pair. What a host needs it is told: it has no environment and no descriptor of its server's, and
+//! it compiles each policy itself. Standard streams and files go as descriptors; the events of each sandbox have a channel of their own, which
+//! holds up that sandbox alone when nobody reads them.
+//!
+//! A host ends when its server's end of the socket closes, and its sandboxes end with it. A host that dies takes its sandboxes along; the
+//! next start gets another host. A host is no boundary against its server: it runs as the same user, and what a sandbox could do to one by a
+//! mistake in the relay it could do to the other. The boundaries are those of each sandbox.
+
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bailiwick_model::SandboxId;
+use bailiwick_policy::InForce;
+use bailiwick_runtime::{
+    BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, StopReason,
+    Verb,
+};
+use bailiwick_sandbox::channel::Channel;
+use bailiwick_sandbox::role;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::backend::{EVENTS_WAITING, list};
+use crate::checkpoint::Checkpoints;
+use crate::state::{StateDirectory, StateError};
+
+mod connection;
+mod failure;
+mod link;
+mod message;
+mod policy;
+mod sandbox;
+mod serve;
+mod settings;
+
+use connection::{Connection, HostError};
+use link::Link;
+use message::{Answer, Events, Question};
+use policy::PolicyText;
+use sandbox::HostedSandbox;
+
+pub use settings::HostSettings;
+
+/// What a host is called, by which this program knows that it is one.
+const ROLE: &str = "bailiwick-sandbox-host";
+
+/// Serves as a sandbox host if this process was started as one. For the beginning of `main`, before there is a second thread; `now` is the
+/// time in seconds since 1970.
+pub fn serve_if_host(now: fn() -> i64) -> Option<ExitCode> {
+    match role::taken(ROLE) {
+        Ok(channel) => channel.map(|channel| serve::serve(channel, now)),
+        Err(_) => Some(ExitCode::FAILURE),
+    }
+}
+
+/// Sandboxes in hosts. It is used inside one tokio runtime, from any of its threads.
+#[derive(Clone)]
+pub struct HostedRuntime {
+    settings: Arc<HostSettings>,
+    state: StateDirectory,
+    places: Arc<[Place]>,
+}
+
+/// Where one host is.
+#[derive(Default)]
+struct Place {
+    /// Sandboxes that run there or are about to.
+    sandboxes: AtomicUsize,
+    host: Mutex<Option<Arc<Connection>>>,
+}
+
+/// A sandbox counts in its place as long as this lives.
+struct Share(Arc<[Place]>, usize);
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0[self.1].sandboxes.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl HostedRuntime {
+    /// Also removes what sandboxes left behind whose holder died. A host is started when the first sandbox needs it.
+    ///
+    /// The program's `main` must begin with [`serve_if_host`].
+    ///
+    /// # Errors
+    ///
+    /// The state directory cannot be used.
+    pub fn new(settings: HostSettings, hosts: NonZeroUsize) -> Result<Self, StateError> {
+        let state = StateDirectory::open(settings.state.clone())?;
+        state.clean_up()?;
+        Ok(Self {
+            settings: Arc::new(settings),
+            state,
+            places: (0..hosts.get()).map(|_| Place::default()).collect(),
+        })
+    }
+
+    /// Ends every host, and with it every sandbox. When this returns, nothing of them is left; a start after it starts a host again.
+    pub async fn shut_down(&self) {
+        let mut ending = Vec::new();
+        for place in &*self.places {
+            ending.extend(place.host.lock().await.take());
+        }
+        ending.iter().for_each(|host| host.finish());
+        for host in ending {
+            host.gone().await;
+        }
+    }
+
+    /// The host with the fewest sandboxes.
+    async fn host(&self) -> Result<(Arc<Connection>, Share), Error> {
+        let places = self.places.iter().enumerate();
+        let least = places.min_by_key(|(_, place)| place.sandboxes.load(Ordering::Relaxed));
+        let (number, place) = least.ok_or(HostError::Gone)?;
+        place.sandboxes.fetch_add(1, Ordering::Relaxed);
+        let share = Share(Arc::clone(&self.places), number);
+        let mut host = place.host.lock().await;
+        let connection = match host.as_ref().filter(|host| host.is_alive()) {
+            Some(connection) => Arc::clone(connection),
+            None => {
+                let connection = Connection::start(&self.settings, &self.state).await?;
+                host.insert(connection).clone()
+            }
+        };
+        Ok((connection, share))
+    }
+
+    async fn begin(
+        &self,
+        spec: SandboxSpec<InForce>,
+        restore: Option<Checkpoint>,
+    ) -> Result<Running<InForce>, Error> {
+        spec.validate()?;
+        let id = spec.id.clone();
+        let spec = spec.with_policy(|in_force| PolicyText::of(&in_force))?;
+        let (connection, share) = self.host().await?;
+        let backend = |error: std::io::Error| Error::Backend(error.into());
+        let (ours, theirs) = Channel::pair().map_err(backend)?;
+        let told = Link::new(ours).map_err(backend)?;
+        let number = connection.number();
+        let question = Question::Start {
+            spec: Box::new(spec),
+            restore,
+        };
+        let asked = connection.ask(number, question, &[theirs.as_fd()]).await;
+        drop(theirs);
+        let (answer, _) = asked?.map_err(|failure| failure.about(&id))?;
+        if !started(&answer) {
+            return Err(HostError::Confused.into());
+        }
+        let (events, receiver) = mpsc::channel(EVENTS_WAITING);
+        tokio::spawn(pass_on(told, events, Arc::clone(&connection), share));
+        let sandbox = Arc::new(HostedSandbox {
+            id,
+            number,
+            connection,
+        });
+        Ok(Running {
+            sandbox,
+            events: receiver,
+        })
+    }
+}
+
+/// Whether something runs now that nobody had before.
+fn started(answer: &Answer) -> bool {
+    match answer {
+        Answer::Started { .. } => true,
+        Answer::Done
+        | Answer::Contents { .. }
+        | Answer::Entries(_)
+        | Answer::Captured(_)
+        | Answer::Checkpoint(_) => false,
+    }
+}
+
+/// Events go on in order. The channel from the host holds what is not read, and then the sandbox waits; of a sandbox that is lost the last
+/// event is made here.
+async fn pass_on(
+    told: Link,
+    events: mpsc::Sender<Event>,
+    connection: Arc<Connection>,
+    _share: Share,
+) {
+    let mut stopped = false;
+    while let Ok(Some(message)) = told.receive::<Events>().await {
+        for event in message.body {
+            stopped |= matches!(event, Event::Stopped(_));
+            // Nobody has to read them.
+            let _ = events.send(event).await;
+        }
+    }
+    if !stopped {
+        connection.gone().await;
+        let _ = events.send(Event::Stopped(StopReason::Lost)).await;
+    }
+}
+
+impl Runtime for HostedRuntime {
+    type Policy = InForce;
+
+    fn supports(&self, verb: Verb) -> bool {
+        crate::backend::supports(verb)
+    }
+
+    fn start(&self, spec: SandboxSpec<InForce>) -> BoxFuture<'_, Result<Running<InForce>, Error>> {
+        Box::pin(self.begin(spec, None))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SandboxSummary>, Error>> {
+        Box::pin(async {
+            let state = self.state.clone();
+            let listed = tokio::task::spawn_blocking(move || list(&state)).await;
+            listed.map_err(|error| Error::Backend(error.into()))?
+        })
+    }
+
+    fn adopt<'a>(&'a self, _id: &'a SandboxId) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
+        Box::pin(async { Err(Error::Unsupported(Verb::Adopt)) })
+    }
+
+    fn restore<'a>(
+        &'a self,
+        spec: SandboxSpec<InForce>,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<Running<InForce>, Error>> {
+        Box::pin(self.begin(spec, Some(checkpoint.clone())))
+    }
+
+    fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
+        let (checkpoints, checkpoint) = (Checkpoints::of(&self.state), checkpoint.clone());
+        Box::pin(async {
+            let discarded = move || checkpoints.discard(&checkpoint);
+            let discarded = tokio::task::spawn_blocking(discarded).await;
+            discarded.map_err(|error| Error::Backend(error.into()))?
+        })
+    }
+}
