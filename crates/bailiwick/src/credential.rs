@@ -81,11 +81,11 @@ impl CredentialArgument {
     fn set(&mut self, key: &str, value: &str) -> Result<(), InvalidCredential> {
         match (key, value) {
             ("host", host) => {
-                self.hosts
-                    .push(host.parse().map_err(|error| InvalidCredential::Host {
-                        host: host.to_owned(),
-                        error,
-                    })?)
+                let parsed = host.parse().map_err(|error| InvalidCredential::Host {
+                    host: host.to_owned(),
+                    error,
+                })?;
+                self.hosts.push(parsed);
             }
             ("in", "header") => self.headers = true,
             ("in", "body") => self.body = true,

@@ -109,7 +109,9 @@ fn line(((destination, reason), denied): (&(String, Reason), &Denied)) -> String
 /// Whether it was denied because of what the policy says, and not because nobody answered.
 fn is_of_policy(reason: Reason) -> bool {
     match reason {
-        Reason::NameNotFound | Reason::Unreachable => false,
+        Reason::NameNotFound
+        | Reason::Unreachable
+        | Reason::UpstreamCertificate => false,
         Reason::InvalidDestination
         | Reason::Floor
         | Reason::HostPort
@@ -129,7 +131,8 @@ fn is_of_policy(reason: Reason) -> bool {
         | Reason::HostMismatch
         | Reason::Udp
         | Reason::NameLimit
-        | Reason::ConnectionLimit => true,
+        | Reason::ConnectionLimit
+        | Reason::CredentialRequest => true,
     }
 }
 

@@ -394,8 +394,21 @@ fn the_key_of_a_sandboxs_authority_never_is_in_the_sandbox() {
     }
 }
 
+/// Horspool's search, since a test is not optimised and memories are large.
 fn has(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|window| window == wanted)
+    let last = wanted.len() - 1;
+    let mut skip = [wanted.len(); 256];
+    for (index, byte) in wanted[..last].iter().enumerate() {
+        skip[usize::from(*byte)] = last - index;
+    }
+    let mut at = last;
+    while let Some(byte) = bytes.get(at) {
+        if *byte == wanted[last] && bytes[at - last..=at] == *wanted {
+            return true;
+        }
+        at += skip[usize::from(*byte)];
+    }
+    false
 }
 
 /// Every process below this one.

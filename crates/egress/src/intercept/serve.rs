@@ -207,19 +207,14 @@ async fn relay(sandbox: &Arc<Sandbox>, destination: &Destination, secured: Secur
             let connection = server1().serve_connection(client, service).with_upgrades();
             drive(
                 connection,
-                |connection| connection.graceful_shutdown(),
+                http1::UpgradeableConnection::graceful_shutdown,
                 &state,
             )
             .await
         }
         Application::Http2 => {
             let connection = server2(&owner).serve_connection(client, service);
-            drive(
-                connection,
-                |connection| connection.graceful_shutdown(),
-                &state,
-            )
-            .await
+            drive(connection, http2::Connection::graceful_shutdown, &state).await
         }
     };
     if let Some(tunnel) = state.tunnel() {

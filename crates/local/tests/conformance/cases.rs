@@ -2,8 +2,10 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bailiwick_policy::{InForce, Projections};
 use bailiwick_runtime::conformance::Harness;
 use bailiwick_runtime::{
     Access, CaptureLimits, Command, Error, Event, ExitStatus, Mount, MountSource, PathProblem,
@@ -337,4 +339,27 @@ pub(crate) async fn a_second_thread_is_refused(local: &Local) {
     let _ = thread.join();
     let control = local.start(local.spec()).await;
     control.sandbox.stop(GRACE).await.expect("it stops");
+}
+
+/// What a sandbox trusts is settled when it starts.
+pub(crate) async fn credentials_come_to_a_sandbox_that_was_started_for_them_alone(local: &Local) {
+    let with = || InForce {
+        projections: Arc::new(Projections::new(Vec::new(), Vec::new())),
+        ..local.policy()
+    };
+    for (started, is_taken) in [(local.policy(), false), (with(), true)] {
+        let mut spec = local.spec();
+        spec.network.policy = started;
+        let running = local.start(spec).await;
+        let applied = running.sandbox.apply_policy(with()).await;
+        match applied {
+            Ok(()) => assert!(is_taken),
+            Err(Error::Refused { feature, .. }) => assert!(!is_taken, "{feature}"),
+            Err(error) => panic!("{error}"),
+        }
+        let trusts = "grep -c END /etc/bailiwick/ca-bundle.pem 2>/dev/null";
+        let (_, told) = shell(&running, trusts).await;
+        assert_eq!(told.trim().parse::<u32>().is_ok(), is_taken, "{told}");
+        running.sandbox.stop(GRACE).await.expect("it stops");
+    }
 }

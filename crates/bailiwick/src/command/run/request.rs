@@ -129,27 +129,8 @@ impl RunRequest {
         let ca = network.ca.map(certificates).transpose()?;
         let toolchains = files.toolchains.into_iter().map(directory);
         let toolchains = toolchains.collect::<Result<Vec<_>, _>>()?;
-        let base = match base {
-            BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
-            BaseSource::Host
-            | BaseSource::Archive(_)
-            | BaseSource::Debian(_)
-            | BaseSource::Oci(_) => base,
-        };
-        let base_directory = match &base {
-            BaseSource::Directory(path) => Some(path),
-            BaseSource::Host
-            | BaseSource::Archive(_)
-            | BaseSource::Debian(_)
-            | BaseSource::Oci(_) => None,
-        };
-        for credential in &credentials {
-            let shown = work_directory
-                .iter()
-                .chain(&toolchains)
-                .chain(base_directory);
-            credential.refuse_within(shown)?;
-        }
+        let base = canonical_base(base)?;
+        refuse_visible(&credentials, work_directory.as_ref(), &toolchains, &base)?;
         Ok(Self {
             fetching: Fetching {
                 proxy: upstream_proxy.clone(),
@@ -180,6 +161,34 @@ impl RunRequest {
             telling: Telling::of(progress, quiet),
         })
     }
+}
+
+/// A directory as a base, absolute and without symbolic links.
+fn canonical_base(base: BaseSource) -> Result<BaseSource, BadInput> {
+    Ok(match base {
+        BaseSource::Directory(path) => BaseSource::Directory(directory(path)?),
+        BaseSource::Host | BaseSource::Archive(_) | BaseSource::Debian(_) | BaseSource::Oci(_) => {
+            base
+        }
+    })
+}
+
+/// Refuses secrets in what the program is shown.
+fn refuse_visible(
+    credentials: &[Credential],
+    work_directory: Option<&PathBuf>,
+    toolchains: &[PathBuf],
+    base: &BaseSource,
+) -> Result<(), BadInput> {
+    let base = match base {
+        BaseSource::Directory(path) => Some(path),
+        BaseSource::Host | BaseSource::Archive(_) | BaseSource::Debian(_) | BaseSource::Oci(_) => {
+            None
+        }
+    };
+    credentials.iter().try_for_each(|credential| {
+        credential.refuse_within(work_directory.into_iter().chain(toolchains).chain(base))
+    })
 }
 
 impl From<LimitArguments> for Limits {
