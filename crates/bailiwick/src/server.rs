@@ -4,6 +4,7 @@ mod backup;
 mod exports;
 mod restore;
 mod secret_key;
+mod work;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ use crate::host_environment::HostEnvironment;
 use crate::{log, output};
 use exports::Exports;
 use secret_key::KeySource;
+use work::Work;
 
 /// How often expired files, and bytes that nothing refers to, are taken away.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -91,6 +93,7 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
     let rules = Rules {
         exports,
         host_paths,
+        work: arguments.work,
     };
     runtime.block_on(serve(&url, &keys, addresses, rules, host))?;
     Ok(Exit::Done.into())
@@ -102,6 +105,8 @@ struct Rules {
     exports: Exports,
     /// What environments may name of this machine.
     host_paths: HostPaths,
+    /// How agents work.
+    work: up::WorkArguments,
 }
 
 /// Where it listens.
@@ -174,6 +179,7 @@ async fn serve(
     Rules {
         exports,
         host_paths,
+        work,
     }: Rules,
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
@@ -194,6 +200,12 @@ async fn serve(
         output::print(&format!("numbers on http://{address}/metrics\n"))?;
     }
     let address = service.address()?;
+    if matches!(url, DatabaseUrl::Sqlite(_)) {
+        // Nobody else has this database, so whoever ran sessions before is gone.
+        control.end_runs_of_others().await?;
+    }
+    let listeners = std::iter::once(address).chain(service.metrics_address()?);
+    let work = Work::begin(&control, &work, listeners.collect(), host)?;
     output::print(&format!("listening on http://{address}\n"))?;
     let (stop, stopped) = watch::channel(false);
     let expiring = tokio::spawn(expire(Arc::clone(&control), exports.names()));
@@ -201,6 +213,7 @@ async fn serve(
     let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
     let resealing = tokio::spawn(reseal(control));
     service.run(end).await;
+    work.end().await;
     resealing.abort();
     sweeping.abort();
     expiring.abort();

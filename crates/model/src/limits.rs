@@ -630,3 +630,20 @@ pub const CONTEXT_PERCENT: u64 = 80;
 pub const CONTEXT_TOKENS: u64 = 200_000;
 /// Requests that a turn makes of its model at most: one that goes round in circles ends.
 pub const TURN_MODEL_REQUESTS: u32 = 500;
+
+/// Sessions that have a sandbox on one server, or one that was kept, at the same time.
+pub const SESSION_SANDBOXES: usize = 500;
+/// How long the sandbox of a session that does nothing runs on before it is kept.
+pub const SESSION_SANDBOX_IDLE: Duration = Duration::from_secs(10 * 60);
+/// How often a server looks whether what the sandboxes of its sessions were made from still holds.
+pub const SESSION_SANDBOX_LOOK: Duration = Duration::from_secs(2);
+/// How long programs of a session's sandbox have to end by themselves.
+pub const SESSION_SANDBOX_GRACE: Duration = Duration::from_secs(2);
+/// Files that are taken of what an agent hands over.
+pub const SESSION_OUTPUT_FILES: usize = 1000;
+/// Bytes of all of them together; they are held in memory while they are taken.
+pub const SESSION_OUTPUT_BYTES: u64 = 128 << 20;
+/// How long cloning a repository of a session takes.
+pub const REPOSITORY_CLONE_TIME: Duration = Duration::from_secs(10 * 60);
+/// Bytes that are kept of what git complains.
+pub const REPOSITORY_CLONE_OUTPUT_BYTES: usize = 64 << 10;

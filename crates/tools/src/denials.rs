@@ -109,9 +109,7 @@ fn line(((destination, reason), denied): (&(String, Reason), &Denied)) -> String
 /// Whether it was denied because of what the policy says, and not because nobody answered.
 fn is_of_policy(reason: Reason) -> bool {
     match reason {
-        Reason::NameNotFound
-        | Reason::Unreachable
-        | Reason::UpstreamCertificate => false,
+        Reason::NameNotFound | Reason::Unreachable | Reason::UpstreamCertificate => false,
         Reason::InvalidDestination
         | Reason::Floor
         | Reason::HostPort

@@ -9,6 +9,8 @@ mod few_files;
 mod guides;
 mod logs;
 mod resources;
+#[cfg(feature = "system-tests")]
+mod work;
 
 use std::process::Command;
 use std::time::Duration;

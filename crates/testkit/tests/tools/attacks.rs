@@ -71,17 +71,25 @@ print('late', flush=True)
         .await
         .expect("it is written");
     for number in 0..3 {
-        session.bash("python3 /tmp/forger.py $$ $__bailiwick; exit_is() { return 9; }; exit_is").await;
+        session
+            .bash("python3 /tmp/forger.py $$ $__bailiwick; exit_is() { return 9; }; exit_is")
+            .await;
         // It may have ended early, or the shell was found to be no longer its own; what comes next is told as itself.
         let expected = format!("mine {number}");
         let mut told = String::new();
         for _ in 0..5 {
-            told = session.bash(&format!("echo {expected}; (exit 5)")).await.as_text();
+            told = session
+                .bash(&format!("echo {expected}; (exit 5)"))
+                .await
+                .as_text();
             if told.contains(&expected) {
                 break;
             }
         }
-        assert!(told.ends_with(&format!("{expected}\n[exit status 5]")), "{told}");
+        assert!(
+            told.ends_with(&format!("{expected}\n[exit status 5]")),
+            "{told}"
+        );
     }
     session.call("bash", json!({"restart": true})).await;
     assert_eq!(session.prints("echo clean").await, "clean");
@@ -92,22 +100,38 @@ pub(crate) async fn redefining_what_the_shell_needs_is_blocked(local: &Local) {
     let session = local.session().await;
     for (command, shell_is_lost) in [
         ("eval() { echo mine; }", false),
-        ("printf() { :; }; echo() { :; }; read() { :; }; unset -f echo", false),
-        ("alias builtin=false eval=false '[['=false 'PS1=x'=false", false),
+        (
+            "printf() { :; }; echo() { :; }; read() { :; }; unset -f echo",
+            false,
+        ),
+        (
+            "alias builtin=false eval=false '[['=false 'PS1=x'=false",
+            false,
+        ),
         ("unalias -a; IFS=0123456789abcdef", false),
-        ("IFS=$' \\t\\n'; shopt -s extdebug nullglob failglob; set -f -u -C", false),
+        (
+            "IFS=$' \\t\\n'; shopt -s extdebug nullglob failglob; set -f -u -C",
+            false,
+        ),
         ("shopt -u failglob; set +f +u +C; PATH=/nowhere", false),
         ("PATH=/usr/bin:/bin; trap 'true' DEBUG ERR RETURN", false),
         ("trap - DEBUG ERR RETURN; set -o posix; set +o posix", false),
         ("builtin() { :; }", true),
         ("enable -n builtin", true),
-        ("builtin() { echo out; return 3; }; readonly -f builtin", true),
+        (
+            "builtin() { echo out; return 3; }; readonly -f builtin",
+            true,
+        ),
         ("readonly __bailiwick", true),
     ] {
         session.bash(command).await;
         let next = session.bash("echo one; (exit 6)").await;
         if shell_is_lost {
-            assert!(next.as_text().contains("did not take the command"), "{command}: {}", next.as_text());
+            assert!(
+                next.as_text().contains("did not take the command"),
+                "{command}: {}",
+                next.as_text()
+            );
             assert!(next.is_error);
         } else {
             assert_eq!(next.as_text(), "one\n[exit status 6]", "{command}");
@@ -140,7 +164,12 @@ pub(crate) async fn closing_every_descriptor_is_blocked(local: &Local) {
         if said.is_error {
             said = session.bash("echo next").await;
         }
-        assert_eq!(said.as_text().lines().next(), Some("next"), "{command}: {}", said.as_text());
+        assert_eq!(
+            said.as_text().lines().next(),
+            Some("next"),
+            "{command}: {}",
+            said.as_text()
+        );
     }
     session.stop().await;
 }
@@ -163,18 +192,31 @@ pub(crate) async fn a_stolen_command_channel_is_blocked(local: &Local) {
 
 pub(crate) async fn sixty_four_calls_at_once(local: &Local) {
     let session = local.session().await;
-    session.prints("mkdir -p /workspace/d; cd /workspace/d").await;
+    session
+        .prints("mkdir -p /workspace/d; cd /workspace/d")
+        .await;
     let context = Context::default();
     let calls = (0..64).map(|number| {
         let file = format!("/workspace/d/f{number}");
         let (name, input) = match number % 4 {
-            0 => ("bash", json!({"command": format!("echo n{number}; n{number}=1; sleep 0.01")})),
-            1 => ("write", json!({"file_path": file, "content": format!("n{number}")})),
+            0 => (
+                "bash",
+                json!({"command": format!("echo n{number}; n{number}=1; sleep 0.01")}),
+            ),
+            1 => (
+                "write",
+                json!({"file_path": file, "content": format!("n{number}")}),
+            ),
             2 => ("glob", json!({"pattern": "**/*"})),
             _ => ("grep", json!({"pattern": "n[0-9]+", "path": "d"})),
         };
         let (tools, context) = (&session.tools, &context);
-        async move { (number, tools.call(name, input, context).await.expect("a result")) }
+        async move {
+            (
+                number,
+                tools.call(name, input, context).await.expect("a result"),
+            )
+        }
     });
     for (number, result) in join_all(calls).await {
         assert!(!result.is_error, "{number}: {}", result.as_text());
@@ -182,7 +224,10 @@ pub(crate) async fn sixty_four_calls_at_once(local: &Local) {
             assert_eq!(result.as_text(), format!("n{number}"));
         }
     }
-    assert_eq!(session.prints("pwd; ls | wc -l; echo $n0$n4$n60").await, "/workspace/d\n16\n111");
+    assert_eq!(
+        session.prints("pwd; ls | wc -l; echo $n0$n4$n60").await,
+        "/workspace/d\n16\n111"
+    );
     session.stop().await;
 }
 
@@ -197,15 +242,34 @@ pub(crate) async fn denials_are_told_with_the_command(local: &Local) {
     let bailiwick_tools::Block::Text { text } = last else {
         panic!("{last:?}")
     };
-    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("[network denied")).collect();
-    let [line] = &lines[..] else {
-        panic!("{text}")
-    };
-    for part in ["api.example.com", "no_rule", "environment payments", "allowed_hosts"] {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("[network denied"))
+        .collect();
+    let [line] = &lines[..] else { panic!("{text}") };
+    for part in [
+        "api.example.com",
+        "no_rule",
+        "environment payments",
+        "allowed_hosts",
+    ] {
         assert!(line.contains(part), "{line}");
     }
-    let address = session.bash("curl -sS --max-time 5 http://192.0.2.7:8080/").await.as_text();
-    assert!(address.contains("[network denied: 192.0.2.7:8080 (no_rule)"), "{address}");
-    assert!(!session.bash("false").await.as_text().contains("network denied"), "told once");
+    let address = session
+        .bash("curl -sS --max-time 5 http://192.0.2.7:8080/")
+        .await
+        .as_text();
+    assert!(
+        address.contains("[network denied: 192.0.2.7:8080 (no_rule)"),
+        "{address}"
+    );
+    assert!(
+        !session
+            .bash("false")
+            .await
+            .as_text()
+            .contains("network denied"),
+        "told once"
+    );
     session.stop().await;
 }

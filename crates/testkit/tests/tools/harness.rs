@@ -58,8 +58,7 @@ impl Local {
         let id = SandboxId::from_random(u64::from_ne_bytes(bits));
         let policy = effective(None, Some(EgressPolicy::limited()));
         let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
-        let mut spec =
-            SandboxSpec::new(id, Arc::new(Policy::compile(policy, &floor, &grants)));
+        let mut spec = SandboxSpec::new(id, Arc::new(Policy::compile(policy, &floor, &grants)));
         spec.environment = Some("payments".parse().expect("a name"));
         spec
     }

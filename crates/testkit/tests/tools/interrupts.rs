@@ -34,7 +34,10 @@ pub(crate) async fn a_command_ends_at_its_time_and_the_shell_goes_on(local: &Loc
         expect_interrupted(&result, "interrupted after 300 ms");
         expect_interrupted(&result, "the shell goes on");
         let text = result.as_text();
-        assert!(text.starts_with("begun") && !text.contains("never"), "{command}: {text}");
+        assert!(
+            text.starts_with("begun") && !text.contains("never"),
+            "{command}: {text}"
+        );
         assert_eq!(session.prints("echo $n").await, "5", "{command}");
     }
     let (control, _) = session.within("sleep 0.2; echo in time", 20_000).await;
@@ -57,7 +60,10 @@ pub(crate) async fn a_stubborn_command_is_killed_and_the_shell_goes_on(local: &L
         assert_eq!(session.prints("echo $n").await, "5", "{command}");
         session.until_gone("sleep 100").await;
     }
-    assert!(session.processes().await.contains("sleep 777"), "what was there before stays");
+    assert!(
+        session.processes().await.contains("sleep 777"),
+        "what was there before stays"
+    );
     session.stop().await;
 }
 
@@ -83,7 +89,9 @@ async fn cancelled(session: &Session, command: &str) -> (ToolResult, Duration) {
     let context = Context::default();
     let cancel = context.cancel.clone();
     let script = format!("echo >/tmp/ready; {command}");
-    let running = session.tools.call("bash", json!({"command": script}), &context);
+    let running = session
+        .tools
+        .call("bash", json!({"command": script}), &context);
     let cancelling = async {
         let ready = std::path::Path::new("/tmp/ready");
         while session.sandbox.read_file(ready, 10).await.is_err() {
@@ -116,7 +124,11 @@ pub(crate) async fn an_interrupt_ends_a_command_with_its_children(local: &Local)
     let context = Context::default();
     context.cancel.cancel();
     let input = json!({"command": "echo begun >/tmp/begun"});
-    let result = session.tools.call("bash", input, &context).await.expect("a result");
+    let result = session
+        .tools
+        .call("bash", input, &context)
+        .await
+        .expect("a result");
     expect_interrupted(&result, "interrupted before it began");
     assert!(session.bash("cat /tmp/begun").await.is_error);
     session.stop().await;
@@ -131,7 +143,14 @@ pub(crate) async fn a_call_that_is_given_up_ends_its_command(local: &Local) {
     let given_up = tokio::time::timeout(Duration::from_millis(300), call).await;
     assert!(given_up.is_err());
     session.until_gone("sleep 1001").await;
-    assert_eq!(session.prints("ls /tmp/after 2>&1 || echo none").await.lines().last(), Some("none"));
+    assert_eq!(
+        session
+            .prints("ls /tmp/after 2>&1 || echo none")
+            .await
+            .lines()
+            .last(),
+        Some("none")
+    );
     session.stop().await;
 }
 
@@ -164,6 +183,12 @@ pub(crate) async fn an_output_bomb_ends_at_its_time(local: &Local) {
     let (result, _) = session.within("yes >&2 & yes", 1000).await;
     expect_interrupted(&result, "interrupted after 1000 ms");
     session.bash("kill $!").await;
-    assert!(session.bash("echo alive").await.as_text().ends_with("alive"));
+    assert!(
+        session
+            .bash("echo alive")
+            .await
+            .as_text()
+            .ends_with("alive")
+    );
     session.stop().await;
 }

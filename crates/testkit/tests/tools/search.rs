@@ -17,16 +17,37 @@ pub(crate) async fn glob_finds_the_newest_first(local: &Local) {
     let glob = async |input| session.call("glob", input).await.as_text();
     assert_eq!(
         glob(json!({"pattern": "src/**/*.rs"})).await,
-        ["z", "l", "a/f3", "a/f2", "a/f1"].map(|name| format!("/workspace/src/{name}.rs")).join("\n")
+        ["z", "l", "a/f3", "a/f2", "a/f1"]
+            .map(|name| format!("/workspace/src/{name}.rs"))
+            .join("\n")
     );
-    assert_eq!(glob(json!({"pattern": "*.rs", "path": "src"})).await, "/workspace/src/z.rs\n/workspace/src/l.rs");
-    assert_eq!(glob(json!({"pattern": "/workspace/src/a/f[12].rs"})).await, "/workspace/src/a/f2.rs\n/workspace/src/a/f1.rs");
+    assert_eq!(
+        glob(json!({"pattern": "*.rs", "path": "src"})).await,
+        "/workspace/src/z.rs\n/workspace/src/l.rs"
+    );
+    assert_eq!(
+        glob(json!({"pattern": "/workspace/src/a/f[12].rs"})).await,
+        "/workspace/src/a/f2.rs\n/workspace/src/a/f1.rs"
+    );
     assert_eq!(glob(json!({"pattern": "*.py"})).await, "no matches");
     let all = glob(json!({"pattern": "**/*"})).await;
-    assert!(!all.contains(".git/") && all.contains(".hidden.rs") && all.contains("odd name/n\newline.rs"), "{all}");
-    let missing = session.call("glob", json!({"pattern": "*", "path": "nothing"})).await;
-    assert!(missing.is_error && missing.as_text().contains("no such file"), "{}", missing.as_text());
-    session.prints("mkdir many; for n in {1..300}; do : >many/$n; done").await;
+    assert!(
+        !all.contains(".git/")
+            && all.contains(".hidden.rs")
+            && all.contains("odd name/n\newline.rs"),
+        "{all}"
+    );
+    let missing = session
+        .call("glob", json!({"pattern": "*", "path": "nothing"}))
+        .await;
+    assert!(
+        missing.is_error && missing.as_text().contains("no such file"),
+        "{}",
+        missing.as_text()
+    );
+    session
+        .prints("mkdir many; for n in {1..300}; do : >many/$n; done")
+        .await;
     let many = glob(json!({"pattern": "many/*"})).await;
     assert_eq!(many.lines().count(), 201);
     assert!(many.ends_with("[the newest 200 of 300 files]"), "{many}");
@@ -46,17 +67,44 @@ pub(crate) async fn grep_finds_as_ripgrep_does(local: &Local) {
     let found = grep(json!({"pattern": r"\bfn\b"})).await;
     assert_eq!(
         found.lines().take(4).collect::<Vec<_>>(),
-        ["keep.log:1:fn", "src/a.rs:1:fn one() {}", "src/a.rs:2:fn two() {}", "src/deep/b.txt:1:two fn"],
+        [
+            "keep.log:1:fn",
+            "src/a.rs:1:fn one() {}",
+            "src/a.rs:2:fn two() {}",
+            "src/deep/b.txt:1:two fn"
+        ],
     );
-    assert_eq!(grep(json!({"pattern": "^fn t", "path": "src/a.rs"})).await, "2:fn two() {}");
-    assert_eq!(grep(json!({"pattern": "two", "path": "src/deep"})).await, "src/deep/b.txt:1:two fn");
-    assert_eq!(grep(json!({"pattern": "(?i)TWO$", "path": "/workspace/src/deep"})).await, "no matches");
-    assert_eq!(grep(json!({"pattern": "hidden", "path": ".hidden/y"})).await, "1:fn hidden");
+    assert_eq!(
+        grep(json!({"pattern": "^fn t", "path": "src/a.rs"})).await,
+        "2:fn two() {}"
+    );
+    assert_eq!(
+        grep(json!({"pattern": "two", "path": "src/deep"})).await,
+        "src/deep/b.txt:1:two fn"
+    );
+    assert_eq!(
+        grep(json!({"pattern": "(?i)TWO$", "path": "/workspace/src/deep"})).await,
+        "no matches"
+    );
+    assert_eq!(
+        grep(json!({"pattern": "hidden", "path": ".hidden/y"})).await,
+        "1:fn hidden"
+    );
     let wrong = session.call("grep", json!({"pattern": "(["})).await;
-    assert!(wrong.is_error && wrong.as_text().contains("regex parse error"), "{}", wrong.as_text());
-    session.prints("yes 'a line that is found' | head -n 20000 >many.txt").await;
+    assert!(
+        wrong.is_error && wrong.as_text().contains("regex parse error"),
+        "{}",
+        wrong.as_text()
+    );
+    session
+        .prints("yes 'a line that is found' | head -n 20000 >many.txt")
+        .await;
     let many = grep(json!({"pattern": "found"})).await;
-    assert!(many.len() <= 103_000 && many.contains("[output truncated"), "{}", many.len());
+    assert!(
+        many.len() <= 103_000 && many.contains("[output truncated"),
+        "{}",
+        many.len()
+    );
     session.stop().await;
 }
 
@@ -69,11 +117,18 @@ pub(crate) async fn twenty_thousand_files_are_searched(local: &Local) {
         )
         .await;
     let begun = Instant::now();
-    let grep = session.call("grep", json!({"pattern": "needle-(77|200)-100$"})).await;
+    let grep = session
+        .call("grep", json!({"pattern": "needle-(77|200)-100$"}))
+        .await;
     let grep_took = begun.elapsed();
-    assert_eq!(grep.as_text(), "t/200/100.txt:2:needle-200-100\nt/77/100.txt:2:needle-77-100");
+    assert_eq!(
+        grep.as_text(),
+        "t/200/100.txt:2:needle-200-100\nt/77/100.txt:2:needle-77-100"
+    );
     let begun = Instant::now();
-    let glob = session.call("glob", json!({"pattern": "**/77/9*.txt"})).await;
+    let glob = session
+        .call("glob", json!({"pattern": "**/77/9*.txt"}))
+        .await;
     let glob_took = begun.elapsed();
     assert_eq!(glob.as_text().lines().count(), 11);
     println!("20 000 files: grep {grep_took:?}, glob {glob_took:?}");
@@ -87,8 +142,18 @@ pub(crate) async fn a_loop_of_links_ends(local: &Local) {
         .prints("mkdir d; ln -s . d/here; ln -s .. d/up; ln -s / root; echo needle >d/f; p=/workspace/deep; for n in {1..100}; do p=$p/x; done; mkdir -p $p; touch $p/f")
         .await;
     let grep = session.call("grep", json!({"pattern": "needle"})).await;
-    assert!(grep.as_text().starts_with("d/f:1:needle"), "{}", grep.as_text());
-    let glob = session.call("glob", json!({"pattern": "**/f"})).await.as_text();
-    assert!(glob.starts_with("/workspace/d/f\n[not complete: directories more than 64 deep"), "{glob}");
+    assert!(
+        grep.as_text().starts_with("d/f:1:needle"),
+        "{}",
+        grep.as_text()
+    );
+    let glob = session
+        .call("glob", json!({"pattern": "**/f"}))
+        .await
+        .as_text();
+    assert!(
+        glob.starts_with("/workspace/d/f\n[not complete: directories more than 64 deep"),
+        "{glob}"
+    );
     session.stop().await;
 }
