@@ -77,7 +77,7 @@ pub use references::References;
 pub use resealing::Resealed;
 pub use retention::{RetentionChange, RetentionView};
 pub use roles::RoleValues;
-pub use sandboxes::{Sandboxes, WithoutSandboxes};
+pub use sandboxes::{SandboxRuntime, Sandboxes, WithoutSandboxes};
 pub use sealing::{Sealed, SealingKeys, SealingKeysError, UnsealError};
 pub use session_engine::{NewAgentEvent, Progress, ThreadStep, TurnReport};
 pub use session_events::ThreadView;

@@ -37,18 +37,32 @@ impl Place {
         answer
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test is the client")]
     fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        self.send(method, path, "application/json", &body)
+    }
+
+    /// The id of a file that was uploaded.
+    fn upload(&self, name: &str, contents: &str) -> String {
+        let body = format!(
+            "--parts\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: text/plain\r\n\r\n{contents}\r\n--parts--\r\n"
+        );
+        let (status, made) = self.send(
+            "POST",
+            "/v1/files",
+            "multipart/form-data; boundary=parts",
+            &body,
+        );
+        assert_eq!(status, 200, "{made:#}");
+        id(&made)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test is the client")]
+    fn send(&self, method: &str, path: &str, content: &str, body: &str) -> (u16, Value) {
         let address = self.up.url.trim_start_matches("http://");
         let mut stream = TcpStream::connect(address).unwrap();
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nx-api-key: {}\r\nanthropic-version: 2023-06-01\r\n\
-             anthropic-beta: managed-agents-2026-04-01\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+             anthropic-beta: managed-agents-2026-04-01,files-api-2025-04-14\r\ncontent-type: {content}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             self.up.key,
             body.len()
         );
@@ -163,5 +177,131 @@ fn system_a_session_s_bash_runs_in_a_sandbox_under_the_policy_of_its_environment
     assert!(!results[1].contains("ended 0"), "{results:#?}");
     assert_eq!(server.connections(), 1);
     assert_eq!(place.model.unscripted(), 0);
+    place.up.stop();
+}
+
+/// The secret goes to its host, and only the placeholder to others; a secret that is replaced or taken away counts within seconds.
+#[test]
+fn system_a_credential_follows_its_row_and_its_secret_stays_outside() {
+    let server = HttpServer::start();
+    let port = server.address().port();
+    let pins = ["own.test", "other.test"].map(|name| format!("{name}=127.0.0.1:{port}"));
+    let options = ["--resolve", &pins[0], "--resolve", &pins[1]];
+    let ask = |name: &str| {
+        bash(&format!(
+            "curl -sS -m 20 -H \"x-token: $API_TOKEN\" http://{name}:{port}/{name}"
+        ))
+    };
+    let tries = format!(
+        "for n in $(seq 60); do curl -sS -m 20 -H \"x-token: $API_TOKEN\" http://own.test:{port}/again | grep -q WAITED && break; sleep 0.5; done"
+    );
+    let until = |what: &str| bash(&tries.replace("WAITED", what));
+    let steps = [
+        bash("echo \"inside: $API_TOKEN\""),
+        ask("own.test"),
+        ask("other.test"),
+        ModelStep::text("Done."),
+        until("second-secret"),
+        ask("own.test"),
+        ModelStep::text("Done."),
+        until("bw_placeholder_"),
+        ask("own.test"),
+        ModelStep::text("Done."),
+    ];
+    let place = Place::new(steps, &options);
+    let environment =
+        place.environment(&json!({"type": "limited", "allowed_hosts": ["own.test", "other.test"]}));
+    let vault = id(&place.asks("POST", "/v1/vaults", &json!({"display_name": "vault"})));
+    let credentials = format!("/v1/vaults/{vault}/credentials");
+    let body = json!({"auth": {
+        "type": "environment_variable",
+        "secret_name": "API_TOKEN",
+        "secret_value": "first-secret",
+        "networking": {"type": "limited", "allowed_hosts": ["own.test"]},
+    }});
+    let credential = id(&place.asks("POST", &credentials, &body));
+    let session = place.session(&environment, &json!({"vault_ids": [vault]}));
+    place.says(&session, "Go.");
+    let seen = || server.requests().last().cloned().unwrap_or_default();
+    let first = server.requests();
+    assert!(first[0].contains("x-token: first-secret"), "{first:#?}");
+    // What comes back is the head of the request.
+    assert!(first[1].contains("x-token: bw_placeholder_"), "{first:#?}");
+    let change = json!({"auth": {"type": "environment_variable", "secret_value": "second-secret"}});
+    place.asks("POST", &format!("{credentials}/{credential}"), &change);
+    place.says(&session, "Again.");
+    assert!(seen().contains("x-token: second-secret"), "{}", seen());
+    place.asks(
+        "POST",
+        &format!("{credentials}/{credential}/archive"),
+        &json!({}),
+    );
+    let results = place.says(&session, "Again.");
+    assert!(seen().contains("x-token: bw_placeholder_"), "{}", seen());
+    assert!(
+        results[0].contains("inside: bw_placeholder_"),
+        "{results:#?}"
+    );
+    for secret in ["first-secret", "second-secret"] {
+        assert!(
+            !place
+                .events(&session)
+                .iter()
+                .any(|event| event.to_string().contains(secret))
+        );
+    }
+    place.up.stop();
+}
+
+#[test]
+fn system_files_come_in_unchangeable_and_outputs_come_out_once() {
+    let steps = [
+        bash(
+            "cat /mnt/session/uploads/in.txt; echo x > /mnt/session/uploads/in.txt; rm /mnt/session/uploads/in.txt; echo new > /mnt/session/outputs/out.txt",
+        ),
+        ModelStep::text("Done."),
+        bash(
+            "ls -l /mnt/session/uploads; cat /mnt/session/uploads/in.txt; ln -s /etc/passwd /mnt/session/outputs/link",
+        ),
+        ModelStep::text("Done."),
+    ];
+    let place = Place::new(steps, &[]);
+    let environment = place.environment(&json!({"type": "limited"}));
+    let file = place.upload("in.txt", "what came in\n");
+    let resources = json!([{"type": "file", "file_id": file, "mount_path": "/in.txt"}]);
+    let session = place.session(&environment, &json!({"resources": resources}));
+    place.says(&session, "Go.");
+    let results = place.says(&session, "Again.");
+    assert!(
+        results[0].contains("what came in") && results[0].contains("Read-only file system"),
+        "{results:#?}"
+    );
+    assert!(results[1].contains("what came in"), "{results:#?}");
+    let listed = format!("/v1/files?scope_id={session}");
+    let begun = Instant::now();
+    let outputs = loop {
+        let files = place.asks("GET", &listed, &Value::Null)["data"]
+            .as_array()
+            .unwrap()
+            .clone();
+        let outputs: Vec<_> = files
+            .into_iter()
+            .filter(|file| file["filename"] != "in.txt")
+            .collect();
+        if !outputs.is_empty() || begun.elapsed() > PATIENCE {
+            break outputs;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let names: Vec<_> = outputs
+        .iter()
+        .map(|file| file["filename"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["out.txt"]);
+    assert_eq!(outputs[0]["size_bytes"], 4);
+    assert_eq!(
+        outputs[0]["scope"],
+        json!({"type": "session", "id": session})
+    );
     place.up.stop();
 }
