@@ -3,7 +3,7 @@
 //! The program plays every part itself, each in a process of its own: `run` is the conductor, `server` the destination,
 //! `relay` the least that a relay can be, `client` the one load generator for every route (for Bailiwick it runs inside
 //! a sandbox), `http-load` that of everything that answers HTTP requests, `rows` the least that answers with rows of a database,
-//! `spawner` starts and times commands; `launcher`, `held` and `alone` use Bailiwick as a library. So all rows share one client and one server, and differ only in what
+//! `spawner` starts and times commands; `launcher`, `port`, `held` and `alone` use Bailiwick as a library. So all rows share one client and one server, and differ only in what
 //! stands between them.
 //!
 //! It must never be linked into the product.
@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::sandboxes::{alone, flow, held, launcher};
+use crate::sandboxes::{alone, flow, held, launcher, port};
 
 #[derive(Debug, Parser)]
 #[command(name = "bailiwick-bench", about, max_term_width = 110)]
@@ -59,6 +59,9 @@ enum Role {
     /// Launches sandboxes; takes orders on standard input.
     #[command(hide = true)]
     Launcher(launcher::Args),
+    /// Has sandboxes through the runtime port; takes orders on standard input.
+    #[command(hide = true)]
+    Port(port::Args),
     /// Holds many sandboxes; takes orders on standard input.
     #[command(hide = true)]
     Held(held::Args),
@@ -77,6 +80,9 @@ enum Role {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = bailiwick_local::serve_if_host(|| 0) {
+        return code;
+    }
     let result = match Cli::parse().role {
         Role::Run(args) => measure::run(&args),
         Role::Client(args) => client::run(&args),
@@ -84,6 +90,7 @@ fn main() -> ExitCode {
         Role::Relay(args) => relay::run(&args),
         Role::Alone(args) => alone::run(&args),
         Role::Launcher(args) => launcher::run(&args),
+        Role::Port(args) => port::run(&args),
         Role::Held(args) => held::run(&args),
         Role::Flow(args) => flow::run(&args),
         Role::HttpLoad => http_load::run(),

@@ -4,6 +4,7 @@ mod control;
 mod credentials;
 mod cut;
 mod decide;
+mod hosts;
 mod image;
 mod memory;
 mod network;
@@ -38,6 +39,7 @@ type Group = (&'static str, fn(&Stage, &mut Report) -> Result<()>);
 const GROUPS: &[Group] = &[
     ("decide", decide::measure),
     ("start", start::measure),
+    ("hosts", hosts::measure),
     ("image", image::measure),
     ("latency", network::latency),
     ("request", network::request),

@@ -40,6 +40,17 @@ pub(crate) enum Launch {
     Whole,
 }
 
+/// An order to who has sandboxes through the runtime port.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Ported {
+    /// Until `/bin/true` has ended in a new one.
+    Start,
+    /// Until `/bin/true` has ended in one that runs.
+    Exec,
+    /// Start so many, with a program that waits, and keep them.
+    Hold(u32),
+}
+
 /// An order to the holder of many sandboxes: forbid everything, say after how many milliseconds each flow was cut, allow
 /// it again.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ pub(crate) mod alone;
 pub(crate) mod flow;
 pub(crate) mod held;
 pub(crate) mod launcher;
+pub(crate) mod port;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

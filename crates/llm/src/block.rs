@@ -129,6 +129,19 @@ impl Rest {
         self.0.get(name)
     }
 
+    /// Adds to a list, which it makes if there is none.
+    pub(crate) fn append(&mut self, name: &str, value: Value) {
+        let list = self
+            .0
+            .entry(name)
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(list) = list {
+            list.push(value);
+        } else {
+            *list = Value::Array(vec![value]);
+        }
+    }
+
     /// Adds one, in place of one of the same name.
     pub fn insert(&mut self, name: &str, value: Value) {
         self.0.insert(name.to_owned(), value);

@@ -1,9 +1,10 @@
 //! From events to the whole message.
 
 use bailiwick_model::limits::{LLM_MESSAGE_BLOCKS, LLM_MESSAGE_BYTES};
+use serde_json::{Map, Value};
 
 use crate::{
-    Block, Delta, Event, Malformed, Raw, Rest, Role, Start, Stopped, Text, ToolUse, Turn, Usage,
+    Block, Delta, Event, Malformed, Raw, Role, Start, Stopped, Text, ToolUse, Turn, Usage,
     UsageUpdate,
 };
 
@@ -16,23 +17,24 @@ pub struct Message {
     pub model: String,
     /// What it said, as it goes back in the next request.
     pub content: Vec<Block>,
-    /// A call whose input `max_tokens` or the context cut off: it is none, and not in the content.
-    pub cut_tool: Option<CutTool>,
+    /// Calls whose input is no JSON, since `max_tokens` cut it off or the model wrote it wrong. They are not in the content: nothing can be run
+    /// with such an input, and no upstream takes it back.
+    pub broken_calls: Vec<BrokenCall>,
     /// Why it ended.
     pub stopped: Stopped,
     /// What it took; none where the upstream did not tell.
     pub usage: Option<Usage>,
 }
 
-/// A call that is not whole.
+/// A call whose input is no JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CutTool {
+pub struct BrokenCall {
     /// Its id.
     pub id: String,
     /// The tool's name.
     pub name: String,
-    /// As much as there is of the JSON of its input.
-    pub partial_input: String,
+    /// What there is of its input.
+    pub input: String,
 }
 
 /// Takes the events of one answer.
@@ -128,22 +130,18 @@ impl Fold {
             .ok_or(Malformed::OutOfPlace("before the start"))?;
         let stopped = self.stopped.filter(|_| self.ended);
         let stopped = stopped.ok_or(Malformed::OutOfPlace("of the end, which is missing,"))?;
-        let (mut content, mut cut_tool) = (Vec::new(), None);
-        let last = self.blocks.len().saturating_sub(1);
-        for (index, building) in self.blocks.into_iter().enumerate() {
+        let (mut content, mut broken_calls) = (Vec::new(), Vec::new());
+        for building in self.blocks {
             match building.finish()? {
                 Finished::Block(block) => content.push(block),
-                Finished::Cut(cut) if index == last => cut_tool = Some(cut),
-                Finished::Cut(_) => {
-                    return Err(Malformed::Json("the input of a tool is no JSON".to_owned()));
-                }
+                Finished::Broken(call) => broken_calls.push(call),
             }
         }
         Ok(Message {
             id: start.id,
             model: start.model,
             content,
-            cut_tool,
+            broken_calls,
             stopped,
             usage: self.usage,
         })
@@ -236,31 +234,21 @@ impl Fold {
 fn add_citation(block: &mut Text, raw: &Raw) {
     #[derive(serde::Deserialize)]
     struct Citation {
-        citation: serde_json::Value,
+        citation: Value,
     }
     if let Ok(Citation { citation }) = raw.read() {
-        let mut citations = block
-            .rest
-            .get("citations")
-            .and_then(|found| found.as_array().cloned())
-            .unwrap_or_default();
-        citations.push(citation);
-        block.rest.insert("citations", citations.into());
+        block.rest.append("citations", citation);
     }
 }
 
 enum Finished {
     Block(Block),
-    Cut(CutTool),
+    Broken(BrokenCall),
 }
 
 impl Building {
     fn finish(self) -> Result<Finished, Malformed> {
-        let Self {
-            mut block,
-            input,
-            open,
-        } = self;
+        let Self { block, input, open } = self;
         if open {
             return Err(Malformed::OutOfPlace("of a block's end, which is missing,"));
         }
@@ -268,34 +256,42 @@ impl Building {
         if input.trim().is_empty() {
             return Ok(Finished::Block(block));
         }
-        match &mut block {
-            Block::ToolUse(call) => match Raw::parse(input.clone()) {
-                Ok(whole) => call.input = whole,
-                Err(_) => {
-                    return Ok(Finished::Cut(CutTool {
-                        id: std::mem::take(&mut call.id),
-                        name: std::mem::take(&mut call.name),
-                        partial_input: input,
-                    }));
-                }
-            },
-            Block::Other(raw) => {
-                let mut fields: Rest = raw.read().map_err(Malformed::json)?;
-                let kind: serde_json::Value = raw.read().map_err(Malformed::json)?;
-                fields.insert("type", kind["type"].clone());
-                fields.insert(
-                    "input",
-                    serde_json::from_str(&input).map_err(Malformed::json)?,
-                );
-                *raw = Raw::of(&fields).map_err(Malformed::json)?;
-            }
+        match block {
+            Block::ToolUse(call) => Ok(with_input(call, input)),
+            Block::Other(raw) => other_with_input(&raw, input),
             Block::Text(_)
             | Block::Thinking(_)
             | Block::RedactedThinking(_)
             | Block::ToolResult(_)
             | Block::Image(_)
-            | Block::Document(_) => {}
+            | Block::Document(_) => Ok(Finished::Block(block)),
         }
-        Ok(Finished::Block(block))
     }
+}
+
+fn with_input(call: ToolUse, input: String) -> Finished {
+    match Raw::parse(input.clone()) {
+        Ok(input) => Finished::Block(Block::ToolUse(ToolUse { input, ..call })),
+        Err(_) => Finished::Broken(BrokenCall {
+            id: call.id,
+            name: call.name,
+            input,
+        }),
+    }
+}
+
+/// A call of a tool that the upstream runs.
+fn other_with_input(raw: &Raw, input: String) -> Result<Finished, Malformed> {
+    let mut fields: Map<String, Value> = raw.read().map_err(Malformed::json)?;
+    let Ok(read) = serde_json::from_str(&input) else {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        return Ok(Finished::Broken(BrokenCall {
+            id: text("id").to_owned(),
+            name: text("name").to_owned(),
+            input,
+        }));
+    };
+    fields.insert("input".to_owned(), read);
+    let block = Raw::of(&fields).map_err(Malformed::json)?;
+    Ok(Finished::Block(Block::Other(block)))
 }

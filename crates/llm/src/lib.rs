@@ -38,7 +38,7 @@ pub use decoder::Decoder;
 pub use error::{Malformed, Phase, Told, UpstreamError};
 pub use event::{Delta, Event, Start, StopReason, Stopped};
 pub use events::Events;
-pub use fold::{CutTool, Fold, Message};
+pub use fold::{BrokenCall, Fold, Message};
 pub use openai::Untranslatable;
 pub use prices::{
     Cost, ModelPrice, NanoDollars, NotARate, NotATable, Overrides, PriceTable, Priced, Rate, Rates,

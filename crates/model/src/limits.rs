@@ -196,6 +196,8 @@ pub const OPEN_FILES: u64 = 65_536;
 /// How long a sandbox host may take until it can start sandboxes.
 pub const HOST_START: Duration = Duration::from_secs(30);
 /// How long a sandbox host may take to end what runs in it when its server is gone.
+pub const HOST_SANDBOXES_END: Duration = Duration::from_secs(15);
+/// How long a sandbox host may take to end when it is told to.
 pub const HOST_END: Duration = Duration::from_secs(20);
 /// Questions to one sandbox host that wait for an answer.
 pub const HOST_QUESTIONS: usize = 1024;

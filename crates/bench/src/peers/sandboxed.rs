@@ -58,6 +58,14 @@ pub(crate) fn launcher(stage: &Stage, layers: u32) -> Result<Worker> {
     Worker::start("the launcher", command)
 }
 
+/// A process that has sandboxes through the runtime port, in so many hosts or in itself.
+pub(crate) fn port(stage: &Stage, hosts: usize) -> Result<Worker> {
+    let mut command = stage.role("port");
+    command.arg("--state").arg(stage.path("state"));
+    command.arg("--hosts").arg(hosts.to_string());
+    Worker::start("the port", command)
+}
+
 /// A process that holds so many sandboxes: each with a flow if there is a work directory, else idle.
 pub(crate) fn held(
     stage: &Stage,

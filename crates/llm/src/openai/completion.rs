@@ -1,5 +1,6 @@
 //! Streams.
 
+use bailiwick_model::limits::LLM_MESSAGE_BLOCKS;
 use serde::Deserialize;
 
 use crate::{
@@ -162,14 +163,14 @@ impl Completion {
             .or(reasoning)
             .filter(|text| !text.is_empty())
         {
-            self.say(Kind::Thinking, text, events);
+            self.say(Kind::Thinking, text, events)?;
         }
         if let Some(text) = content.filter(|text| !text.is_empty()) {
-            self.say(Kind::Text, text, events);
+            self.say(Kind::Text, text, events)?;
         }
         if let Some(text) = refusal.filter(|text| !text.is_empty()) {
             self.refused = true;
-            self.say(Kind::Text, text, events);
+            self.say(Kind::Text, text, events)?;
         }
         for call in tool_calls.unwrap_or_default() {
             self.call(call, events)?;
@@ -201,19 +202,22 @@ impl Completion {
         );
     }
 
-    fn begin(&mut self, block: Block, events: &mut Vec<Event>) -> usize {
+    fn begin(&mut self, block: Block, events: &mut Vec<Event>) -> Result<usize, Malformed> {
         let index = self.blocks;
+        if index >= LLM_MESSAGE_BLOCKS {
+            return Err(Malformed::TooLarge);
+        }
         self.blocks += 1;
         events.push(Event::BlockStart { index, block });
-        index
+        Ok(index)
     }
 
-    fn say(&mut self, kind: Kind, text: String, events: &mut Vec<Event>) {
+    fn say(&mut self, kind: Kind, text: String, events: &mut Vec<Event>) -> Result<(), Malformed> {
         let index = match self.open {
             Some((open, index)) if open == kind => index,
             Some(_) | None => {
                 self.close(events);
-                let index = self.begin(empty(kind), events);
+                let index = self.begin(empty(kind), events)?;
                 self.open = Some((kind, index));
                 index
             }
@@ -223,6 +227,7 @@ impl Completion {
             Kind::Thinking => Delta::Thinking(text),
         };
         events.push(Event::Delta { index, delta });
+        Ok(())
     }
 
     fn call(&mut self, delta: CallDelta, events: &mut Vec<Event>) -> Result<(), Malformed> {
@@ -245,7 +250,7 @@ impl Completion {
                     cache_control: None,
                     rest: Rest::none(),
                 });
-                let index = self.begin(block, events);
+                let index = self.begin(block, events)?;
                 self.calls.push((delta.index, index));
                 index
             }

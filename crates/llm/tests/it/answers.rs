@@ -185,7 +185,7 @@ async fn a_conversation_goes_on_with_what_came_and_the_cache_has_its_beginning()
 }
 
 #[tokio::test]
-async fn a_call_that_max_tokens_cut_off_is_no_call() {
+async fn a_call_whose_input_was_cut_off_is_none_and_is_told() {
     let text = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"c\",\"usage\":{\"input_tokens\":1}}}\n\n\
         event: content_block_start\ndata: {\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"write\",\"input\":{}}}\n\n\
         event: content_block_delta\ndata: {\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":\"}}\n\n\
@@ -202,9 +202,11 @@ async fn a_call_that_max_tokens_cut_off_is_no_call() {
     let message = whole(&server, &request()).await;
     assert_eq!(message.content, []);
     assert_eq!(message.stopped.reason, StopReason::MaxTokens);
-    let cut = message.cut_tool.unwrap();
+    let [cut] = &message.broken_calls[..] else {
+        panic!("one call: {message:?}")
+    };
     assert_eq!(
-        (cut.name.as_str(), cut.partial_input.as_str()),
+        (cut.name.as_str(), cut.input.as_str()),
         ("write", "{\"a\":")
     );
     assert_eq!(

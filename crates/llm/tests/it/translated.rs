@@ -1,8 +1,8 @@
 //! Streams of OpenAI-compatible servers that are not quite like OpenAI's.
 
 use bailiwick_llm::{
-    Block, Decoder, Event, Fold, Message, OutputCap, Protocol, SseEvent, StopReason, UpstreamError,
-    Usage,
+    Block, Decoder, Event, Fold, Malformed, Message, OutputCap, Protocol, SseEvent, StopReason,
+    UpstreamError, Usage,
 };
 
 fn fold(chunks: &[&str]) -> Result<Message, UpstreamError> {
@@ -121,4 +121,92 @@ fn an_end_without_a_reason_is_a_cut_and_an_error_is_one() {
     ));
     let error = fold(&[r#"{"error":{"message":"a","type":"overloaded_error"}}"#]);
     assert!(matches!(error, Err(UpstreamError::Overloaded { .. })));
+}
+
+#[test]
+fn an_input_that_the_model_wrote_wrong_leaves_the_rest_of_the_answer() {
+    let message = fold(&[
+        &chunk(r#"{"content":"a","tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{'a': 1}"}}]}"#, "null"),
+        &chunk(r#"{"tool_calls":[{"index":1,"id":"y","function":{"name":"g","arguments":"{}"}}]}"#, r#""tool_calls""#),
+    ])
+    .unwrap();
+    let calls: Vec<_> = message.calls().map(|call| call.id.as_str()).collect();
+    assert_eq!((calls, message.content.len()), (vec!["y"], 2));
+    assert_eq!(message.broken_calls[0].input, "{'a': 1}");
+}
+
+#[test]
+fn citations_and_the_inputs_of_the_upstreams_own_tools_go_back_with_their_blocks() {
+    let events = [
+        ("message_start", r#"{"message":{"id":"m","model":"c"}}"#),
+        (
+            "content_block_start",
+            r#"{"index":0,"content_block":{"type":"server_tool_use","id":"s","name":"web_search","input":{}}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"index":0,"delta":{"type":"input_json_delta","partial_json":"{\"query\":\"a\"}"}}"#,
+        ),
+        ("content_block_stop", r#"{"index":0}"#),
+        (
+            "content_block_start",
+            r#"{"index":1,"content_block":{"type":"text","text":"","citations":[]}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"index":1,"delta":{"type":"text_delta","text":"b"}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"index":1,"delta":{"type":"citations_delta","citation":{"n":1}}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"index":1,"delta":{"type":"citations_delta","citation":{"n":2}}}"#,
+        ),
+        ("content_block_stop", r#"{"index":1}"#),
+        (
+            "message_delta",
+            r#"{"delta":{"stop_reason":"end_turn","stop_sequence":null}}"#,
+        ),
+        ("message_stop", "{}"),
+    ];
+    let (mut decoder, mut fold) = (Decoder::new(Protocol::Messages, None), Fold::new());
+    for (name, data) in events {
+        let event = SseEvent {
+            name: name.to_owned(),
+            data: data.to_owned(),
+        };
+        let events = decoder.decode(&event).unwrap();
+        events
+            .iter()
+            .try_for_each(|event| fold.push(event))
+            .unwrap();
+    }
+    let written = serde_json::to_value(fold.finish().unwrap().content).unwrap();
+    assert_eq!(
+        written,
+        serde_json::json!([
+            {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "a"}},
+            {"type": "text", "text": "b", "citations": [{"n": 1}, {"n": 2}]},
+        ])
+    );
+}
+
+#[test]
+fn no_answer_has_blocks_without_end() {
+    let mut decoder = Decoder::new(Protocol::Completions(OutputCap::MaxTokens), None);
+    let refused = (0..10_000).find_map(|index| {
+        let call =
+            format!(r#"{{"tool_calls":[{{"index":{index},"id":"a","function":{{"name":"f"}}}}]}}"#);
+        let event = SseEvent {
+            name: "message".to_owned(),
+            data: chunk(&call, "null"),
+        };
+        decoder.decode(&event).err()
+    });
+    assert!(matches!(
+        refused,
+        Some(UpstreamError::Malformed(Malformed::TooLarge))
+    ));
 }

@@ -23,7 +23,7 @@ use super::terminal::Master;
 use crate::keeper::{Program, ProgramError};
 
 /// Arguments and variables together; execve(2) takes no more with the usual stack limit either.
-const ARGUMENT_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const ARGUMENT_BYTES: usize = 2 * 1024 * 1024;
 
 /// The ends of a program's standard streams that stay outside.
 pub(crate) enum Ends {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,9 +63,26 @@ pub(super) struct Connection {
     permits: Semaphore,
     open: Mutex<Option<Open>>,
     /// It takes no more sandboxes.
-    ending: AtomicBool,
+    ending: watch::Sender<bool>,
     /// Nothing of it is left.
     gone: watch::Sender<bool>,
+}
+
+/// A question that the host has not got. Dropping it takes it back.
+struct Unsent<'a>(&'a Connection, u64);
+
+impl Unsent<'_> {
+    fn was_sent(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = &mut *self.0.open() {
+            open.questions.remove(&self.1);
+        }
+    }
 }
 
 impl Connection {
@@ -96,7 +113,7 @@ impl Connection {
                 questions: HashMap::new(),
                 executions: HashMap::new(),
             })),
-            ending: AtomicBool::new(false),
+            ending: watch::Sender::new(false),
             gone: watch::Sender::new(false),
         });
         let attending = Arc::clone(&connection);
@@ -106,7 +123,7 @@ impl Connection {
 
     /// Whether it takes sandboxes.
     pub(super) fn is_alive(&self) -> bool {
-        !self.ending.load(Ordering::Acquire)
+        !*self.ending.borrow()
     }
 
     /// Waits until nothing of it is left.
@@ -117,7 +134,7 @@ impl Connection {
 
     /// Lets the host end, and with it whatever runs there.
     pub(super) fn finish(&self) {
-        self.ending.store(true, Ordering::Release);
+        self.ending.send_replace(true);
         self.link.finish();
     }
 
@@ -162,32 +179,29 @@ impl Connection {
             Some(open) => open.questions.insert(number, answer),
             None => return Err(HostError::Gone),
         };
-        if self.link.send(&encoded, descriptors).await.is_err() {
+        let unsent = Unsent(self, number);
+        let sent = self.link.send(&encoded, descriptors).await;
+        drop(encoded);
+        if sent.is_err() {
             // What is to be known of its end is known when that is over.
             self.gone().await;
             return Err(HostError::Gone);
         }
-        drop(encoded);
+        unsent.was_sent();
         answered.await.map_err(|_| HostError::Gone)
     }
 
     /// Until the host is gone: a host that cannot be understood is ended.
     async fn attend(self: Arc<Self>, process: RoleProcess, state: StateDirectory) {
-        while let Ok(Some(message)) = self.link.receive::<Told>().await {
-            self.hear(message);
+        tokio::select! {
+            () = self.hear_all() => {}
+            () = self.overdue() => {}
         }
-        let was_told_to = self.ending.swap(true, Ordering::AcqRel);
+        self.ending.send_replace(true);
+        // One that has said its last word has ended what it had.
+        process.kill();
         if let Ok(ended) = register(process.pidfd().as_fd(), Interest::READABLE) {
-            let patience = if was_told_to {
-                limits::HOST_END
-            } else {
-                Duration::ZERO
-            };
-            let waited = tokio::time::timeout(patience, ended.readable()).await;
-            if waited.is_err() {
-                process.kill();
-                let _ = ended.readable().await;
-            }
+            let _ = ended.readable().await;
         }
         drop(process);
         // What its sandboxes left: their processes end with it.
@@ -197,6 +211,19 @@ impl Connection {
         }
         self.open().take();
         self.gone.send_replace(true);
+    }
+
+    async fn hear_all(self: &Arc<Self>) {
+        while let Ok(Some(message)) = self.link.receive::<Told>().await {
+            self.hear(message);
+        }
+    }
+
+    /// It was told to end, and has had its time.
+    async fn overdue(&self) {
+        // The sender is this connection's own.
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
+        tokio::time::sleep(limits::HOST_END).await;
     }
 
     fn hear(self: &Arc<Self>, message: Message<Told>) {

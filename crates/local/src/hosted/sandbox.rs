@@ -11,13 +11,13 @@ use bailiwick_model::SandboxId;
 use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Execution,
-    ExecutionControl, ExitStatus, FileEntry, Sandbox, Signal, TerminalSize,
+    ExecutionControl, ExitStatus, FileEntry, Sandbox, Signal, SpecProblem, TerminalSize,
 };
 
 use super::connection::{Answered, Connection, End, HostError};
 use super::message::{Answer, Ask, Captured, OnePath, Question};
 use super::policy::PolicyText;
-use crate::backend::execution::Ends;
+use crate::backend::execution::{ARGUMENT_BYTES, Ends};
 use crate::backend::files::in_memory;
 
 /// What is read before other tasks have their turn.
@@ -51,6 +51,17 @@ impl HostedSandbox {
 
     async fn command(&self, command: Command) -> Result<Execution, Error> {
         command.validate()?;
+        let variables = command
+            .env
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        let arguments = command.argv.iter().map(|argument| argument.len());
+        if arguments.chain(variables).sum::<usize>() > ARGUMENT_BYTES {
+            return Err(Error::InvalidSpec {
+                field: "argv".into(),
+                problem: SpecProblem::TooMuch,
+            });
+        }
         let number = self.connection.number();
         let end = self.connection.end_of(number);
         let ends = match self.ask_as(number, Ask::Exec(command), &[]).await {

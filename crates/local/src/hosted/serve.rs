@@ -86,6 +86,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what `map_err` hands over"
+)]
 fn failed(error: std::io::Error) -> Failure {
     Failure::Backend(Reported::of(&error))
 }
@@ -219,7 +223,7 @@ impl Host {
         }
         let ended = async { while ending.join_next().await.is_some() {} };
         // What takes longer ends with this process.
-        let _ = tokio::time::timeout(limits::HOST_END, ended).await;
+        let _ = tokio::time::timeout(limits::HOST_SANDBOXES_END, ended).await;
     }
 }
 

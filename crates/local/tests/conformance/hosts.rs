@@ -207,7 +207,7 @@ pub(crate) async fn be_a_server(state: PathBuf, word: String) {
             let _ = stdout.read(&mut [0; 100]).await;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[expect(

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::program;
 use crate::channel::{Channel, Message};
-use crate::plan::Command;
+use crate::plan::{Command, Place};
 use crate::protocol::{Audience, ExitStatus, Report, Request, TerminalSize, TerminalStreams};
 use crate::sys;
 
@@ -137,12 +137,7 @@ impl Programs {
                 places,
                 limit_bytes,
             } => {
-                let still = stillness::begin();
-                let kept = only(message.descriptors)
-                    .and_then(|archive| keep::keep(&places, self.ready, archive, limit_bytes));
-                if kept.is_err() {
-                    still.end();
-                }
+                let kept = self.keep(&places, message.descriptors, limit_bytes);
                 tell(channel, number, kept.map(|()| None))
             }
             Request::BringBack { number, places } => {
@@ -170,6 +165,22 @@ impl Programs {
             return Err(Errno::SHUTDOWN);
         }
         program::start(command, terminal, size, descriptors)
+    }
+
+    /// Nothing runs any more when it is done; after a failure all goes on.
+    fn keep(
+        &self,
+        places: &[Place],
+        descriptors: Vec<OwnedFd>,
+        limit_bytes: u64,
+    ) -> Result<(), Errno> {
+        let still = stillness::begin();
+        let kept = only(descriptors)
+            .and_then(|archive| keep::keep(places, self.ready, archive, limit_bytes));
+        if kept.is_err() {
+            still.end();
+        }
+        kept
     }
 
     fn is_over(&self) -> bool {

@@ -93,7 +93,15 @@ impl Bringing {
                     };
                     levels.push(below);
                 }
-                record => self.entry(&first, level.directory.as_ref(), mount, record)?,
+                record @ (Record::Place { .. }
+                | Record::File { .. }
+                | Record::Link { .. }
+                | Record::HardLink { .. }
+                | Record::Fifo { .. }
+                | Record::Nothing { .. }
+                | Record::End) => {
+                    self.entry(&first, level.directory.as_ref(), mount, record)?;
+                }
             }
         }
         Ok(())

@@ -153,7 +153,7 @@ impl Keeping {
 
     /// Of a directory that was made, nothing is kept.
     fn is_as_made(&self, stat: &Stat) -> bool {
-        let changed = (stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+        let changed = (stat.st_ctime, stat.st_ctime_nsec as i64);
         FileType::from_raw_mode(stat.st_mode).is_dir() || changed <= self.ready
     }
 
@@ -282,7 +282,7 @@ fn plain(stat: &Stat) -> Meta {
         uid: stat.st_uid,
         gid: stat.st_gid,
         changed: (
-            stat.st_mtime as i64,
+            stat.st_mtime,
             u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
         ),
         opaque: false,

@@ -9,7 +9,18 @@ use serde_json::{Value, json};
 
 use super::ModelRequest;
 
-/// A script, from Rust or from JSON.
+/// A script, from Rust or from JSON:
+///
+/// ```
+/// let script = r#"{"keys": ["sk-test"], "steps": [
+///     {"when": {"round": 0}, "times": null, "answer": {"reply": {"pieces": [
+///         {"thinking": "Look first."}, {"tool": {"name": "bash", "input": {"command": "ls"}}}]}}},
+///     {"answer": {"failure": {"status": 529}}},
+///     {"answer": {"reply": {"pieces": [{"text": "Done."}], "pace": {"event_ms": 20}, "fault": {"cut_after": 4}}}}
+/// ]}"#;
+/// let script: bailiwick_testkit::ModelScript = serde_json::from_str(script).unwrap();
+/// assert_eq!(script.steps.len(), 3);
+/// ```
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelScript {
@@ -365,7 +376,7 @@ impl fmt::Debug for ModelWhen {
 }
 
 impl ModelWhen {
-    /// What a test says.
+    /// What a test says. It must not ask the server, which waits for it.
     pub fn matches(says: impl Fn(&ModelRequest) -> bool + Send + Sync + 'static) -> Self {
         Self::Matches(Arc::new(says))
     }
