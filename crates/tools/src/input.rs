@@ -51,8 +51,12 @@ impl Fields {
     pub(crate) fn new(input: Value) -> Result<Self, InputProblem> {
         match input {
             Value::Object(fields) => Ok(Self(fields)),
-            other => Err(InputProblem::NotAnObject {
-                found: kind(&other),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Err(InputProblem::NotAnObject {
+                found: kind(&input),
             }),
         }
     }

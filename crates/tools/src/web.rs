@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use url::Url;
 
 mod address;
+mod html;
 mod known;
 mod page;
 

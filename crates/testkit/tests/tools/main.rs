@@ -42,6 +42,7 @@ const TABLES: &[&[(&str, Case)]] = &[
         variables_of_the_control_plane_are_not_there
         a_restart_begins_anew
         an_image_without_bash_is_told
+        a_hundred_commands_take_little_time
     ),
     table!(interrupts;
         a_command_ends_at_its_time_and_the_shell_goes_on
@@ -63,6 +64,7 @@ const TABLES: &[&[(&str, Case)]] = &[
     ),
     table!(files;
         files_are_written_read_and_edited
+        what_cannot_be_done_is_told
         links_lead_nowhere_but_inside
         what_is_no_file_does_not_hang
         a_swapped_directory_leads_no_write_out

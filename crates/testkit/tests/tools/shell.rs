@@ -120,7 +120,7 @@ pub(crate) async fn a_shell_that_ends_has_an_heir(local: &Local) {
          directory, variables, functions and options]"
     );
     let kept = "pwd; echo $n \"${map[a]}\" $R; f; printenv E; echo /nothing*";
-    assert_eq!(session.prints(kept).await, "/etc\n5 b\nc r\nf\ne\n");
+    assert_eq!(session.prints(kept).await, "/etc\n5 b\nc r\nf\ne");
     let failed = session.bash("set -e; n=6; false; echo never").await;
     assert!(
         failed.as_text().contains("ended with status 1"),
@@ -224,7 +224,7 @@ pub(crate) async fn output_is_seen_while_a_command_runs(local: &Local) {
         .call("bash", command, &context)
         .await
         .expect("a result");
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     let [(first, a), (second, b)] = &seen[..] else {
         panic!("{seen:?}")
     };
@@ -233,7 +233,6 @@ pub(crate) async fn output_is_seen_while_a_command_runs(local: &Local) {
         (&b"first\n"[..], &b"second\n"[..])
     );
     assert!(*second - *first > Duration::from_millis(500));
-    drop(seen);
     session.stop().await;
 }
 
@@ -329,6 +328,30 @@ pub(crate) async fn a_restart_begins_anew(local: &Local) {
     for sleeping in ["4321", "4322", "4323"] {
         session.until_gone(sleeping).await;
     }
+    session.stop().await;
+}
+
+/// Measured: the times are printed.
+pub(crate) async fn a_hundred_commands_take_little_time(local: &Local) {
+    let session = local.session().await;
+    let begun = Instant::now();
+    session.prints("true").await;
+    let first = begun.elapsed();
+    let mut times = Vec::new();
+    for number in 0..100 {
+        let begun = Instant::now();
+        assert_eq!(
+            session.prints(&format!("echo {number}")).await,
+            number.to_string()
+        );
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    println!(
+        "first command {first:?}; 100 more: median {:?}, longest {:?}",
+        times[50], times[99]
+    );
+    assert!(times[50] < Duration::from_secs(1));
     session.stop().await;
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use bailiwick_model::limits;
 use bailiwick_runtime::ByteSource;
@@ -14,6 +15,9 @@ use crate::LiveOutput;
 
 /// As much as a pipe of Linux holds.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// The shortest that a timer takes.
+const TURN: Duration = Duration::from_millis(1);
 
 /// The output of a command, or its end.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -63,8 +67,10 @@ impl Printed {
                 },
                 read = prompts.read(&mut said), if prompts_open => match read {
                     Ok(length @ 1..) => {
-                        // What was printed before the shell said this comes first.
+                        // What was printed before the shell said this comes first. That it is there is known once the reactor has
+                        // looked after this moment, and a timer ends only after it has.
                         if output_open {
+                            tokio::time::sleep(TURN).await;
                             output_open = self.drain(&mut output, &mut piece).await;
                         }
                         self.take_prompt(&said[..length]);

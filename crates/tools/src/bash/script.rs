@@ -1,14 +1,18 @@
 //! The texts that shells are given.
 //!
-//! How the end of a command is known. A shell reads its commands from a pipe. Of each call it gets three lines: one that sets a variable to
-//! a number drawn for this call, the command as one quoted word for `eval`, and an assignment to its prompt. It is interactive, without a
-//! terminal, so it prints that prompt, and with it the status and both numbers, on its own standard error, which is a pipe of its own:
-//! the command's output and errors go to the other one. So the end comes from no command that somebody could have redefined, what a program
-//! prints is never taken for it, and SIGINT brings the shell back to where it reads the next line, whatever it was doing.
+//! How the end of a command is known. A shell reads its commands from a pipe. Of each call it gets a few lines: one that empties its prompt,
+//! the command as one quoted word for `eval`, behind an assignment of a number drawn for this call, and an assignment to the prompt. It is
+//! interactive, without a terminal, so it prints that prompt, and with it the status and two numbers, on its own standard error, which is a
+//! pipe of its own: the command's output and errors go to the other one, of which the shell keeps a copy where no command is likely to
+//! close it. So the end comes from no command that somebody could have redefined, what a program prints is never taken for it, and SIGINT
+//! brings the shell back to where it reads the next line, whatever it was doing.
 
 use std::path::Path;
 
 use crate::random;
+
+/// The shell's copy of the pipe that output goes to: what a command does to the first three descriptors lasts as long as the command.
+const OUTPUT: u8 = 254;
 
 /// What is killed besides what the sandbox itself reports: see [`SWEEP`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +35,13 @@ impl Victims {
     }
 }
 
-/// Arguments: the shell's process id, a word of [`Victims`], the milliseconds since the command began. Prints the shell's directory.
+/// Arguments: the shell's process id and a word of [`Victims`]. Prints that it runs, reads how many milliseconds ago the command began, and
+/// prints the shell's directory. What cannot be known to the hundredth of a second counts as started by the command.
 ///
 /// A process is the shell's if it is of its session or descends from it. Names of processes may hold anything; the fields that count
 /// come after the last `)` (proc_pid_stat(5)): state, parent, group, session, and as the twentieth the start in hundredths of a second.
 pub(super) const SWEEP: &str = r#"
-shell=$1 what=$2 since=$3
+shell=$1 what=$2
 fields() {
     local text=
     IFS= read -r -d '' text 2>/dev/null <"/proc/$1/stat"
@@ -44,10 +49,12 @@ fields() {
     set -- ${text##*) }
     parent=$2 session=$4 start=${20}
 }
+echo ready
+read -r since || exit 1
+read -r now rest </proc/uptime || exit 1
+from=$((10#${now/./} - since / 10 - 2))
 cd -P "/proc/$shell/cwd" 2>/dev/null && pwd -P
 cd /
-fields $$ || exit 1
-from=$((start - since / 10 - 5))
 for round in 1 2 3 4 5 6 7 8; do
     parents=() sessions=() starts=() found=
     for directory in /proc/[0-9]*; do
@@ -150,16 +157,16 @@ impl Marks {
     /// The lines of a call.
     pub(super) fn call(&self, command: &str) -> String {
         format!(
-            "\\builtin eval __bailiwick={}\n\\builtin eval {} </dev/null 2>&1\n{}",
-            self.begin,
-            quoted(command),
+            "PS1=\n\\builtin eval {} </dev/null >&{OUTPUT} 2>&1\n{}",
+            quoted(&format!("__bailiwick={}\n{command}", self.begin)),
             self.prompt("$__bailiwick"),
         )
     }
 
-    /// The line that makes a shell say how it stands.
+    /// The lines that make a shell say how it stands. Where the prompt cannot be set (`readonly PS1`), the second says that it cannot say it.
     pub(super) fn prompt(&self, word: &str) -> String {
-        format!("PS1=\"bailiwick-{}:$?:{word}.\"\n", self.end)
+        let end = &self.end;
+        format!("PS1=\"bailiwick-{end}:$?:{word}.\"\n\\builtin printf 'bailiwick-{end}:1:.' >&2\n")
     }
 
     /// What the shell said, if it has. Its lines may have been printed too (`set -v`), unexpanded.
@@ -195,8 +202,9 @@ pub(super) struct Beginning<'a> {
 impl Beginning<'_> {
     /// Nothing of this may fail in a way that matters. What is restored comes last, since it may set options such as `-e`.
     pub(super) fn lines(&self, marks: &Marks) -> String {
-        let mut lines = String::from(
+        let mut lines = format!(
             "PS1= PS2=\n\
+             \\exec {OUTPUT}>&1\n\
              \\builtin set +o history +o histexpand\n\
              \\builtin shopt -u checkwinsize mailwarn\n",
         );
@@ -227,7 +235,7 @@ mod tests {
     fn a_command_is_one_word_on_one_line() {
         assert_eq!(quoted("a'b\\c\nd\te\u{1b}ä"), r"$'a\'b\\c\nd\te\x1bä'");
         let call = Marks::new().call("echo '\n'; exit");
-        assert_eq!(call.lines().count(), 3);
+        assert_eq!(call.lines().count(), 4, "{call}");
     }
 
     #[test]

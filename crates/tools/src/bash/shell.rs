@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bailiwick_model::limits;
 use bailiwick_runtime::{ByteSink, Command, Error, ExecutionControl, ExitStatus, Signal, Streams};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -191,7 +191,7 @@ impl Shell {
         self.signal(Signal::Interrupt).await?;
         if let Ok(came) = timeout(limits::TOOL_INTERRUPT_GRACE, self.end(marks)).await {
             self.sweep(Victims::Orphans, begun).await;
-            return Ok(self.after_interrupt(came?, why, How::Signal));
+            return Ok(after_interrupt(&came?, why, How::Signal));
         }
         let mut directory = None;
         for _ in 0..KILLS {
@@ -201,18 +201,11 @@ impl Shell {
             }
             self.signal(Signal::Interrupt).await?;
             if let Ok(came) = timeout(KILL_PAUSE, self.end(marks)).await {
-                return Ok(self.after_interrupt(came?, why, How::Kill));
+                return Ok(after_interrupt(&came?, why, How::Kill));
             }
         }
         self.kill(begun).await;
         Ok(End::ShellKilled(why, directory))
-    }
-
-    fn after_interrupt(&self, came: Came, why: Why, how: How) -> End {
-        match came {
-            Came::Said(_) => End::Interrupted(why, how),
-            Came::Ended(_) => End::ShellKilled(why, None),
-        }
     }
 
     /// Kills the shell and what it ever started. While something forks without end no other process can be started, and only the
@@ -242,39 +235,41 @@ impl Shell {
         if self.pid == 0 {
             return None;
         }
-        let since = begun.elapsed().as_millis().to_string();
         let pid = self.pid.to_string();
-        let arguments = [
-            PROGRAM,
-            "--noprofile",
-            "--norc",
-            "-c",
-            SWEEP,
-            "sweep",
-            &pid,
-            victims.word(),
-            &since,
-        ];
-        let mut command = Command::new(arguments);
+        let words = ["--noprofile", "--norc", "-c", SWEEP, "sweep"];
+        let mut command = Command::new(
+            [PROGRAM]
+                .iter()
+                .chain(&words)
+                .chain(&[pid.as_str(), victims.word()]),
+        );
         command.timeout = Some(limits::TOOL_SWEEP_TIME);
         command.env.insert("BASH_ENV".into(), "".into());
-        let printed = async {
+        let sweep = async {
             let execution = self.inside.exec(command).await.ok()?;
-            let Streams::Pipes { stdout, .. } = execution.streams else {
+            let Streams::Pipes {
+                mut stdin, stdout, ..
+            } = execution.streams
+            else {
                 return None;
             };
-            let mut printed = Vec::new();
-            let most = limits::TOOL_PATH_BYTES as u64;
-            stdout.take(most).read_to_end(&mut printed).await.ok()?;
+            let mut printed = BufReader::new(stdout.take(limits::TOOL_PATH_BYTES as u64));
+            let mut line = String::new();
+            printed.read_line(&mut line).await.ok()?;
+            // Only now, since starting it may have taken its time.
+            let since = format!("{}\n", begun.elapsed().as_millis());
+            stdin.write_all(since.as_bytes()).await.ok()?;
+            let mut directory = Vec::new();
+            printed.read_to_end(&mut directory).await.ok()?;
             match execution.control.wait().await.ok()? {
-                ExitStatus::Exited(0) => Some(printed),
+                ExitStatus::Exited(0) => Some(directory),
                 ExitStatus::Exited(_)
                 | ExitStatus::Signaled(_)
                 | ExitStatus::TimedOut
                 | ExitStatus::OutOfMemory => None,
             }
         };
-        let printed = timeout(2 * limits::TOOL_SWEEP_TIME, printed).await.ok()??;
+        let printed = timeout(2 * limits::TOOL_SWEEP_TIME, sweep).await.ok()??;
         let directory = String::from_utf8(printed).ok();
         let directory = directory.map(|printed| PathBuf::from(printed.trim_end_matches('\n')));
         Some(directory.filter(|directory| directory.is_absolute()))
@@ -305,6 +300,14 @@ impl Shell {
             said = self.printed.said(|prompts| marks.find(prompts)) => Ok(Came::Said(said)),
             status = ended => status.map(Came::Ended),
         }
+    }
+}
+
+/// How an interrupt ended a command before the shell had to be killed.
+fn after_interrupt(came: &Came, why: Why, how: How) -> End {
+    match came {
+        Came::Said(_) => End::Interrupted(why, how),
+        Came::Ended(_) => End::ShellKilled(why, None),
     }
 }
 

@@ -90,13 +90,15 @@ impl<'a> Walk<'a> {
 
     /// What is wrong with the root is the caller's; what is wrong with a directory below it is only counted.
     fn skip(&mut self, directory: &Waiting, error: Error) -> Result<(), Trouble> {
-        match error {
-            Error::Path {
-                problem: PathProblem::TooLarge,
-                ..
-            } => self.cut = Some(Cut::Entries),
-            Error::Path { .. } if directory.depth > 0 => self.unreadable += 1,
-            error => return Err(error.into()),
+        let Error::Path { problem, .. } = error else {
+            return Err(error.into());
+        };
+        if problem == PathProblem::TooLarge {
+            self.cut = Some(Cut::Entries);
+        } else if directory.depth > 0 {
+            self.unreadable += 1;
+        } else {
+            return Err(error.into());
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use bailiwick_model::limits;
 use encoding_rs::{Encoding, UTF_8};
 use url::Url;
 
-use super::Fetched;
+use super::{Fetched, html};
 use crate::media::{self, Kind};
 use crate::result::{ToolResult, printable};
 
@@ -15,8 +15,6 @@ pub(super) enum PageProblem {
     Binary(String),
     #[error("it has {found} bytes, and {most} is the most that can be shown of its kind")]
     TooLarge { found: usize, most: usize },
-    #[error("its HTML cannot be read")]
-    Html,
 }
 
 pub(super) fn show(
@@ -56,8 +54,7 @@ fn text(url: &Url, fetched: &Fetched, max_tokens: Option<u64>) -> Result<ToolRes
                 most: limits::WEB_HTML_BYTES,
             });
         }
-        html2text::from_read(decoded.as_bytes(), limits::WEB_PAGE_COLUMNS)
-            .map_err(|_| PageProblem::Html)?
+        html::text(&decoded)
     } else {
         decoded.into_owned()
     };
