@@ -42,6 +42,8 @@ pub(crate) struct HostEnvironment {
     pub(crate) model_key: Option<String>,
     /// `ANTHROPIC_BASE_URL`: where that is.
     pub(crate) model_url: Option<String>,
+    /// `OTEL_…`: where a server's telemetry goes.
+    pub(crate) telemetry: bailiwick_telemetry::Variables,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -90,6 +92,16 @@ impl HostEnvironment {
             api_key: first(&["BAILIWICK_API_KEY"]),
             model_key: first(&["ANTHROPIC_API_KEY"]),
             model_url: first(&["ANTHROPIC_BASE_URL"]),
+            telemetry: bailiwick_telemetry::Variables {
+                disabled: first(&["OTEL_SDK_DISABLED"]),
+                endpoint: first(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+                protocol: first(&["OTEL_EXPORTER_OTLP_PROTOCOL"]),
+                headers: first(&["OTEL_EXPORTER_OTLP_HEADERS"]).map(Into::into),
+                service_name: first(&["OTEL_SERVICE_NAME"]),
+                sampler: first(&["OTEL_TRACES_SAMPLER"]),
+                sampler_arg: first(&["OTEL_TRACES_SAMPLER_ARG"]),
+                interval_ms: first(&["OTEL_METRIC_EXPORT_INTERVAL"]),
+            },
             docker: path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker"))),
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use bailiwick_mcp::Outbound;
+use bailiwick_model::limits::VALIDATIONS;
 use bailiwick_store::Store;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
+use crate::oauth::Refreshing;
 use crate::sealing::SealingKeys;
 use crate::session_feed::Feeds;
 
@@ -27,6 +30,10 @@ pub struct Control {
     pub(crate) feeds: Feeds,
     /// Told when there is something to do in some session.
     pub(crate) sessions_begun: Arc<Notify>,
+    /// The way to servers that credentials name; without it none is asked.
+    pub(crate) outbound: Option<Outbound>,
+    pub(crate) refreshing: Refreshing,
+    pub(crate) validations: Semaphore,
 }
 
 impl Control {
@@ -43,6 +50,9 @@ impl Control {
             host_paths: HostPaths::default(),
             work_arrived: Notify::new(),
             failures: Failures::default(),
+            outbound: None,
+            refreshing: Refreshing::default(),
+            validations: Semaphore::new(VALIDATIONS),
         }
     }
 
@@ -59,6 +69,15 @@ impl Control {
     #[must_use]
     pub fn with_host_paths(self, host_paths: HostPaths) -> Self {
         Self { host_paths, ..self }
+    }
+
+    /// With a way to the servers that credentials name.
+    #[must_use]
+    pub fn with_outbound(self, outbound: Outbound) -> Self {
+        Self {
+            outbound: Some(outbound),
+            ..self
+        }
     }
 
     /// Whether the database answers.

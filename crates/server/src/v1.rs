@@ -12,6 +12,7 @@ mod session_events;
 mod session_resources;
 mod sessions;
 mod skills;
+mod validation;
 mod vaults;
 mod work;
 

@@ -6,10 +6,11 @@ use bailiwick_model::OrganizationId;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
+use tracing::Instrument as _;
 
 use crate::dialect::{DatabaseUrl, Dialect};
 use crate::error::StoreError;
-use crate::patience::{PATIENCE, Transaction, patiently};
+use crate::patience::{PATIENCE, Transaction, patiently, traced};
 use crate::readers::Readers;
 
 /// That read, at the same time.
@@ -41,6 +42,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (8, "events", include_str!("../migrations/0008_events.sql")),
     (9, "engine", include_str!("../migrations/0009_engine.sql")),
+    (
+        10,
+        "revisions",
+        include_str!("../migrations/0010_revisions.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.
@@ -124,8 +130,9 @@ impl Store {
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        let span = traced(self.dialect.name(), "begin");
         let begun = self.write.begin_with(self.dialect.begin());
-        Ok(Transaction(patiently(begun).await?))
+        Ok(Transaction(patiently(begun).instrument(span).await?))
     }
 }
 

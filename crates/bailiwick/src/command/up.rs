@@ -9,6 +9,7 @@ use bailiwick_policy::{Pin, PinError};
 
 use crate::database::DatabaseArguments;
 use crate::log::LogArguments;
+use crate::telemetry::TelemetryArguments;
 
 /// Serve an organization: its environments, policies, keys and audit log.
 ///
@@ -30,6 +31,8 @@ Examples:
   BAILIWICK_BOOTSTRAP_KEY=\"$(openssl rand -hex 32)\" bailiwick up
       Unattended: the administrator's key is the one that was given.
   bailiwick up --export audit=file:/var/log/bailiwick/audit.jsonl --export audit=syslog+tcp://logs.example.com
+  bailiwick up --otlp-endpoint http://127.0.0.1:4318 --otlp-sampler parentbased_traceidratio=0.1
+      A trace of each tenth request, and all numbers, to a collector of OpenTelemetry.
   bailiwick up --secret-key-file <(decrypt-with-kms secret.key.encrypted)
       A pipe will do, so that the key lies nowhere.")]
 pub(crate) struct Arguments {
@@ -58,6 +61,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) export_secret_file: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) telemetry: TelemetryArguments,
+    /// Pin a name that credentials name (MCP servers, token endpoints) to an address; may be given many times. Only so may one be on this
+    /// machine.
+    #[arg(long, value_name = "NAME=ADDR[:PORT]")]
+    pub(crate) resolve: Vec<Pin>,
+    #[command(flatten)]
     pub(crate) work: WorkArguments,
     #[command(flatten)]
     pub(crate) log: LogArguments,
@@ -76,7 +85,7 @@ pub(crate) struct WorkArguments {
     /// Let a name lead sandboxes to an address (and port) of your choice; may be given many times. The policy must allow the name. An address on
     /// this machine's loopback needs the port.
     #[arg(long, value_name = "NAME=ADDR[:PORT]", value_parser = pin)]
-    pub(crate) resolve: Vec<String>,
+    pub(crate) sandbox_resolve: Vec<String>,
 }
 
 /// The text of a pin that is one: it goes to another process.

@@ -127,7 +127,7 @@ fn tools(
     let runtime = state::open(host).and_then(|state| {
         let settings = HostSettings {
             ca_file: host.ca_file.clone(),
-            pins: arguments.resolve.clone(),
+            pins: arguments.sandbox_resolve.clone(),
             proxy: host.proxy.clone(),
             listeners,
             ..HostSettings::new(&state)

@@ -146,7 +146,7 @@ fn system_a_session_s_bash_runs_in_a_sandbox_under_the_policy_of_its_environment
     let server = HttpServer::start();
     let port = server.address().port();
     let pins = ["allowed.test", "denied.test"].map(|name| format!("{name}=127.0.0.1:{port}"));
-    let options = ["--resolve", &pins[0], "--resolve", &pins[1]];
+    let options = ["--sandbox-resolve", &pins[0], "--sandbox-resolve", &pins[1]];
     let place = Place::new(
         [
             bash(&format!(
@@ -186,7 +186,7 @@ fn system_a_credential_follows_its_row_and_its_secret_stays_outside() {
     let server = HttpServer::start();
     let port = server.address().port();
     let pins = ["own.test", "other.test"].map(|name| format!("{name}=127.0.0.1:{port}"));
-    let options = ["--resolve", &pins[0], "--resolve", &pins[1]];
+    let options = ["--sandbox-resolve", &pins[0], "--sandbox-resolve", &pins[1]];
     let ask = |name: &str| {
         bash(&format!(
             "curl -sS -m 20 -H \"x-token: $API_TOKEN\" http://{name}:{port}/{name}"
