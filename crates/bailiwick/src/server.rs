@@ -2,6 +2,7 @@
 
 mod backup;
 mod exports;
+mod images;
 mod outward;
 mod restore;
 pub(crate) mod secret_key;

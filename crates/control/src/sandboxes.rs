@@ -8,6 +8,7 @@
 
 mod basis;
 mod error;
+mod image;
 mod outputs;
 mod place;
 mod repositories;
@@ -18,6 +19,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bailiwick_images::Builder;
 use bailiwick_model::limits::{SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK, SESSION_SANDBOXES};
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_policy::InForce;
@@ -29,7 +31,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
 use crate::engine::{NoWorkplace, PortFuture, Workplaces};
+use basis::Basis;
 use error::SandboxError;
+use image::SessionImage;
 use place::{Hold, Place, Use};
 
 /// A runtime of whatever backend, with its policy as `policy` has it.
@@ -43,6 +47,8 @@ pub struct Sandboxes {
     places: Arc<Mutex<BTreeMap<SessionId, Arc<Place>>>>,
     /// Where files of sessions are placed.
     uploads: Arc<Path>,
+    /// What builds images, where that can be.
+    builder: Option<Arc<Builder>>,
     idle: Duration,
 }
 
@@ -54,7 +60,17 @@ impl Sandboxes {
             runtime,
             places: Arc::default(),
             uploads: uploads.into(),
+            builder: None,
             idle: SESSION_SANDBOX_IDLE,
+        }
+    }
+
+    /// With images of what environments declare, built like this.
+    #[must_use]
+    pub fn with_images(self, builder: Builder) -> Self {
+        Self {
+            builder: Some(Arc::new(builder)),
+            ..self
         }
     }
 
@@ -155,9 +171,24 @@ impl Sandboxes {
             .control
             .in_force(organization, &basis, hold.placeholders())
             .await?;
-        hold.start(&self.control, &self.runtime, basis, in_force)
+        let image = self.image(organization, &basis).await?;
+        hold.start(&self.control, &self.runtime, basis, in_force, image)
             .await?;
         hold.take_up(&self.control).await
+    }
+
+    /// The image of the environment's packages, if it declares any. Whoever waits for it holds the place.
+    async fn image(
+        &self,
+        organization: &OrganizationId,
+        basis: &Basis,
+    ) -> Result<Option<SessionImage>, SandboxError> {
+        if basis.packages.is_empty() {
+            return Ok(None);
+        }
+        let builder = self.builder.as_ref().ok_or(SandboxError::NoImages)?;
+        let built = image::built(builder, organization, basis.packages.clone());
+        built.await.map(Some)
     }
 
     /// Where the sandbox of a session is, or will be.

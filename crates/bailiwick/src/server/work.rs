@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bailiwick_control::{Control, Engine, Models, Sandboxes, WithoutSandboxes, Workplaces};
+use bailiwick_control::{
+    Control, Engine, Models, SandboxRuntime, Sandboxes, WithoutSandboxes, Workplaces,
+};
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream, Way};
 use bailiwick_local::{HostSettings, HostedRuntime, host_facts};
@@ -17,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bad_input::BadInput;
 use crate::command::up::WorkArguments;
 use crate::host_environment::HostEnvironment;
+use crate::server::images::Images;
 use crate::{output, state};
 
 /// Where models are asked if nothing else is said.
@@ -35,6 +38,8 @@ pub(super) struct Work {
 struct Tools {
     sandboxes: Sandboxes,
     runtime: HostedRuntime,
+    /// The snapshot of this machine stays as long as this.
+    _images: Option<Images>,
 }
 
 impl Work {
@@ -124,8 +129,16 @@ fn tools(
     if arguments.no_sandboxes {
         return None;
     }
+    let images = match Images::of_this_machine(host) {
+        Ok(images) => Some(images),
+        Err(error) => {
+            output::print_to_stderr(&format!("this server builds no images: {error:#}\n"));
+            None
+        }
+    };
     let runtime = state::open(host).and_then(|state| {
         let settings = HostSettings {
+            snapshot: images.as_ref().map(Images::snapshot),
             ca_file: host.ca_file.clone(),
             pins: arguments.sandbox_resolve.clone(),
             proxy: host.proxy.clone(),
@@ -138,10 +151,19 @@ fn tools(
         ))
     });
     match runtime {
-        Ok((uploads, runtime)) => Some(Tools {
-            sandboxes: Sandboxes::new(Arc::clone(control), Arc::new(runtime.clone()), &uploads),
-            runtime,
-        }),
+        Ok((uploads, runtime)) => {
+            let shared: SandboxRuntime = Arc::new(runtime.clone());
+            let sandboxes = Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &uploads);
+            let sandboxes = match &images {
+                Some(images) => sandboxes.with_images(images.builder(shared)),
+                None => sandboxes,
+            };
+            Some(Tools {
+                sandboxes,
+                runtime,
+                _images: images,
+            })
+        }
         Err(error) => {
             output::print_to_stderr(&format!(
                 "this server runs no sandboxes, so agents have no tools that need one: {error} (--no-sandboxes says that this is meant)\n"

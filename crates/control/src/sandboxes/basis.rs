@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::CREDENTIALS_OF_VAULT;
 use bailiwick_model::{
-    CredentialId, EnvironmentName, OrganizationId, SessionId, SessionStatus, VaultId,
+    CredentialId, EnvironmentName, OrganizationId, Packages, SessionId, SessionStatus, VaultId,
 };
 use bailiwick_policy::{
     CredentialHost, CredentialHosts, EffectivePolicy, HeaderFields, HostPattern, InForce,
@@ -17,9 +17,11 @@ use bailiwick_wire::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::error::SandboxError;
+use super::image::packages_of;
 use super::repositories::Repository;
 use crate::control::Control;
 use crate::error::ControlError;
@@ -32,6 +34,7 @@ use crate::sessions::corrupt;
 pub(super) struct Basis {
     /// What the environment is called.
     pub(super) environment: EnvironmentName,
+    pub(super) packages: Packages,
     uncompiled: Uncompiled,
     variables: Vec<Variable>,
     /// What is to be cloned.
@@ -105,9 +108,10 @@ impl Control {
         let config = config.await.map_err(ControlError::from)?;
         let config = config.ok_or(ControlError::NotFound("environment"))?;
         let parts = ConfigParts::of(&config).map_err(|_| corrupt("config"))?;
-        if parts.packages.is_some() || parts.base.is_some() || parts.project.is_some() {
-            return Err(SandboxError::NeedsImage);
+        if parts.base.is_some() || parts.project.is_some() {
+            return Err(SandboxError::BaseOrProject);
         }
+        let packages = packages_of(parts.packages.map(RawValue::get))?;
         let variables = self.variables_of(organization, session).await?;
         let repositories = self.repositories_of(organization, &session.id).await?;
         let hosts = variables.iter().flat_map(Variable::patterns);
@@ -118,6 +122,7 @@ impl Control {
                 .name
                 .parse()
                 .map_err(|_| corrupt("name"))?,
+            packages,
             uncompiled: Uncompiled {
                 effective: EffectivePolicy {
                     policy,

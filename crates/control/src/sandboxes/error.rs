@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use bailiwick_images::BuildError;
 use bailiwick_model::limits::{SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_SANDBOXES};
 use bailiwick_tools::Failure;
 
@@ -21,11 +22,19 @@ pub(super) enum SandboxError {
     /// The session has no policy, as those in self-hosted environments.
     #[error("the session's environment is self-hosted: its workers run the tools")]
     SelfHosted,
-    /// What the environment wants in its image.
+    /// What the environment stands on.
     #[error(
-        "the environment declares packages, a base or a project, and this server builds no images for sessions yet; use an environment without them"
+        "the environment declares a base or a project, which sandboxes of sessions do not have yet; use an environment without them, and a repository as a resource of the session"
     )]
-    NeedsImage,
+    BaseOrProject,
+    /// The environment declares packages.
+    #[error(
+        "the environment declares packages, and this server cannot build images; its log says why"
+    )]
+    NoImages,
+    /// The packages.
+    #[error("the packages of the environment cannot be installed: {0}")]
+    Image(#[source] Box<BuildError>),
     /// See [`SESSION_OUTPUT_BYTES`].
     #[error(
         "what is in /mnt/session/outputs is more than {SESSION_OUTPUT_FILES} files or {} MiB, and none of it was handed over: leave less there",

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::SandboxRuntime;
 use super::basis::Basis;
 use super::error::SandboxError;
+use super::image::SessionImage;
 use super::outputs::Outputs;
 use super::uploads::Uploads;
 use crate::control::Control;
@@ -58,6 +59,7 @@ struct Live {
     sandbox: Arc<dyn Sandbox<Policy = InForce>>,
     tools: Arc<Toolset>,
     basis: Basis,
+    _image: Option<SessionImage>,
     /// It has stopped by itself.
     gone: CancellationToken,
     used: Instant,
@@ -227,6 +229,7 @@ impl<'a> Hold<'a> {
         runtime: &SandboxRuntime,
         basis: Basis,
         in_force: InForce,
+        image: Option<SessionImage>,
     ) -> Result<(), SandboxError> {
         if self.state.has_ended {
             return Err(SandboxError::Ended);
@@ -243,6 +246,9 @@ impl<'a> Hold<'a> {
         );
         spec.environment = Some(basis.environment.clone());
         let text = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
+        if let Some(image) = &image {
+            spec.image = image.image.clone();
+        }
         spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
         spec.env = variables.iter().map(text).collect();
         let (running, has_shell) = self.begin(runtime, spec).await?;
@@ -263,6 +269,7 @@ impl<'a> Hold<'a> {
             sandbox,
             tools,
             basis,
+            _image: image,
             gone,
             used: Instant::now(),
             calls: Arc::default(),
