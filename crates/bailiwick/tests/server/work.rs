@@ -38,6 +38,11 @@ impl Place {
     }
 
     fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.send(method, path, "application/json", &body)
     }
 
