@@ -343,7 +343,7 @@ fn system_bailiwick_s_own_api_is_not_reached_from_inside() {
     let place = Place::new([], &["--listen", "0.0.0.0:0"]);
     let port = place.up.url.rsplit(':').next().unwrap();
     let probe = format!(
-        "for a in 127.0.0.1 localhost host.internal 0.0.0.0 '[::ffff:{address}]' {address}; do curl -gsS -m 5 http://$a:{port}/readyz && echo REACHED; done; echo over"
+        "for a in 127.0.0.1 localhost host.internal 0.0.0.0 '[::ffff:{address}]' {address}; do curl -gfsS -m 5 http://$a:{port}/readyz && echo REACHED; done; echo over"
     );
     place.model.append([bash(&probe), ModelStep::text("Done.")]);
     let environment = place.environment(&json!({"type": "unrestricted"}));
