@@ -46,7 +46,10 @@ impl Up {
     }
 
     fn start_with(machine: &Bailiwick, options: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = machine.command(["up", "--listen", "127.0.0.1:0", "--data", "data"]);
+        let mut command = machine.command(["up", "--data", "data"]);
+        if !options.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command.args(options).envs(variables.iter().copied());
         let process = Child::start(&mut command);
         let url = process.wait_for("where it listens", |line| {

@@ -1,7 +1,7 @@
 //! Agents at work: `bailiwick up` with a scripted model, and real sandboxes.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use bailiwick_testkit::{Bailiwick, HttpServer, ModelScript, ModelServer, ModelStep};
@@ -38,6 +38,11 @@ impl Place {
     }
 
     fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.send(method, path, "application/json", &body)
     }
 
@@ -56,9 +61,20 @@ impl Place {
         id(&made)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test is the client")]
     fn send(&self, method: &str, path: &str, content: &str, body: &str) -> (u16, Value) {
         let address = self.up.url.trim_start_matches("http://");
+        self.send_to(address, method, path, content, body)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test is the client")]
+    fn send_to(
+        &self,
+        address: &str,
+        method: &str,
+        path: &str,
+        content: &str,
+        body: &str,
+    ) -> (u16, Value) {
         let mut stream = TcpStream::connect(address).unwrap();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nx-api-key: {}\r\nanthropic-version: 2023-06-01\r\n\
@@ -75,8 +91,14 @@ impl Place {
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
+    /// What no other environment of this machine is called.
+    fn name(&self) -> String {
+        format!("work-{}", self.model.address().port())
+    }
+
     fn environment(&self, networking: &Value) -> String {
-        let body = json!({"name": "work", "config": {"type": "cloud", "networking": networking}});
+        let body =
+            json!({"name": self.name(), "config": {"type": "cloud", "networking": networking}});
         id(&self.asks("POST", "/v1/environments", &body))
     }
 
@@ -192,19 +214,19 @@ fn system_a_credential_follows_its_row_and_its_secret_stays_outside() {
             "curl -sS -m 20 -H \"x-token: $API_TOKEN\" http://{name}:{port}/{name}"
         ))
     };
-    let tries = format!(
-        "for n in $(seq 60); do curl -sS -m 20 -H \"x-token: $API_TOKEN\" http://own.test:{port}/again | grep -q WAITED && break; sleep 0.5; done"
-    );
-    let until = |what: &str| bash(&tries.replace("WAITED", what));
+    // The loop that looks after sandboxes comes by every two seconds.
+    let a_while = bash(&format!(
+        "for n in $(seq 12); do curl -sS -m 20 -H \"x-token: $API_TOKEN\" http://own.test:{port}/; sleep 0.5; done"
+    ));
     let steps = [
         bash("echo \"inside: $API_TOKEN\""),
         ask("own.test"),
         ask("other.test"),
         ModelStep::text("Done."),
-        until("second-secret"),
+        a_while.clone(),
         ask("own.test"),
         ModelStep::text("Done."),
-        until("bw_placeholder_"),
+        a_while,
         ask("own.test"),
         ModelStep::text("Done."),
     ];
@@ -303,5 +325,86 @@ fn system_files_come_in_unchangeable_and_outputs_come_out_once() {
         outputs[0]["scope"],
         json!({"type": "session", "id": session})
     );
+    place.up.stop();
+}
+
+/// An address of this machine that others reach it by. Nothing is sent.
+fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let routed = socket.connect("192.0.2.1:9");
+    routed.map_or(IpAddr::from([127, 0, 0, 1]), |()| {
+        socket.local_addr().unwrap().ip()
+    })
+}
+
+#[test]
+fn system_bailiwick_s_own_api_is_not_reached_from_inside() {
+    let address = own_address();
+    let place = Place::new([], &["--listen", "0.0.0.0:0"]);
+    let port = place.up.url.rsplit(':').next().unwrap();
+    let probe = format!(
+        "for a in 127.0.0.1 localhost host.internal 0.0.0.0 '[::ffff:{address}]' {address}; do curl -gfsS -m 5 http://$a:{port}/readyz && echo REACHED; done; echo over"
+    );
+    place.model.append([bash(&probe), ModelStep::text("Done.")]);
+    let environment = place.environment(&json!({"type": "unrestricted"}));
+    let session = place.session(&environment, &Value::Null);
+    let results = place.says(&session, "Go.");
+    assert!(results[0].contains("over"), "{results:#?}");
+    assert!(!results[0].contains("REACHED"), "{results:#?}");
+    assert!(
+        results[0].contains(&format!("{address}:{port} (floor")),
+        "{results:#?}"
+    );
+    // From here it answers there.
+    let (status, _) = place.send_to(
+        &format!("{address}:{port}"),
+        "GET",
+        "/readyz",
+        "text/plain",
+        "",
+    );
+    assert_eq!(status, 200);
+    place.up.stop();
+}
+
+#[test]
+fn system_the_floor_reaches_sandboxes_that_run_and_archiving_ends_them() {
+    let server = HttpServer::start();
+    let port = server.address().port();
+    let pin = format!("allowed.test=127.0.0.1:{port}");
+    let ask = format!("curl -sS -m 20 http://allowed.test:{port}/; echo ended $?");
+    let steps = [
+        bash(&ask),
+        ModelStep::text("Done."),
+        bash(&format!("sleep 6; {ask}")),
+        ModelStep::text("Done."),
+    ];
+    let place = Place::new(steps, &["--resolve", &pin]);
+    let environment = place.environment(&json!({"type": "unrestricted"}));
+    let session = place.session(&environment, &Value::Null);
+    let results = place.says(&session, "Go.");
+    assert!(results[0].contains("ended 0"), "{results:#?}");
+    let version = place.asks("GET", "/api/organization", &Value::Null)["version"].clone();
+    let floor = json!({"denied_hosts": ["allowed.test"], "denied_cidrs": [], "version": version});
+    let (status, answer) = place.exchange("PATCH", "/api/organization", &floor);
+    assert_eq!(status, 200, "{answer:#}");
+    let results = place.says(&session, "Again.");
+    assert!(results[1].contains("organization_floor"), "{results:#?}");
+    assert_eq!(server.connections(), 1);
+    let running = || {
+        let listed = place.machine.execute(["ps", "--format", "json"]);
+        listed.stdout.matches(&place.name()).count()
+    };
+    assert_eq!(running(), 1);
+    place.asks(
+        "POST",
+        &format!("/v1/sessions/{session}/archive"),
+        &json!({}),
+    );
+    let begun = Instant::now();
+    while running() > 0 {
+        assert!(begun.elapsed() < PATIENCE, "it does not end");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     place.up.stop();
 }

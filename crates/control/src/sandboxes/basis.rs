@@ -105,7 +105,16 @@ impl Control {
         let config = config.await.map_err(ControlError::from)?;
         let config = config.ok_or(ControlError::NotFound("environment"))?;
         let parts = ConfigParts::of(&config).map_err(|_| corrupt("config"))?;
-        if parts.packages.is_some() || parts.base.is_some() || parts.project.is_some() {
+        let packages: Value = parts
+            .packages
+            .map_or(Ok(Value::Null), |packages| {
+                serde_json::from_str(packages.get())
+            })
+            .map_err(|_| corrupt("config"))?;
+        let mut lists = packages.as_object().into_iter().flatten();
+        let has_packages =
+            lists.any(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty()));
+        if has_packages || parts.base.is_some() || parts.project.is_some() {
             return Err(SandboxError::NeedsImage);
         }
         let variables = self.variables_of(organization, session).await?;
