@@ -9,6 +9,7 @@ use bailiwick_dial::ProxyUrlError;
 use bailiwick_export::NotAWebhookSecret;
 use bailiwick_images::InvalidBase;
 use bailiwick_images::lock::{LockMismatch, NotALock};
+use bailiwick_llm::{NotABaseUrl, NotASecret};
 use bailiwick_model::SandboxId;
 use bailiwick_model::limits::HOST_PORTS;
 use bailiwick_sandbox::ProgramError;
@@ -186,6 +187,12 @@ pub(crate) enum BadInput {
     /// The file of `--config` cannot be used.
     #[error("{} cannot be used", .path.display())]
     Config { path: PathBuf, source: NotAConfig },
+    /// `ANTHROPIC_BASE_URL` is none that models can be asked at.
+    #[error("ANTHROPIC_BASE_URL cannot be used")]
+    ModelUrl(#[source] NotABaseUrl),
+    /// `ANTHROPIC_API_KEY` is no key.
+    #[error("ANTHROPIC_API_KEY cannot be used")]
+    ModelKey(#[source] NotASecret),
     /// Keys that secrets are sealed with were not given.
     #[error(
         "the database holds secrets that are sealed with keys that were not given ({}): add them after the current one", .0.join(", ")

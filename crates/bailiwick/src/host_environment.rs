@@ -38,6 +38,10 @@ pub(crate) struct HostEnvironment {
     pub(crate) server: Option<String>,
     /// `BAILIWICK_API_KEY`: the key that they show it.
     pub(crate) api_key: Option<String>,
+    /// `ANTHROPIC_API_KEY`: what a server shows the upstream of its models.
+    pub(crate) model_key: Option<String>,
+    /// `ANTHROPIC_BASE_URL`: where that is.
+    pub(crate) model_url: Option<String>,
     /// `OTEL_…`: where a server's telemetry goes.
     pub(crate) telemetry: bailiwick_telemetry::Variables,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
@@ -96,6 +100,8 @@ impl HostEnvironment {
             log_level: first(&["BAILIWICK_LOG"]),
             server: first(&["BAILIWICK_SERVER"]),
             api_key: first(&["BAILIWICK_API_KEY"]),
+            model_key: first(&["ANTHROPIC_API_KEY"]),
+            model_url: first(&["ANTHROPIC_BASE_URL"]),
             telemetry: bailiwick_telemetry::Variables {
                 disabled: first(&["OTEL_SDK_DISABLED"]),
                 endpoint: first(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),

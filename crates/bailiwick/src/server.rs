@@ -3,9 +3,11 @@
 mod backup;
 mod config;
 mod exports;
+mod images;
 mod outward;
 mod restore;
 pub(crate) mod secret_key;
+mod work;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -33,6 +35,7 @@ pub(crate) use config::{NotAConfig, TrustedProxy};
 use exports::Exports;
 use outward::Outward;
 use secret_key::KeySource;
+use work::Work;
 
 /// How often expired files, and bytes that nothing refers to, are taken away.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -113,6 +116,7 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
             .into_iter()
             .collect(),
         identity_providers: config.identity_providers(outward.dialer())?,
+        work: arguments.work,
         outward,
         telemetry,
     };
@@ -144,6 +148,8 @@ struct Rules {
     proxies: TrustedProxies,
     /// Where people sign in.
     identity_providers: IdentityProviders,
+    /// How agents work.
+    work: up::WorkArguments,
     /// How others are reached.
     outward: Outward,
     /// What is told of the server, and to whom.
@@ -227,6 +233,7 @@ async fn serve(
         host_paths,
         proxies,
         identity_providers,
+        work,
         outward,
         telemetry,
     }: Rules,
@@ -254,15 +261,23 @@ async fn serve(
         output::print(&format!("numbers on http://{address}/metrics\n"))?;
     }
     let address = service.address()?;
+    if matches!(url, DatabaseUrl::Sqlite(_)) {
+        // Nobody else has this database, so whoever ran sessions before is gone.
+        control.end_runs_of_others().await?;
+    }
+    let listeners: Vec<_> = std::iter::once(address)
+        .chain(service.metrics_address()?)
+        .collect();
+    let work = Work::begin(&control, &work, listeners.clone(), host)?;
     output::print(&format!("listening on http://{address}\n"))?;
-    let listeners = std::iter::once(address).chain(service.metrics_address()?);
-    let following = tokio::spawn(outward.follow(listeners.collect()));
+    let following = tokio::spawn(outward.follow(listeners));
     let (stop, stopped) = watch::channel(false);
     let expiring = tokio::spawn(expire(Arc::clone(&control), exports.names()));
     let exporting = exports.start(&control, &stopped);
     let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
     let resealing = tokio::spawn(reseal(control));
     service.run(end).await;
+    work.end().await;
     resealing.abort();
     sweeping.abort();
     expiring.abort();

@@ -4,7 +4,7 @@ use bailiwick_model::limits::{
     EXPIRED_FILE_REMEMBERED, FILE_LIFE_LEAST_SECONDS, FILE_LIFE_MOST_SECONDS, FILE_NAME_CHARS,
     MEDIA_TYPE_BYTES, UPLOAD_ABANDONED,
 };
-use bailiwick_model::{FileId, Permission, ResourceId as _, SessionId};
+use bailiwick_model::{FileId, OrganizationId, Permission, ResourceId as _, SessionId};
 use bailiwick_store::{ExpiredFile, File, NewFile, Page, PageRequest, StoreError};
 use bailiwick_wire::FieldProblem;
 use jiff::{SignedDuration, Timestamp};
@@ -96,6 +96,47 @@ impl Control {
             caller,
             intake: Intake::begin(self, &caller.organization, KIND, most).await?,
         })
+    }
+
+    /// Keeps something that a session's agent hands over; its media type is what its name says.
+    pub(crate) async fn keep_output(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+        filename: &str,
+        contents: &[u8],
+    ) -> Result<(), ControlError> {
+        let caller = Caller::system(organization.clone());
+        let most = self.content_limits.file_bytes;
+        let mut upload = FileUpload {
+            control: self,
+            caller: &caller,
+            intake: Intake::begin(self, organization, KIND, most).await?,
+        };
+        let ending = filename.rsplit_once('.').map(|(_, ending)| ending);
+        let known = ENDINGS.iter().find(|(_, known)| Some(*known) == ending);
+        // Whoever works inside chose the name.
+        let shown: String = filename
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(FILE_NAME_CHARS)
+            .collect();
+        let facts = FileFacts {
+            filename: Some(shown),
+            mime_type: known.map(|(media_type, _)| (*media_type).to_owned()),
+            expires_in_seconds: None,
+        };
+        let kept = match upload.write(contents).await {
+            Ok(()) => upload
+                .finish_for(facts, Some(session.clone()))
+                .await
+                .map(drop),
+            Err(error) => Err(error),
+        };
+        if kept.is_err() {
+            upload.abandon().await;
+        }
+        kept
     }
 
     /// One file.
@@ -253,6 +294,14 @@ impl FileUpload<'_> {
     ///
     /// [`ControlError::Invalid`], [`ControlError::QuotaExceeded`], and those of [`Self::write`].
     pub async fn finish(&mut self, facts: FileFacts) -> Result<File, ControlError> {
+        self.finish_for(facts, None).await
+    }
+
+    async fn finish_for(
+        &mut self,
+        facts: FileFacts,
+        session: Option<SessionId>,
+    ) -> Result<File, ControlError> {
         let at = clock::now();
         let expires_at = expiry(facts.expires_in_seconds, at)?;
         let mime_type = media_type(facts.mime_type);
@@ -267,7 +316,7 @@ impl FileUpload<'_> {
             size_bytes: arrived.bytes,
             sha256: arrived.sha256,
             downloadable: true,
-            session: None,
+            session,
             content: arrived.id,
             expires_at,
         };

@@ -110,6 +110,11 @@ impl StateDirectory {
         &self.0
     }
 
+    /// Where the files of sessions are: a sandbox can have a directory of it mounted read-only, although it is Bailiwick's own state.
+    pub fn uploads(&self) -> PathBuf {
+        self.0.join("uploads")
+    }
+
     /// Enters a sandbox that is about to start.
     ///
     /// # Errors

@@ -145,7 +145,12 @@ impl Workspace {
 
 /// A work directory that is private to the sandbox.
 pub(crate) fn private() -> [MountStep; 2] {
-    let path = PathBuf::from(INSIDE);
+    private_at(Path::new(INSIDE))
+}
+
+/// A directory that is private to the sandbox.
+pub(crate) fn private_at(path: &Path) -> [MountStep; 2] {
+    let path = path.to_owned();
     let directory = MountStep::Directory {
         path: path.clone(),
         mode: 0o755,

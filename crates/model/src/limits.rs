@@ -622,6 +622,23 @@ pub const WEB_TOKEN_BYTES: usize = 4;
 /// URLs of a session's history that are remembered as known.
 pub const WEB_KNOWN_URLS: usize = 10_000;
 
+/// Sessions that have a sandbox on one server, or one that was kept, at the same time.
+pub const SESSION_SANDBOXES: usize = 500;
+/// How long the sandbox of a session that does nothing runs on before it is kept.
+pub const SESSION_SANDBOX_IDLE: Duration = Duration::from_secs(10 * 60);
+/// How often a server looks whether what the sandboxes of its sessions were made from still holds.
+pub const SESSION_SANDBOX_LOOK: Duration = Duration::from_secs(2);
+/// How long programs of a session's sandbox have to end by themselves.
+pub const SESSION_SANDBOX_GRACE: Duration = Duration::from_secs(2);
+/// Files that are taken of what an agent hands over.
+pub const SESSION_OUTPUT_FILES: usize = 1000;
+/// Bytes of all of them together; they are held in memory while they are taken.
+pub const SESSION_OUTPUT_BYTES: u64 = 128 << 20;
+/// How long cloning a repository of a session takes.
+pub const REPOSITORY_CLONE_TIME: Duration = Duration::from_secs(10 * 60);
+/// Bytes that are kept of what git complains.
+pub const REPOSITORY_CLONE_OUTPUT_BYTES: usize = 64 << 10;
+
 /// Bytes of a request to a model upstream; the Messages API takes 32 MB.
 pub const LLM_REQUEST_BYTES: usize = 32 << 20;
 /// Bytes of the head of an upstream's answer.

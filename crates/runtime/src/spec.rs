@@ -156,6 +156,8 @@ pub enum MountSource {
     Host(#[serde(with = "bytes::os_string")] PathBuf),
     /// A layer; with [`Access::ReadWrite`] what is written is private to the sandbox (a project at its commit).
     Layer(LayerDigest),
+    /// An empty directory that is private to the sandbox and can be written to.
+    Private,
 }
 
 /// Whether something can be written to.

@@ -118,6 +118,28 @@ impl Scope<'_> {
         find(self.pool, self.organization.to_string(), id).await
     }
 
+    /// The configuration of an environment at a revision.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn environment_config(
+        &self,
+        id: &EnvironmentId,
+        revision: i64,
+    ) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query(
+            "SELECT r.config FROM environment_revision r JOIN environment e ON e.id = r.environment_id \
+             WHERE e.organization_id = $1 AND e.id = $2 AND r.number = $3",
+        )
+        .bind(self.organization.to_string())
+        .bind(id.to_string())
+        .bind(revision)
+        .fetch_optional(self.pool)
+        .await?;
+        row.as_ref().map(|row| row.value("config")).transpose()
+    }
+
     /// One environment, archived or not, and the policy of those that have none of their own ([`Organization::default_networking`]).
     ///
     /// [`Organization::default_networking`]: crate::Organization::default_networking

@@ -158,7 +158,7 @@ impl Bash {
     /// The shell, and whether it stands in for one that ended by itself since the last command.
     async fn shell(&self, state: &mut State) -> Result<(Shell, bool), StartProblem> {
         let mut replaced = false;
-        if let Some(shell) = state.shell.take() {
+        if let Some(mut shell) = state.shell.take() {
             if !shell.is_gone().await {
                 return Ok((shell, false));
             }

@@ -127,10 +127,10 @@ fn is_of_policy(reason: Reason) -> bool {
         | Reason::UnverifiedAddress
         | Reason::SniMismatch
         | Reason::HostMismatch
-        | Reason::CredentialRequest
         | Reason::Udp
         | Reason::NameLimit
-        | Reason::ConnectionLimit => true,
+        | Reason::ConnectionLimit
+        | Reason::CredentialRequest => true,
     }
 }
 

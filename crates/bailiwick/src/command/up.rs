@@ -1,10 +1,11 @@
 //! `bailiwick up`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use bailiwick_control::Export;
-use bailiwick_policy::Pin;
+use bailiwick_policy::{Pin, PinError};
 
 use crate::database::DatabaseArguments;
 use crate::log::LogArguments;
@@ -20,6 +21,9 @@ use crate::telemetry::TelemetryArguments;
 /// apart from the database. With PostgreSQL it must be given. To change it put the new key before the old one, start again, and take the
 /// old one away once a start has said that everything was sealed anew. Where several servers run, give the new key to all of them as the
 /// last one first.
+///
+/// Agents of sessions work here: their models are asked at $ANTHROPIC_BASE_URL with $ANTHROPIC_API_KEY, and their tools run in sandboxes on
+/// this machine, one for each session, under the policy of its environment.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -76,5 +80,28 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME=ADDR[:PORT]")]
     pub(crate) resolve: Vec<Pin>,
     #[command(flatten)]
+    pub(crate) work: WorkArguments,
+    #[command(flatten)]
     pub(crate) log: LogArguments,
+}
+
+/// How agents work.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Agents")]
+pub(crate) struct WorkArguments {
+    /// Processes that sandboxes of sessions are in [default: one for each processor].
+    #[arg(long, value_name = "NUMBER", conflicts_with = "no_sandboxes")]
+    pub(crate) sandbox_hosts: Option<NonZeroUsize>,
+    /// Run no sandboxes on this machine: agents have no tools that need one.
+    #[arg(long)]
+    pub(crate) no_sandboxes: bool,
+    /// Let a name lead sandboxes to an address (and port) of your choice; may be given many times. The policy must allow the name. An address on
+    /// this machine's loopback needs the port.
+    #[arg(long, value_name = "NAME=ADDR[:PORT]", value_parser = pin)]
+    pub(crate) sandbox_resolve: Vec<String>,
+}
+
+/// The text of a pin that is one: it goes to another process.
+fn pin(text: &str) -> Result<String, PinError> {
+    text.parse::<Pin>().map(|_| text.to_owned())
 }

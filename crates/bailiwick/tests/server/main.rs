@@ -11,6 +11,8 @@ mod few_files;
 mod guides;
 mod logs;
 mod resources;
+#[cfg(feature = "system-tests")]
+mod work;
 
 use std::process::Command;
 use std::time::Duration;
@@ -46,7 +48,10 @@ impl Up {
     }
 
     fn start_with(machine: &Bailiwick, options: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = machine.command(["up", "--listen", "127.0.0.1:0", "--data", "data"]);
+        let mut command = machine.command(["up", "--data", "data"]);
+        if !options.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         command.args(options).envs(variables.iter().copied());
         let process = Child::start(&mut command);
         let url = process.wait_for("where it listens", |line| {

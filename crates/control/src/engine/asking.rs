@@ -21,8 +21,6 @@ use crate::session_feed::{Preview, PreviewPart};
 pub(crate) struct Question {
     pub(crate) session: SessionId,
     pub(crate) thread: SessionThreadId,
-    /// The event that says that the model is asked.
-    pub(crate) start: SessionEventId,
     pub(crate) request: Request,
 }
 

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use bailiwick_model::OrganizationId;
 use bailiwick_store::Session;
 use bailiwick_tools::{Context, ToolResult};
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub trait Workplaces: Send + Sync {
     /// Why there is no sandbox: the model is told, and goes on without.
     fn call<'a>(
         &'a self,
+        organization: &'a OrganizationId,
         session: &'a Session,
         tool: &'a str,
         input: Value,
@@ -25,7 +27,11 @@ pub trait Workplaces: Send + Sync {
     ) -> PortFuture<'a, Result<ToolResult, NoWorkplace>>;
 
     /// A turn of a session is over: what is to be kept of its sandbox is, and the sandbox may end after a while.
-    fn rest<'a>(&'a self, session: &'a Session) -> PortFuture<'a, ()>;
+    fn rest<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        session: &'a Session,
+    ) -> PortFuture<'a, ()>;
 }
 
 /// Why a session has no sandbox.

@@ -96,7 +96,8 @@ impl Runner {
         }
         loop {
             if is_at_rest(&self.session) {
-                self.shared.workplaces.rest(&self.session).await;
+                let workplaces = &self.shared.workplaces;
+                workplaces.rest(&self.run.organization, &self.session).await;
                 return Ok(Left::AtRest);
             }
             let is_over_budget = budget_is_reached(&self.session)?;

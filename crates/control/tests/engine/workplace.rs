@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bailiwick_control::{NoWorkplace, PortFuture, Workplaces};
+use bailiwick_model::OrganizationId;
 use bailiwick_store::Session;
 use bailiwick_tools::{Block, Context, ToolResult};
 use serde_json::Value;
@@ -28,6 +29,7 @@ impl Workplace {
 impl Workplaces for Workplace {
     fn call<'a>(
         &'a self,
+        _organization: &'a OrganizationId,
         _session: &'a Session,
         tool: &'a str,
         input: Value,
@@ -57,7 +59,11 @@ impl Workplaces for Workplace {
         })
     }
 
-    fn rest<'a>(&'a self, _session: &'a Session) -> PortFuture<'a, ()> {
+    fn rest<'a>(
+        &'a self,
+        _organization: &'a OrganizationId,
+        _session: &'a Session,
+    ) -> PortFuture<'a, ()> {
         Box::pin(async {})
     }
 }

@@ -56,6 +56,11 @@ pub(super) fn prepare(
         let step = read_only(mount, options)?;
         prepared.plan.mounts.push(step);
     }
+    let private = mounts.private.into_iter();
+    prepared
+        .plan
+        .mounts
+        .extend(private.flat_map(workspace::private_at));
     prepared.plan.profile = match spec.profile {
         Profile::Run => plan::Profile::Run,
         Profile::Build => plan::Profile::Build,
@@ -68,6 +73,7 @@ pub(super) fn prepare(
 struct Mounts<'a> {
     workspace: Option<Workspace>,
     read_only: Vec<(&'a Path, &'a Path)>,
+    private: Vec<&'a Path>,
 }
 
 impl<'a> Mounts<'a> {
@@ -75,10 +81,16 @@ impl<'a> Mounts<'a> {
         let mut sorted = Self {
             workspace: None,
             read_only: Vec::new(),
+            private: Vec::new(),
         };
         for mount in mounts {
-            let MountSource::Host(source) = &mount.source else {
-                continue;
+            let source = match &mount.source {
+                MountSource::Host(source) => source,
+                MountSource::Private => {
+                    sorted.private.push(&mount.target);
+                    continue;
+                }
+                MountSource::Layer(_) => continue,
             };
             match mount.access {
                 Access::ReadOnly => sorted.read_only.push((source, &mount.target)),
@@ -110,8 +122,10 @@ fn read_only((source, target): (&Path, &Path), options: &LocalOptions) -> Result
     let metadata = fs::metadata(&canonical).map_err(unusable)?;
     let mirrors = fs::canonicalize(&options.repositories);
     let is_mirror = mirrors.is_ok_and(|mirrors| canonical.starts_with(mirrors));
-    if is_mirror {
-        // Nobody but builds wrote there, and none of them lives on to listen.
+    let uploads = fs::canonicalize(options.state.uploads());
+    let is_upload = uploads.is_ok_and(|uploads| canonical.parent() == Some(&uploads));
+    if is_mirror || is_upload {
+        // Nobody but builds wrote to the one, and none of them lives on to listen; to the other, nobody but this program.
     } else if metadata.is_dir() {
         let workspace = Workspace {
             path: canonical.clone(),
@@ -154,7 +168,7 @@ fn layers(spec: &SandboxSpec<InForce>, options: &LocalOptions) -> Result<Layers,
             target: mount.target.clone(),
             writable: mount.access == Access::ReadWrite,
         })),
-        MountSource::Host(_) => None,
+        MountSource::Host(_) | MountSource::Private => None,
     });
     Ok(Layers {
         snapshot: match base {

@@ -223,7 +223,7 @@ impl Shell {
     }
 
     /// Whether it has ended.
-    pub(super) async fn is_gone(&self) -> bool {
+    pub(super) async fn is_gone(&mut self) -> bool {
         match &self.control {
             Some(control) => timeout(Duration::ZERO, control.wait()).await.is_ok(),
             None => true,
@@ -231,7 +231,7 @@ impl Shell {
     }
 
     /// Kills processes inside. The answer is `None` if that did not work, since no process could be started.
-    async fn sweep(&self, victims: Victims, begun: Instant) -> Option<Option<PathBuf>> {
+    async fn sweep(&mut self, victims: Victims, begun: Instant) -> Option<Option<PathBuf>> {
         if self.pid == 0 {
             return None;
         }
@@ -280,7 +280,7 @@ impl Shell {
         self.input.flush().await
     }
 
-    async fn signal(&self, signal: Signal) -> Result<(), Error> {
+    async fn signal(&mut self, signal: Signal) -> Result<(), Error> {
         match &self.control {
             Some(control) => control.signal(signal).await,
             None => Ok(()),
@@ -288,7 +288,7 @@ impl Shell {
     }
 
     /// Waits until the shell says that it is done, or ends.
-    async fn end(&self, marks: &Marks) -> Result<Came, Error> {
+    async fn end(&mut self, marks: &Marks) -> Result<Came, Error> {
         let ended = async {
             match &self.control {
                 Some(control) => control.wait().await,

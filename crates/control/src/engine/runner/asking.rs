@@ -102,7 +102,6 @@ impl Runner {
             let question = Question {
                 session: self.session.id.clone(),
                 thread: self.thread.clone(),
-                start: start.clone(),
                 request: request.clone(),
             };
             let outcome = self.answer(question).await?;

@@ -35,12 +35,15 @@ impl Runner {
         for call in calls {
             let shared = std::sync::Arc::clone(&self.shared);
             let (session, cancel) = (self.session.clone(), self.turn.child_token());
+            let organization = self.run.organization.clone();
             self.hands.spawn(async move {
                 let output = match &call.tool {
                     Tool::BuiltIn(name) => {
                         let context = Context { cancel, live: None };
                         let input = call.input.read().unwrap_or(Value::Null);
-                        let called = shared.workplaces.call(&session, name, input, &context);
+                        let workplaces = &shared.workplaces;
+                        let called =
+                            workplaces.call(&organization, &session, name, input, &context);
                         match called.await {
                             Ok(result) => output_of(&result),
                             Err(error) => told(&error.to_string()),

@@ -1,0 +1,180 @@
+//! Agents at work on this server: where their models are asked, and where their tools run.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bailiwick_control::{
+    Control, Engine, Models, SandboxRuntime, Sandboxes, WithoutSandboxes, Workplaces,
+};
+use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
+use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream, Way};
+use bailiwick_local::{HostSettings, HostedRuntime, host_facts};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::bad_input::BadInput;
+use crate::command::up::WorkArguments;
+use crate::host_environment::HostEnvironment;
+use crate::server::images::Images;
+use crate::{output, state};
+
+/// Where models are asked if nothing else is said.
+const USUAL_UPSTREAM: &str = "https://api.anthropic.com";
+/// How long sessions have to be given back at the end. What takes longer is found again when their time with this server is over.
+const GIVING_BACK: Duration = Duration::from_secs(10);
+
+/// Sessions at work here.
+pub(super) struct Work {
+    stop: CancellationToken,
+    engine: JoinHandle<()>,
+    tools: Option<Tools>,
+}
+
+/// What runs tools.
+struct Tools {
+    sandboxes: Sandboxes,
+    runtime: HostedRuntime,
+    /// The snapshot of this machine stays as long as this.
+    _images: Option<Images>,
+}
+
+impl Work {
+    /// Begins to run sessions. No sandbox reaches `listeners`.
+    pub(super) fn begin(
+        control: &Arc<Control>,
+        arguments: &WorkArguments,
+        listeners: Vec<SocketAddr>,
+        host: &HostEnvironment,
+    ) -> anyhow::Result<Self> {
+        let models = models(host)?;
+        let tools = tools(control, arguments, listeners, host);
+        let workplaces: Arc<dyn Workplaces> = match &tools {
+            Some(tools) => Arc::new(tools.sandboxes.clone()),
+            None => Arc::new(WithoutSandboxes),
+        };
+        let stop = CancellationToken::new();
+        let engine = Engine::new(Arc::clone(control), models, workplaces);
+        let engine = tokio::spawn(engine.run(stop.clone()));
+        if let Some(tools) = &tools {
+            tokio::spawn(tools.sandboxes.clone().run(stop.clone()));
+        }
+        Ok(Self {
+            stop,
+            engine,
+            tools,
+        })
+    }
+
+    /// Gives sessions back and ends their sandboxes. When this returns, none is left.
+    pub(super) async fn end(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(GIVING_BACK, self.engine)
+            .await
+            .is_err()
+        {
+            tracing::warn!("not all sessions could be given back; they are taken up again later");
+        }
+        if let Some(tools) = self.tools {
+            tools.sandboxes.end_all().await;
+            tools.runtime.shut_down().await;
+        }
+    }
+}
+
+/// Where models are asked: nowhere, if there is neither a key nor a URL.
+fn models(host: &HostEnvironment) -> anyhow::Result<Models> {
+    if host.model_key.is_none() && host.model_url.is_none() {
+        return Ok(Models::new(None));
+    }
+    let url = host.model_url.as_deref().unwrap_or(USUAL_UPSTREAM);
+    let base: BaseUrl = url.parse().map_err(BadInput::ModelUrl)?;
+    let authentication = match &host.model_key {
+        Some(key) => Authentication::ApiKey(key.parse().map_err(BadInput::ModelKey)?),
+        None => Authentication::None,
+    };
+    let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
+    // Addresses of this machine are no secret from its operator, who chose the upstream.
+    let (_, facts) = watch::channel(Arc::new(host_facts(Vec::new())));
+    let dialer = Dialer::new(DialOptions {
+        proxy,
+        ..DialOptions::new(facts)
+    });
+    let tls = bailiwick_llm::trusting_this_machine()
+        .context("the certificates that this machine trusts cannot be read")?;
+    let client = Client::new(
+        Arc::new(dialer),
+        Way::Operator,
+        &Arc::new(tls),
+        Timeouts::default(),
+    );
+    let upstream = Upstream {
+        base,
+        protocol: Protocol::Messages,
+        authentication,
+    };
+    Ok(Models::new(Some((client, upstream))))
+}
+
+/// Sandboxes in hosts; none where nobody wants them, or where they cannot be, which is told.
+fn tools(
+    control: &Arc<Control>,
+    arguments: &WorkArguments,
+    listeners: Vec<SocketAddr>,
+    host: &HostEnvironment,
+) -> Option<Tools> {
+    if arguments.no_sandboxes {
+        return None;
+    }
+    let images = match Images::of_this_machine(host) {
+        Ok(images) => Some(images),
+        Err(error) => {
+            output::print_to_stderr(&format!("this server builds no images: {error:#}\n"));
+            None
+        }
+    };
+    let runtime = state::open(host).and_then(|state| {
+        let settings = HostSettings {
+            snapshot: images.as_ref().map(Images::snapshot),
+            ca_file: host.ca_file.clone(),
+            pins: arguments.sandbox_resolve.clone(),
+            proxy: host.proxy.clone(),
+            listeners,
+            ..HostSettings::new(&state)
+        };
+        Ok((
+            state.uploads(),
+            HostedRuntime::new(settings, hosts(arguments))?,
+        ))
+    });
+    match runtime {
+        Ok((uploads, runtime)) => {
+            let shared: SandboxRuntime = Arc::new(runtime.clone());
+            let sandboxes = Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &uploads);
+            let sandboxes = match &images {
+                Some(images) => sandboxes.with_images(images.builder(shared)),
+                None => sandboxes,
+            };
+            Some(Tools {
+                sandboxes,
+                runtime,
+                _images: images,
+            })
+        }
+        Err(error) => {
+            output::print_to_stderr(&format!(
+                "this server runs no sandboxes, so agents have no tools that need one: {error} (--no-sandboxes says that this is meant)\n"
+            ));
+            None
+        }
+    }
+}
+
+/// As many as were asked for, or one for each processor.
+fn hosts(arguments: &WorkArguments) -> NonZeroUsize {
+    let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    arguments.sandbox_hosts.unwrap_or_else(processors)
+}

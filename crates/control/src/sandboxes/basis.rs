@@ -1,0 +1,289 @@
+//! What a sandbox is made from: the policy that its session pinned, the organization's floor as it is now, and the credentials of its vaults.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_model::limits::CREDENTIALS_OF_VAULT;
+use bailiwick_model::{
+    CredentialId, EnvironmentName, OrganizationId, Packages, SessionId, SessionStatus, VaultId,
+};
+use bailiwick_policy::{
+    CredentialHost, CredentialHosts, EffectivePolicy, HeaderFields, HostPattern, InForce,
+    Placeholder, PlaceholderProjection, Projections, SessionGrants, Uncompiled,
+};
+use bailiwick_store::{Credential, PageRequest, Session};
+use bailiwick_wire::{
+    ConfigParts, CredentialAuth, CredentialNetworking, EnvironmentVariable, policy_from_json,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::error::SandboxError;
+use super::image::packages_of;
+use super::repositories::Repository;
+use crate::control::Control;
+use crate::error::ControlError;
+use crate::fresh;
+use crate::organizations::policies;
+use crate::sessions::corrupt;
+
+/// What a sandbox is made from, but for secrets. When it changes, the sandbox is to get its policy anew.
+#[derive(Debug, PartialEq)]
+pub(super) struct Basis {
+    /// What the environment is called.
+    pub(super) environment: EnvironmentName,
+    pub(super) packages: Packages,
+    uncompiled: Uncompiled,
+    variables: Vec<Variable>,
+    /// What is to be cloned.
+    pub(super) repositories: Vec<Repository>,
+    session: SessionId,
+    /// Whether the session has vaults: their credentials may still come.
+    has_vaults: bool,
+}
+
+/// A credential that stands in a variable.
+#[derive(Debug, Clone, PartialEq)]
+struct Variable {
+    vault: VaultId,
+    credential: CredentialId,
+    updated_at: Timestamp,
+    auth: EnvironmentVariable,
+    hosts: CredentialHosts,
+}
+
+/// The policy of a session, as it is pinned.
+#[derive(Deserialize)]
+struct Pinned {
+    source: bailiwick_model::PolicySource,
+    networking: Value,
+}
+
+impl Basis {
+    /// Variables with what they hold inside.
+    pub(super) fn variables(
+        &self,
+        placeholders: &BTreeMap<CredentialId, Placeholder>,
+    ) -> Vec<(String, String)> {
+        let own = self.variables.iter().filter_map(|variable| {
+            let placeholder = placeholders.get(&variable.credential)?;
+            Some((variable.auth.secret_name.clone(), placeholder.to_string()))
+        });
+        own.collect()
+    }
+}
+
+impl Control {
+    /// A session that may have a sandbox; `None` if it is gone, archived, or has ended.
+    pub(super) async fn session_at_work(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+    ) -> Result<Option<Session>, ControlError> {
+        let found = self.store.scope(organization).session(session).await?;
+        Ok(found.filter(|session| {
+            session.archived_at.is_none() && session.status != SessionStatus::Terminated
+        }))
+    }
+
+    /// What the sandbox of a session is to be made from now.
+    pub(super) async fn basis(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+    ) -> Result<Basis, SandboxError> {
+        let pinned = session.pins.policy.as_deref();
+        let pinned = pinned.ok_or(SandboxError::SelfHosted)?;
+        let pinned: Pinned = serde_json::from_str(pinned).map_err(|_| corrupt("policy"))?;
+        let policy = policy_from_json(&pinned.networking).map_err(|_| corrupt("policy"))?;
+        let scope = self.store.scope(organization);
+        let found = scope.organization().await.map_err(ControlError::from)?;
+        let found = found.ok_or(ControlError::NotFound("organization"))?;
+        let environment = scope.environment(&session.pins.environment).await;
+        let environment = environment.map_err(ControlError::from)?;
+        let environment = environment.ok_or(ControlError::NotFound("environment"))?;
+        let config = scope.environment_config(&environment.id, session.pins.environment_revision);
+        let config = config.await.map_err(ControlError::from)?;
+        let config = config.ok_or(ControlError::NotFound("environment"))?;
+        let parts = ConfigParts::of(&config).map_err(|_| corrupt("config"))?;
+        if parts.base.is_some() || parts.project.is_some() {
+            return Err(SandboxError::BaseOrProject);
+        }
+        let packages = packages_of(parts.packages.map(RawValue::get))?;
+        let variables = self.variables_of(organization, session).await?;
+        let repositories = self.repositories_of(organization, &session.id).await?;
+        let hosts = variables.iter().flat_map(Variable::patterns);
+        let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
+        Ok(Basis {
+            environment: environment
+                .values
+                .name
+                .parse()
+                .map_err(|_| corrupt("name"))?,
+            packages,
+            uncompiled: Uncompiled {
+                effective: EffectivePolicy {
+                    policy,
+                    source: pinned.source,
+                },
+                organization: policies(&found)?.floor,
+                grants: SessionGrants {
+                    mcp_hosts: mcp_hosts(&session.values.agent)?,
+                    credential_hosts: hosts.collect(),
+                },
+            },
+            variables,
+            repositories,
+            session: session.id.clone(),
+            has_vaults: !session.pins.vaults.is_empty(),
+        })
+    }
+
+    /// The credentials of a session's vaults that stand in variables; of two for one variable that of the first vault counts.
+    async fn variables_of(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+    ) -> Result<Vec<Variable>, ControlError> {
+        let scope = self.store.scope(organization);
+        let (mut variables, mut taken) = (Vec::new(), BTreeSet::new());
+        let all = PageRequest {
+            before: None,
+            limit: u32::try_from(CREDENTIALS_OF_VAULT).unwrap_or(u32::MAX),
+        };
+        for vault in &session.pins.vaults {
+            for credential in scope.credentials(vault, &all, false).await?.items {
+                if let Some(variable) = Variable::of(&credential)?
+                    && taken.insert(variable.auth.secret_name.clone())
+                {
+                    variables.push(variable);
+                }
+            }
+        }
+        Ok(variables)
+    }
+
+    /// What decides for the sandbox, with the secrets in it. Credentials that have no placeholder yet get one.
+    pub(super) async fn in_force(
+        &self,
+        organization: &OrganizationId,
+        basis: &Basis,
+        placeholders: &mut BTreeMap<CredentialId, Placeholder>,
+    ) -> Result<InForce, SandboxError> {
+        let policy = std::sync::Arc::new(basis.uncompiled.clone().compile());
+        let mut headers = Vec::new();
+        for repository in &basis.repositories {
+            let projection = self.repository_projection(organization, &basis.session, repository);
+            headers.extend(projection.await?);
+        }
+        if !basis.has_vaults && headers.is_empty() {
+            return Ok(policy.into());
+        }
+        let mut projections = Vec::new();
+        for variable in &basis.variables {
+            let placeholder = placeholders
+                .entry(variable.credential.clone())
+                .or_insert_with(|| Placeholder::of(fresh::random()))
+                .clone();
+            let id = &variable.credential;
+            let secrets = match self
+                .unsealed_credential(organization, &variable.vault, id)
+                .await
+            {
+                Ok(secrets) => secrets,
+                // Somebody took it away meanwhile.
+                Err(ControlError::NotFound(_) | ControlError::Archived(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let secret = secrets.into_iter().next();
+            let (_, secret) = secret.ok_or_else(|| corrupt("secret"))?;
+            projections.push(variable.projection(placeholder, secret));
+        }
+        Ok(InForce {
+            policy,
+            projections: std::sync::Arc::new(Projections::new(projections, headers)),
+        })
+    }
+}
+
+impl Variable {
+    /// `None` for a credential of another kind.
+    fn of(credential: &Credential) -> Result<Option<Self>, ControlError> {
+        let auth: CredentialAuth =
+            serde_json::from_str(&credential.values.auth).map_err(|_| corrupt("auth"))?;
+        let auth = match auth {
+            CredentialAuth::EnvironmentVariable(auth) => auth,
+            CredentialAuth::McpOauth(_) | CredentialAuth::StaticBearer(_) => return Ok(None),
+        };
+        let hosts = match &auth.networking {
+            CredentialNetworking::Unrestricted => CredentialHosts::Unrestricted,
+            CredentialNetworking::Limited { allowed_hosts } => {
+                let hosts = allowed_hosts
+                    .iter()
+                    .map(|host| host.parse::<CredentialHost>());
+                let hosts = hosts.collect::<Result<_, _>>();
+                CredentialHosts::Limited(hosts.map_err(|_| corrupt("auth"))?)
+            }
+        };
+        Ok(Some(Self {
+            vault: credential.vault.clone(),
+            credential: credential.id.clone(),
+            updated_at: credential.updated_at,
+            auth,
+            hosts,
+        }))
+    }
+
+    /// The names that it is for, which the environment may let it open.
+    fn patterns(&self) -> Vec<HostPattern> {
+        let CredentialHosts::Limited(hosts) = &self.hosts else {
+            return Vec::new();
+        };
+        let names = hosts.iter().filter_map(|host| match host {
+            CredentialHost::Name(pattern) => Some(pattern.clone()),
+            CredentialHost::Address(_) => None,
+        });
+        names.collect()
+    }
+
+    fn projection(
+        &self,
+        placeholder: Placeholder,
+        secret: bailiwick_model::SecretText,
+    ) -> PlaceholderProjection {
+        let location = self.auth.injection_location;
+        PlaceholderProjection {
+            placeholder,
+            secret,
+            hosts: self.hosts.clone(),
+            headers: if location.header {
+                HeaderFields::All
+            } else {
+                HeaderFields::None
+            },
+            body: location.body,
+        }
+    }
+}
+
+/// The hosts of the MCP servers of an agent, as the session shows it. What is no host that a rule could name opens nothing.
+fn mcp_hosts(agent: &str) -> Result<Vec<HostPattern>, ControlError> {
+    #[derive(Deserialize)]
+    struct Agent {
+        #[serde(default)]
+        mcp_servers: Vec<Server>,
+    }
+    #[derive(Deserialize)]
+    struct Server {
+        url: String,
+    }
+    let agent: Agent = serde_json::from_str(agent).map_err(|_| corrupt("agent"))?;
+    let hosts = agent.mcp_servers.iter().filter_map(|server| {
+        let url = Url::parse(&server.url).ok()?;
+        let port = url.port_or_known_default()?;
+        format!("{}:{port}", url.host_str()?).parse().ok()
+    });
+    Ok(hosts.collect())
+}

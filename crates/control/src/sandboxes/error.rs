@@ -1,0 +1,75 @@
+//! Why a session has no sandbox.
+
+use std::error::Error as _;
+
+use bailiwick_images::BuildError;
+use bailiwick_model::limits::{SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_SANDBOXES};
+use bailiwick_tools::Failure;
+
+use crate::error::ControlError;
+
+/// Why a session has no sandbox: the text is for the model, and for whoever reads the session.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SandboxError {
+    /// See [`SESSION_SANDBOXES`].
+    #[error(
+        "this server has sandboxes of {SESSION_SANDBOXES} sessions, which is the most it may have; archive sessions that are done"
+    )]
+    Full,
+    /// It was archived or deleted meanwhile.
+    #[error("the session has ended")]
+    Ended,
+    /// The session has no policy, as those in self-hosted environments.
+    #[error("the session's environment is self-hosted: its workers run the tools")]
+    SelfHosted,
+    /// What the environment stands on.
+    #[error(
+        "the environment declares a base or a project, which sandboxes of sessions do not have yet; use an environment without them, and a repository as a resource of the session"
+    )]
+    BaseOrProject,
+    /// The environment declares packages.
+    #[error(
+        "the environment declares packages, and this server cannot build images; its log says why"
+    )]
+    NoImages,
+    /// The packages.
+    #[error("the packages of the environment cannot be installed: {0}")]
+    Image(#[source] Box<BuildError>),
+    /// See [`SESSION_OUTPUT_BYTES`].
+    #[error(
+        "what is in /mnt/session/outputs is more than {SESSION_OUTPUT_FILES} files or {} MiB, and none of it was handed over: leave less there",
+        SESSION_OUTPUT_BYTES >> 20
+    )]
+    Outputs,
+    /// The files of the session on this machine.
+    #[error("the files of the session cannot be placed")]
+    Upload(#[from] std::io::Error),
+    /// What the sandbox is made from could not be read.
+    #[error("what the sandbox is made from cannot be read now: {0}")]
+    Control(#[from] ControlError),
+    /// The backend.
+    #[error(transparent)]
+    Runtime(#[from] bailiwick_runtime::Error),
+}
+
+impl SandboxError {
+    /// With its causes, which are not for outsiders.
+    pub(super) fn for_the_log(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl From<Failure> for SandboxError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Sandbox(error) => Self::Runtime(error),
+        }
+    }
+}

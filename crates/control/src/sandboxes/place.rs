@@ -1,0 +1,369 @@
+//! The sandbox of one session, from its start to its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_model::limits::SESSION_SANDBOX_GRACE;
+use bailiwick_model::{CredentialId, OrganizationId, SandboxId, SessionId, SessionResourceId};
+use bailiwick_policy::{InForce, Placeholder};
+use bailiwick_runtime::{Checkpoint, Error, Event, Running, Sandbox, SandboxSpec, Verb};
+use bailiwick_tools::{Denials, Options, Toolset};
+use tokio::sync::{Mutex, MutexGuard, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::SandboxRuntime;
+use super::basis::Basis;
+use super::error::SandboxError;
+use super::image::SessionImage;
+use super::outputs::Outputs;
+use super::uploads::Uploads;
+use crate::control::Control;
+use crate::fresh;
+
+/// Where work begins inside.
+const DIRECTORY: &str = "/workspace";
+/// Where the shell is kept over a checkpoint.
+const SHELL_STATE: &str = "/home/agent/.bailiwick-shell";
+/// What a model is told of a sandbox that is another one than before.
+const STARTED_ANEW: &str = "[the sandbox of this session was lost and has been started anew: files and programs of before are gone]";
+
+/// Where the sandbox of a session is.
+pub(super) struct Place {
+    organization: OrganizationId,
+    session: SessionId,
+    state: Mutex<State>,
+}
+
+struct State {
+    uploads: Uploads,
+    outputs: Outputs,
+    /// Those that are there.
+    cloned: BTreeSet<SessionResourceId>,
+    live: Option<Live>,
+    kept: Option<Kept>,
+    /// They stay the same as long as the session has its place, so that what was kept finds them again.
+    placeholders: BTreeMap<CredentialId, Placeholder>,
+    /// One that could be used before is gone.
+    was_lost: bool,
+    /// What the outputs of the last turn came to, if that was no good.
+    trouble: Option<String>,
+    has_ended: bool,
+}
+
+/// A sandbox that runs.
+struct Live {
+    sandbox: Arc<dyn Sandbox<Policy = InForce>>,
+    tools: Arc<Toolset>,
+    basis: Basis,
+    _image: Option<SessionImage>,
+    /// It has stopped by itself.
+    gone: CancellationToken,
+    used: Instant,
+    /// Each call has one.
+    calls: Arc<()>,
+}
+
+/// What was kept of a sandbox.
+struct Kept {
+    checkpoint: Checkpoint,
+    has_shell: bool,
+}
+
+/// A sandbox that is used.
+pub(super) struct Use {
+    pub(super) tools: Arc<Toolset>,
+    /// What the model has to know.
+    pub(super) notices: Vec<String>,
+    _call: Arc<()>,
+}
+
+/// A place that nobody else changes.
+pub(super) struct Hold<'a> {
+    place: &'a Place,
+    state: MutexGuard<'a, State>,
+}
+
+impl Place {
+    /// The files of sessions are below `uploads`.
+    pub(super) fn new(organization: OrganizationId, session: SessionId, uploads: &Path) -> Self {
+        let state = State {
+            uploads: Uploads::new(uploads, &session),
+            outputs: Outputs::default(),
+            cloned: BTreeSet::new(),
+            live: None,
+            kept: None,
+            placeholders: BTreeMap::new(),
+            was_lost: false,
+            trouble: None,
+            has_ended: false,
+        };
+        Self {
+            organization,
+            session,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(super) fn organization(&self) -> &OrganizationId {
+        &self.organization
+    }
+
+    pub(super) async fn hold(&self) -> Hold<'_> {
+        Hold {
+            place: self,
+            state: self.state.lock().await,
+        }
+    }
+
+    pub(super) fn try_hold(&self) -> Option<Hold<'_>> {
+        let state = self.state.try_lock().ok()?;
+        Some(Hold { place: self, state })
+    }
+}
+
+impl<'a> Hold<'a> {
+    pub(super) fn organization(&self) -> &'a OrganizationId {
+        &self.place.organization
+    }
+
+    /// What the sandbox that runs was made from.
+    pub(super) fn basis(&self) -> Option<&Basis> {
+        self.state.live.as_ref().map(|live| &live.basis)
+    }
+
+    pub(super) fn placeholders(&mut self) -> &mut BTreeMap<CredentialId, Placeholder> {
+        &mut self.state.placeholders
+    }
+
+    /// A sandbox that has stopped by itself is none.
+    pub(super) fn forget_if_gone(&mut self) {
+        let is_gone = self
+            .state
+            .live
+            .as_ref()
+            .is_some_and(|live| live.gone.is_cancelled());
+        if is_gone {
+            self.state.live = None;
+            self.state.was_lost = true;
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.state.live.is_some()
+    }
+
+    /// The sandbox that runs, with all that the session has.
+    pub(super) async fn take_up(&mut self, control: &Control) -> Result<Use, SandboxError> {
+        let Place {
+            organization,
+            session,
+            ..
+        } = self.place;
+        let state = &mut *self.state;
+        let live = state.live.as_mut().ok_or(SandboxError::Ended)?;
+        live.used = Instant::now();
+        let call = Arc::clone(&live.calls);
+        state.uploads.follow(control, organization, session).await?;
+        let mut notices = Vec::new();
+        if std::mem::take(&mut state.was_lost) {
+            notices.push(STARTED_ANEW.to_owned());
+        }
+        notices.extend(state.trouble.take());
+        for repository in &live.basis.repositories {
+            if state.cloned.contains(&repository.id) {
+                continue;
+            }
+            match repository.clone_into(&*live.sandbox).await? {
+                Ok(()) => {
+                    state.cloned.insert(repository.id.clone());
+                }
+                Err(problem) => notices.push(repository.told(problem)),
+            }
+        }
+        Ok(Use {
+            tools: Arc::clone(&live.tools),
+            notices,
+            _call: call,
+        })
+    }
+
+    /// Hands over what the agent put into its outputs.
+    pub(super) async fn hand_over(&mut self, control: &Control) -> Result<(), SandboxError> {
+        let Place {
+            organization,
+            session,
+            ..
+        } = self.place;
+        let state = &mut *self.state;
+        let Some(live) = &state.live else {
+            return Ok(());
+        };
+        let outputs = &mut state.outputs;
+        let handed = outputs.follow(control, organization, session, &*live.sandbox);
+        let handed = handed.await;
+        if let Err(error) = &handed {
+            state.trouble = Some(format!("[{error}]"));
+        }
+        handed
+    }
+
+    /// Whether nobody has used it for so long.
+    pub(super) fn is_idle_for(&mut self, time: Duration) -> bool {
+        let Some(live) = &mut self.state.live else {
+            return false;
+        };
+        if Arc::strong_count(&live.calls) > 1 {
+            live.used = Instant::now();
+        }
+        live.used.elapsed() >= time
+    }
+
+    /// Starts it, or brings back what was kept of it.
+    pub(super) async fn start(
+        &mut self,
+        control: &Control,
+        runtime: &SandboxRuntime,
+        basis: Basis,
+        in_force: InForce,
+        image: Option<SessionImage>,
+    ) -> Result<(), SandboxError> {
+        if self.state.has_ended {
+            return Err(SandboxError::Ended);
+        }
+        // It is mounted.
+        self.state
+            .uploads
+            .follow(control, &self.place.organization, &self.place.session)
+            .await?;
+        let variables = basis.variables(&self.state.placeholders);
+        let mut spec = SandboxSpec::new(
+            SandboxId::from_random(u64::from_ne_bytes(fresh::random())),
+            in_force,
+        );
+        spec.environment = Some(basis.environment.clone());
+        let text = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
+        if let Some(image) = &image {
+            spec.image = image.image.clone();
+        }
+        spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
+        spec.env = variables.iter().map(text).collect();
+        let (running, has_shell) = self.begin(runtime, spec).await?;
+        let Running { sandbox, events } = running;
+        let (denials, gone) = (Arc::new(Denials::default()), CancellationToken::new());
+        tokio::spawn(attend(events, Arc::clone(&denials), gone.clone()));
+        let options = Options {
+            variables,
+            denials,
+            ..Options::new(DIRECTORY)
+        };
+        let tools = Arc::new(Toolset::new(Arc::clone(&sandbox), options));
+        if has_shell {
+            // Without it the shell begins anew, and says so itself.
+            tools.restore_state(Path::new(SHELL_STATE)).await;
+        }
+        self.state.live = Some(Live {
+            sandbox,
+            tools,
+            basis,
+            _image: image,
+            gone,
+            used: Instant::now(),
+            calls: Arc::default(),
+        });
+        Ok(())
+    }
+
+    /// The second value: whether there is a shell to go on with.
+    async fn begin(
+        &mut self,
+        runtime: &SandboxRuntime,
+        spec: SandboxSpec<InForce>,
+    ) -> Result<(Running<InForce>, bool), Error> {
+        if let Some(kept) = self.state.kept.take() {
+            match runtime.restore(spec.clone(), &kept.checkpoint).await {
+                Ok(running) => return Ok((running, kept.has_shell)),
+                Err(Error::CheckpointNotFound(_)) => self.state.was_lost = true,
+                Err(error) => {
+                    self.state.kept = Some(kept);
+                    return Err(error);
+                }
+            }
+        }
+        self.state.cloned.clear();
+        Ok((runtime.start(spec).await?, false))
+    }
+
+    /// Keeps its files and stops it. Where that cannot be, it runs on.
+    pub(super) async fn keep(&mut self, runtime: &SandboxRuntime) -> Result<(), SandboxError> {
+        let Some(live) = &mut self.state.live else {
+            return Ok(());
+        };
+        live.used = Instant::now();
+        if !runtime.supports(Verb::Checkpoint) {
+            return Ok(());
+        }
+        let has_shell = live.tools.save_state(Path::new(SHELL_STATE)).await?;
+        let checkpoint = live.sandbox.checkpoint().await?;
+        self.state.live = None;
+        self.state.kept = Some(Kept {
+            checkpoint,
+            has_shell,
+        });
+        Ok(())
+    }
+
+    /// Puts other rules in force; a sandbox that cannot have them is ended.
+    pub(super) async fn apply(
+        &mut self,
+        basis: Basis,
+        in_force: InForce,
+    ) -> Result<(), SandboxError> {
+        let Some(live) = &mut self.state.live else {
+            return Ok(());
+        };
+        match live.sandbox.apply_policy(in_force).await {
+            Ok(()) => {
+                live.basis = basis;
+                Ok(())
+            }
+            Err(error) => {
+                let stopped = live.sandbox.stop(SESSION_SANDBOX_GRACE).await;
+                self.state.live = None;
+                self.state.was_lost = true;
+                stopped?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Nothing is left of it, and nothing will be started here any more.
+    pub(super) async fn end(&mut self, runtime: &SandboxRuntime) {
+        self.state.has_ended = true;
+        if let Some(live) = self.state.live.take()
+            && let Err(error) = live.sandbox.stop(SESSION_SANDBOX_GRACE).await
+        {
+            tracing::warn!(sandbox = %live.sandbox.id(), %error, "a sandbox has not ended as it should");
+        }
+        if let Some(kept) = self.state.kept.take()
+            && let Err(error) = runtime.discard(&kept.checkpoint).await
+        {
+            tracing::warn!(checkpoint = %kept.checkpoint, %error, "what was kept of a sandbox cannot be removed");
+        }
+        self.state.uploads.remove().await;
+    }
+}
+
+/// Reads what happens in a sandbox until nothing does any more.
+async fn attend(mut events: mpsc::Receiver<Event>, denials: Arc<Denials>, gone: CancellationToken) {
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Flow(flow) => denials.note(&flow),
+            Event::Started | Event::OutOfMemory | Event::Stopped(_) => {}
+        }
+    }
+    gone.cancel();
+}

@@ -1,0 +1,336 @@
+//! The repositories of a session: cloned inside, through the relay, which alone has the token.
+
+use std::fmt;
+use std::time::Duration;
+
+use bailiwick_model::limits::{REPOSITORY_CLONE_OUTPUT_BYTES, REPOSITORY_CLONE_TIME};
+use bailiwick_model::{OrganizationId, SecretText, SessionId, SessionResourceId};
+use bailiwick_policy::{CredentialHost, HeaderProjection, HostPattern, InForce, PathPrefix};
+use bailiwick_runtime::{Command, Error, Execution, ExitStatus, Sandbox, Streams};
+use bailiwick_store::{SessionResource, SessionResourceKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::io::AsyncReadExt;
+use url::Url;
+
+use crate::control::Control;
+use crate::error::ControlError;
+use crate::sealing::Sealed;
+use crate::session_resources::place;
+use crate::sessions::corrupt;
+
+/// A repository of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Repository {
+    pub(super) id: SessionResourceId,
+    url: String,
+    mount_path: String,
+    checkout: Option<Checkout>,
+    /// Where its token goes, if it has one.
+    target: Option<Target>,
+    updated_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Target {
+    host: HostPattern,
+    path: PathPrefix,
+}
+
+/// As the wire writes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Checkout {
+    Branch { name: String },
+    Commit { sha: String },
+}
+
+/// Why a repository is not there. The words of the variants are those of the wire's errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloneProblem {
+    /// The token is not taken, or there is none and one is needed.
+    Authentication,
+    /// The token may not.
+    Forbidden,
+    /// There is none, or the token does not see it.
+    NotFound,
+    /// There is no such branch or commit.
+    Checkout,
+    /// Anything else, such as a policy that denies it.
+    Clone,
+}
+
+impl fmt::Display for CloneProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Authentication => {
+                "repository_authentication_error: its token is not accepted, or it needs one"
+            }
+            Self::Forbidden => "repository_forbidden_error: its token may not read it",
+            Self::NotFound => {
+                "repository_not_found_error: it does not exist, or its token does not see it"
+            }
+            Self::Checkout => "repository_checkout_error: it has no such branch or commit",
+            Self::Clone => "repository_clone_error: it cannot be cloned",
+        })
+    }
+}
+
+impl CloneProblem {
+    /// From what git complained.
+    fn of(complaint: &str) -> Self {
+        let has = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
+        if has(&["error: 403", "HTTP 403"]) {
+            Self::Forbidden
+        } else if has(&[
+            "Authentication failed",
+            "could not read Username",
+            "error: 401",
+        ]) {
+            Self::Authentication
+        } else if has(&[
+            "Remote branch",
+            "did not match any",
+            "unable to read tree",
+            "not a tree",
+        ]) {
+            Self::Checkout
+        } else if has(&["not found", "error: 404"]) {
+            Self::NotFound
+        } else {
+            Self::Clone
+        }
+    }
+}
+
+impl Repository {
+    fn of(resource: SessionResource, has_token: bool) -> Result<Option<Self>, ControlError> {
+        let SessionResourceKind::Repository { url, checkout } = resource.kind else {
+            return Ok(None);
+        };
+        let checkout = checkout.as_deref().map(serde_json::from_str);
+        let target = if has_token {
+            Some(Target::of(&url).ok_or_else(|| corrupt("repository_url"))?)
+        } else {
+            None
+        };
+        Ok(Some(Self {
+            id: resource.id,
+            url,
+            mount_path: resource.mount_path,
+            checkout: checkout
+                .transpose()
+                .map_err(|_| corrupt("repository_checkout"))?,
+            target,
+            updated_at: resource.updated_at,
+        }))
+    }
+
+    /// The host that its token is for, which the environment may let it open.
+    pub(super) fn credential_host(&self) -> Option<HostPattern> {
+        self.target.as_ref().map(|target| target.host.clone())
+    }
+
+    /// Makes it be there.
+    pub(super) async fn clone_into(
+        &self,
+        sandbox: &dyn Sandbox<Policy = InForce>,
+    ) -> Result<Result<(), CloneProblem>, Error> {
+        let mut argv = vec!["git", "clone", "--quiet"];
+        if let Some(Checkout::Branch { name }) = &self.checkout {
+            argv.extend(["--branch", name]);
+        }
+        argv.extend(["--", &self.url, &self.mount_path]);
+        if let Err(complaint) = git(sandbox, &argv).await? {
+            return Ok(Err(CloneProblem::of(&complaint)));
+        }
+        let Some(Checkout::Commit { sha }) = &self.checkout else {
+            return Ok(Ok(()));
+        };
+        let at = [
+            "git",
+            "-C",
+            &self.mount_path,
+            "checkout",
+            "--quiet",
+            "--detach",
+            sha,
+            "--",
+        ];
+        let checked_out = git(sandbox, &at).await?;
+        Ok(checked_out.map_err(|_| CloneProblem::Checkout))
+    }
+
+    /// What a model is told of one that is not there.
+    pub(super) fn told(&self, problem: CloneProblem) -> String {
+        format!(
+            "[the repository {} is not at {}: {problem}; it is tried again with the next call]",
+            self.url, self.mount_path
+        )
+    }
+}
+
+impl Target {
+    fn of(url: &str) -> Option<Self> {
+        let url = Url::parse(url).ok()?;
+        let host = format!("{}:{}", url.host_str()?, url.port_or_known_default()?);
+        let path = url.path().trim_end_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        Some(Self {
+            host: host.parse().ok()?,
+            path: path.parse().ok()?,
+        })
+    }
+
+    fn projection(&self, token: &SecretText) -> HeaderProjection {
+        let pair = format!("x-access-token:{}", token.reveal());
+        let value = format!("Basic {}", STANDARD.encode(pair));
+        HeaderProjection {
+            host: CredentialHost::Name(self.host.clone()),
+            path: self.path.clone(),
+            name: "authorization".parse().expect("the name of a field"),
+            value: SecretText::new(value),
+        }
+    }
+}
+
+/// Runs git to its end; what it complained, if it did not end well.
+async fn git(
+    sandbox: &dyn Sandbox<Policy = InForce>,
+    argv: &[&str],
+) -> Result<Result<(), String>, Error> {
+    let mut command = Command::new(argv.iter().copied());
+    command.env.insert("GIT_TERMINAL_PROMPT".into(), "0".into());
+    // Its words are read.
+    command.env.insert("LC_ALL".into(), "C".into());
+    command.timeout = Some(REPOSITORY_CLONE_TIME);
+    let Execution { streams, control } = match sandbox.exec(command).await {
+        Ok(execution) => execution,
+        Err(error @ Error::CommandNotFound(_)) => return Ok(Err(error.to_string())),
+        Err(error) => return Err(error),
+    };
+    let (stdout, stderr) = match streams {
+        Streams::Pipes { stdout, stderr, .. } => (stdout, stderr),
+        Streams::Terminal { .. } => return Ok(Err("it has no pipes".to_owned())),
+    };
+    let (_, complaint) = tokio::join!(read(stdout), read(stderr));
+    match control.wait().await? {
+        ExitStatus::Exited(0) => Ok(Ok(())),
+        ExitStatus::Exited(_)
+        | ExitStatus::Signaled(_)
+        | ExitStatus::TimedOut
+        | ExitStatus::OutOfMemory => Ok(Err(complaint)),
+    }
+}
+
+/// The beginning of what is printed; the rest is read and forgotten, so that nobody waits.
+async fn read(mut source: bailiwick_runtime::ByteSource) -> String {
+    let (mut kept, mut piece) = (Vec::new(), [0; 4096]);
+    // Whoever kept the pipe open beyond its end is not waited for.
+    let whole = async {
+        while let Ok(bytes @ 1..) = source.read(&mut piece).await {
+            let room = REPOSITORY_CLONE_OUTPUT_BYTES.saturating_sub(kept.len());
+            kept.extend_from_slice(&piece[..bytes.min(room)]);
+        }
+    };
+    let _ = tokio::time::timeout(REPOSITORY_CLONE_TIME + Duration::from_secs(5), whole).await;
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+impl Control {
+    /// The repositories of a session.
+    pub(super) async fn repositories_of(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+    ) -> Result<Vec<Repository>, ControlError> {
+        let scope = self.store.scope(organization);
+        let mut repositories = Vec::new();
+        for resource in scope.session_resources(session).await? {
+            let has_token = match &resource.kind {
+                SessionResourceKind::Repository { .. } => {
+                    scope.session_resource_secret(&resource.id).await?.is_some()
+                }
+                SessionResourceKind::File(_) => continue,
+            };
+            repositories.extend(Repository::of(resource, has_token)?);
+        }
+        Ok(repositories)
+    }
+
+    /// What the relay sends with requests for a repository; nothing, if it has no token.
+    pub(super) async fn repository_projection(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+        repository: &Repository,
+    ) -> Result<Option<HeaderProjection>, ControlError> {
+        let Some(target) = &repository.target else {
+            return Ok(None);
+        };
+        let scope = self.store.scope(organization);
+        let Some(sealed) = scope.session_resource_secret(&repository.id).await? else {
+            return Ok(None);
+        };
+        let sealed = Sealed {
+            key: sealed.key,
+            bytes: sealed.sealed,
+        };
+        let place = place(organization, session, &repository.id);
+        let token = self.sealing.unseal(&place, &sealed)?;
+        let token = std::str::from_utf8(&token).map_err(|_| corrupt("secret"))?;
+        Ok(Some(target.projection(&SecretText::new(token.to_owned()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_to_its_repository_alone() {
+        let target = Target::of("https://github.com/owner/name").unwrap();
+        let projection = target.projection(&SecretText::new("abc".to_owned()));
+        assert_eq!(projection.value.reveal(), "Basic eC1hY2Nlc3MtdG9rZW46YWJj");
+        assert!(projection.path.covers("/owner/name.git/info/refs"));
+        assert!(!projection.path.covers("/owner/name2/info/refs"));
+        assert_eq!(
+            target,
+            Target::of("https://github.com/owner/name.git").unwrap()
+        );
+    }
+
+    #[test]
+    fn what_git_complains_is_told_in_the_words_of_the_wire() {
+        for (complaint, problem) in [
+            (
+                "fatal: Authentication failed for 'https://x'",
+                CloneProblem::Authentication,
+            ),
+            (
+                "fatal: could not read Username for 'https://x'",
+                CloneProblem::Authentication,
+            ),
+            (
+                "The requested URL returned error: 403",
+                CloneProblem::Forbidden,
+            ),
+            (
+                "remote: Repository not found.\nfatal: repository 'x' not found",
+                CloneProblem::NotFound,
+            ),
+            (
+                "fatal: Remote branch x not found in upstream origin",
+                CloneProblem::Checkout,
+            ),
+            (
+                "fatal: unable to access 'x': Could not resolve host",
+                CloneProblem::Clone,
+            ),
+        ] {
+            assert_eq!(CloneProblem::of(complaint), problem, "{complaint}");
+        }
+    }
+}
