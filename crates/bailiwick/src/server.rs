@@ -1,4 +1,4 @@
-//! The program `bailiwick-server`: one process that serves an organization, and what else touches its database.
+//! The program `bailiwick-server`: one process that serves an organization, what else touches its database, and what asks a server.
 
 mod backup;
 mod exports;
@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::bad_input::BadInput;
-use crate::command::{backup as backup_command, restore as restore_command, up};
+use crate::command::{self, beside, environment, up};
 use crate::database_lock::DatabaseLock;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
@@ -48,19 +48,42 @@ pub(crate) struct ServerCommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Up(up::Arguments),
-    Backup(backup_command::Arguments),
-    Restore(restore_command::Arguments),
+    #[command(subcommand)]
+    Environment(Box<environment::ServerCommand>),
+    #[command(flatten)]
+    Beside(Box<beside::Command>),
 }
 
 pub(crate) fn execute(
     command_line: ServerCommandLine,
     host: &HostEnvironment,
 ) -> anyhow::Result<ExitCode> {
-    match command_line.command {
-        Command::Up(arguments) => up(arguments, host),
-        Command::Backup(arguments) => backup::execute(&arguments, host),
-        Command::Restore(arguments) => restore::execute(&arguments, host),
+    use beside::Command as Beside;
+    let command = match command_line.command {
+        Command::Environment(command) => return environment::ask(*command, host),
+        Command::Beside(command) => *command,
+    };
+    match command {
+        Beside::Up(arguments) => up(arguments, host),
+        Beside::Backup(arguments) => backup::execute(&arguments, host),
+        Beside::Restore(arguments) => restore::execute(&arguments, host),
+        Beside::Inside(command) => command::inside::execute(command, host),
+        Beside::Apply(arguments) => command::apply::execute(&arguments, host),
+        Beside::Agent(command) => command::agent::execute(command, host),
+        Beside::Session(command) => command::session::execute(command, host),
+        Beside::Vault(command) => command::vault::execute(command, host),
+        Beside::File(command) => command::file::execute(command, host),
+        Beside::Skill(command) => command::skill::execute(command, host),
+        Beside::Organization(command) => command::organization::execute(command, host),
+        Beside::Member(command) => command::member::execute(command, host),
+        Beside::Team(command) => command::team::execute(command, host),
+        Beside::Role(command) => command::role::execute(command, host),
+        Beside::Grant(command) => command::grant::execute(command, host),
+        Beside::ServiceAccount(command) => command::service_account::execute(command, host),
+        Beside::Key(command) => command::key::execute(command, host),
+        Beside::Whoami(arguments) => command::whoami::execute(&arguments, host),
+        Beside::AuditLog(command) => command::audit_log::execute(command, host),
+        Beside::Retention(command) => command::retention::execute(command, host),
     }
 }
 

@@ -446,3 +446,44 @@ pub const EXPIRED_AUDIT_ENTRIES: u32 = 1000;
 pub const REFERENCES_TOLD: u32 = 100;
 /// Agents that one move of another one takes out of their work with it, in hundreds.
 pub const DETACH_HUNDREDS: usize = 10;
+
+/// Bytes of a request to a model upstream; the Messages API takes 32 MB.
+pub const LLM_REQUEST_BYTES: usize = 32 << 20;
+/// Bytes of the head of an upstream's answer.
+pub const LLM_ANSWER_HEAD_BYTES: usize = 64 << 10;
+/// Headers of an upstream's answer.
+pub const LLM_ANSWER_HEADERS: usize = 128;
+/// Bytes of one event of an upstream's stream: results of a search that the upstream ran come in one.
+pub const LLM_EVENT_BYTES: usize = 4 << 20;
+/// Bytes of one whole answer of a model.
+pub const LLM_MESSAGE_BYTES: usize = 32 << 20;
+/// Content blocks of one answer of a model.
+pub const LLM_MESSAGE_BLOCKS: usize = 1000;
+/// Bytes that are read of an upstream's error.
+pub const LLM_ERROR_BYTES: usize = 64 << 10;
+/// Characters that are kept of what an upstream says about an error.
+pub const LLM_ERROR_CHARS: usize = 1000;
+/// How long a TLS handshake with an upstream may take.
+pub const LLM_TLS_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long an upstream may take until the first event of its answer: a long prompt is read first.
+pub const LLM_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long an upstream may be silent within its answer.
+pub const LLM_CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an answer may take as a whole: pings alone could keep it up for ever.
+pub const LLM_ANSWER_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// How long the end of an answer's body is awaited once the answer is whole, so that its connection can be used again.
+pub const LLM_DRAIN_TIME: Duration = Duration::from_millis(100);
+/// Connections to one upstream that are kept although nobody uses them.
+pub const LLM_IDLE_CONNECTIONS: usize = 64;
+/// How long they are kept.
+pub const LLM_IDLE_TIME: Duration = Duration::from_secs(60);
+/// How often an upstream with HTTP/2 is asked whether it is still there while answers are awaited, and how long it has for the answer.
+pub const LLM_PING: Duration = Duration::from_secs(20);
+/// The longest wait before the first retry.
+pub const LLM_BACK_OFF_LEAST: Duration = Duration::from_millis(500);
+/// The longest wait before any retry, unless the upstream asks for a longer one.
+pub const LLM_BACK_OFF_MOST: Duration = Duration::from_secs(30);
+/// The longest wait that an upstream may ask for; a longer one is read as this.
+pub const LLM_RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
+/// Models in a price table, overrides included.
+pub const PRICED_MODELS: usize = 10_000;

@@ -296,7 +296,7 @@ fn what_is_wrong_with_a_secret_does_not_show_it() {
 #[test]
 fn a_member_is_added_given_a_role_and_removed() {
     let server = Server::new();
-    let roles = server.json("member roles");
+    let roles = server.json("role list");
     let id_of = |name: &str| {
         let has_name = |role: &&Value| role["name"] == name;
         roles.as_array().unwrap().iter().find(has_name).unwrap()["id"].clone()
@@ -328,7 +328,7 @@ fn a_member_is_added_given_a_role_and_removed() {
     assert!(nobody.contains("`bailiwick member list`"), "{nobody}");
     let no_role = server.refuses("member add b@example.com --name B --role king", 2);
     assert!(
-        no_role.contains("there is no role \"king\"; `bailiwick member roles`"),
+        no_role.contains("there is no role \"king\"; `bailiwick role list`"),
         "{no_role}"
     );
 }
