@@ -55,6 +55,9 @@ pub(crate) enum BadInput {
     /// The file of `--flows` is reached through a symbolic link in the work directory that leads out of it.
     #[error("{} leaves the work directory through a symbolic link, which a program may have left there; name the real place", .0.display())]
     FlowLogLeavesWorkDirectory(PathBuf),
+    /// What is said of telemetry cannot be used.
+    #[error(transparent)]
+    Telemetry(#[from] bailiwick_telemetry::InvalidSettings),
     /// A proxy variable of the environment cannot be used.
     #[error(
         "the proxy of the environment (https_proxy, all_proxy or http_proxy) cannot be used (unset it, or give --upstream-proxy)"

@@ -28,6 +28,8 @@ mod state;
 mod stdio;
 mod summary;
 mod target;
+mod telemetry;
+
 mod value;
 
 use std::process::ExitCode;

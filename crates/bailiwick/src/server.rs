@@ -2,8 +2,9 @@
 
 mod backup;
 mod exports;
+mod outward;
 mod restore;
-mod secret_key;
+pub(crate) mod secret_key;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use anyhow::Context;
 use bailiwick_control::{Bootstrap, Control, HostPaths, Resealed};
 use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
+use bailiwick_telemetry::{Sending, Telemetry};
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,8 +26,9 @@ use crate::command::{self, beside, environment, up};
 use crate::database_lock::DatabaseLock;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::{log, output};
+use crate::{log, output, telemetry};
 use exports::Exports;
+use outward::Outward;
 use secret_key::KeySource;
 
 /// How often expired files, and bytes that nothing refers to, are taken away.
@@ -64,7 +67,7 @@ pub(crate) fn execute(
         Command::Beside(command) => *command,
     };
     match command {
-        Beside::Up(arguments) => up(arguments, host),
+        Beside::Up(arguments) => up(*arguments, host),
         Beside::Backup(arguments) => backup::execute(&arguments, host),
         Beside::Restore(arguments) => restore::execute(&arguments, host),
         Beside::Inside(command) => command::inside::execute(command, host),
@@ -88,7 +91,8 @@ pub(crate) fn execute(
 }
 
 fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    log::start(&arguments.log, host)?;
+    let telemetry = telemetry::open(&arguments.telemetry, host)?;
+    log::start(&arguments.log, host, telemetry.as_ref())?;
     let database = &arguments.database;
     let url = database.url(host)?;
     let _lock = match &url {
@@ -96,7 +100,8 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
         // Several servers share one.
         DatabaseUrl::Postgres(_) => None,
     };
-    let exports = Exports::open(&arguments, host)?;
+    let outward = Outward::open(arguments.resolve.clone(), host)?;
+    let exports = Exports::open(&arguments, host, outward.dialer())?;
     let host_paths = HostPaths::new(arguments.host_paths).map_err(BadInput::from)?;
     let keys = KeySource::of(
         arguments.secret_key_file,
@@ -114,6 +119,8 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
     let rules = Rules {
         exports,
         host_paths,
+        outward,
+        telemetry,
     };
     runtime.block_on(serve(&url, &keys, addresses, rules, host))?;
     Ok(Exit::Done.into())
@@ -125,6 +132,10 @@ struct Rules {
     exports: Exports,
     /// What environments may name of this machine.
     host_paths: HostPaths,
+    /// How others are reached.
+    outward: Outward,
+    /// What is told of the server, and to whom.
+    telemetry: Option<Telemetry>,
 }
 
 /// Where it listens.
@@ -158,9 +169,12 @@ async fn control(
     store: Store,
     keys: &KeySource,
     host_paths: HostPaths,
+    outward: &Outward,
 ) -> anyhow::Result<Arc<Control>> {
     let in_use = store.sealing_keys_in_use().await?;
-    let control = Control::new(store, keys.read(!in_use.is_empty())?).with_host_paths(host_paths);
+    let control = Control::new(store, keys.read(!in_use.is_empty())?)
+        .with_host_paths(host_paths)
+        .with_outbound(outward.to_named_servers()?);
     let missing = control.missing_sealing_keys().await?;
     if missing.is_empty() {
         Ok(Arc::new(control))
@@ -197,6 +211,8 @@ async fn serve(
     Rules {
         exports,
         host_paths,
+        outward,
+        telemetry,
     }: Rules,
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
@@ -204,7 +220,7 @@ async fn serve(
     let store = Store::open(url)
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
-    let control = control(store, keys, host_paths).await?;
+    let control = control(store, keys, host_paths, &outward).await?;
     // Before there is a key that would be made and never be shown.
     let mut service = Service::listen(addresses.listen, Arc::clone(&control))
         .await?
@@ -212,12 +228,18 @@ async fn serve(
     if let Some(address) = addresses.metrics {
         service = service.with_metrics_at(address).await?;
     }
+    if let Some(telemetry) = &telemetry {
+        service = service.with_telemetry(telemetry.counters());
+    }
     bootstrap(&control, host).await?;
+    let sending = start_sending(telemetry, &service, &outward)?;
     if let Some(address) = service.metrics_address()? {
         output::print(&format!("numbers on http://{address}/metrics\n"))?;
     }
     let address = service.address()?;
     output::print(&format!("listening on http://{address}\n"))?;
+    let listeners = std::iter::once(address).chain(service.metrics_address()?);
+    let following = tokio::spawn(outward.follow(listeners.collect()));
     let (stop, stopped) = watch::channel(false);
     let expiring = tokio::spawn(expire(Arc::clone(&control), exports.names()));
     let exporting = exports.start(&control, &stopped);
@@ -229,7 +251,23 @@ async fn serve(
     expiring.abort();
     let _ = stop.send(true);
     exporting.join_all().await;
+    if let Some(sending) = sending {
+        sending.stop().await;
+    }
+    following.abort();
     Ok(())
+}
+
+/// Sends telemetry, if it was asked for.
+fn start_sending(
+    telemetry: Option<Telemetry>,
+    service: &Service,
+    outward: &Outward,
+) -> anyhow::Result<Option<Sending>> {
+    let numbers = service.numbers();
+    let start = |telemetry: Telemetry| telemetry.start(outward.dialer(), move || numbers.text());
+    let sending = telemetry.map(start).transpose();
+    sending.context("cannot send telemetry")
 }
 
 /// Makes the first organization, if there is none, and shows its administrator's key.

@@ -487,3 +487,42 @@ pub const LLM_BACK_OFF_MOST: Duration = Duration::from_secs(30);
 pub const LLM_RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
 /// Models in a price table, overrides included.
 pub const PRICED_MODELS: usize = 10_000;
+/// How long a server that somebody named has for one answer: an MCP server, a token endpoint.
+pub const OUTBOUND_TIME: Duration = Duration::from_secs(15);
+/// How long a probe of an MCP server may take, all its requests together.
+pub const PROBE_TIME: Duration = Duration::from_secs(30);
+/// How often a stream of events is looked through for an answer while it arrives.
+pub const OUTBOUND_LOOKS: u32 = 256;
+/// Redirections of such a server that are followed, each within its origin.
+pub const OUTBOUND_REDIRECTS: u32 = 3;
+/// Bytes of the head of such an answer.
+pub const OUTBOUND_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of the body of such an answer.
+pub const OUTBOUND_BODY_BYTES: usize = 1 << 20;
+/// Bytes of such a body that are shown to whoever asked.
+pub const OUTBOUND_SHOWN_BYTES: usize = 4096;
+/// Bytes of the media type of such a body that are shown.
+pub const OUTBOUND_CONTENT_TYPE_BYTES: usize = 255;
+/// How long an access token is believed to live at most.
+pub const TOKEN_LIFE_MOST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+/// Validations of credentials that one server makes at once: each holds connections to servers that somebody named.
+pub const VALIDATIONS: usize = 32;
+
+/// Spans that wait to be sent to a receiver of telemetry; one more is dropped.
+pub const TELEMETRY_SPANS: usize = 4096;
+/// Spans that one message has.
+pub const TELEMETRY_BATCH_SPANS: usize = 512;
+/// How long spans wait for others to be sent with.
+pub const TELEMETRY_DELAY: Duration = Duration::from_secs(2);
+/// How long a receiver of telemetry has for one message.
+pub const TELEMETRY_TIME: Duration = Duration::from_secs(10);
+/// How often one message is sent to a receiver that cannot take it now.
+pub const TELEMETRY_ATTEMPTS: u32 = 3;
+/// Between the first and the second attempt; doubled each time.
+pub const TELEMETRY_BACK_OFF: Duration = Duration::from_secs(1);
+/// How often numbers are sent, if nobody says otherwise (OpenTelemetry's specification).
+pub const TELEMETRY_INTERVAL: Duration = Duration::from_secs(60);
+/// How long what is left may take once a server was asked to end.
+pub const TELEMETRY_END: Duration = Duration::from_secs(5);
+/// Headers that go along with telemetry.
+pub const TELEMETRY_HEADERS: usize = 16;

@@ -35,6 +35,7 @@ pub use server::model::{
     ModelAnswer, ModelFailure, ModelFault, ModelPiece, ModelReply, ModelRequest, ModelScript,
     ModelServer, ModelStep, ModelUsage, ModelWhen, Pace,
 };
+pub use server::otlp::{OtlpManner, OtlpReceiver};
 pub use server::port::FreePort;
 pub use server::postgres::{Crash, Postgres};
 pub use server::registry::{OciRegistry, root_archive};

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     AuditLog(audit_log::Command),
     #[command(subcommand)]
     Retention(retention::Command),
-    Up(up::Arguments),
+    Up(Box<up::Arguments>),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     #[command(subcommand)]

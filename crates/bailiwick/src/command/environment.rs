@@ -10,6 +10,8 @@ mod key;
 mod list;
 mod policy;
 mod references;
+mod revision;
+mod revisions;
 mod show;
 mod update;
 mod validate;
@@ -58,6 +60,8 @@ pub(crate) enum ServerCommand {
     Explain(explain::Arguments),
     Impact(impact::Arguments),
     References(references::Arguments),
+    Revisions(revisions::Arguments),
+    Revision(revision::Arguments),
     #[command(subcommand)]
     Key(key::Command),
 }
@@ -83,6 +87,8 @@ pub(crate) fn ask(command: ServerCommand, host: &HostEnvironment) -> anyhow::Res
         ServerCommand::Explain(arguments) => explain::execute(&arguments, host),
         ServerCommand::Impact(arguments) => impact::execute(&arguments, host),
         ServerCommand::References(arguments) => references::execute(&arguments, host),
+        ServerCommand::Revisions(arguments) => revisions::execute(&arguments, host),
+        ServerCommand::Revision(arguments) => revision::execute(&arguments, host),
         ServerCommand::Key(command) => key::execute(command, host),
     }
 }

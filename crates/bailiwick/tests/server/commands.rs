@@ -53,6 +53,14 @@ const COMMANDS: &[(&str, &str)] = &[
         "api_environments_update",
         "environment update payments --description pays",
     ),
+    (
+        "api_environments_revisions",
+        "environment revisions payments",
+    ),
+    (
+        "api_environments_revision",
+        "environment revision payments 2",
+    ),
     ("api_agents_retrieve", "agent create -f reviewer.yaml"),
     (
         "api_agents_update",
