@@ -55,6 +55,9 @@ pub(crate) enum BadInput {
     /// The file of `--flows` is reached through a symbolic link in the work directory that leads out of it.
     #[error("{} leaves the work directory through a symbolic link, which a program may have left there; name the real place", .0.display())]
     FlowLogLeavesWorkDirectory(PathBuf),
+    /// What is said of telemetry cannot be used.
+    #[error(transparent)]
+    Telemetry(#[from] bailiwick_telemetry::InvalidSettings),
     /// A proxy variable of the environment cannot be used.
     #[error(
         "the proxy of the environment (https_proxy, all_proxy or http_proxy) cannot be used (unset it, or give --upstream-proxy)"
@@ -112,12 +115,23 @@ pub(crate) enum BadInput {
     /// A directory with too many documents.
     #[error("{} has more than {limit} files to apply", .path.display())]
     TooManyToApply { path: PathBuf, limit: usize },
-    /// Directories too far inside one another.
-    #[error("{} lies more than {limit} directories deep", .path.display())]
-    TooDeepToApply { path: PathBuf, limit: usize },
     /// Documents that are too large together.
     #[error("with {} there are more than {limit} bytes to apply", .path.display())]
     TooMuchToApply { path: PathBuf, limit: usize },
+    /// Directories too far inside one another.
+    #[error("{} lies more than {limit} directories deep", .path.display())]
+    TooDeep { path: PathBuf, limit: usize },
+    /// Too many files.
+    #[error("with {} there are more than {limit} files", .path.display())]
+    TooManyFiles { path: PathBuf, limit: usize },
+    /// Files that are too large together.
+    #[error("with {} there are more than {limit} bytes", .path.display())]
+    TooMuch { path: PathBuf, limit: u64 },
+    /// The floor has no such rule.
+    #[error(
+        "the floor does not deny {0:?}; `bailiwick organization get -o yaml` shows what it denies"
+    )]
+    NotInFloor(String),
     /// Nobody can be asked.
     #[error(
         "nobody can be asked here: give --yes to do it, or --dry-run to only see it; nothing was written"

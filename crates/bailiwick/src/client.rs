@@ -5,6 +5,7 @@
 
 mod answer;
 mod collection;
+mod form;
 mod refusal;
 
 use std::net::IpAddr;
@@ -12,13 +13,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::redirect::Policy;
-use reqwest::{Method, NoProxy, Proxy, Response, StatusCode};
+use reqwest::{Method, NoProxy, Proxy, Response};
 use serde_json::Value;
 use url::{Host, Url};
 
 use crate::host_environment::HostEnvironment;
 pub(crate) use answer::{AnswerForm, Column, print_list, print_one};
-pub(crate) use collection::{AGENTS, Collection, ENVIRONMENTS, MEMBERS, ROLES, VAULTS, name_key};
+pub(crate) use collection::{
+    AGENTS, Collection, ENVIRONMENTS, FILES, MEMBERS, ROLES, SERVICE_ACCOUNTS, SESSIONS, SKILLS,
+    TEAMS, VAULTS, name_key,
+};
+pub(crate) use form::{FormFile, Upload};
 pub(crate) use refusal::Refusal;
 
 /// The server of a machine on which nothing was configured.
@@ -140,11 +145,13 @@ impl Client {
 
     /// What is at this path, to the letter.
     pub(crate) fn get_text(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<String> {
-        let mut url = self.url(path)?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        self.answer(self.http.get(url))
+        self.answer(self.http.get(self.url_with(path, query)?))
+    }
+
+    /// What is found at this path by a body. Nothing changes.
+    fn ask(&self, path: &[&str], query: &[(&str, &str)], body: &Value) -> anyhow::Result<Value> {
+        let request = self.http.post(self.url_with(path, query)?);
+        self.json(&self.answer(request.json(body))?)
     }
 
     /// Does something with what is at this path; `version` is the one that must still be there.
@@ -163,6 +170,14 @@ impl Client {
             request = request.json(body);
         }
         self.json(&self.answer(request)?)
+    }
+
+    fn url_with(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url, ClientError> {
+        let mut url = self.url(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
     }
 
     fn url(&self, path: &[&str]) -> Result<Url, ClientError> {
@@ -188,28 +203,36 @@ impl Client {
     }
 
     fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
+        let response = self.begun(request)?;
+        let text = self.runtime.block_on(response.text());
+        Ok(text.map_err(|source| self.unreachable(source))?)
+    }
+
+    /// An answer that says yes, whose body has yet to come.
+    fn begun(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
         let answered = self.runtime.block_on(async {
             let response = request.header("x-api-key", &self.key).send().await?;
-            read(response).await
-        });
-        let (status, text) = answered.map_err(|source| {
-            if source.is_builder() {
-                return ClientError::NotAKey;
+            let status = response.status();
+            if status.is_success() {
+                return Ok(Ok(response));
             }
-            let server = self.server.clone();
-            ClientError::Unreachable { server, source }
-        })?;
-        if status.is_success() {
-            return Ok(text);
-        }
-        let refusal = Refusal::read(status, &text);
-        let refusal = refusal.ok_or_else(|| self.not_understood())?;
-        Err(ClientError::Refused(Box::new(refusal)).into())
+            Ok(Err((status, response.text().await?)))
+        });
+        let answered = answered.map_err(|source: reqwest::Error| self.unreachable(source))?;
+        answered.map_err(|(status, text)| match Refusal::read(status, &text) {
+            Some(refusal) => ClientError::Refused(Box::new(refusal)).into(),
+            None => self.not_understood().into(),
+        })
     }
-}
 
-async fn read(response: Response) -> Result<(StatusCode, String), reqwest::Error> {
-    Ok((response.status(), response.text().await?))
+    /// Why nothing came of a request.
+    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        if source.is_builder() {
+            return ClientError::NotAKey;
+        }
+        let server = self.server.clone();
+        ClientError::Unreachable { server, source }
+    }
 }
 
 fn server(arguments: &ServerArguments, host: &HostEnvironment) -> Result<Url, ClientError> {

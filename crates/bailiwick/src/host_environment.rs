@@ -38,6 +38,8 @@ pub(crate) struct HostEnvironment {
     pub(crate) server: Option<String>,
     /// `BAILIWICK_API_KEY`: the key that they show it.
     pub(crate) api_key: Option<String>,
+    /// `OTEL_…`: where a server's telemetry goes.
+    pub(crate) telemetry: bailiwick_telemetry::Variables,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -84,6 +86,16 @@ impl HostEnvironment {
             log_level: first(&["BAILIWICK_LOG"]),
             server: first(&["BAILIWICK_SERVER"]),
             api_key: first(&["BAILIWICK_API_KEY"]),
+            telemetry: bailiwick_telemetry::Variables {
+                disabled: first(&["OTEL_SDK_DISABLED"]),
+                endpoint: first(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),
+                protocol: first(&["OTEL_EXPORTER_OTLP_PROTOCOL"]),
+                headers: first(&["OTEL_EXPORTER_OTLP_HEADERS"]).map(Into::into),
+                service_name: first(&["OTEL_SERVICE_NAME"]),
+                sampler: first(&["OTEL_TRACES_SAMPLER"]),
+                sampler_arg: first(&["OTEL_TRACES_SAMPLER_ARG"]),
+                interval_ms: first(&["OTEL_METRIC_EXPORT_INTERVAL"]),
+            },
             docker: path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker"))),
             home: path("HOME"),
             state_home: path("XDG_STATE_HOME"),

@@ -1,7 +1,8 @@
 //! The programs: read the command line, dispatch to one file per command, and turn results into exit codes.
 //!
 //! There are two. `bailiwick` is what people type, and what stands between them and a sandbox: a program is loaded faster the less there is of
-//! it, so it has no server in it. `bailiwick-server` is the server, which `bailiwick up` becomes.
+//! it, so it has no HTTP in it. `bailiwick-server` is the server and whatever speaks HTTP: what asks a server, and what pulls images inside a
+//! sandbox. `bailiwick` understands the commands for it, and becomes it.
 
 mod attached;
 mod bad_input;
@@ -22,9 +23,13 @@ mod log;
 mod output;
 mod project;
 mod server;
+mod sibling;
 mod state;
 mod stdio;
 mod summary;
+mod target;
+mod telemetry;
+
 mod value;
 
 use std::process::ExitCode;
@@ -38,11 +43,11 @@ use crate::server::ServerCommandLine;
 
 /// `bailiwick`.
 pub fn run() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let command_line = CommandLine::read();
     ended(|host| command_line.execute(host))
 }
 
-/// `bailiwick-server`, with the arguments of the commands of `bailiwick` that need a server's database.
+/// `bailiwick-server`, with the arguments of the commands of `bailiwick` that it does.
 pub fn run_server() -> ExitCode {
     let command_line = ServerCommandLine::parse();
     ended(|host| server::execute(command_line, host))

@@ -1,6 +1,7 @@
 //! What a server writes about itself, to standard error.
 
 use anyhow::Context;
+use bailiwick_telemetry::Telemetry;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -63,7 +64,11 @@ impl From<LogLevel> for LevelFilter {
 /// # Errors
 ///
 /// If the variable holds no level.
-pub(crate) fn start(arguments: &LogArguments, host: &HostEnvironment) -> anyhow::Result<()> {
+pub(crate) fn start(
+    arguments: &LogArguments,
+    host: &HostEnvironment,
+    telemetry: Option<&Telemetry>,
+) -> anyhow::Result<()> {
     let level = LevelFilter::from(level(arguments.log_level, host.log_level.as_deref())?);
     // Of what is not Bailiwick's own, only what went wrong: the database's driver would tell every query.
     let wanted = Targets::new()
@@ -80,6 +85,7 @@ pub(crate) fn start(arguments: &LogArguments, host: &HostEnvironment) -> anyhow:
             .boxed(),
     };
     tracing_subscriber::registry()
+        .with(telemetry.map(Telemetry::layer))
         .with(lines.with_filter(wanted))
         .try_init()
         .context("cannot begin to log")

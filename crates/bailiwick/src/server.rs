@@ -1,9 +1,10 @@
-//! The program `bailiwick-server`: one process that serves an organization, and what else touches its database.
+//! The program `bailiwick-server`: one process that serves an organization, what else touches its database, and what asks a server.
 
 mod backup;
 mod exports;
+mod outward;
 mod restore;
-mod secret_key;
+pub(crate) mod secret_key;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,18 +15,20 @@ use anyhow::Context;
 use bailiwick_control::{Bootstrap, Control, HostPaths, Resealed};
 use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
+use bailiwick_telemetry::{Sending, Telemetry};
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::bad_input::BadInput;
-use crate::command::{backup as backup_command, restore as restore_command, up};
+use crate::command::{self, beside, environment, up};
 use crate::database_lock::DatabaseLock;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::{log, output};
+use crate::{log, output, telemetry};
 use exports::Exports;
+use outward::Outward;
 use secret_key::KeySource;
 
 /// How often expired files, and bytes that nothing refers to, are taken away.
@@ -48,24 +51,48 @@ pub(crate) struct ServerCommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Up(up::Arguments),
-    Backup(backup_command::Arguments),
-    Restore(restore_command::Arguments),
+    #[command(subcommand)]
+    Environment(Box<environment::ServerCommand>),
+    #[command(flatten)]
+    Beside(Box<beside::Command>),
 }
 
 pub(crate) fn execute(
     command_line: ServerCommandLine,
     host: &HostEnvironment,
 ) -> anyhow::Result<ExitCode> {
-    match command_line.command {
-        Command::Up(arguments) => up(arguments, host),
-        Command::Backup(arguments) => backup::execute(&arguments, host),
-        Command::Restore(arguments) => restore::execute(&arguments, host),
+    use beside::Command as Beside;
+    let command = match command_line.command {
+        Command::Environment(command) => return environment::ask(*command, host),
+        Command::Beside(command) => *command,
+    };
+    match command {
+        Beside::Up(arguments) => up(*arguments, host),
+        Beside::Backup(arguments) => backup::execute(&arguments, host),
+        Beside::Restore(arguments) => restore::execute(&arguments, host),
+        Beside::Inside(command) => command::inside::execute(command, host),
+        Beside::Apply(arguments) => command::apply::execute(&arguments, host),
+        Beside::Agent(command) => command::agent::execute(command, host),
+        Beside::Session(command) => command::session::execute(command, host),
+        Beside::Vault(command) => command::vault::execute(command, host),
+        Beside::File(command) => command::file::execute(command, host),
+        Beside::Skill(command) => command::skill::execute(command, host),
+        Beside::Organization(command) => command::organization::execute(command, host),
+        Beside::Member(command) => command::member::execute(command, host),
+        Beside::Team(command) => command::team::execute(command, host),
+        Beside::Role(command) => command::role::execute(command, host),
+        Beside::Grant(command) => command::grant::execute(command, host),
+        Beside::ServiceAccount(command) => command::service_account::execute(command, host),
+        Beside::Key(command) => command::key::execute(command, host),
+        Beside::Whoami(arguments) => command::whoami::execute(&arguments, host),
+        Beside::AuditLog(command) => command::audit_log::execute(command, host),
+        Beside::Retention(command) => command::retention::execute(command, host),
     }
 }
 
 fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    log::start(&arguments.log, host)?;
+    let telemetry = telemetry::open(&arguments.telemetry, host)?;
+    log::start(&arguments.log, host, telemetry.as_ref())?;
     let database = &arguments.database;
     let url = database.url(host)?;
     let _lock = match &url {
@@ -73,7 +100,8 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
         // Several servers share one.
         DatabaseUrl::Postgres(_) => None,
     };
-    let exports = Exports::open(&arguments, host)?;
+    let outward = Outward::open(arguments.resolve.clone(), host)?;
+    let exports = Exports::open(&arguments, host, outward.dialer())?;
     let host_paths = HostPaths::new(arguments.host_paths).map_err(BadInput::from)?;
     let keys = KeySource::of(
         arguments.secret_key_file,
@@ -91,6 +119,8 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
     let rules = Rules {
         exports,
         host_paths,
+        outward,
+        telemetry,
     };
     runtime.block_on(serve(&url, &keys, addresses, rules, host))?;
     Ok(Exit::Done.into())
@@ -102,6 +132,10 @@ struct Rules {
     exports: Exports,
     /// What environments may name of this machine.
     host_paths: HostPaths,
+    /// How others are reached.
+    outward: Outward,
+    /// What is told of the server, and to whom.
+    telemetry: Option<Telemetry>,
 }
 
 /// Where it listens.
@@ -135,9 +169,12 @@ async fn control(
     store: Store,
     keys: &KeySource,
     host_paths: HostPaths,
+    outward: &Outward,
 ) -> anyhow::Result<Arc<Control>> {
     let in_use = store.sealing_keys_in_use().await?;
-    let control = Control::new(store, keys.read(!in_use.is_empty())?).with_host_paths(host_paths);
+    let control = Control::new(store, keys.read(!in_use.is_empty())?)
+        .with_host_paths(host_paths)
+        .with_outbound(outward.to_named_servers()?);
     let missing = control.missing_sealing_keys().await?;
     if missing.is_empty() {
         Ok(Arc::new(control))
@@ -174,6 +211,8 @@ async fn serve(
     Rules {
         exports,
         host_paths,
+        outward,
+        telemetry,
     }: Rules,
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
@@ -181,7 +220,7 @@ async fn serve(
     let store = Store::open(url)
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
-    let control = control(store, keys, host_paths).await?;
+    let control = control(store, keys, host_paths, &outward).await?;
     // Before there is a key that would be made and never be shown.
     let mut service = Service::listen(addresses.listen, Arc::clone(&control))
         .await?
@@ -189,12 +228,18 @@ async fn serve(
     if let Some(address) = addresses.metrics {
         service = service.with_metrics_at(address).await?;
     }
+    if let Some(telemetry) = &telemetry {
+        service = service.with_telemetry(telemetry.counters());
+    }
     bootstrap(&control, host).await?;
+    let sending = start_sending(telemetry, &service, &outward)?;
     if let Some(address) = service.metrics_address()? {
         output::print(&format!("numbers on http://{address}/metrics\n"))?;
     }
     let address = service.address()?;
     output::print(&format!("listening on http://{address}\n"))?;
+    let listeners = std::iter::once(address).chain(service.metrics_address()?);
+    let following = tokio::spawn(outward.follow(listeners.collect()));
     let (stop, stopped) = watch::channel(false);
     let expiring = tokio::spawn(expire(Arc::clone(&control), exports.names()));
     let exporting = exports.start(&control, &stopped);
@@ -206,7 +251,23 @@ async fn serve(
     expiring.abort();
     let _ = stop.send(true);
     exporting.join_all().await;
+    if let Some(sending) = sending {
+        sending.stop().await;
+    }
+    following.abort();
     Ok(())
+}
+
+/// Sends telemetry, if it was asked for.
+fn start_sending(
+    telemetry: Option<Telemetry>,
+    service: &Service,
+    outward: &Outward,
+) -> anyhow::Result<Option<Sending>> {
+    let numbers = service.numbers();
+    let start = |telemetry: Telemetry| telemetry.start(outward.dialer(), move || numbers.text());
+    let sending = telemetry.map(start).transpose();
+    sending.context("cannot send telemetry")
 }
 
 /// Makes the first organization, if there is none, and shows its administrator's key.

@@ -11,6 +11,10 @@ pub(crate) struct Bytes(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MilliCpus(pub(crate) u32);
 
+/// A number of days, or for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Days(pub(crate) Option<u32>);
+
 /// A variable for the command's environment: the name is not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variable {
@@ -29,6 +33,8 @@ pub(crate) enum InvalidValue {
     Cpus,
     #[error("write numbers with units: 90s, 10m, 1h30m")]
     Duration,
+    #[error("write a number of days, or `forever`")]
+    Days,
     #[error("zero is not a limit")]
     Zero,
     #[error("that is more than this program can count")]
@@ -100,6 +106,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, InvalidValue> {
     } else {
         Ok(Duration::from_millis(total))
     }
+}
+
+/// `30`, `forever`.
+pub(crate) fn days(text: &str) -> Result<Days, InvalidValue> {
+    if text == "forever" {
+        return Ok(Days(None));
+    }
+    let number = text.parse().map_err(|_| InvalidValue::Days)?;
+    Ok(Days(Some(number)))
 }
 
 /// `NAME=VALUE`.

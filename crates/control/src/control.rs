@@ -1,13 +1,16 @@
 //! What all use cases share.
 
+use bailiwick_mcp::Outbound;
+use bailiwick_model::limits::VALIDATIONS;
 use bailiwick_store::Store;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
+use crate::oauth::Refreshing;
 use crate::sealing::SealingKeys;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
@@ -21,6 +24,10 @@ pub struct Control {
     /// Told when an item came to some queue.
     pub(crate) work_arrived: Notify,
     pub(crate) failures: Failures,
+    /// The way to servers that credentials name; without it none is asked.
+    pub(crate) outbound: Option<Outbound>,
+    pub(crate) refreshing: Refreshing,
+    pub(crate) validations: Semaphore,
 }
 
 impl Control {
@@ -34,6 +41,9 @@ impl Control {
             host_paths: HostPaths::default(),
             work_arrived: Notify::new(),
             failures: Failures::default(),
+            outbound: None,
+            refreshing: Refreshing::default(),
+            validations: Semaphore::new(VALIDATIONS),
         }
     }
 
@@ -50,6 +60,15 @@ impl Control {
     #[must_use]
     pub fn with_host_paths(self, host_paths: HostPaths) -> Self {
         Self { host_paths, ..self }
+    }
+
+    /// With a way to the servers that credentials name.
+    #[must_use]
+    pub fn with_outbound(self, outbound: Outbound) -> Self {
+        Self {
+            outbound: Some(outbound),
+            ..self
+        }
     }
 
     /// Whether the database answers.

@@ -5,7 +5,10 @@ use bailiwick_model::{CredentialId, OrganizationId, Permission, ResourceId as _,
 use bailiwick_store::{
     Change, Credential, Page, PageRequest, SealedSecret, StoreError, StoredCredentialValues,
 };
-use bailiwick_wire::{CredentialBody, CredentialSecrets, CredentialValues, SecretName, SecretText};
+use bailiwick_wire::{
+    CredentialAuth, CredentialBody, CredentialSecrets, CredentialValues, SecretName, SecretText,
+};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::caller::Caller;
@@ -15,7 +18,7 @@ use crate::sealing::{Sealed, SealingKeys, UnsealError};
 use crate::{clock, fresh, vaults};
 
 /// What the errors call it.
-const KIND: &str = "credential";
+pub(crate) const KIND: &str = "credential";
 
 impl Control {
     /// Makes a credential.
@@ -249,6 +252,41 @@ impl Control {
         secrets.into_iter().map(open).collect()
     }
 
+    /// Puts tokens that an authorization server gave in the place of those that are stored, unless the access token is not `stale` any more;
+    /// whether it did.
+    pub(crate) async fn replace_tokens(
+        &self,
+        caller: &Caller,
+        (vault, id): (&VaultId, &CredentialId),
+        stale: &SecretText,
+        (expires_at, secrets): (Option<Timestamp>, CredentialSecrets),
+    ) -> Result<bool, ControlError> {
+        let (mut change, before) = self.locked_credential(caller, vault, id).await?;
+        let organization = &caller.organization;
+        // Whoever changes it holds the same lock.
+        let stored = self.unsealed_credential(organization, vault, id).await?;
+        let is_stale = |(name, secret): &(SecretName, SecretText)| {
+            *name == SecretName::AccessToken && secret.reveal() == stale.reveal()
+        };
+        if !stored.iter().any(is_stale) {
+            return Ok(false);
+        }
+        let mut values = read(&before)?;
+        if let CredentialAuth::McpOauth(auth) = &mut values.auth {
+            auth.expires_at = expires_at;
+        }
+        let after = change
+            .update_credential(&before, self::stored(&values))
+            .await
+            .map_err(ControlError::of(KIND))?;
+        let names = self.put(&mut change, &after, secrets).await?;
+        let (was, mut becomes) = (evidence(&before), evidence(&after));
+        becomes["replaced_secrets"] = json!(names);
+        let action = "credential.refresh";
+        commit(change, caller, action, id, Some(&was), Some(&becomes)).await?;
+        Ok(true)
+    }
+
     async fn locked_credential(
         &self,
         caller: &Caller,
@@ -318,7 +356,7 @@ pub(crate) fn sealed(
     }
 }
 
-fn corrupt(column: &'static str) -> ControlError {
+pub(crate) fn corrupt(column: &'static str) -> ControlError {
     ControlError::Store(StoreError::Corrupt { column })
 }
 

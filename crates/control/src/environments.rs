@@ -358,7 +358,7 @@ impl Control {
         Ok(inherited(organization.default_networking))
     }
 
-    async fn policies(&self, caller: &Caller) -> Result<Policies, ControlError> {
+    pub(crate) async fn policies(&self, caller: &Caller) -> Result<Policies, ControlError> {
         policies(&self.found_organization(caller).await?)
     }
 
@@ -442,7 +442,7 @@ pub(crate) fn own_policy(
     Ok(Some((name, policy_from_json(&networking)?)))
 }
 
-fn corrupt(column: &'static str) -> ControlError {
+pub(crate) fn corrupt(column: &'static str) -> ControlError {
     ControlError::Store(StoreError::Corrupt { column })
 }
 

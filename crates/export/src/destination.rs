@@ -1,14 +1,14 @@
 //! Destinations, as an operator writes them.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use bailiwick_model::limits::EXPORT_DESTINATION_BYTES;
-use bailiwick_model::{Destination as Address, Host, Protocol};
+use bailiwick_model::{Destination as Address, Protocol};
 use bailiwick_policy::{DestinationError, parse_destination};
-use url::Url;
+
+use crate::HttpUrl;
 
 /// The port of syslog over UDP (RFC 5426, section 3.3).
 const UDP_PORT: u16 = 514;
@@ -32,10 +32,7 @@ pub enum Destination {
 
 /// A URL that gets batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Webhook {
-    pub(crate) url: Url,
-    pub(crate) address: Address,
-}
+pub struct Webhook(pub(crate) HttpUrl);
 
 /// Why a text is no destination.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,22 +114,11 @@ fn address(text: &str, usual_port: u16) -> Result<Address, NotADestination> {
 }
 
 fn webhook(text: &str) -> Result<Webhook, NotADestination> {
-    let url: Url = text.parse().map_err(|_| NotADestination::Form)?;
-    let host = url.host_str().ok_or(NotADestination::Form)?;
-    let port = url.port_or_known_default().ok_or(NotADestination::Form)?;
-    let address = address(host, port)?;
-    let address = Address { port, ..address };
-    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(NotADestination::UserInfo);
-    }
-    let is_here = match &address.host {
-        Host::Address(address) => IpAddr::is_loopback(address),
-        Host::Name(name) => name.as_str() == "localhost",
-    };
-    if url.scheme() == "http" && !is_here {
+    let url: HttpUrl = text.parse()?;
+    if url.is_open() {
         return Err(NotADestination::PlainHttp);
     }
-    Ok(Webhook { url, address })
+    Ok(Webhook(url))
 }
 
 /// As it is written.
@@ -143,7 +129,7 @@ impl fmt::Display for Destination {
             Self::SyslogUdp(address) => write!(f, "syslog+udp://{address}"),
             Self::SyslogTcp(address) => write!(f, "syslog+tcp://{address}"),
             Self::SyslogUnix(path) => write!(f, "syslog+unix:{}", path.display()),
-            Self::Webhook(webhook) => write!(f, "{}", webhook.url),
+            Self::Webhook(webhook) => write!(f, "{}", webhook.0),
         }
     }
 }

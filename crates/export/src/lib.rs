@@ -5,11 +5,12 @@
 //!
 //! Destinations are the operator's, from the server's own configuration. The crate must never send to what an API caller names.
 //!
-//! Entry points: [`Destination`], [`Sink::deliver`].
+//! Entry points: [`Destination`], [`Sink::deliver`]; [`Receiver`] for what is no record.
 
 mod destination;
 mod error;
 mod file;
+mod http;
 mod sink;
 mod syslog;
 mod tls;
@@ -19,7 +20,9 @@ use jiff::Timestamp;
 
 pub use destination::{Destination, NotADestination};
 pub use error::ExportError;
+pub use http::{HttpUrl, Receiver};
 pub use sink::Sink;
+pub use tls::trusted_here;
 pub use webhook::{NotAWebhookSecret, WebhookSecret};
 
 /// One record.

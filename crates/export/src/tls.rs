@@ -5,8 +5,12 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
-/// How certificates are checked.
-pub(crate) fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
+/// TLS settings by which whoever this machine trusts is trusted.
+///
+/// # Errors
+///
+/// If the certificates of this machine's authorities cannot be read.
+pub fn trusted_here() -> Result<Arc<ClientConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

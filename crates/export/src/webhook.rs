@@ -9,21 +9,13 @@ use aws_lc_rs::hmac;
 use bailiwick_dial::Dialer;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::destination::Webhook;
-use crate::{Delivery, ExportError, tls};
+use crate::{Delivery, ExportError, Receiver};
 
 /// What a secret begins with.
 const PREFIX: &str = "whsec_";
@@ -69,12 +61,10 @@ impl WebhookSecret {
     }
 }
 
-/// A receiver of POST requests.
+/// A receiver of signed deliveries.
 pub(crate) struct Posts {
-    webhook: Webhook,
-    dialer: Arc<Dialer>,
+    receiver: Receiver,
     secret: WebhookSecret,
-    tls: Arc<ClientConfig>,
 }
 
 impl Posts {
@@ -83,32 +73,20 @@ impl Posts {
         dialer: Arc<Dialer>,
         secret: WebhookSecret,
     ) -> Result<Self, ExportError> {
-        Ok(Self {
-            webhook,
-            dialer,
-            secret,
-            tls: tls::config().map_err(Arc::new)?,
-        })
+        let receiver = Receiver::new(webhook.0, dialer)?;
+        Ok(Self { receiver, secret })
     }
 
     /// Returns once the receiver said that it has them. A redirection is no such word, and is not followed.
     pub(crate) async fn post(&self, delivery: &Delivery) -> Result<(), ExportError> {
-        let request = self.request(delivery);
-        let stream = self.dialer.dial_for_operator(&self.webhook.address).await?;
-        let url = &self.webhook.url;
-        let status = if url.scheme() == "https" {
-            let name = url.host_str().unwrap_or_default();
-            let name = name
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned();
-            let name = ServerName::try_from(name)
-                .map_err(|error| ExportError::Connection(std::io::Error::other(error)))?;
-            let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
-            send(connecting.await.map_err(ExportError::Connection)?, request).await?
-        } else {
-            send(stream, request).await?
-        };
+        let records: Vec<_> = delivery
+            .records
+            .iter()
+            .map(|record| record.json.as_str())
+            .collect();
+        let body = format!("{{\"records\":[{}]}}", records.join(","));
+        let headers = self.headers(&delivery.id, &body);
+        let status = self.receiver.post(headers, Bytes::from(body)).await?;
         if status.is_success() {
             Ok(())
         } else {
@@ -116,38 +94,21 @@ impl Posts {
         }
     }
 
-    fn request(&self, delivery: &Delivery) -> Request<Full<Bytes>> {
-        let records: Vec<_> = delivery
-            .records
-            .iter()
-            .map(|record| record.json.as_str())
-            .collect();
-        let body = format!("{{\"records\":[{}]}}", records.join(","));
+    fn headers(&self, id: &str, body: &str) -> HeaderMap {
         let timestamp = Timestamp::now().as_second();
-        let signature = self.secret.sign(&delivery.id, timestamp, &body);
-        let url = &self.webhook.url;
-        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        Request::post(target)
-            .header(HOST, host)
-            .header(USER_AGENT, concat!("bailiwick/", env!("CARGO_PKG_VERSION")))
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", &delivery.id)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signature)
-            .body(Full::new(Bytes::from(body)))
-            .expect("a URL and ids are what a request may have")
+        let signature = self.secret.sign(id, timestamp, body);
+        let value = |text: &str| HeaderValue::from_str(text).expect("ids and base64 are ASCII");
+        HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (HeaderName::from_static("webhook-id"), value(id)),
+            (
+                HeaderName::from_static("webhook-timestamp"),
+                timestamp.into(),
+            ),
+            (
+                HeaderName::from_static("webhook-signature"),
+                value(&signature),
+            ),
+        ])
     }
-}
-
-/// Sends it over a connection of its own: deliveries are seconds apart, and receivers close what is idle.
-async fn send(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    request: Request<Full<Bytes>>,
-) -> Result<StatusCode, ExportError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let answer = sender.send_request(request).await;
-    connection.abort();
-    Ok(answer?.status())
 }

@@ -446,3 +446,83 @@ pub const EXPIRED_AUDIT_ENTRIES: u32 = 1000;
 pub const REFERENCES_TOLD: u32 = 100;
 /// Agents that one move of another one takes out of their work with it, in hundreds.
 pub const DETACH_HUNDREDS: usize = 10;
+
+/// Bytes of a request to a model upstream; the Messages API takes 32 MB.
+pub const LLM_REQUEST_BYTES: usize = 32 << 20;
+/// Bytes of the head of an upstream's answer.
+pub const LLM_ANSWER_HEAD_BYTES: usize = 64 << 10;
+/// Headers of an upstream's answer.
+pub const LLM_ANSWER_HEADERS: usize = 128;
+/// Bytes of one event of an upstream's stream: results of a search that the upstream ran come in one.
+pub const LLM_EVENT_BYTES: usize = 4 << 20;
+/// Bytes of one whole answer of a model.
+pub const LLM_MESSAGE_BYTES: usize = 32 << 20;
+/// Content blocks of one answer of a model.
+pub const LLM_MESSAGE_BLOCKS: usize = 1000;
+/// Bytes that are read of an upstream's error.
+pub const LLM_ERROR_BYTES: usize = 64 << 10;
+/// Characters that are kept of what an upstream says about an error.
+pub const LLM_ERROR_CHARS: usize = 1000;
+/// How long a TLS handshake with an upstream may take.
+pub const LLM_TLS_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long an upstream may take until the first event of its answer: a long prompt is read first.
+pub const LLM_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long an upstream may be silent within its answer.
+pub const LLM_CHUNK_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an answer may take as a whole: pings alone could keep it up for ever.
+pub const LLM_ANSWER_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// How long the end of an answer's body is awaited once the answer is whole, so that its connection can be used again.
+pub const LLM_DRAIN_TIME: Duration = Duration::from_millis(100);
+/// Connections to one upstream that are kept although nobody uses them.
+pub const LLM_IDLE_CONNECTIONS: usize = 64;
+/// How long they are kept.
+pub const LLM_IDLE_TIME: Duration = Duration::from_secs(60);
+/// How often an upstream with HTTP/2 is asked whether it is still there while answers are awaited, and how long it has for the answer.
+pub const LLM_PING: Duration = Duration::from_secs(20);
+/// The longest wait before the first retry.
+pub const LLM_BACK_OFF_LEAST: Duration = Duration::from_millis(500);
+/// The longest wait before any retry, unless the upstream asks for a longer one.
+pub const LLM_BACK_OFF_MOST: Duration = Duration::from_secs(30);
+/// The longest wait that an upstream may ask for; a longer one is read as this.
+pub const LLM_RETRY_AFTER_MOST: Duration = Duration::from_secs(60 * 60);
+/// Models in a price table, overrides included.
+pub const PRICED_MODELS: usize = 10_000;
+/// How long a server that somebody named has for one answer: an MCP server, a token endpoint.
+pub const OUTBOUND_TIME: Duration = Duration::from_secs(15);
+/// How long a probe of an MCP server may take, all its requests together.
+pub const PROBE_TIME: Duration = Duration::from_secs(30);
+/// How often a stream of events is looked through for an answer while it arrives.
+pub const OUTBOUND_LOOKS: u32 = 256;
+/// Redirections of such a server that are followed, each within its origin.
+pub const OUTBOUND_REDIRECTS: u32 = 3;
+/// Bytes of the head of such an answer.
+pub const OUTBOUND_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of the body of such an answer.
+pub const OUTBOUND_BODY_BYTES: usize = 1 << 20;
+/// Bytes of such a body that are shown to whoever asked.
+pub const OUTBOUND_SHOWN_BYTES: usize = 4096;
+/// Bytes of the media type of such a body that are shown.
+pub const OUTBOUND_CONTENT_TYPE_BYTES: usize = 255;
+/// How long an access token is believed to live at most.
+pub const TOKEN_LIFE_MOST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+/// Validations of credentials that one server makes at once: each holds connections to servers that somebody named.
+pub const VALIDATIONS: usize = 32;
+
+/// Spans that wait to be sent to a receiver of telemetry; one more is dropped.
+pub const TELEMETRY_SPANS: usize = 4096;
+/// Spans that one message has.
+pub const TELEMETRY_BATCH_SPANS: usize = 512;
+/// How long spans wait for others to be sent with.
+pub const TELEMETRY_DELAY: Duration = Duration::from_secs(2);
+/// How long a receiver of telemetry has for one message.
+pub const TELEMETRY_TIME: Duration = Duration::from_secs(10);
+/// How often one message is sent to a receiver that cannot take it now.
+pub const TELEMETRY_ATTEMPTS: u32 = 3;
+/// Between the first and the second attempt; doubled each time.
+pub const TELEMETRY_BACK_OFF: Duration = Duration::from_secs(1);
+/// How often numbers are sent, if nobody says otherwise (OpenTelemetry's specification).
+pub const TELEMETRY_INTERVAL: Duration = Duration::from_secs(60);
+/// How long what is left may take once a server was asked to end.
+pub const TELEMETRY_END: Duration = Duration::from_secs(5);
+/// Headers that go along with telemetry.
+pub const TELEMETRY_HEADERS: usize = 16;

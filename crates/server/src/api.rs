@@ -11,6 +11,7 @@ mod members;
 mod organization;
 pub(crate) mod references;
 mod retention;
+mod revisions;
 mod roles;
 mod service_accounts;
 mod sessions;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> Routes {
         .merge(organization::routes())
         .merge(references::routes())
         .merge(retention::routes())
+        .merge(revisions::routes())
         .merge(roles::routes())
         .merge(service_accounts::routes())
         .merge(sessions::routes())

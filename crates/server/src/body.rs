@@ -129,6 +129,25 @@ impl<S: Send + Sync, I: ResourceId, J: ResourceId> FromRequestParts<S> for IdsOf
     }
 }
 
+/// The id and the number in a path: of a thing, and of one of its revisions, which count from 1. What is no number is 0.
+pub(crate) struct IdAndNumber<I>(pub(crate) I, pub(crate) i64);
+
+impl<S: Send + Sync, I: ResourceId> FromRequestParts<S> for IdAndNumber<I> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let found = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let missing = || ControlError::NotFound(kind::<I>());
+        let Ok(Path((id, number))) = found else {
+            return Err(missing().into());
+        };
+        Ok(Self(
+            id.parse().map_err(|_| missing())?,
+            number.parse().unwrap_or(0),
+        ))
+    }
+}
+
 /// What the prefix of an id stands for, for people.
 fn kind<I: ResourceId>() -> &'static str {
     match I::PREFIX {

@@ -20,4 +20,4 @@ mod v1;
 
 pub use connections::ConnectionLimits;
 pub use openapi::openapi;
-pub use service::{ServeError, Service};
+pub use service::{Numbers, ServeError, Service};

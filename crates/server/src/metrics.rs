@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use bailiwick_telemetry::Counters;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -71,6 +72,28 @@ impl Metrics {
             connections_refused: Counter::default(),
         };
         metrics.register();
+        metrics
+    }
+
+    /// With those of telemetry besides.
+    pub(crate) fn with_telemetry(counters: Counters) -> Self {
+        let mut metrics = Self::new();
+        let registry = &mut metrics.registry;
+        registry.register(
+            "bailiwick_telemetry_spans_sent",
+            "Spans that the receiver of telemetry took",
+            counters.sent,
+        );
+        registry.register(
+            "bailiwick_telemetry_spans_dropped",
+            "Spans that the receiver of telemetry did not get",
+            counters.dropped,
+        );
+        registry.register(
+            "bailiwick_telemetry_failures",
+            "Requests to the receiver of telemetry that failed",
+            counters.failures,
+        );
         metrics
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A line never holds a key, a body, or a path: what people name their things is theirs.
 
+mod trace;
+
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,6 +14,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bailiwick_control::{ControlError, fresh_request_id};
 use bailiwick_model::{OrganizationId, RequestId, ResourceId as _};
+
+use tracing::Instrument as _;
 
 use crate::failure::Failure;
 use crate::metrics::{Metrics, RouteLabels, method_name};
@@ -24,6 +28,10 @@ const HEADER: &str = "request-id";
 pub(crate) struct Whose(Arc<OnceLock<OrganizationId>>);
 
 impl Whose {
+    fn get(&self) -> &str {
+        self.0.get().map_or("", OrganizationId::as_str)
+    }
+
     pub(crate) fn is(&self, organization: &OrganizationId) {
         // A request is authenticated once; a second time would find the same.
         let _ = self.0.set(organization.clone());
@@ -41,8 +49,10 @@ pub(crate) async fn observe(
     let labels = labels(&request);
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(whose.clone());
-    let mut response = next.run(request).await;
+    let span = trace::span(&request, &id, &labels);
+    let mut response = next.run(request).instrument(span.clone()).await;
     let took = begun.elapsed();
+    trace::answered(&span, &whose, &response);
     let value = HeaderValue::from_str(id.as_str()).expect("ids are ASCII");
     response.headers_mut().insert(HEADER, value);
     tell(&id, &labels, &whose, &response, took);
@@ -69,10 +79,7 @@ fn tell(id: &RequestId, labels: &RouteLabels, whose: &Whose, response: &Response
     let failure = failure(response);
     let error = failure.filter(|_| response.status().is_server_error());
     let error = error.map(|failure| chain(failure)).unwrap_or_default();
-    let organization = whose
-        .0
-        .get()
-        .map_or("", |organization| organization.as_str());
+    let organization = whose.get();
     let code = failure.map_or("", Failure::code);
     macro_rules! line {
         ($level:ident) => {

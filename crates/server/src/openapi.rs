@@ -280,6 +280,7 @@ fn id_in(collection: &str) -> Schema {
         "teams" => Schema::id::<TeamId>(),
         "vaults" => Schema::id::<VaultId>(),
         "work" => Schema::id::<WorkId>(),
+        "revisions" => Schema::version(),
         "versions" => Schema::text().example(json!(example_id::<SkillVersionId>())),
         _ => Schema::chars(1..=128),
     }

@@ -13,6 +13,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bailiwick_control::Control;
+use bailiwick_telemetry::Counters;
 use tokio::net::TcpListener;
 
 use crate::connections::{ConnectionLimits, Connections};
@@ -28,8 +29,20 @@ pub struct Service {
     listener: TcpListener,
     control: Arc<Control>,
     limits: ConnectionLimits,
+    metrics: Arc<Metrics>,
     /// Where `/metrics` is, if it is not where everything is.
-    metrics: Option<TcpListener>,
+    numbers: Option<TcpListener>,
+}
+
+/// The numbers of a server, while it runs.
+#[derive(Debug, Clone)]
+pub struct Numbers(Arc<Metrics>);
+
+impl Numbers {
+    /// All of them, as `/metrics` shows them.
+    pub fn text(&self) -> String {
+        self.0.text()
+    }
 }
 
 /// Why there is no server.
@@ -57,7 +70,8 @@ impl Service {
             listener: bind(address).await?,
             control,
             limits: ConnectionLimits::default(),
-            metrics: None,
+            metrics: Arc::new(Metrics::new()),
+            numbers: None,
         })
     }
 
@@ -67,14 +81,26 @@ impl Service {
     ///
     /// [`ServeError::Listen`].
     pub async fn with_metrics_at(self, address: SocketAddr) -> Result<Self, ServeError> {
-        let metrics = Some(bind(address).await?);
-        Ok(Self { metrics, ..self })
+        let numbers = Some(bind(address).await?);
+        Ok(Self { numbers, ..self })
     }
 
     /// With other limits than the usual ones.
     #[must_use]
     pub fn with_limits(self, limits: ConnectionLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Shows what becomes of telemetry, too.
+    #[must_use]
+    pub fn with_telemetry(self, counters: Counters) -> Self {
+        let metrics = Arc::new(Metrics::with_telemetry(counters));
+        Self { metrics, ..self }
+    }
+
+    /// Its numbers, for whoever sends them somewhere.
+    pub fn numbers(&self) -> Numbers {
+        Numbers(Arc::clone(&self.metrics))
     }
 
     /// Where it listens.
@@ -92,14 +118,14 @@ impl Service {
     ///
     /// Whatever the kernel says.
     pub fn metrics_address(&self) -> io::Result<Option<SocketAddr>> {
-        let own = self.metrics.as_ref().map(TcpListener::local_addr);
+        let own = self.numbers.as_ref().map(TcpListener::local_addr);
         own.transpose()
     }
 
     /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
     pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
-        let metrics = Arc::new(Metrics::new());
-        let Some(listener) = self.metrics else {
+        let metrics = self.metrics;
+        let Some(listener) = self.numbers else {
             let router = routes(self.control, &metrics, numbers_route(&metrics));
             let serving = Connections::new(router, metrics, self.limits);
             return serving.serve(self.listener, end).await;

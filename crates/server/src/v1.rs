@@ -11,6 +11,7 @@ mod form;
 mod session_resources;
 mod sessions;
 mod skills;
+mod validation;
 mod vaults;
 mod work;
 

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 
 use crate::audit::{self, AuditEvent};
 use crate::dialect::Dialect;
+use crate::environment::Environment;
+use crate::environment_revision;
 use crate::error::StoreError;
 use crate::patience::{Patient, Transaction};
 use crate::store::Store;
@@ -18,6 +20,8 @@ pub struct Change {
     transaction: Transaction,
     organization: OrganizationId,
     at: Timestamp,
+    /// Environments that it changed, whose revisions are written with the entry that says by whom.
+    revised: Vec<Environment>,
 }
 
 impl Store {
@@ -46,6 +50,7 @@ impl Store {
             transaction,
             organization: organization.clone(),
             at,
+            revised: Vec::new(),
         })
     }
 }
@@ -63,6 +68,11 @@ impl Change {
 
     pub(crate) fn micros(&self) -> i64 {
         self.at.as_microsecond()
+    }
+
+    /// Makes a revision of what an environment has become.
+    pub(crate) fn revises(&mut self, environment: &Environment) {
+        self.revised.push(environment.clone());
     }
 
     pub(crate) fn connection(&mut self) -> Patient<'_> {
@@ -84,6 +94,10 @@ impl Change {
     ///
     /// See [`StoreError`]; nothing is changed then.
     pub async fn commit(mut self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
+        let at = self.micros();
+        for environment in std::mem::take(&mut self.revised) {
+            environment_revision::insert(&mut self.transaction, &environment, at, event).await?;
+        }
         audit::append(&mut self.transaction, &self.organization, self.at, event).await?;
         self.transaction.commit().await
     }

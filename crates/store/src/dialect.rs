@@ -12,6 +12,14 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
+    /// As OpenTelemetry's conventions have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+        }
+    }
+
     /// The words in braces of a migration.
     pub(crate) fn translate(self, sql: &str) -> String {
         let (id, bytes) = match self {

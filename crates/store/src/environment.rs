@@ -239,7 +239,7 @@ impl Change {
         .bind(at)
         .execute(self.connection())
         .await?;
-        self.insert_revision(&made).await?;
+        self.revises(&made);
         Ok(made)
     }
 
@@ -280,7 +280,7 @@ impl Change {
         if done.rows_affected() != 1 {
             return Err(StoreError::Stale);
         }
-        self.insert_revision(&changed).await?;
+        self.revises(&changed);
         Ok(changed)
     }
 
@@ -313,7 +313,7 @@ impl Change {
             archived_at: Some(self.at()),
             ..read.clone()
         };
-        self.insert_revision(&archived).await?;
+        self.revises(&archived);
         Ok(archived)
     }
 
@@ -337,17 +337,5 @@ impl Change {
         } else {
             Err(StoreError::Stale)
         }
-    }
-
-    async fn insert_revision(&mut self, environment: &Environment) -> Result<(), StoreError> {
-        let at = self.micros();
-        sqlx::query("INSERT INTO environment_revision (environment_id, number, config, created_at) VALUES ($1, $2, $3, $4)")
-            .bind(environment.id.to_string())
-            .bind(environment.version)
-            .bind(environment.values.config.clone())
-            .bind(at)
-            .execute(self.connection())
-            .await?;
-        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _};
 use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::{Any, AnyConnection, Either, Execute, Executor, SqlStr};
+use tracing::{Instrument as _, Span};
 
 use crate::error::StoreError;
 
@@ -16,6 +17,20 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a statement answers with.
 type Step = Either<AnyQueryResult, AnyRow>;
+
+/// The target of spans that are sent to a receiver of telemetry; without one they are never made.
+const TELEMETRY: &str = "telemetry";
+
+/// A statement in the trace of what it is made for. Its text is not in it.
+pub(crate) fn traced(database: &'static str, name: &'static str) -> Span {
+    tracing::info_span!(
+        target: TELEMETRY,
+        "statement",
+        otel.name = name,
+        otel.kind = "client",
+        db.system.name = database,
+    )
+}
 
 /// Gives up after [`PATIENCE`].
 pub(crate) async fn patiently<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
@@ -43,7 +58,8 @@ impl<'c> Executor<'c> for Patient<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        steps(patiently(self.0.fetch_many(query).try_collect()))
+        let span = traced(name_of(self.0), "change");
+        steps(patiently(self.0.fetch_many(query).try_collect()).instrument(span))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<AnyRow>>>
@@ -51,7 +67,10 @@ impl<'c> Executor<'c> for Patient<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        patiently(self.0.fetch_optional(query)).boxed()
+        let span = traced(name_of(self.0), "change");
+        patiently(self.0.fetch_optional(query))
+            .instrument(span)
+            .boxed()
     }
 
     fn prepare_with<'e>(
@@ -66,6 +85,14 @@ impl<'c> Executor<'c> for Patient<'c> {
     }
 }
 
+/// By OpenTelemetry's conventions.
+fn name_of(connection: &AnyConnection) -> &'static str {
+    match connection.backend_name() {
+        "SQLite" => "sqlite",
+        _ => "postgresql",
+    }
+}
+
 /// Statements that become visible together, or not at all: dropping it undoes them.
 #[derive(Debug)]
 pub(crate) struct Transaction(pub(crate) sqlx::Transaction<'static, Any>);
@@ -77,6 +104,7 @@ impl Transaction {
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        Ok(patiently(self.0.commit()).await?)
+        let span = traced(name_of(&self.0), "commit");
+        Ok(patiently(self.0.commit()).instrument(span).await?)
     }
 }

@@ -16,9 +16,10 @@ use sqlx::{
 };
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 use crate::dialect::Dialect;
-use crate::patience::{patiently, steps};
+use crate::patience::{patiently, steps, traced};
 
 /// After so long without use a connection is asked whether it is still there.
 const STALE: Duration = Duration::from_secs(1);
@@ -180,12 +181,14 @@ impl<'c> Executor<'c> for &'c Readers {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        steps(patiently(async move {
+        let span = traced(self.0.dialect.name(), "read");
+        let reading = async move {
             let mut lease = self.lease().await?;
             let all = lease.connection().fetch_many(query).try_collect().await?;
             lease.finished = true;
             Ok(all)
-        }))
+        };
+        steps(patiently(reading).instrument(span))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<AnyRow>>>
@@ -193,13 +196,14 @@ impl<'c> Executor<'c> for &'c Readers {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        patiently(async move {
+        let span = traced(self.0.dialect.name(), "read");
+        let reading = async move {
             let mut lease = self.lease().await?;
             let row = lease.connection().fetch_optional(query).await?;
             lease.finished = true;
             Ok(row)
-        })
-        .boxed()
+        };
+        patiently(reading).instrument(span).boxed()
     }
 
     fn prepare_with<'e>(

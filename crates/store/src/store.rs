@@ -6,10 +6,11 @@ use bailiwick_model::OrganizationId;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
+use tracing::Instrument as _;
 
 use crate::dialect::{DatabaseUrl, Dialect};
 use crate::error::StoreError;
-use crate::patience::{PATIENCE, Transaction, patiently};
+use crate::patience::{PATIENCE, Transaction, patiently, traced};
 use crate::readers::Readers;
 
 /// That read, at the same time.
@@ -38,6 +39,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         7,
         "governance",
         include_str!("../migrations/0007_governance.sql"),
+    ),
+    (
+        10,
+        "revisions",
+        include_str!("../migrations/0010_revisions.sql"),
     ),
 ];
 
@@ -112,8 +118,9 @@ impl Store {
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        let span = traced(self.dialect.name(), "begin");
         let begun = self.write.begin_with(self.dialect.begin());
-        Ok(Transaction(patiently(begun).await?))
+        Ok(Transaction(patiently(begun).instrument(span).await?))
     }
 }
 

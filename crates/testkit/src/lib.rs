@@ -5,7 +5,7 @@
 //! [`Bailiwick`] runs the binary, as root or as an ordinary user. [`LeakCheck`] fails the test that leaves processes, control groups, mounts or
 //! entries of the state directory.
 //!
-//! [`Sdk`] has the official SDKs.
+//! [`Sdk`] has the official SDKs. [`ModelServer`] is a model that says what a script says, to them too.
 //!
 //! Everything here panics when it cannot do its work: a test that cannot set its stage has failed. This crate never takes part in the product.
 
@@ -31,6 +31,11 @@ pub use server::files::FileServer;
 pub use server::git::{GitHttpsServer, SshServer};
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
+pub use server::model::{
+    ModelAnswer, ModelFailure, ModelFault, ModelPiece, ModelReply, ModelRequest, ModelScript,
+    ModelServer, ModelStep, ModelUsage, ModelWhen, Pace,
+};
+pub use server::otlp::{OtlpManner, OtlpReceiver};
 pub use server::port::FreePort;
 pub use server::postgres::{Crash, Postgres};
 pub use server::registry::{OciRegistry, root_archive};

@@ -53,6 +53,11 @@ impl Sdk {
         Self::installed(Language::Python, "mitmproxy", MITMPROXY)
     }
 
+    /// `opentelemetry-proto` of this version: the messages of OTLP.
+    pub(crate) fn opentelemetry_proto(version: &str) -> Self {
+        Self::installed(Language::Python, "opentelemetry-proto", version)
+    }
+
     /// `@anthropic-ai/sdk` of this version.
     ///
     /// # Panics

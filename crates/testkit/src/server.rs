@@ -13,6 +13,8 @@ pub(crate) mod files;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod https;
+pub(crate) mod model;
+pub(crate) mod otlp;
 pub(crate) mod port;
 pub(crate) mod postgres;
 pub(crate) mod registry;

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod fuzz;
 mod generate;
+mod prices;
 mod shell;
 mod test;
 mod tidy;
@@ -31,6 +32,8 @@ enum Command {
     Test(test::Args),
     /// Writes what is made of the code and checked in, such as `docs/openapi.json`.
     Generate(generate::Args),
+    /// Writes the price table of models from the table of the Python package `litellm`.
+    Prices(prices::Args),
     /// The rules that no compiler knows: arrows between crates, sizes, words, licences, documented commands.
     Tidy(tidy::Args),
     /// Runs a fuzz target of `fuzz/` for a while.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Prices(args) => prices::run(&args),
         Command::Tidy(args) => tidy::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),

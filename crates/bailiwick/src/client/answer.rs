@@ -69,7 +69,13 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => printable(text).into_owned(),
         Some(Value::Bool(true)) => "yes".to_owned(),
         Some(Value::Bool(false)) => "no".to_owned(),
-        Some(other @ (Value::Number(_) | Value::Array(_) | Value::Object(_))) => other.to_string(),
+        Some(Value::Array(list)) if list.is_empty() => "-".to_owned(),
+        Some(Value::Array(list)) => {
+            let cells: Vec<_> = list.iter().map(|one| cell(Some(one))).collect();
+            cells.join(" ")
+        }
+        Some(other @ Value::Number(_)) => other.to_string(),
+        Some(other @ Value::Object(_)) => printable(&other.to_string()).into_owned(),
     }
 }
 
@@ -82,20 +88,21 @@ mod tests {
     #[test]
     fn a_table_has_what_people_look_for() {
         let list = [
-            json!({"id": "env_1", "name": "a\u{1b}[2J", "config": {"type": "cloud"}, "restricted": true}),
-            json!({"id": "env_22", "name": null, "config": {}, "restricted": false}),
+            json!({"id": "env_1", "name": "a\u{1b}[2J", "config": {"type": "cloud"}, "restricted": true, "hosts": ["a", "b"]}),
+            json!({"id": "env_22", "name": null, "config": {}, "restricted": false, "hosts": []}),
         ];
         let columns = [
             ("ID", "/id"),
             ("NAME", "/name"),
             ("KIND", "/config/type"),
             ("RESTRICTED", "/restricted"),
+            ("HOSTS", "/hosts"),
         ];
         assert_eq!(
             table(&list, &columns),
-            "ID      NAME        KIND   RESTRICTED\n\
-             env_1   a\\u{1b}[2J  cloud  yes\n\
-             env_22  -           -      no\n"
+            "ID      NAME        KIND   RESTRICTED  HOSTS\n\
+             env_1   a\\u{1b}[2J  cloud  yes         a b\n\
+             env_22  -           -      no          -\n"
         );
     }
 }

@@ -1,6 +1,9 @@
 //! What a server has many of, and how people call one of them.
 
-use bailiwick_model::{AgentId, EnvironmentId, RoleId, UserId, VaultId};
+use bailiwick_model::{
+    AgentId, EnvironmentId, FileId, RoleId, ServiceAccountId, SessionId, SkillId, TeamId, UserId,
+    VaultId,
+};
 use serde_json::Value;
 
 use super::{Client, ClientError};
@@ -65,11 +68,61 @@ pub(crate) const MEMBERS: Collection = Collection {
 pub(crate) const ROLES: Collection = Collection {
     path: &["api", "roles"],
     noun: "role",
-    listed_by: "bailiwick member roles",
+    listed_by: "bailiwick role list",
     page: "1000",
     id: "id",
     name: "name",
     is_id: |text| text.parse::<RoleId>().is_ok(),
+};
+
+pub(crate) const TEAMS: Collection = Collection {
+    path: &["api", "teams"],
+    noun: "team",
+    listed_by: "bailiwick team list",
+    page: "1000",
+    id: "id",
+    name: "name",
+    is_id: |text| text.parse::<TeamId>().is_ok(),
+};
+
+pub(crate) const SERVICE_ACCOUNTS: Collection = Collection {
+    path: &["api", "service-accounts"],
+    noun: "service account",
+    listed_by: "bailiwick service-account list",
+    page: "1000",
+    id: "id",
+    name: "name",
+    is_id: |text| text.parse::<ServiceAccountId>().is_ok(),
+};
+
+pub(crate) const SESSIONS: Collection = Collection {
+    path: &["v1", "sessions"],
+    noun: "session",
+    listed_by: "bailiwick session list",
+    page: "100",
+    id: "id",
+    name: "title",
+    is_id: |text| text.parse::<SessionId>().is_ok(),
+};
+
+pub(crate) const FILES: Collection = Collection {
+    path: &["v1", "files"],
+    noun: "file",
+    listed_by: "bailiwick file list",
+    page: "1000",
+    id: "id",
+    name: "filename",
+    is_id: |text| text.parse::<FileId>().is_ok(),
+};
+
+pub(crate) const SKILLS: Collection = Collection {
+    path: &["v1", "skills"],
+    noun: "skill",
+    listed_by: "bailiwick skill list",
+    page: "1000",
+    id: "id",
+    name: "display_name",
+    is_id: |text| text.parse::<SkillId>().is_ok(),
 };
 
 impl Client {
@@ -89,12 +142,32 @@ impl Client {
         page: &str,
         query: &[(&str, &str)],
     ) -> anyhow::Result<Vec<Value>> {
+        self.pages(page, |of_page| {
+            let query = [query, of_page].concat();
+            self.get(path, &query)
+        })
+    }
+
+    /// All pages of a list that a body asks for.
+    pub(crate) fn list_by(
+        &self,
+        path: &[&str],
+        page: &str,
+        body: &Value,
+    ) -> anyhow::Result<Vec<Value>> {
+        self.pages(page, |of_page| self.ask(path, of_page, body))
+    }
+
+    fn pages(
+        &self,
+        page: &str,
+        ask: impl Fn(&[(&str, &str)]) -> anyhow::Result<Value>,
+    ) -> anyhow::Result<Vec<Value>> {
         let (mut all, mut next) = (Vec::new(), None::<String>);
         loop {
-            let mut query = query.to_vec();
-            query.push(("limit", page));
-            query.extend(next.as_deref().map(|next| ("page", next)));
-            let mut found = self.get(path, &query)?;
+            let mut of_page = vec![("limit", page)];
+            of_page.extend(next.as_deref().map(|next| ("page", next)));
+            let mut found = ask(&of_page)?;
             let Value::Array(data) = found["data"].take() else {
                 return Err(self.not_understood().into());
             };

@@ -5,9 +5,13 @@ mod create;
 mod delete;
 mod explain;
 mod get;
+mod impact;
 mod key;
 mod list;
+mod policy;
 mod references;
+mod revision;
+mod revisions;
 mod show;
 mod update;
 mod validate;
@@ -21,6 +25,7 @@ use serde_json::{Map, Value};
 use crate::client::Column;
 use crate::environment_source;
 use crate::host_environment::HostEnvironment;
+use crate::sibling;
 
 /// What people look for in environments.
 const COLUMNS: &[Column] = &[
@@ -38,14 +43,25 @@ const COLUMNS: &[Column] = &[
 pub(crate) enum Command {
     Validate(validate::Arguments),
     Show(show::Arguments),
+    #[command(flatten)]
+    Server(Box<ServerCommand>),
+}
+
+/// Those that ask a server.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ServerCommand {
     Create(create::Arguments),
     List(list::Arguments),
     Get(get::Arguments),
     Update(update::Arguments),
     Archive(archive::Arguments),
     Delete(delete::Arguments),
+    Policy(policy::Arguments),
     Explain(explain::Arguments),
+    Impact(impact::Arguments),
     References(references::Arguments),
+    Revisions(revisions::Arguments),
+    Revision(revision::Arguments),
     #[command(subcommand)]
     Key(key::Command),
 }
@@ -54,15 +70,26 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
     match command {
         Command::Validate(arguments) => validate::execute(&arguments, host),
         Command::Show(arguments) => show::execute(&arguments, host),
-        Command::Create(arguments) => create::execute(&arguments, host),
-        Command::List(arguments) => list::execute(&arguments, host),
-        Command::Get(arguments) => get::execute(&arguments, host),
-        Command::Update(arguments) => update::execute(&arguments, host),
-        Command::Archive(arguments) => archive::execute(&arguments, host),
-        Command::Delete(arguments) => delete::execute(&arguments, host),
-        Command::Explain(arguments) => explain::execute(&arguments, host),
-        Command::References(arguments) => references::execute(&arguments, host),
-        Command::Key(command) => key::execute(command, host),
+        Command::Server(_) => sibling::become_it(),
+    }
+}
+
+/// What the program beside this one does.
+pub(crate) fn ask(command: ServerCommand, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    match command {
+        ServerCommand::Create(arguments) => create::execute(&arguments, host),
+        ServerCommand::List(arguments) => list::execute(&arguments, host),
+        ServerCommand::Get(arguments) => get::execute(&arguments, host),
+        ServerCommand::Update(arguments) => update::execute(&arguments, host),
+        ServerCommand::Archive(arguments) => archive::execute(&arguments, host),
+        ServerCommand::Delete(arguments) => delete::execute(&arguments, host),
+        ServerCommand::Policy(arguments) => policy::execute(&arguments, host),
+        ServerCommand::Explain(arguments) => explain::execute(&arguments, host),
+        ServerCommand::Impact(arguments) => impact::execute(&arguments, host),
+        ServerCommand::References(arguments) => references::execute(&arguments, host),
+        ServerCommand::Revisions(arguments) => revisions::execute(&arguments, host),
+        ServerCommand::Revision(arguments) => revision::execute(&arguments, host),
+        ServerCommand::Key(command) => key::execute(command, host),
     }
 }
 

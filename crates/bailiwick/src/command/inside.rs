@@ -1,4 +1,4 @@
-//! `bailiwick inside`: what this program does inside the sandbox of a build. Nobody types it.
+//! `bailiwick-server inside`: what that program does inside the sandbox of a build. Nobody types it.
 
 use std::fs;
 use std::io::{self, Write};

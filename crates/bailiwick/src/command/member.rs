@@ -6,7 +6,6 @@ mod list;
 mod password;
 mod remove;
 mod role;
-mod roles;
 
 use std::process::ExitCode;
 
@@ -14,7 +13,7 @@ use crate::client::Column;
 use crate::host_environment::HostEnvironment;
 
 /// What people look for in members.
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     ("ID", "/user_id"),
     ("EMAIL", "/email"),
     ("NAME", "/name"),
@@ -30,7 +29,6 @@ pub(crate) enum Command {
     List(list::Arguments),
     Get(get::Arguments),
     Role(role::Arguments),
-    Roles(roles::Arguments),
     Password(password::Arguments),
     Remove(remove::Arguments),
 }
@@ -41,7 +39,6 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::List(arguments) => list::execute(&arguments, host),
         Command::Get(arguments) => get::execute(&arguments, host),
         Command::Role(arguments) => role::execute(&arguments, host),
-        Command::Roles(arguments) => roles::execute(&arguments, host),
         Command::Password(arguments) => password::execute(&arguments, host),
         Command::Remove(arguments) => remove::execute(&arguments, host),
     }

@@ -1,8 +1,12 @@
 //! `bailiwick ps`.
 
+use std::borrow::Cow;
+use std::path::Path;
 use std::process::ExitCode;
 
 use bailiwick_local::Record;
+use bailiwick_model::{EnvironmentName, SandboxId};
+use jiff::Timestamp;
 
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
@@ -23,10 +27,43 @@ pub(crate) struct Arguments {
     pub(crate) format: Format,
 }
 
+/// A sandbox for programs: docs/running.md promises these names.
+#[derive(Debug, serde::Serialize)]
+struct Listed<'a> {
+    id: &'a SandboxId,
+    /// Null without an environment file.
+    environment: Option<&'a EnvironmentName>,
+    /// To the second.
+    started_at: Timestamp,
+    /// For people: words are joined by spaces, and what a terminal would obey is escaped.
+    command: Cow<'a, str>,
+    /// On this host; null for a project's own copy. Bytes that are no text are replaced.
+    work_directory: Option<Cow<'a, str>>,
+    /// The process that holds it: `bailiwick run`.
+    pid: u32,
+}
+
+impl<'a> From<&'a Record> for Listed<'a> {
+    fn from(record: &'a Record) -> Self {
+        let workspace = record.workspace.as_deref();
+        Self {
+            id: &record.id,
+            environment: record.environment.as_ref(),
+            started_at: Timestamp::from_second(record.started_at).unwrap_or_default(),
+            command: printable(&record.command),
+            work_directory: workspace.map(Path::to_string_lossy),
+            pid: record.holder,
+        }
+    }
+}
+
 pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let running = state::open(host)?.running()?;
     match arguments.format {
-        Format::Json => output::print_json(&running)?,
+        Format::Json => {
+            let listed: Vec<_> = running.iter().map(Listed::from).collect();
+            output::print_json(&listed)?;
+        }
         Format::Text => output::print(&table(&running, clock::now_seconds()))?,
     }
     Ok(Exit::Done.into())

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bailiwick_control::Export;
+use bailiwick_policy::Pin;
 
 use crate::database::DatabaseArguments;
 use crate::log::LogArguments;
+use crate::telemetry::TelemetryArguments;
 
 /// Serve an organization: its environments, policies, keys and audit log.
 ///
@@ -25,6 +27,8 @@ Examples:
   BAILIWICK_BOOTSTRAP_KEY=\"$(openssl rand -hex 32)\" bailiwick up
       Unattended: the administrator's key is the one that was given.
   bailiwick up --export audit=file:/var/log/bailiwick/audit.jsonl --export audit=syslog+tcp://logs.example.com
+  bailiwick up --otlp-endpoint http://127.0.0.1:4318 --otlp-sampler parentbased_traceidratio=0.1
+      A trace of each tenth request, and all numbers, to a collector of OpenTelemetry.
   bailiwick up --secret-key-file <(decrypt-with-kms secret.key.encrypted)
       A pipe will do, so that the key lies nowhere.")]
 pub(crate) struct Arguments {
@@ -52,6 +56,12 @@ pub(crate) struct Arguments {
     /// $BAILIWICK_EXPORT_SECRET].
     #[arg(long, value_name = "FILE")]
     pub(crate) export_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryArguments,
+    /// Pin a name that credentials name (MCP servers, token endpoints) to an address; may be given many times. Only so may one be on this
+    /// machine.
+    #[arg(long, value_name = "NAME=ADDR[:PORT]")]
+    pub(crate) resolve: Vec<Pin>,
     #[command(flatten)]
     pub(crate) log: LogArguments,
 }

@@ -15,14 +15,13 @@ use bailiwick_runtime::Base;
 use super::login::{self, Found};
 use super::telling::{Telling, tell_note};
 use crate::host_environment::HostEnvironment;
+use crate::sibling;
 
 /// Finds what identifies a base.
 pub(super) struct Bases {
     /// Where digests are remembered.
     directory: PathBuf,
     host: HostBase,
-    /// This program's own file.
-    program: PathBuf,
     /// Who pulls, once that is known.
     login: OnceCell<Option<Login>>,
     docker: Option<PathBuf>,
@@ -44,7 +43,6 @@ impl Bases {
         Ok(Self {
             directory,
             host: base,
-            program: std::env::current_exe().context("cannot find this program's own file")?,
             login: match &host.registry_login {
                 Some(login) => OnceCell::from(Some(login.clone())),
                 None => OnceCell::new(),
@@ -71,14 +69,15 @@ impl Bases {
                 let archive = canonical(archive)?;
                 let digest = archive_digest(&archive, &self.directory)
                     .with_context(|| format!("cannot read {}", archive.display()))?;
-                self.built(format!("tar:sha256:{digest}"), Material::Archive(archive))
+                self.built(format!("tar:sha256:{digest}"), Material::Archive(archive))?
             }
             BaseSource::Debian(suite) => {
-                self.built(source.to_string(), Material::Debian(suite.clone()))
+                self.built(source.to_string(), Material::Debian(suite.clone()))?
             }
             BaseSource::Oci(reference) => {
                 let digest = self.names().digest(reference)?;
-                return Ok(digest.map(|digest| self.pulled(reference, &digest)));
+                let pulled = digest.map(|digest| self.pulled(reference, &digest));
+                return pulled.transpose();
             }
         }))
     }
@@ -101,12 +100,13 @@ impl Bases {
             None => {
                 let login = self.login(reference, telling)?;
                 let login = login.as_ref();
-                let looked_up = builder.look_up(reference, login, &self.program, told);
+                let program = sibling::path()?;
+                let looked_up = builder.look_up(reference, login, &program, told);
                 looked_up.await?
             }
         };
         Ok(LookedUp {
-            base: self.pulled(reference, &digest),
+            base: self.pulled(reference, &digest)?,
             digest: Some(digest),
         })
     }
@@ -163,15 +163,15 @@ impl Bases {
         Names::in_directory(&self.directory)
     }
 
-    fn built(&self, source: String, material: Material) -> BaseImage {
-        BaseImage::Built(BuiltBase {
+    fn built(&self, source: String, material: Material) -> anyhow::Result<BaseImage> {
+        Ok(BaseImage::Built(BuiltBase {
             source,
             material,
-            program: self.program.clone(),
-        })
+            program: sibling::path()?,
+        }))
     }
 
-    fn pulled(&self, reference: &Reference, digest: &str) -> BaseImage {
+    fn pulled(&self, reference: &Reference, digest: &str) -> anyhow::Result<BaseImage> {
         let material = Material::Oci {
             reference: oci::pinned(reference, digest),
             login: None,

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bailiwick_control::{Control, Export};
-use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
+use bailiwick_dial::Dialer;
 use bailiwick_export::{Sink, WebhookSecret};
-use bailiwick_policy::HostFacts;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -29,21 +28,19 @@ impl Exports {
     /// # Errors
     ///
     /// [`BadInput`], and what cannot be opened.
-    pub(super) fn open(arguments: &up::Arguments, host: &HostEnvironment) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        arguments: &up::Arguments,
+        host: &HostEnvironment,
+        dialer: &Arc<Dialer>,
+    ) -> anyhow::Result<Self> {
         let secret = secret(arguments.export_secret_file.as_deref(), host)?;
-        let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
-        let (_, facts) = watch::channel(Arc::new(HostFacts::unknown()));
-        let dialer = Arc::new(Dialer::new(DialOptions {
-            proxy,
-            ..DialOptions::new(facts)
-        }));
         let mut names = BTreeSet::new();
         let mut open = Vec::new();
         for export in &arguments.exports {
             if !names.insert(export.name()) {
                 return Err(BadInput::ExportTwice(export.name()).into());
             }
-            let sink = Sink::open(&export.destination, &dialer, secret.as_ref())
+            let sink = Sink::open(&export.destination, dialer, secret.as_ref())
                 .with_context(|| format!("cannot export {}", export.name()))?;
             open.push((export.clone(), sink));
         }

@@ -83,7 +83,7 @@ fn of_text(text: &str, place: &str) -> anyhow::Result<SealingKeys> {
 }
 
 /// Reads a file of keys, a pipe too, that nobody else can read.
-pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, BadInput> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<String>, BadInput> {
     let unreadable = |source| BadInput::Unreadable {
         path: path.to_owned(),
         source,

@@ -1,5 +1,6 @@
 //! Sandboxes that run: listed, entered, ended, several at once, and what is left when their holder dies.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -35,6 +36,38 @@ fn id_of(bailiwick: &Bailiwick, word: &str) -> Option<String> {
             .is_some_and(|command| command.contains(word))
     })?;
     Some(found["id"].as_str()?.to_owned())
+}
+
+#[test]
+fn what_is_listed_for_programs_has_the_fields_that_the_guide_promises() {
+    let (_leaks, all) = everyone();
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/running.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let (_, table) = guide.split_once("## Running sandboxes").unwrap();
+    let field = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+    let promised: BTreeSet<_> = table.lines().filter_map(field).collect();
+    for bailiwick in &all {
+        let word = format!("fields-{}-{}", bailiwick.user().uid, std::process::id());
+        bailiwick.write("environment.yaml", "name: listed\nconfig: {type: cloud}\n");
+        let (mut child, id) = start(bailiwick, &["-f", "environment.yaml"], &word);
+        let listed = bailiwick.execute(["ps", "--format", "json"]).success();
+        let listed: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap();
+        let entry = listed.iter().find(|entry| entry["id"] == id.as_str());
+        let entry = entry.unwrap().as_object().unwrap();
+        let fields: BTreeSet<_> = entry.keys().cloned().collect();
+        assert_eq!(fields, promised);
+        assert_eq!(entry["environment"], "listed");
+        let workspace = fs::canonicalize(bailiwick.workspace()).unwrap();
+        assert_eq!(entry["work_directory"], workspace.to_str().unwrap());
+        assert_eq!(entry["pid"], child.id());
+        let started = entry["started_at"].as_str().unwrap();
+        assert!(
+            started.starts_with("20") && started.ends_with('Z'),
+            "{started}"
+        );
+        bailiwick.execute(["kill", &id]).success();
+        assert_eq!(child.wait(PATIENCE), 137);
+    }
 }
 
 #[test]

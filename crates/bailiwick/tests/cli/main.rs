@@ -6,6 +6,7 @@ mod help;
 mod input;
 mod lock;
 mod policy;
+mod programs;
 mod up;
 
 use std::fmt;

@@ -53,7 +53,7 @@ impl Applied {
 
     /// A key of a service account that has this role.
     fn service_account(&self, role: &str) -> String {
-        let roles = self.json("member roles");
+        let roles = self.json("role list");
         let has_name = |found: &&Value| found["name"] == role;
         let role = roles.as_array().unwrap().iter().find(has_name).unwrap()["id"].clone();
         let made = self.post("service-accounts", &json!({"name": "ci", "role_id": role}));

@@ -4,6 +4,8 @@ mod apply;
 mod audit_log;
 mod backup;
 mod client;
+mod commands;
+mod contents;
 mod deploy;
 mod few_files;
 mod guides;

@@ -296,7 +296,7 @@ fn what_is_wrong_with_a_secret_does_not_show_it() {
 #[test]
 fn a_member_is_added_given_a_role_and_removed() {
     let server = Server::new();
-    let roles = server.json("member roles");
+    let roles = server.json("role list");
     let id_of = |name: &str| {
         let has_name = |role: &&Value| role["name"] == name;
         roles.as_array().unwrap().iter().find(has_name).unwrap()["id"].clone()
@@ -328,7 +328,7 @@ fn a_member_is_added_given_a_role_and_removed() {
     assert!(nobody.contains("`bailiwick member list`"), "{nobody}");
     let no_role = server.refuses("member add b@example.com --name B --role king", 2);
     assert!(
-        no_role.contains("there is no role \"king\"; `bailiwick member roles`"),
+        no_role.contains("there is no role \"king\"; `bailiwick role list`"),
         "{no_role}"
     );
 }
@@ -348,4 +348,74 @@ fn an_environment_explains_what_it_reaches() {
     assert!(denied.contains("deny"), "{denied}");
     let wrong = server.refuses("environment explain payments a..b", 2);
     assert!(wrong.contains("destination: "), "{wrong}");
+}
+
+#[test]
+fn revisions_say_what_changed_and_who_changed_it() {
+    let (server, _) = with_reviewer();
+    server.json("environment update payments --name Payments --restricted true");
+    let table = server
+        .asks("environment revisions Payments")
+        .exits(0)
+        .stdout;
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 3, "{table}");
+    assert!(lines[0].starts_with("REVISION  MADE"), "{table}");
+    assert!(
+        lines[1].starts_with("2 ") && lines[1].ends_with("name, restricted"),
+        "{table}"
+    );
+    assert!(
+        lines[1].contains("  user_") && lines[2].ends_with('-'),
+        "{table}"
+    );
+    let changes = server
+        .asks("environment revision Payments 2")
+        .exits(0)
+        .stdout;
+    let words: Vec<_> = changes.split_whitespace().collect();
+    assert_eq!(
+        words,
+        [
+            "FIELD",
+            "BEFORE",
+            "AFTER",
+            "name",
+            "payments",
+            "Payments",
+            "restricted",
+            "no",
+            "yes"
+        ]
+    );
+    let first = server.json("environment revision Payments 1");
+    assert_eq!(
+        (&first["name"], &first["number"]),
+        (&json!("payments"), &json!(1))
+    );
+    server.refuses("environment revision Payments 3", 2);
+    server.refuses("environment revision Payments 0", 2);
+}
+
+#[test]
+fn validating_says_why_a_server_was_not_asked() {
+    let server = Server::new();
+    server.json("vault create --name v");
+    let body = json!({"auth": {"type": "mcp_oauth", "mcp_server_url": "http://169.254.169.254/mcp", "access_token": "SECRET-token"}});
+    let create = "vault credential create v -f - -o json";
+    let made = server.reads(create, &body.to_string()).exits(0).stdout;
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let id = made["id"].as_str().unwrap();
+    let table = server
+        .asks(&format!("vault credential validate v {id}"))
+        .exits(0)
+        .stdout;
+    assert!(
+        table.contains("unknown") && table.contains("initialize"),
+        "{table}"
+    );
+    assert!(
+        table.contains("denied: floor") && !table.contains("SECRET"),
+        "{table}"
+    );
 }

@@ -32,7 +32,7 @@ pub struct BuiltBase {
     pub source: String,
     /// What it is made of.
     pub material: Material,
-    /// This program's own file, which unpacks and pulls inside.
+    /// The file of the program that unpacks and pulls inside.
     pub program: PathBuf,
 }
 
@@ -98,7 +98,7 @@ impl BuiltBase {
 }
 
 impl Builder {
-    /// Asks a registry for the digest of an image's manifest, from a sandbox that reaches that registry alone; `program` is this program's own file.
+    /// Asks a registry for the digest of an image's manifest, from a sandbox that reaches that registry alone; `program` is the file of the one that asks, inside.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Builder {
     }
 }
 
-/// A job that reaches the registry of an image; `program` is this program's own file.
+/// A job that reaches the registry of an image; `program` is the file of the one that does, inside.
 fn pulling(
     argv: Vec<OsString>,
     program: &Path,

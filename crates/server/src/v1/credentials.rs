@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::cursor::{cursor, page_request};
 use super::deleted_schema;
+use super::validation::{validation_json, validation_schema};
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, IdsOf, JsonObject, Parameters};
 use crate::failure::{Failure, corrupt};
@@ -77,6 +78,17 @@ pub(super) fn routes() -> Routes {
             .says("Makes a credential read-only, and purges its secrets.")
             .needs(P::VaultWrite)
             .answers(WireCredential::schema()),
+        )
+        .add(
+            post(
+                "validate",
+                "/vaults/{id}/credentials/{credential}/mcp_oauth_validate",
+                validate,
+            )
+            .says("Tries whether the MCP server takes the access token; if it does not, another one is asked for with the refresh token.")
+            .needs(P::VaultWrite)
+            .fails(StatusCode::BAD_REQUEST)
+            .answers(validation_schema()),
         )
 }
 
@@ -197,6 +209,15 @@ async fn archive(
     IdsOf(vault, id): IdsOf<VaultId, CredentialId>,
 ) -> Result<Response, Failure> {
     shown(&control.archive_credential(&caller, &vault, &id).await?)
+}
+
+async fn validate(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    IdsOf(vault, id): IdsOf<VaultId, CredentialId>,
+) -> Result<Response, Failure> {
+    let found = control.validate_credential(&caller, &vault, &id).await?;
+    Ok(Json(validation_json(&vault, &id, &found)).into_response())
 }
 
 async fn remove(

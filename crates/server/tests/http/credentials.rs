@@ -15,7 +15,6 @@ on_both!(
     a_vault_has_twenty_active_credentials_at_most,
     an_archived_credential_is_read_and_not_changed,
     pages_follow_each_other_to_the_end,
-    what_was_not_built_yet_is_not_there,
 );
 
 fn code(answer: &Answer) -> &str {
@@ -389,12 +388,4 @@ async fn pages_follow_each_other_to_the_end(server: Server) {
             .await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{bad}");
     }
-}
-
-async fn what_was_not_built_yet_is_not_there(server: Server) {
-    let id = vault(&server, "v").await;
-    let made = make(&server, &id, oauth()).await.ok();
-    let validate = format!("{}/mcp_oauth_validate", path(&made));
-    let answer = server.send(Method::POST, &validate, None).await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
 }

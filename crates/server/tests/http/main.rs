@@ -16,10 +16,13 @@ mod impact;
 mod keys;
 mod members;
 mod metrics;
+#[path = "../shared/outbound.rs"]
+mod outbound;
 mod permissions;
 mod policies;
 mod references;
 mod retention;
+mod revisions;
 mod roles;
 mod secrets;
 mod session_lists;
@@ -27,6 +30,7 @@ mod session_references;
 mod session_resources;
 mod sessions;
 mod skills;
+mod validation;
 mod vaults;
 mod work;
 mod work_keys;
@@ -36,6 +40,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bailiwick_control::{Bootstrap, Control, SealingKeys};
+use bailiwick_mcp::Outbound;
 use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_testkit::Postgres;
@@ -86,12 +91,34 @@ impl Server {
     ) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
-        Self::until(url, directory, None, limits, end).await
+        Self::until(url, directory, None, limits, end, |control| control).await
     }
 
     async fn on(url: DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
+        Self::set_up(url, directory, database, |control| control).await
+    }
+
+    /// A server with this way to servers that credentials name.
+    async fn with_outbound(on_postgres: bool, outbound: Outbound) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let set = |control: Control| control.with_outbound(outbound);
+        if on_postgres {
+            let database = Postgres::start();
+            let url = format!("postgres://postgres@{}/postgres", database.address());
+            return Self::set_up(url.parse().expect("a URL"), directory, Some(database), set).await;
+        }
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::set_up(url, directory, None, set).await
+    }
+
+    async fn set_up(
+        url: DatabaseUrl,
+        directory: TempDir,
+        database: Option<Postgres>,
+        set: impl FnOnce(Control) -> Control,
+    ) -> Self {
         let (limits, end) = (ConnectionLimits::default(), std::future::pending());
-        Self::until(url, directory, database, limits, end).await
+        Self::until(url, directory, database, limits, end, set).await
     }
 
     async fn until(
@@ -100,9 +127,10 @@ impl Server {
         database: Option<Postgres>,
         limits: ConnectionLimits,
         end: impl Future<Output = ()> + Send + 'static,
+        set: impl FnOnce(Control) -> Control,
     ) -> Self {
         let store = Store::open(&url).await.expect("a store");
-        let control = Arc::new(Control::new(store.clone(), sealing_keys(&[1])));
+        let control = Arc::new(set(Control::new(store.clone(), sealing_keys(&[1]))));
         let first = control
             .bootstrap(Bootstrap::default())
             .await

@@ -175,7 +175,7 @@ async fn nothing_goes_before_it_was_delivered(server: Server) {
     assert!(scope.verify_audit_log().await.unwrap().is_ok());
 }
 
-async fn run(server: &Server, sql: String) {
+pub(crate) async fn run(server: &Server, sql: String) {
     let url = match &server.url {
         bailiwick_store::DatabaseUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
         bailiwick_store::DatabaseUrl::Postgres(url) => url.clone(),

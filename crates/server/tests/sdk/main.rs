@@ -1,6 +1,8 @@
 //! The official SDKs, of the current version and of an older one, and what an OpenAPI document makes of itself, against a running server.
 
 mod document;
+#[path = "../shared/outbound.rs"]
+mod outbound;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use bailiwick_control::{Bootstrap, Control, SealingKeys};
 use bailiwick_server::Service;
 use bailiwick_store::{DatabaseUrl, Store};
-use bailiwick_testkit::{Postgres, Sdk};
+use bailiwick_testkit::{Authority, HttpsServer, Postgres, Sdk};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -29,22 +31,42 @@ impl Server {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
-        Self::on(&url, directory, None)
+        Self::on(&url, directory, None, |control| control)
+    }
+
+    /// Beside an authorization server and an MCP server, and the URL of these.
+    fn with_oauth() -> (Self, HttpsServer, String) {
+        let (authority, name) = (Authority::new(), "mcp.example.com");
+        let oauth = HttpsServer::oauth(&authority, &[name]);
+        let outbound = outbound::outbound(&authority, &format!("{name}={}", oauth.address()));
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        let set = |control: Control| control.with_outbound(outbound);
+        let oauth_url = format!("https://{name}:{}", oauth.address().port());
+        (Self::on(&url, directory, None, set), oauth, oauth_url)
     }
 
     fn on_postgres() -> Self {
         let (directory, database) = (tempfile::tempdir().expect("a directory"), Postgres::start());
         let url = format!("postgres://postgres@{}/postgres", database.address());
-        Self::on(&url.parse().expect("a URL"), directory, Some(database))
+        Self::on(
+            &url.parse().expect("a URL"),
+            directory,
+            Some(database),
+            |control| control,
+        )
     }
 
-    fn on(url: &DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
+    fn on(
+        url: &DatabaseUrl,
+        directory: TempDir,
+        database: Option<Postgres>,
+        set: impl FnOnce(Control) -> Control,
+    ) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let (address, key) = runtime.block_on(async {
-            let control = Arc::new(Control::new(
-                Store::open(url).await.expect("a store"),
-                SealingKeys::generate().0,
-            ));
+            let store = Store::open(url).await.expect("a store");
+            let control = Arc::new(set(Control::new(store, SealingKeys::generate().0)));
             let first = control
                 .bootstrap(Bootstrap::default())
                 .await
@@ -103,6 +125,26 @@ fn python_uploads_files_and_packs_skills() {
 fn python_keeps_credentials_in_vaults() {
     for version in PYTHON {
         Server::start().drive(&Sdk::python(version), include_str!("data/vaults.py"));
+    }
+}
+
+#[test]
+fn python_validates_credentials_against_their_servers() {
+    for version in PYTHON {
+        let (server, _oauth, url) = Server::with_oauth();
+        let script = include_str!("data/validation.py");
+        let printed = Sdk::python(version).run(script, &[&server.url, &server.key, &url]);
+        assert!(printed.starts_with("done"), "{printed}");
+    }
+}
+
+#[test]
+fn node_validates_credentials_against_their_servers() {
+    for version in NODE {
+        let (server, _oauth, url) = Server::with_oauth();
+        let script = include_str!("data/validation.mjs");
+        let printed = Sdk::node(version).run(script, &[&server.url, &server.key, &url]);
+        assert!(printed.starts_with("done"), "{printed}");
     }
 }
 

@@ -14,6 +14,11 @@ const SCRIPT: &str = concat!(
     include_str!("../../data/https_server.py")
 );
 
+const OAUTH_SCRIPT: &str = concat!(
+    include_str!("../../data/tls_server.py"),
+    include_str!("../../data/oauth_server.py")
+);
+
 /// Answers every request with a JSON object: `method`, `path`, `host`, `headers`, `body`, `sni`.
 #[derive(Debug)]
 pub struct HttpsServer {
@@ -29,10 +34,19 @@ impl HttpsServer {
 
     /// On any address of this machine.
     pub fn start_at(authority: &Authority, names: &[&str], address: IpAddr) -> Self {
+        Self::run(SCRIPT, authority, names, address)
+    }
+
+    /// An authorization server (`/token`) and an MCP server (`/mcp`) instead, with what misbehaves below both: see its script.
+    pub fn oauth(authority: &Authority, names: &[&str]) -> Self {
+        Self::run(OAUTH_SCRIPT, authority, names, LOOPBACK)
+    }
+
+    fn run(script: &str, authority: &Authority, names: &[&str], address: IpAddr) -> Self {
         let certificate = authority.issue(names);
         let mut python = command(python(), User::current());
         python
-            .args(["-c", SCRIPT, &address.to_string()])
+            .args(["-c", script, &address.to_string()])
             .args([certificate.certificate, certificate.key]);
         let process = Child::start_helper(&mut python);
         let port = process.wait_for("the server's port", |line| {

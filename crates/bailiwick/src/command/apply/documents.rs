@@ -217,7 +217,7 @@ fn walk(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), 
         if entry.file_type().map_err(unreadable)?.is_dir() {
             if depth == APPLIED_DIRECTORY_DEPTH {
                 let limit = APPLIED_DIRECTORY_DEPTH;
-                return Err(BadInput::TooDeepToApply { path, limit });
+                return Err(BadInput::TooDeep { path, limit });
             }
             walk(&path, depth + 1, files)?;
         } else if is_document(&path) {

@@ -1,9 +1,7 @@
 //! `bailiwick audit-log export`.
 
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, IntoInnerError, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -15,6 +13,7 @@ use crate::client::{Client, ServerArguments};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::output;
+use crate::target::Target;
 
 /// Write the whole audit log of a server, one entry of JSON a line.
 ///
@@ -50,26 +49,18 @@ struct Last {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    if arguments.file == Path::new("-") {
-        let head = export(&client, &mut io::stdout().lock())?;
+    let mut target = Target::new(&arguments.file)?;
+    let head = export(&client, &mut target)?;
+    let is_file = target.is_file();
+    target.finish()?;
+    if is_file {
+        let entries = head.entries;
+        output::print(&format!(
+            "{entries} entries; the head of the log is {head}\n"
+        ))?;
+    } else {
         output::print_to_stderr(&format!("the head of the log is {head}\n"));
-        return Ok(Exit::Done.into());
     }
-    let told = || format!("cannot write {}", arguments.file.display());
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&arguments.file)
-        .with_context(told)?;
-    let mut writer = BufWriter::new(file);
-    let head = export(&client, &mut writer)?;
-    let file = writer.into_inner().map_err(IntoInnerError::into_error);
-    file.with_context(told)?.sync_all().with_context(told)?;
-    output::print(&format!(
-        "{} entries; the head of the log is {head}\n",
-        head.entries
-    ))?;
     Ok(Exit::Done.into())
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{COLUMNS, body_of, version_of};
 use crate::client::{AnswerForm, Client, ENVIRONMENTS, ServerArguments, print_one};
@@ -24,6 +24,18 @@ pub(crate) struct Arguments {
     /// Its name or its id.
     #[arg(value_name = "ENVIRONMENT")]
     environment: String,
+    #[command(flatten)]
+    change: ChangeArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+    /// In which form to answer.
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = AnswerForm::Table)]
+    output: AnswerForm,
+}
+
+/// What is to be different.
+#[derive(Debug, clap::Args)]
+pub(super) struct ChangeArguments {
     /// The environment file.
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
@@ -44,20 +56,15 @@ pub(crate) struct Arguments {
     inherit_policy: bool,
     /// The version that must still be there [default: the one that is there now].
     #[arg(long, value_name = "NUMBER")]
-    if_version: Option<i64>,
-    #[command(flatten)]
-    server: ServerArguments,
-    /// In which form to answer.
-    #[arg(short = 'o', long = "output", value_enum, default_value_t = AnswerForm::Table)]
-    output: AnswerForm,
+    pub(super) if_version: Option<i64>,
 }
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
-    let body = Value::Object(body(arguments, host)?);
+    let body = arguments.change.body(host)?;
     let client = Client::new(&arguments.server, host)?;
     let id = client.id_of(&ENVIRONMENTS, &arguments.environment)?;
     let path = ["api", "environments", &id];
-    let version = match arguments.if_version {
+    let version = match arguments.change.if_version {
         Some(version) => version,
         None => version_of(&client.get(&path, &[])?)?,
     };
@@ -66,26 +73,29 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     Ok(Exit::Done.into())
 }
 
-fn body(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<Map<String, Value>> {
-    let mut body = body_of(arguments.file.as_deref(), host)?;
-    let namespace = arguments.namespace.as_ref();
-    let namespace = namespace.map(|text| Some(text).filter(|text| !text.is_empty()));
-    let named = [
-        ("name", arguments.name.as_ref().map(|name| json!(name))),
-        (
-            "description",
-            arguments.description.as_ref().map(|text| json!(text)),
-        ),
-        ("restricted", arguments.restricted.map(Value::Bool)),
-        ("namespace", namespace.map(|name| json!(name))),
-        (
-            "inherits_policy",
-            arguments.inherit_policy.then_some(Value::Bool(true)),
-        ),
-    ];
-    let named = named
-        .into_iter()
-        .filter_map(|(field, value)| Some((field.to_owned(), value?)));
-    body.extend(named);
-    Ok(body)
+impl ChangeArguments {
+    /// The body of a request.
+    pub(super) fn body(&self, host: &HostEnvironment) -> anyhow::Result<Value> {
+        let mut body = body_of(self.file.as_deref(), host)?;
+        let namespace = self.namespace.as_ref();
+        let namespace = namespace.map(|text| Some(text).filter(|text| !text.is_empty()));
+        let named = [
+            ("name", self.name.as_ref().map(|name| json!(name))),
+            (
+                "description",
+                self.description.as_ref().map(|text| json!(text)),
+            ),
+            ("restricted", self.restricted.map(Value::Bool)),
+            ("namespace", namespace.map(|name| json!(name))),
+            (
+                "inherits_policy",
+                self.inherit_policy.then_some(Value::Bool(true)),
+            ),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(field, value)| Some((field.to_owned(), value?)));
+        body.extend(named);
+        Ok(Value::Object(body))
+    }
 }

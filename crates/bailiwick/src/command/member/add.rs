@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// What people call them.
     #[arg(long, value_name = "NAME")]
     name: String,
-    /// Their role, by name or id; `bailiwick member roles` lists roles.
+    /// Their role, by name or id; `bailiwick role list` lists roles.
     #[arg(long, value_name = "ROLE")]
     role: String,
     /// The file of their password; `-` is standard input.

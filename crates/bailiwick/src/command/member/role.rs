@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     /// Their address of mail, or their id.
     #[arg(value_name = "MEMBER")]
     member: String,
-    /// The role, by name or id; `bailiwick member roles` lists roles.
+    /// The role, by name or id; `bailiwick role list` lists roles.
     #[arg(value_name = "ROLE")]
     role: String,
     #[command(flatten)]

@@ -6,6 +6,7 @@ mod delete;
 mod get;
 mod list;
 mod update;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     List(list::Arguments),
     Get(get::Arguments),
     Update(update::Arguments),
+    Validate(validate::Arguments),
     Archive(archive::Arguments),
     Delete(delete::Arguments),
 }
@@ -42,6 +44,7 @@ pub(super) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::List(arguments) => list::execute(&arguments, host),
         Command::Get(arguments) => get::execute(&arguments, host),
         Command::Update(arguments) => update::execute(&arguments, host),
+        Command::Validate(arguments) => validate::execute(&arguments, host),
         Command::Archive(arguments) => archive::execute(&arguments, host),
         Command::Delete(arguments) => delete::execute(&arguments, host),
     }

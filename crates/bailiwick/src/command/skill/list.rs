@@ -1,23 +1,18 @@
-//! `bailiwick member roles`.
+//! `bailiwick skill list`.
 
 use std::process::ExitCode;
 
-use crate::client::{AnswerForm, Client, Column, ROLES, ServerArguments, print_list};
+use super::COLUMNS;
+use crate::client::{AnswerForm, Client, SKILLS, ServerArguments, print_list};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
-const COLUMNS: &[Column] = &[
-    ("ID", "/id"),
-    ("NAME", "/name"),
-    ("PREDEFINED", "/predefined"),
-];
-
-/// List the roles that members can have.
+/// List the skills of a server, the newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  bailiwick member roles
-  bailiwick member roles -o json")]
+  bailiwick skill list
+  bailiwick skill list -o json")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     server: ServerArguments,
@@ -28,6 +23,6 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    print_list(arguments.output, &client.all(&ROLES, &[])?, COLUMNS)?;
+    print_list(arguments.output, &client.all(&SKILLS, &[])?, COLUMNS)?;
     Ok(Exit::Done.into())
 }

@@ -1,0 +1,48 @@
+//! The commands that `bailiwick` understands and the program beside it does: what keeps a server's database, what asks a server, and what
+//! pulls images.
+
+use clap::Subcommand;
+
+use super::{
+    agent, apply, audit_log, backup, file, grant, inside, key, member, organization, restore,
+    retention, role, service_account, session, skill, team, up, vault, whoami,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Apply(apply::Arguments),
+    #[command(subcommand)]
+    Agent(agent::Command),
+    #[command(subcommand)]
+    Session(session::Command),
+    #[command(subcommand)]
+    Vault(vault::Command),
+    #[command(subcommand)]
+    File(file::Command),
+    #[command(subcommand)]
+    Skill(skill::Command),
+    #[command(subcommand)]
+    Organization(organization::Command),
+    #[command(subcommand)]
+    Member(member::Command),
+    #[command(subcommand)]
+    Team(team::Command),
+    #[command(subcommand)]
+    Role(role::Command),
+    #[command(subcommand)]
+    Grant(grant::Command),
+    #[command(subcommand)]
+    ServiceAccount(service_account::Command),
+    #[command(subcommand)]
+    Key(key::Command),
+    Whoami(whoami::Arguments),
+    #[command(subcommand)]
+    AuditLog(audit_log::Command),
+    #[command(subcommand)]
+    Retention(retention::Command),
+    Up(Box<up::Arguments>),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
+    #[command(subcommand)]
+    Inside(inside::Command),
+}

@@ -1,0 +1,28 @@
+//! `bailiwick role list`.
+
+use std::process::ExitCode;
+
+use super::COLUMNS;
+use crate::client::{AnswerForm, Client, ROLES, ServerArguments, print_list};
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+
+/// List the roles that members and service accounts can have.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick role list
+  bailiwick role list -o json")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    server: ServerArguments,
+    /// In which form to answer.
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = AnswerForm::Table)]
+    output: AnswerForm,
+}
+
+pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let client = Client::new(&arguments.server, host)?;
+    print_list(arguments.output, &client.all(&ROLES, &[])?, COLUMNS)?;
+    Ok(Exit::Done.into())
+}

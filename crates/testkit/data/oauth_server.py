@@ -1,0 +1,155 @@
+
+# An authorization server and an MCP server behind one name, on loopback; TLS by tls_server.py, which stands above. Refresh tokens are taken
+# once: one that comes a second time ends the family (RFC 9700, section 4.14.2). What misbehaves has a path of its own.
+
+import base64
+import threading
+import time
+from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
+
+address, certificate, key = sys.argv[1:4]
+CLIENTS = {"none": None, "basic": "s3cret/+ basic", "post": "s3cret/+ post"}
+lock = threading.Lock()
+# Access tokens that are taken, refresh tokens that are, and those that were.
+access, refresh, used = {"access-0"}, {"refresh-0"}, set()
+made = 0
+
+
+def client_of(headers, form):
+    """The client that proved who it is, or None."""
+    header = headers.get("Authorization") or ""
+    if header.startswith("Basic "):
+        name, secret = base64.b64decode(header[6:]).decode().split(":", 1)
+        name, secret = unquote_plus(name), unquote_plus(secret)
+        return name if name == "basic" and CLIENTS["basic"] == secret and "client_id" not in form else None
+    name = form.get("client_id")
+    if name == "post":
+        return name if form.get("client_secret") == CLIENTS["post"] else None
+    return name if name == "none" and "client_secret" not in form else None
+
+
+class Both(Handler):
+    protocol_version = "HTTP/1.1"
+
+    def send(self, status, body, kind="application/json", **headers):
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_DELETE(self):
+        self.do_POST()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        url = urlsplit(self.path)
+        say(request={"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body})
+        if url.path == "/token":
+            return self.token({name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()})
+        lie = url.path.removeprefix("/token").removeprefix("/mcp").strip("/")
+        if lie == "":
+            return self.mcp(json.loads(body or "{}"))
+        if lie == "away":
+            return self.send(307, b"", Location=unquote(url.query))
+        if lie == "moved":
+            return self.send(308, b"", Location="/mcp")
+        if lie == "around":
+            return self.send(307, b"", Location=self.path)
+        if lie == "slow":
+            return time.sleep(120)
+        if lie == "drip":
+            return self.drip()
+        if lie == "echo":
+            return self.send(int(url.query), f"you sent {body} and {self.headers.get('Authorization')}".encode(), "text/plain")
+        if lie == "huge":
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ").encode()
+            return self.send(401, token * (3 * 1024 * 1024 // len(token)), "text/" + token.decode())
+        if lie == "garbage":
+            return self.send(200, b"\xff{\"access_token\": \"leaked-by-garbage\"", "application/json")
+        if lie == "evil-token":
+            return self.send(200, {"access_token": "a\r\nx-evil: 1", "token_type": "Bearer"})
+        if lie == "down":
+            return self.send(503, {"error": "temporarily_unavailable"})
+        if lie == "forbidden":
+            return self.send(403, {"error": "insufficient_scope"})
+        if lie == "modern":
+            return self.modern(json.loads(body or "{}"))
+        self.send(404, {})
+
+    def drip(self):
+        """A byte a second, for ever."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        while True:
+            self.wfile.write(b":")
+            self.wfile.flush()
+            time.sleep(1)
+
+    def token(self, form):
+        global made
+        client = client_of(self.headers, form)
+        if client is None:
+            return self.send(401, {"error": "invalid_client"}, WWW_Authenticate="Basic")
+        if form.get("grant_type") != "refresh_token":
+            return self.send(400, {"error": "unsupported_grant_type"})
+        # Long enough for another one to come in between.
+        time.sleep(0.2)
+        with lock:
+            shown = form.get("refresh_token")
+            if shown in used:
+                access.clear()
+                refresh.clear()
+            if shown not in refresh:
+                return self.send(400, {"error": "invalid_grant", "error_description": f"no such token: {shown}"})
+            made += 1
+            refresh.discard(shown)
+            used.add(shown)
+            access.clear()
+            access.add(f"access-{made}")
+            refresh.add(f"refresh-{made}")
+            given = {"access_token": f"access-{made}", "token_type": "Bearer", "expires_in": 3600, "refresh_token": f"refresh-{made}"}
+        self.send(200, given)
+
+    def is_let_in(self):
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        with lock:
+            known = token in access
+        if not known:
+            self.send(401, {"error": "invalid_token", "token": token}, WWW_Authenticate='Bearer error="invalid_token"')
+        return known
+
+    def mcp(self, message):
+        if not self.is_let_in():
+            return None
+        session = self.headers.get("Mcp-Session-Id")
+        if self.command == "DELETE":
+            return self.send(204, b"")
+        if message.get("method") == "initialize":
+            result = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}
+            return self.send(200, {"jsonrpc": "2.0", "id": message["id"], "result": result}, Mcp_Session_Id="session-1")
+        if session != "session-1" or self.headers.get("Mcp-Protocol-Version") != "2025-11-25":
+            return self.send(400, {"error": "no session"})
+        if "id" not in message:
+            return self.send(202, b"")
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"tools": []}}
+        self.send(200, f"event: message\ndata: {json.dumps(answer)}\n\n".encode(), "text/event-stream")
+
+    def modern(self, message):
+        if not self.is_let_in():
+            return None
+        if message.get("method") == "initialize":
+            error = {"code": -32601, "message": "no such method"}
+            return self.send(200, {"jsonrpc": "2.0", "id": message["id"], "error": error})
+        version = message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"]
+        if version != self.headers.get("Mcp-Protocol-Version") or self.headers.get("Mcp-Method") != "tools/list":
+            return self.send(400, {})
+        self.send(200, {"jsonrpc": "2.0", "id": message["id"], "result": {"resultType": "complete", "tools": []}})
+
+
+Server(address, certificate, key, Both).serve()
