@@ -11,7 +11,10 @@ use bailiwick_images::InvalidBase;
 use bailiwick_images::lock::{LockMismatch, NotALock};
 use bailiwick_model::SandboxId;
 use bailiwick_model::limits::HOST_PORTS;
+use bailiwick_sandbox::ProgramError;
 use bailiwick_wire::EnvironmentFileErrors;
+
+use crate::server::NotAConfig;
 
 /// Input that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +160,7 @@ pub(crate) enum BadInput {
     HostPath(#[from] NotAHostPath),
     /// PostgreSQL without a key.
     #[error(
-        "the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)"
+        "the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE, --secret-key-command COMMAND or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)"
     )]
     NoSecretKey,
     /// The key of the data directory is gone.
@@ -174,6 +177,15 @@ pub(crate) enum BadInput {
         place: String,
         source: SealingKeysError,
     },
+    /// The command that prints keys did not.
+    #[error("--secret-key-command gives no keys")]
+    SecretKeyCommand(#[source] ProgramError),
+    /// It printed something else than text.
+    #[error("--secret-key-command gives no keys: what it prints is no text")]
+    SecretKeyCommandText,
+    /// The file of `--config` cannot be used.
+    #[error("{} cannot be used", .path.display())]
+    Config { path: PathBuf, source: NotAConfig },
     /// Keys that secrets are sealed with were not given.
     #[error(
         "the database holds secrets that are sealed with keys that were not given ({}): add them after the current one", .0.join(", ")

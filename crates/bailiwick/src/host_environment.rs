@@ -44,6 +44,16 @@ pub(crate) struct HostEnvironment {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
+/// Those that hold secrets of Bailiwick's own: no program that it starts gets them.
+pub(crate) const SECRETS: [&str; 6] = [
+    LOGIN_PASSWORD,
+    "BAILIWICK_API_KEY",
+    "BAILIWICK_BOOTSTRAP_KEY",
+    "BAILIWICK_DATABASE_URL",
+    "BAILIWICK_EXPORT_SECRET",
+    "BAILIWICK_SECRET_KEY",
+];
+
 /// The variables that say how the terminal looks and which language its user speaks.
 const TERMINAL: &[&str] = &["TERM", "COLORTERM", "LANG", "TZ", "NO_COLOR"];
 

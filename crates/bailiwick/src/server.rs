@@ -1,6 +1,7 @@
 //! The program `bailiwick-server`: one process that serves an organization, what else touches its database, and what asks a server.
 
 mod backup;
+mod config;
 mod exports;
 mod outward;
 mod restore;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bailiwick_control::{Bootstrap, Control, HostPaths, Resealed};
-use bailiwick_server::{ConnectionLimits, Service};
+use bailiwick_control::{Bootstrap, Control, HostPaths, IdentityProviders, Resealed};
+use bailiwick_server::{ConnectionLimits, Service, TrustedProxies};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_telemetry::{Sending, Telemetry};
 use clap::{Parser, Subcommand};
@@ -27,6 +28,8 @@ use crate::database_lock::DatabaseLock;
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::{log, output, telemetry};
+use config::Config;
+pub(crate) use config::{NotAConfig, TrustedProxy};
 use exports::Exports;
 use outward::Outward;
 use secret_key::KeySource;
@@ -100,11 +103,22 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
         // Several servers share one.
         DatabaseUrl::Postgres(_) => None,
     };
+    let config = Config::read(arguments.config.as_deref())?;
     let outward = Outward::open(arguments.resolve.clone(), host)?;
-    let exports = Exports::open(&arguments, host, outward.dialer())?;
-    let host_paths = HostPaths::new(arguments.host_paths).map_err(BadInput::from)?;
+    let rules = Rules {
+        exports: Exports::open(&arguments, host, outward.dialer())?,
+        host_paths: HostPaths::new(arguments.host_paths).map_err(BadInput::from)?,
+        proxies: config
+            .trusted_proxies(&arguments.trusted_proxies)?
+            .into_iter()
+            .collect(),
+        identity_providers: config.identity_providers(outward.dialer())?,
+        outward,
+        telemetry,
+    };
     let keys = KeySource::of(
         arguments.secret_key_file,
+        arguments.secret_key_command.or(config.secret_key_command),
         host.secret_key.clone(),
         &url,
         || database.data_directory(host),
@@ -116,12 +130,6 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let rules = Rules {
-        exports,
-        host_paths,
-        outward,
-        telemetry,
-    };
     runtime.block_on(serve(&url, &keys, addresses, rules, host))?;
     Ok(Exit::Done.into())
 }
@@ -132,6 +140,10 @@ struct Rules {
     exports: Exports,
     /// What environments may name of this machine.
     host_paths: HostPaths,
+    /// Who says where requests came from.
+    proxies: TrustedProxies,
+    /// Where people sign in.
+    identity_providers: IdentityProviders,
     /// How others are reached.
     outward: Outward,
     /// What is told of the server, and to whom.
@@ -169,11 +181,13 @@ async fn control(
     store: Store,
     keys: &KeySource,
     host_paths: HostPaths,
+    identity_providers: IdentityProviders,
     outward: &Outward,
 ) -> anyhow::Result<Arc<Control>> {
     let in_use = store.sealing_keys_in_use().await?;
     let control = Control::new(store, keys.read(!in_use.is_empty())?)
         .with_host_paths(host_paths)
+        .with_identity_providers(identity_providers)
         .with_outbound(outward.to_named_servers()?);
     let missing = control.missing_sealing_keys().await?;
     if missing.is_empty() {
@@ -211,6 +225,8 @@ async fn serve(
     Rules {
         exports,
         host_paths,
+        proxies,
+        identity_providers,
         outward,
         telemetry,
     }: Rules,
@@ -220,11 +236,12 @@ async fn serve(
     let store = Store::open(url)
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
-    let control = control(store, keys, host_paths, &outward).await?;
+    let control = control(store, keys, host_paths, identity_providers, &outward).await?;
     // Before there is a key that would be made and never be shown.
     let mut service = Service::listen(addresses.listen, Arc::clone(&control))
         .await?
-        .with_limits(connection_limits());
+        .with_limits(connection_limits())
+        .with_trusted_proxies(proxies);
     if let Some(address) = addresses.metrics {
         service = service.with_metrics_at(address).await?;
     }
@@ -310,6 +327,7 @@ async fn expire(control: Arc<Control>, destinations: Vec<String>) {
     loop {
         ticks.tick().await;
         let _ = control.sweep_audit_logs(&destinations).await;
+        let _ = control.sweep_session_events().await;
     }
 }
 

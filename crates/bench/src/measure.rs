@@ -4,6 +4,7 @@ mod control;
 mod credentials;
 mod cut;
 mod decide;
+mod events;
 mod image;
 mod memory;
 mod network;
@@ -47,6 +48,7 @@ const GROUPS: &[Group] = &[
     ("cut", cut::measure),
     ("memory", memory::measure),
     ("control", control::measure),
+    ("events", events::measure),
     ("control-size", control::size),
     ("control-start", control::start),
 ];

@@ -98,8 +98,10 @@ impl Control {
         authenticated: Result<T, ControlError>,
         address: Option<IpAddr>,
     ) -> Result<T, ControlError> {
-        if !matches!(authenticated, Err(ControlError::Unauthenticated)) {
-            return authenticated;
+        match &authenticated {
+            Err(ControlError::Unauthenticated) => {}
+            Err(ControlError::SignInRefused(refusal)) if !refusal.is_known() => {}
+            Ok(_) | Err(_) => return authenticated,
         }
         match self.failures.count(address, Instant::now()) {
             Ok(()) => authenticated,

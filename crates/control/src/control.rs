@@ -1,7 +1,12 @@
 //! What all use cases share.
 
+<<<<<<< HEAD
+use std::sync::Arc;
+
+=======
 use bailiwick_mcp::Outbound;
 use bailiwick_model::limits::VALIDATIONS;
+>>>>>>> main
 use bailiwick_store::Store;
 use tokio::sync::{Notify, Semaphore};
 
@@ -10,8 +15,11 @@ use crate::content::ContentLimits;
 use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
+use crate::identity_providers::IdentityProviders;
+use crate::password_attempts::PasswordAttempts;
 use crate::oauth::Refreshing;
 use crate::sealing::SealingKeys;
+use crate::session_feed::Feeds;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
 #[derive(Debug)]
@@ -24,16 +32,27 @@ pub struct Control {
     /// Told when an item came to some queue.
     pub(crate) work_arrived: Notify,
     pub(crate) failures: Failures,
+<<<<<<< HEAD
+    pub(crate) feeds: Feeds,
+    /// Told when there is something to do in some session.
+    pub(crate) sessions_begun: Arc<Notify>,
+=======
+    pub(crate) password_attempts: PasswordAttempts,
+    pub(crate) identity_providers: IdentityProviders,
     /// The way to servers that credentials name; without it none is asked.
     pub(crate) outbound: Option<Outbound>,
     pub(crate) refreshing: Refreshing,
     pub(crate) validations: Semaphore,
+>>>>>>> main
 }
 
 impl Control {
     /// On this database. Whether the keys are those of its secrets says [`Self::missing_sealing_keys`].
     pub fn new(store: Store, sealing: SealingKeys) -> Self {
+        let sessions_begun = Arc::default();
         Self {
+            feeds: Feeds::new(&store, &sessions_begun),
+            sessions_begun,
             store,
             sealing,
             known_keys: KnownKeys::default(),
@@ -41,6 +60,8 @@ impl Control {
             host_paths: HostPaths::default(),
             work_arrived: Notify::new(),
             failures: Failures::default(),
+            password_attempts: PasswordAttempts::default(),
+            identity_providers: IdentityProviders::default(),
             outbound: None,
             refreshing: Refreshing::default(),
             validations: Semaphore::new(VALIDATIONS),

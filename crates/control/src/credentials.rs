@@ -57,6 +57,7 @@ impl Control {
                     | StoreError::Referred
                     | StoreError::Stale
                     | StoreError::Corrupt { .. }
+                    | StoreError::OpenFile { .. }
                     | StoreError::Migration(_)
                     | StoreError::NotACopy(_)
                     | StoreError::Refused(_) => ControlError::of(KIND)(error),

@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
+<<<<<<< HEAD
+use bailiwick_model::{Permission, SessionRefusal};
+=======
 use bailiwick_model::Permission;
+use bailiwick_oidc::ProviderError;
+>>>>>>> main
 use bailiwick_store::{StoreError, Work};
 use bailiwick_wire::FieldProblem;
 
 use crate::conflicts::Conflict;
 use crate::references::References;
 use crate::sealing::UnsealError;
+use crate::sign_in_refusal::SignInRefusal;
 
 /// Why something was not done. What its text says may be told to whoever asked.
 #[derive(Debug, thiserror::Error)]
@@ -16,12 +22,24 @@ pub enum ControlError {
     /// No credentials, or none that are taken.
     #[error("no credentials that are valid were given")]
     Unauthenticated,
-    /// Too many credentials from one address were none; that these are none either is all that is told.
-    #[error("too many requests from this address had no credentials that are valid")]
+    /// Too many credentials from one address, or for one account, were none; that is all that is told.
+    #[error("too many credentials from this address, or for this account, were not valid: wait")]
     TooManyFailures {
         /// When one more would be told apart again.
         retry_after: Duration,
     },
+    /// More passwords wait to be hashed than may.
+    #[error("too many passwords are being checked: come again in a moment")]
+    TooManyPasswords {
+        /// When there may be a place.
+        retry_after: Duration,
+    },
+    /// An identity provider sent somebody who is not let in.
+    #[error(transparent)]
+    SignInRefused(#[from] SignInRefusal),
+    /// An identity provider did not do its part.
+    #[error("the identity provider does not answer as it should: try again later")]
+    IdentityProvider(#[from] ProviderError),
     /// The permission is missing.
     #[error("the permission {0} is needed")]
     Forbidden(Permission),
@@ -43,6 +61,18 @@ pub enum ControlError {
     /// Its agent is at work.
     #[error("the session's agent is at work: interrupt it, or wait until it is idle")]
     AtWork,
+    /// That cannot happen to the session now.
+    #[error("the session cannot do that: {0}")]
+    Refused(SessionRefusal),
+    /// As many streams are open as may be.
+    #[error("too many streams are open on this server: close some, or try again later")]
+    TooManyStreams,
+    /// Somebody else runs the session by now.
+    #[error("the session is run by somebody else")]
+    RunLost,
+    /// Something else was said to this call of a tool.
+    #[error("something else was said to this call of a tool already")]
+    AlreadyAnswered,
     /// It has ended.
     #[error("the work has ended")]
     WorkStopped,
@@ -160,6 +190,7 @@ impl ControlError {
             StoreError::Unavailable(_)
             | StoreError::Corrupt { .. }
             | StoreError::NotACopy(_)
+            | StoreError::OpenFile { .. }
             | StoreError::Migration(_)
             | StoreError::Refused(_) => Self::Store(error),
         }

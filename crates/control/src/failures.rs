@@ -3,52 +3,37 @@
 //! Keys cannot be guessed; what is limited is what it costs to say so. A key that is taken is never refused for what others did from the
 //! same address.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bailiwick_model::limits::{
     FAILED_AUTHENTICATION_ADDRESSES, FAILED_AUTHENTICATIONS, FAILED_AUTHENTICATIONS_PER_SECOND,
 };
 
-/// After so long one failure is forgotten.
-const FORGOTTEN_AFTER: Duration =
-    Duration::from_micros(1_000_000 / FAILED_AUTHENTICATIONS_PER_SECOND as u64);
+use crate::buckets::{Bound, Buckets};
 
-/// How often what is forgotten is thrown away, at most.
-const SWEPT_EVERY: Duration = Duration::from_secs(1);
-
-/// Who is counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Source {
-    /// One address; of IPv6 its network of 64 bits, since whoever has one address there has all of them.
-    Address(IpAddr),
-    /// Nothing is known of where they came from, or there are too many to tell apart.
-    Others,
-}
+const BOUND: Bound = Bound {
+    burst: FAILED_AUTHENTICATIONS,
+    forgotten_after: Duration::from_micros(1_000_000 / FAILED_AUTHENTICATIONS_PER_SECOND as u64),
+    told_apart: FAILED_AUTHENTICATION_ADDRESSES,
+};
 
 /// The failures of all addresses.
-#[derive(Debug, Default)]
-pub(crate) struct Failures(Mutex<Counted>);
+#[derive(Debug)]
+pub(crate) struct Failures(Buckets<IpAddr>);
 
-#[derive(Debug, Default)]
-struct Counted {
-    /// When the last failure of each will be forgotten: all there is to know, since they are forgotten one after the other.
-    forgotten: HashMap<Source, Instant>,
-    /// When what is forgotten was last thrown away, which is not done for every stranger.
-    swept: Option<Instant>,
+impl Default for Failures {
+    fn default() -> Self {
+        Self(Buckets::new(BOUND))
+    }
 }
 
-impl Source {
-    fn of(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
-            None => Self::Others,
-            Some(IpAddr::V4(address)) => Self::Address(address.into()),
-            Some(IpAddr::V6(address)) => {
-                let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
-                Self::Address(network.into())
-            }
+/// Who is counted together: one address; of IPv6 its network of 64 bits, since whoever has one address there has all of them.
+pub(crate) fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
         }
     }
 }
@@ -60,36 +45,7 @@ impl Failures {
     ///
     /// It is one too many, and is not counted: how long until another one would be.
     pub(crate) fn count(&self, address: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let source = counted.told_apart(Source::of(address), now);
-        let all = &mut counted.forgotten;
-        let forgotten = all.get(&source).copied().unwrap_or(now).max(now) + FORGOTTEN_AFTER;
-        let most = now + FORGOTTEN_AFTER * FAILED_AUTHENTICATIONS;
-        if forgotten > most {
-            return Err(forgotten - most);
-        }
-        all.insert(source, forgotten);
-        Ok(())
-    }
-}
-
-impl Counted {
-    /// The source, or what it shares with all others for whom there is no room.
-    fn told_apart(&mut self, source: Source, now: Instant) -> Source {
-        let is_full = |all: &HashMap<_, _>| all.len() >= FAILED_AUTHENTICATION_ADDRESSES;
-        if !is_full(&self.forgotten) || self.forgotten.contains_key(&source) {
-            return source;
-        }
-        let age = self.swept.map(|swept| now.saturating_duration_since(swept));
-        if age.is_none_or(|age| age >= SWEPT_EVERY) {
-            self.forgotten.retain(|_, forgotten| *forgotten > now);
-            self.swept = Some(now);
-        }
-        if is_full(&self.forgotten) {
-            Source::Others
-        } else {
-            source
-        }
+        self.0.count(address.map(counted_as), now)
     }
 }
 
@@ -147,8 +103,7 @@ mod tests {
             let from = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
             let _ = failures.count(Some(from), now);
         }
-        let remembered = |failures: &Failures| failures.0.lock().unwrap().forgotten.len();
-        assert!(remembered(&failures) <= FAILED_AUTHENTICATION_ADDRESSES + 1);
+        assert!(failures.0.len() <= FAILED_AUTHENTICATION_ADDRESSES + 1);
         let later = now + Duration::from_secs(1);
         assert_eq!(burst(&failures, "192.0.2.9", later), 50);
     }

@@ -144,24 +144,22 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NotFound`], [`ControlError::Forbidden`], [`ControlError::Invalid`].
+    /// [`ControlError::NotFound`], [`ControlError::Forbidden`], [`ControlError::Invalid`], [`ControlError::TooManyPasswords`].
     pub async fn set_password(
         &self,
         caller: &Caller,
         user: &UserId,
         password: Password,
     ) -> Result<(), ControlError> {
-        let own = caller.actor == Actor::User(user.clone());
-        if !own {
-            caller.require(Permission::MemberAdmin)?;
-            let member = self.store.scope(&caller.organization).member(user).await?;
-            caller.require_all(member.ok_or(ControlError::NotFound(KIND))?.permissions)?;
-        }
+        let member = self.store.scope(&caller.organization).member(user).await?;
+        // Before anything is hashed, and again once nobody can change what they may.
+        may_set_password(caller, member.as_ref())?;
         let hash = password.hash().await?;
         let mut change = self
             .store
             .change(&caller.organization, clock::now())
             .await?;
+        may_set_password(caller, change.member(user).await?.as_ref())?;
         if !change.set_password(user, &hash).await? {
             return Err(ControlError::NotFound(KIND));
         }
@@ -198,6 +196,17 @@ impl Control {
         self.known_keys.forget();
         Ok(())
     }
+}
+
+/// One's own, or as somebody who administers members, of somebody who may nothing that they may not.
+fn may_set_password(caller: &Caller, member: Option<&Member>) -> Result<(), ControlError> {
+    let is_own = member.is_some_and(|member| caller.actor == Actor::User(member.user.clone()));
+    if is_own {
+        return Ok(());
+    }
+    caller.require(Permission::MemberAdmin)?;
+    let member = member.ok_or(ControlError::NotFound(KIND))?;
+    caller.require_all(member.permissions)
 }
 
 /// A role that the caller may give: it exists, and allows nothing that they may not do.

@@ -1,7 +1,7 @@
 //! How long records are kept, and the end of those that are not.
 
 use bailiwick_model::limits::{
-    AUDIT_RETENTION_DAYS_LEAST, EXPIRED_AUDIT_ENTRIES, RETENTION_DAYS_MOST,
+    AUDIT_RETENTION_DAYS_LEAST, EXPIRED_AUDIT_ENTRIES, EXPIRED_EVENTS, RETENTION_DAYS_MOST,
 };
 use bailiwick_model::{OrganizationId, Permission, ResourceId as _};
 use bailiwick_store::{AuditAnchor, AuditEvent, Retention};
@@ -119,6 +119,52 @@ impl Control {
             swept += self.sweep_audit_log(&organization, destinations).await?;
         }
         Ok(swept)
+    }
+
+    /// Takes away what happened in sessions so long ago that its time is over; the audit log says how much it was. How many events were taken
+    /// away.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::Store`]; what was done until then stays done.
+    pub async fn sweep_session_events(&self) -> Result<u64, ControlError> {
+        let mut swept = 0;
+        for organization in self.store.organizations().await? {
+            let kept = self.store.scope(&organization).retention().await?;
+            if let Some(days) = kept.and_then(|kept| kept.events_days) {
+                swept += self.sweep_events_of(&organization, days).await?;
+            }
+        }
+        Ok(swept)
+    }
+
+    async fn sweep_events_of(
+        &self,
+        organization: &OrganizationId,
+        days: i64,
+    ) -> Result<u64, ControlError> {
+        let mut swept = 0;
+        loop {
+            let at = clock::now();
+            let before = at - SignedDuration::from_hours(24 * days);
+            let mut change = self.store.change(organization, at).await?;
+            let gone = change.expire_session_events(before, EXPIRED_EVENTS).await?;
+            if gone == 0 {
+                return Ok(swept);
+            }
+            let told = AuditEvent {
+                actor_kind: "system",
+                actor_id: "bailiwick",
+                address: None,
+                action: "session-events.expire",
+                resource_kind: KIND,
+                resource_id: organization.as_str(),
+                before: None,
+                after: Some(json!({"events": gone, "before": before}).to_string()),
+            };
+            change.commit(&told).await?;
+            swept += gone;
+        }
     }
 
     async fn sweep_audit_log(

@@ -1,7 +1,8 @@
 //! Sessions: what is bound together when one is made, and what may change after that.
 
 use bailiwick_model::{
-    EnvironmentId, Permission, ResourceId as _, SessionId, SessionStatus, VaultId, WorkState,
+    EnvironmentId, Permission, ResourceId as _, SessionEventType, SessionId, SessionInput,
+    SessionStatus, VaultId, WorkState,
 };
 use bailiwick_store::{
     Change, Environment, NewSession, NewWork, OrderedPage, OrderedPageRequest, Session,
@@ -10,13 +11,16 @@ use bailiwick_store::{
 use bailiwick_wire::{
     ConfigParts, FieldProblem, SessionAgent, SessionBody, SessionText, networking_json,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use crate::caller::{Actor, Caller};
+use crate::caller::Caller;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::names::problem;
+use crate::session_input::{self, budget_is_reached};
 use crate::session_resources::{self, Mounted};
+use crate::session_writing::{Writing, Written};
 use crate::{clock, fresh, work};
 
 /// What the errors call it.
@@ -31,8 +35,8 @@ pub struct SessionView {
     pub session: Session,
     /// What it has, in the order in which it got it.
     pub resources: Vec<SessionResource>,
-    /// How long it has been there; of one that has ended, how long it had been when it was last changed.
-    pub duration: SignedDuration,
+    /// Until when its times count: now, or, of one that has ended, when it was last changed.
+    pub until: Timestamp,
 }
 
 /// What a session that is to be made binds together, read before anything is written.
@@ -52,15 +56,20 @@ impl SessionView {
             clock::now()
         };
         Self {
-            duration: until.duration_since(session.created_at),
+            until,
             session,
             resources,
         }
     }
+
+    /// How long it has been there.
+    pub fn duration(&self) -> SignedDuration {
+        self.until.duration_since(self.session.created_at)
+    }
 }
 
 impl Control {
-    /// Makes a session. It is idle: nothing runs it before there is something to do.
+    /// Makes a session. It is idle, unless it begins with something to do.
     ///
     /// What it refers to must be seen by the caller, and a restricted environment must be theirs to deploy to. An agent that was placed, or
     /// that delegates to one that was, runs in that environment alone.
@@ -101,6 +110,7 @@ impl Control {
             .session_agent(caller, &body.agent, &environment.id)
             .await?;
         let vaults = self.vaults_to_use(caller, &body.vaults).await?;
+        self.files_are_there(caller, &body.events).await?;
         let mut mounts = Vec::new();
         for mount in &body.resources {
             mounts.push(self.mounted(caller, mount).await?);
@@ -165,6 +175,10 @@ impl Control {
                 .await
                 .map_err(ControlError::of("work"))?;
         }
+        let mut writing = Writing::begin(change.locked(session)).await?;
+        session_input::receive(&mut writing, body.events.clone()).await?;
+        let written = writing.end().await?;
+        let session = written.session.clone();
         let mut becomes = evidence(&session);
         becomes["resources"] = resources.iter().map(session_resources::evidence).collect();
         becomes["overrides_agent"] = json!(!body.agent.overrides.is_empty());
@@ -180,6 +194,7 @@ impl Control {
         if plan.is_self_hosted {
             self.work_arrived.notify_waiters();
         }
+        self.published(&written);
         Ok(SessionView::of(session, resources))
     }
 
@@ -226,14 +241,8 @@ impl Control {
         id: &SessionId,
     ) -> Result<SessionView, ControlError> {
         caller.require_or_worker(Permission::SessionRead)?;
+        let session = self.seen_session(caller, id).await?;
         let scope = self.store.scope(&caller.organization);
-        let session = scope.session(id).await?;
-        let seen = session.filter(|session| match &caller.actor {
-            Actor::Worker(environment) => session.pins.environment == *environment,
-            Actor::WorkItem(item) => session.id == item.session,
-            Actor::User(_) | Actor::ServiceAccount(_) | Actor::System => true,
-        });
-        let session = seen.ok_or(ControlError::NotFound(KIND))?;
         let resources = scope.session_resources(id).await?;
         Ok(SessionView::of(session, resources))
     }
@@ -298,10 +307,15 @@ impl Control {
         if values == before.values {
             return Ok(SessionView::of(before, resources));
         }
+        if values.budget != before.values.budget {
+            raised(&patch.values, &before)?;
+        }
         let after = change
             .update_session(&before, values)
             .await
             .map_err(ControlError::of(KIND))?;
+        let written = tell_of_update(&mut change, &before, after).await?;
+        let after = written.session.clone();
         let (was, becomes) = (evidence(&before), evidence(&after));
         commit(
             change,
@@ -312,6 +326,7 @@ impl Control {
             Some(&becomes),
         )
         .await?;
+        self.published(&written);
         Ok(SessionView::of(after, resources))
     }
 
@@ -333,8 +348,13 @@ impl Control {
         }
         at_rest(&before)?;
         end_work(&mut change, id, false).await?;
+        let mut writing = Writing::begin(change.locked(before.clone())).await?;
+        if before.status != SessionStatus::Terminated {
+            writing.apply(&SessionInput::End).await?;
+        }
+        let written = writing.end().await?;
         let after = change
-            .archive_session(&before)
+            .archive_session(&written.session)
             .await
             .map_err(ControlError::of(KIND))?;
         let (was, becomes) = (evidence(&before), evidence(&after));
@@ -347,10 +367,11 @@ impl Control {
             Some(&becomes),
         )
         .await?;
+        self.published(&written);
         Ok(SessionView::of(after, resources))
     }
 
-    /// Deletes a session with what it has: its resources and its files. Its work has ended.
+    /// Deletes a session with what it has: its events, its resources and its files. Its work has ended.
     ///
     /// # Errors
     ///
@@ -369,7 +390,9 @@ impl Control {
             .await
             .map_err(ControlError::of(KIND))?;
         let was = evidence(&before);
-        commit(change, caller, "session.delete", id, Some(&was), None).await
+        commit(change, caller, "session.delete", id, Some(&was), None).await?;
+        self.published_end(&before);
+        Ok(())
     }
 
     /// A change that holds the lock of a session, after that of the organization: whoever takes several locks takes this one first.
@@ -393,6 +416,59 @@ fn at_rest(session: &Session) -> Result<(), ControlError> {
         SessionStatus::Idle | SessionStatus::Terminated => Ok(()),
         SessionStatus::Running | SessionStatus::Rescheduling => Err(ControlError::AtWork),
     }
+}
+
+/// A budget is more than what was used already.
+fn raised(values: &SessionText, session: &Session) -> Result<(), ControlError> {
+    let Some(budget) = &values.budget else {
+        return Ok(());
+    };
+    if budget.nanos() > session.usage.list_cost_nanos {
+        return Ok(());
+    }
+    Err(problem(
+        "budget",
+        "budget_not_raised",
+        "is not more than the session has cost already (budget_not_raised)",
+        "name a higher amount, or take the budget away with null",
+    ))
+}
+
+/// Stores what of a session was changed. If it had stopped at its budget, it goes on with what was said to it.
+async fn tell_of_update(
+    change: &mut Change,
+    before: &Session,
+    after: Session,
+) -> Result<Written, ControlError> {
+    let (was, is) = (before.values.clone(), after.values.clone());
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let mut body = Map::new();
+    if is.agent != was.agent {
+        body.insert("agent".to_owned(), parsed(&is.agent));
+    }
+    if is.budget != was.budget {
+        let budget = is.budget.as_deref().map(parsed);
+        body.insert("budget".to_owned(), budget.unwrap_or_default());
+    }
+    if is.metadata != was.metadata {
+        body.insert("metadata".to_owned(), parsed(&is.metadata));
+    }
+    if is.title != was.title {
+        body.insert("title".to_owned(), json!(is.title));
+    }
+    let mut writing = Writing::begin(change.locked(after)).await?;
+    let primary = writing.primary().clone();
+    let kind = SessionEventType::SessionUpdated;
+    let event = writing.event(&primary, kind, Value::Object(body).to_string());
+    writing.store(event).await?;
+    let waits = writing.state().thread(&primary);
+    let waits = waits.is_some_and(|thread| {
+        thread.status == SessionStatus::Idle && thread.awaits.is_empty() && thread.queued > 0
+    });
+    if waits && !budget_is_reached(writing.session())? {
+        writing.apply(&SessionInput::Resume(primary)).await?;
+    }
+    writing.end().await
 }
 
 /// The work of a session that ends has ended too, or is to end once its worker was told.

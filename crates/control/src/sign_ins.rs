@@ -1,8 +1,12 @@
 //! Signing in with a browser.
 
-use bailiwick_model::{OrganizationId, ResourceId as _};
-use bailiwick_store::KnownSession;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use bailiwick_model::{OrganizationId, Permissions, ResourceId as _, UserId};
+use bailiwick_store::{Change, KnownSession};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use crate::authentication::Credentials;
 use crate::caller::{Actor, Caller};
@@ -21,7 +25,7 @@ pub struct SignInRequest {
     pub email: String,
     /// Their password.
     pub password: Password,
-    /// Which organization, if they belong to several; else the oldest.
+    /// Which organization, if several have an account for the address; else the oldest of these.
     pub organization: Option<OrganizationId>,
 }
 
@@ -48,40 +52,54 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`ControlError::Unauthenticated`], whatever of it was wrong.
+    /// [`ControlError::Unauthenticated`], whatever of it was wrong; [`ControlError::TooManyFailures`] instead, without a look at the
+    /// password, for an address or an account with too many wrong ones; [`ControlError::TooManyPasswords`].
     pub async fn sign_in(
         &self,
         request: SignInRequest,
-        address: Option<std::net::IpAddr>,
+        address: Option<IpAddr>,
     ) -> Result<BrowserSession, ControlError> {
-        let found = self.store.sign_in(&request.email).await?;
+        let attempt = self
+            .password_attempts
+            .begin(&request.email, address, Instant::now())
+            .map_err(|retry_after| ControlError::TooManyFailures { retry_after })?;
+        let organization = request.organization.as_ref();
+        let found = self.store.sign_in(&request.email, organization).await?;
         let hash = found.as_ref().and_then(|found| found.password_hash.clone());
-        let right = request.password.is(hash).await;
-        let found = found
-            .filter(|_| right)
-            .ok_or(ControlError::Unauthenticated)?;
-        let organization = match request.organization {
-            Some(wanted) => found.organizations.into_iter().find(|one| *one == wanted),
-            None => found.organizations.into_iter().next(),
-        };
-        let organization = organization.ok_or(ControlError::Unauthenticated)?;
-        let at = clock::now();
+        match request.password.is(hash).await {
+            Ok(true) => attempt.was_right(),
+            Ok(false) => return Err(ControlError::Unauthenticated),
+            Err(error) => {
+                attempt.was_not_looked_at();
+                return Err(error);
+            }
+        }
+        let found = found.ok_or(ControlError::Unauthenticated)?;
+        let change = self.store.change(&found.organization, clock::now()).await?;
+        Self::begin_session(change, found.user, address, None).await
+    }
+
+    /// Begins a session in a change of the user's organization, and commits it.
+    pub(crate) async fn begin_session(
+        mut change: Change,
+        user: UserId,
+        address: Option<IpAddr>,
+        evidence: Option<&Value>,
+    ) -> Result<BrowserSession, ControlError> {
         let (cookie, csrf) = (fresh::secret("bws_"), fresh::secret("bwc_"));
-        let expires_at = at + SESSION;
-        let mut change = self.store.change(&organization, at).await?;
+        let expires_at = change.at() + SESSION;
         change
-            .insert_browser_session(&found.user, &cookie.hash, &csrf.hash, expires_at)
+            .insert_browser_session(&user, &cookie.hash, &csrf.hash, expires_at)
             .await?;
         let caller = Caller {
-            organization,
-            actor: Actor::User(found.user.clone()),
-            permissions: bailiwick_model::Permissions::NONE,
+            organization: change.organization().clone(),
+            actor: Actor::User(user.clone()),
+            permissions: Permissions::NONE,
             key: None,
             address,
         };
-        change
-            .commit(&caller.event("session.begin", ("member", found.user.as_str()), None, None))
-            .await?;
+        let event = caller.event("session.begin", ("member", user.as_str()), None, evidence);
+        change.commit(&event).await?;
         Ok(BrowserSession {
             cookie: cookie.text,
             csrf: csrf.text,

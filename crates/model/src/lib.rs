@@ -35,9 +35,13 @@ pub use project::{
 };
 pub use resource_id::{
     AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, GrantId, NotAnId,
-    OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionId, SessionResourceId,
-    SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
+    OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionEventId, SessionId,
+    SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
+};
+pub use session::{
+    Activity, SessionEventType, SessionInput, SessionRefusal, SessionState, SessionStatus,
+    SessionUsage, StatusEvent, StopDetails, StopReason, ThreadState, UnknownSessionEventType,
+    UnknownSessionStatus,
 };
 pub use secret_text::SecretText;
-pub use session::{SessionStatus, UnknownSessionStatus};
 pub use work::{UnknownWorkState, WorkState};

@@ -363,6 +363,49 @@ pub const REFERENCE_CHARS: usize = 128;
 /// Digits of an amount of cents.
 pub const AMOUNT_DIGITS: usize = 12;
 
+/// Bytes of a request that makes a session or sends events to one (the wire API).
+pub const EVENTS_BODY_BYTES: usize = 32 << 20;
+/// Events of one request.
+pub const SENT_EVENTS: usize = 100;
+/// Events that a session begins with (the wire API).
+pub const INITIAL_EVENTS: usize = 50;
+/// Blocks of one message or result, and of a message of the system (the wire API).
+pub const CONTENT_BLOCKS: usize = 1000;
+/// Documents in files in one request (the wire API).
+pub const FILE_DOCUMENTS: usize = 100;
+/// Characters of the title of a document in a message.
+pub const DOCUMENT_TITLE_CHARS: usize = 500;
+/// Characters of the URL of a picture or a document in a message.
+pub const CONTENT_URL_CHARS: usize = 2048;
+/// Characters of why a call of a tool is denied (the wire API).
+pub const DENY_MESSAGE_CHARS: usize = 10_000;
+/// Input of one session that nobody has taken up.
+pub const QUEUED_EVENTS: usize = 1000;
+/// Threads of one session that have not ended (the wire API).
+pub const SESSION_THREADS: usize = 25;
+/// Events of a session that are kept in memory for its streams; what is older is read from the database.
+pub const RECENT_EVENTS: usize = 256;
+/// Bytes of these events, after the newest.
+pub const RECENT_EVENT_BYTES: usize = 1 << 20;
+/// Bytes of the events of one page, before the last of them.
+pub const EVENT_PAGE_BYTES: i64 = 8 << 20;
+/// Streams of events that one server has open at once, so that there are connections left for everything else.
+pub const EVENT_STREAMS: usize = 3000;
+/// Events that a stream reads from the database at once.
+pub const STREAM_READ_EVENTS: u32 = 64;
+/// Parts of messages on their way to streams; a stream that is further behind gets whole messages alone.
+pub const PREVIEWS_WAITING: usize = 256;
+/// How often a stream that has nothing to say says so (the wire API).
+pub const STREAM_PING: Duration = Duration::from_secs(15);
+/// How often streams look for what another server stored, should its word have been lost.
+pub const STREAM_LOOK: Duration = Duration::from_secs(2);
+/// Kinds of events that one list or stream may name (the wire API).
+pub const EVENT_KINDS_ASKED: usize = 100;
+/// Events that one change takes away since their time is over.
+pub const EXPIRED_EVENTS: u32 = 1000;
+/// How long whoever runs a session has it without saying so again.
+pub const RUN_LEASE: Duration = Duration::from_secs(30);
+
 /// The longest that a poll for work may wait (the wire API).
 pub const WORK_BLOCK_MS: u64 = 999;
 /// After this long without an acknowledgement work that was handed out is handed out again (the wire API).
@@ -408,6 +451,55 @@ pub const FAILED_AUTHENTICATIONS_PER_SECOND: u32 = 10;
 /// Addresses of failed authentications that are told apart; more of them share one count.
 pub const FAILED_AUTHENTICATION_ADDRESSES: usize = 10_000;
 
+/// Wrong passwords from one address, of IPv6 from one /64, for whatever accounts, that are looked at in a row.
+pub const ADDRESS_PASSWORDS: u32 = 20;
+/// After so long one of them is forgotten.
+pub const ADDRESS_PASSWORD_FORGOTTEN: Duration = Duration::from_secs(6);
+/// Wrong passwords for one account from one address that are looked at in a row.
+pub const ACCOUNT_ADDRESS_PASSWORDS: u32 = 5;
+/// After so long one of them is forgotten.
+pub const ACCOUNT_ADDRESS_PASSWORD_FORGOTTEN: Duration = Duration::from_secs(30);
+/// Wrong passwords for one account from wherever that are looked at in a row.
+pub const ACCOUNT_PASSWORDS: u32 = 60;
+/// After so long one of them is forgotten: five addresses can never use up what is forgotten meanwhile.
+pub const ACCOUNT_PASSWORD_FORGOTTEN: Duration = Duration::from_secs(5);
+/// Accounts, addresses, and pairs of both, of which wrong passwords are told apart.
+pub const PASSWORD_SOURCES: usize = 10_000;
+/// Passwords that are hashed at once at most: each takes 64 MiB and a processor, and half of the processors are for everything else.
+pub const PASSWORDS_HASHED: usize = 4;
+/// Passwords that wait for their turn to be hashed; more are told to come again.
+pub const PASSWORDS_WAITING: usize = 16;
+/// How long somebody may take to sign in at an identity provider.
+pub const SIGN_IN_ATTEMPT: Duration = Duration::from_secs(10 * 60);
+/// How far an identity provider's clock may be from this one.
+pub const ID_TOKEN_SKEW: Duration = Duration::from_secs(60);
+/// How long one request to an identity provider may take.
+pub const IDENTITY_PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer of an identity provider.
+pub const IDENTITY_PROVIDER_ANSWER_BYTES: usize = 256 * 1024;
+/// Requests to one identity provider at once.
+pub const IDENTITY_PROVIDER_REQUESTS: usize = 16;
+/// Keys of one identity provider.
+pub const IDENTITY_PROVIDER_KEYS: usize = 100;
+/// How long it is believed what an identity provider says of itself, and that its keys are its keys.
+pub const IDENTITY_PROVIDER_KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
+/// How often an identity provider is asked for new keys at most, when a token is signed with one that is not known.
+pub const IDENTITY_PROVIDER_NEW_KEYS: Duration = Duration::from_secs(10);
+/// How long an identity provider is left alone that did not say what it is.
+pub const IDENTITY_PROVIDER_BREATH: Duration = Duration::from_secs(2);
+/// Identity providers of one server.
+pub const IDENTITY_PROVIDERS: usize = 32;
+/// Bytes of the path that a browser returns to after it signed in.
+pub const RETURN_PATH_BYTES: usize = 2048;
+/// The largest configuration file of a server.
+pub const SERVER_CONFIG_BYTES: usize = 256 * 1024;
+/// Networks of proxies that a server trusts.
+pub const TRUSTED_PROXIES: usize = 1000;
+/// How long a command may take that prints the keys that secrets are sealed with.
+pub const SECRET_KEY_COMMAND_TIME: Duration = Duration::from_secs(30);
+/// Bytes of the complaints of such a command that are shown.
+pub const SECRET_KEY_COMMAND_COMPLAINT_BYTES: usize = 4096;
+
 /// Characters of the name of a team, a role, a service account, a member or a key.
 pub const NAME_CHARS: usize = 100;
 /// Characters of an environment's name under `/api`: as many as a console and `kubectl`-like tools show.
@@ -446,6 +538,75 @@ pub const EXPIRED_AUDIT_ENTRIES: u32 = 1000;
 pub const REFERENCES_TOLD: u32 = 100;
 /// Agents that one move of another one takes out of their work with it, in hundreds.
 pub const DETACH_HUNDREDS: usize = 10;
+
+/// Bytes of one command of the tool `bash`.
+pub const TOOL_COMMAND_BYTES: usize = 256 * 1024;
+/// How long a command runs if nothing else is said.
+pub const TOOL_COMMAND_TIME: Duration = Duration::from_secs(120);
+/// How long a command may ask to run.
+pub const TOOL_COMMAND_TIME_MOST: Duration = Duration::from_secs(60 * 60);
+/// How long a command may take to end after SIGINT, before it is killed.
+pub const TOOL_INTERRUPT_GRACE: Duration = Duration::from_secs(2);
+/// How long a shell may take to start, and to take a command.
+pub const TOOL_SHELL_ANSWER: Duration = Duration::from_secs(20);
+/// How long what stops processes inside may take, each time.
+pub const TOOL_SWEEP_TIME: Duration = Duration::from_secs(3);
+/// Characters of a result; what is longer goes to a file in the sandbox.
+pub const TOOL_OUTPUT_CHARS: usize = 100_000;
+/// Characters that are shown of what went to a file: its end.
+pub const TOOL_PREVIEW_CHARS: usize = 10_000;
+/// Bytes that are shown of a long output that could not be written to a file: its end.
+pub const TOOL_OUTPUT_TAIL_BYTES: usize = 100 * 1024;
+/// Bytes of the output of one command that are kept at all: its end.
+pub const TOOL_OUTPUT_KEPT_BYTES: usize = 2 << 20;
+/// Bytes that are kept of what a shell says besides the output of its commands.
+pub const TOOL_PROMPT_BYTES: usize = 64 * 1024;
+/// Bytes of a text that the tool `read` shows.
+pub const TOOL_TEXT_BYTES: usize = 256 * 1024;
+/// Bytes of an image that the tool `read` shows.
+pub const TOOL_IMAGE_BYTES: usize = 5 << 20;
+/// Bytes of a PDF document that the tool `read` shows.
+pub const TOOL_DOCUMENT_BYTES: usize = 20 << 20;
+/// Bytes of a file that is read for a part of it, or edited.
+pub const TOOL_FILE_BYTES: u64 = 32 << 20;
+/// Bytes of a path or of a pattern that a tool takes.
+pub const TOOL_PATH_BYTES: usize = 4096;
+/// Files that the tool `glob` lists.
+pub const TOOL_GLOB_MATCHES: usize = 200;
+/// Bytes of the matches that the tool `grep` shows.
+pub const TOOL_GREP_BYTES: usize = 100 * 1024;
+/// Bytes that the tool `grep` shows of one line.
+pub const TOOL_GREP_LINE_BYTES: usize = 2000;
+/// Bytes of a file that is searched.
+pub const TOOL_GREP_FILE_BYTES: u64 = 8 << 20;
+/// Bytes of a compiled pattern.
+pub const TOOL_REGEX_BYTES: usize = 10 << 20;
+/// Entries of directories that one search looks at.
+pub const TOOL_WALK_ENTRIES: usize = 500_000;
+/// Directories inside one another that one search goes into.
+pub const TOOL_WALK_DEPTH: usize = 64;
+/// How long one search may take.
+pub const TOOL_WALK_TIME: Duration = Duration::from_secs(60);
+/// Files that a search has asked for at a time.
+pub const TOOL_READS_AT_ONCE: usize = 16;
+/// Destinations that a result names of those that were denied.
+pub const TOOL_DENIALS: usize = 20;
+/// How long a command that failed waits for the records of its denials.
+pub const TOOL_DENIALS_WAIT: Duration = Duration::from_millis(20);
+/// Bytes of a URL that is fetched.
+pub const WEB_URL_BYTES: usize = 2048;
+/// Bytes of what is fetched.
+pub const WEB_FETCH_BYTES: usize = 20 << 20;
+/// Bytes of HTML that is made into text.
+pub const WEB_HTML_BYTES: usize = 8 << 20;
+/// How long fetching takes, redirects included.
+pub const WEB_FETCH_TIME: Duration = Duration::from_secs(30);
+/// Redirects of one fetch.
+pub const WEB_FETCH_REDIRECTS: usize = 10;
+/// Bytes of a page's text that count as one token.
+pub const WEB_TOKEN_BYTES: usize = 4;
+/// URLs of a session's history that are remembered as known.
+pub const WEB_KNOWN_URLS: usize = 10_000;
 
 /// Bytes of a request to a model upstream; the Messages API takes 32 MB.
 pub const LLM_REQUEST_BYTES: usize = 32 << 20;
@@ -526,3 +687,20 @@ pub const TELEMETRY_INTERVAL: Duration = Duration::from_secs(60);
 pub const TELEMETRY_END: Duration = Duration::from_secs(5);
 /// Headers that go along with telemetry.
 pub const TELEMETRY_HEADERS: usize = 16;
+
+/// Tokens that one answer of a model has at most, in a session.
+pub const MODEL_OUTPUT_TOKENS: u32 = 32_000;
+/// How often a request to a model that failed, and may not fail again, is made in all.
+pub const MODEL_ATTEMPTS: u32 = 5;
+/// Sessions that one server has at work at the same time.
+pub const SESSIONS_AT_WORK: usize = 1_000;
+/// How long an engine waits until it looks itself for sessions that nobody told it of.
+pub const ENGINE_LOOK: Duration = Duration::from_secs(1);
+/// Events that an engine reads of a session at once.
+pub const ENGINE_READ_EVENTS: u32 = 500;
+/// How much of a model's context a conversation may take before it is summed up, in percent.
+pub const CONTEXT_PERCENT: u64 = 80;
+/// Tokens of the context of a model that the price table does not know.
+pub const CONTEXT_TOKENS: u64 = 200_000;
+/// Requests that a turn makes of its model at most: one that goes round in circles ends.
+pub const TURN_MODEL_REQUESTS: u32 = 500;

@@ -128,6 +128,10 @@ resource_ids! {
     SessionId = "sesn_" or "session_", "a session";
     /// A resource of a session.
     SessionResourceId = "sesrsc_", "a resource of a session";
+    /// An event of a session.
+    SessionEventId = "sevt_", "an event of a session";
+    /// A thread of a session.
+    SessionThreadId = "sthr_", "a thread of a session";
     /// A vault.
     VaultId = "vlt_", "a vault";
     /// A credential in a vault.
@@ -144,6 +148,14 @@ resource_ids! {
     WorkId = "work_", "a work item";
     /// An HTTP request, in answers and logs.
     RequestId = "req_", "a request";
+}
+
+impl SessionThreadId {
+    /// The thread that a session begins with. It is known from the session, so that nothing has to be read to name it.
+    pub fn primary_of(session: &SessionId) -> Self {
+        let digits = session.0.strip_prefix(SessionId::PREFIX);
+        Self([Self::PREFIX, digits.unwrap_or_default()].concat())
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +177,13 @@ mod tests {
         let id = SessionId::made(1_795_000_000_000, [7; 10]);
         let other = id.as_str().replace("sesn_", "session_");
         assert_eq!(other.parse(), Ok(id));
+    }
+
+    #[test]
+    fn the_primary_thread_of_a_session_is_a_thread() {
+        let session = SessionId::made(1_795_000_000_000, [7; 10]);
+        let thread = SessionThreadId::primary_of(&session);
+        assert_eq!(thread.as_str().parse(), Ok(thread));
     }
 
     #[test]

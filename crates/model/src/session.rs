@@ -1,9 +1,19 @@
 //! What a session is doing.
 
+mod event_type;
+mod state;
+mod usage;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+
+pub use event_type::{SessionEventType, UnknownSessionEventType};
+pub use state::{
+    SessionInput, SessionRefusal, SessionState, StatusEvent, StopDetails, StopReason, ThreadState,
+};
+pub use usage::{Activity, SessionUsage};
 
 /// What a session is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

@@ -115,6 +115,7 @@ macro_rules! conformance_cases {
             a_terminal_is_given_only_when_asked_for
             many_programs_run_at_once
             files_are_written_and_read
+            a_file_is_looked_at
             a_limit_on_reading_is_kept
             wrong_paths_are_told_apart
             directories_are_listed_by_name

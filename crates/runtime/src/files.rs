@@ -12,6 +12,10 @@ pub struct FileEntry {
     pub kind: FileKind,
     /// The length of a file in bytes, 0 for anything else.
     pub bytes: u64,
+    /// Its permission bits, nothing beyond 0o777.
+    pub mode: u32,
+    /// When its contents last changed, in nanoseconds since 1970; 0 where the backend does not know.
+    pub modified_ns: i64,
 }
 
 /// What an entry is.

@@ -142,6 +142,28 @@ pub trait Sandbox: Send + Sync {
         mode: u32,
     ) -> BoxFuture<'a, Result<(), Error>>;
 
+    /// What a path leads to, over links too.
+    ///
+    /// This default looks for the name in its directory, where a link is a link; a backend that can ask for one file does better.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Path`], with [`PathProblem::NotAFile`] for what is neither a file nor a directory.
+    fn look_at<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<FileEntry, Error>> {
+        Box::pin(async move {
+            let missing = || Error::Path {
+                path: path.to_owned(),
+                problem: PathProblem::NotFound,
+            };
+            let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+                return Err(missing());
+            };
+            let entries = self.list_files(above, usize::MAX).await?;
+            let found = entries.into_iter().find(|entry| entry.name == name);
+            found.ok_or_else(missing)
+        })
+    }
+
     /// The entries of a directory by name, at most `limit` of them.
     ///
     /// # Errors

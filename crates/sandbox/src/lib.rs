@@ -16,6 +16,7 @@ mod mounts;
 pub mod network;
 mod own_ids;
 pub mod plan;
+mod program;
 mod protocol;
 pub mod readiness;
 mod running;
@@ -27,6 +28,7 @@ pub use launch::{Begun, Building, LaunchError, Launched, begin, launch};
 pub use mounts::MountError;
 pub use own_ids::with_ids;
 pub use plan::Plan;
+pub use program::{Program, ProgramError};
 pub use protocol::{
     Audience, ExitStatus, FileAction, LaunchFailure, LaunchStep, TerminalSize, TerminalStreams,
 };

@@ -1,20 +1,26 @@
 //! Who sends a request.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use bailiwick_control::{Caller, Control, ControlError, Credentials};
 
+use crate::client_address;
 use crate::failure::Failure;
 use crate::observe::Whose;
 
 /// What the cookie of a browser is called: browsers take one of this name only over TLS, from this very host (RFC 6265bis, section 4.1.3).
 pub(crate) const SESSION_COOKIE: &str = "__Host-bailiwick";
+/// What the cookie is called from which a page of this very server reads the token that changes need; a session that began at an identity
+/// provider has no other way to it.
+pub(crate) const CSRF_COOKIE: &str = "__Host-bailiwick-csrf";
+/// What the cookie of a sign-in at an identity provider is called.
+pub(crate) const SIGN_IN_COOKIE: &str = "__Host-bailiwick-sign-in";
 /// What a browser's request that changes something carries besides.
 pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
 
@@ -43,13 +49,19 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(address(parts)))
+        Ok(Self(client_address::of(&parts.extensions)))
     }
 }
 
 /// A key comes before a cookie. None of both is a failure like any other.
-async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
+<<<<<<< HEAD
+pub(crate) async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
     let (address, shown) = (address(parts), key(&parts.headers));
+=======
+async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
+    let address = client_address::of(&parts.extensions);
+    let shown = key(&parts.headers);
+>>>>>>> main
     let Some(cookie) = cookie(&parts.headers).filter(|_| shown.is_none()) else {
         let key = shown.unwrap_or_default();
         return control.authenticate(Credentials { key, address }).await;
@@ -76,6 +88,11 @@ fn key(headers: &HeaderMap) -> Option<&str> {
 
 /// The value of the session's cookie.
 pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie_of(SESSION_COOKIE, headers)
+}
+
+/// The value of a cookie.
+pub(crate) fn cookie_of<'h>(wanted: &str, headers: &'h HeaderMap) -> Option<&'h str> {
     let pairs = headers
         .get_all(COOKIE)
         .iter()
@@ -83,11 +100,5 @@ pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
     let mut pairs = pairs
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
-    pairs.find_map(|(name, value)| (name == SESSION_COOKIE).then_some(value))
-}
-
-/// IPv4 as IPv4 also where it came over a socket of IPv6.
-fn address(parts: &Parts) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    Some(peer.0.ip().to_canonical())
+    pairs.find_map(|(name, value)| (name == wanted).then_some(value))
 }

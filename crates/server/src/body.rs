@@ -165,6 +165,7 @@ fn kind<I: ResourceId>() -> &'static str {
         "skill_" => "skill",
         "sesn_" => "session",
         "sesrsc_" => "session resource",
+        "sthr_" => "session thread",
         "work_" => "work item",
         _ => "resource",
     }

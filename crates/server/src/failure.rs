@@ -7,7 +7,12 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+<<<<<<< HEAD
 use bailiwick_control::{Conflict, ControlError};
+use bailiwick_model::SessionRefusal;
+=======
+use bailiwick_control::{Conflict, ControlError, SignInRefusal};
+>>>>>>> main
 use serde::Serialize;
 
 use crate::api::references::ReferencesJson;
@@ -52,9 +57,17 @@ impl Failure {
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
+<<<<<<< HEAD
+            Self::Control(error) => status_of(error),
+=======
             Self::Control(error) => match error {
                 ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
-                ControlError::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+                ControlError::TooManyFailures { .. } | ControlError::TooManyPasswords { .. } => {
+                    StatusCode::TOO_MANY_REQUESTS
+                }
+                ControlError::SignInRefused(refusal) if refusal.is_known() => StatusCode::FORBIDDEN,
+                ControlError::SignInRefused(_) => StatusCode::UNAUTHORIZED,
+                ControlError::IdentityProvider(_) => StatusCode::BAD_GATEWAY,
                 ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
                 ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
                 ControlError::Invalid(_)
@@ -80,6 +93,7 @@ impl Failure {
                 ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
                 ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             },
+>>>>>>> main
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -94,6 +108,12 @@ impl Failure {
             Self::Control(error) => match error {
                 ControlError::Unauthenticated => Code::Unauthenticated,
                 ControlError::TooManyFailures { .. } => Code::TooManyFailures,
+                ControlError::TooManyPasswords { .. } => Code::TooManyPasswords,
+                ControlError::SignInRefused(SignInRefusal::NotBegunHere) => Code::SignInNotBegun,
+                ControlError::SignInRefused(SignInRefusal::Spent) => Code::SignInSpent,
+                ControlError::SignInRefused(SignInRefusal::NotProven(_)) => Code::SignInNotProven,
+                ControlError::SignInRefused(_) => Code::SignInNotAllowed,
+                ControlError::IdentityProvider(_) => Code::IdentityProviderUnavailable,
                 ControlError::Forbidden(_) => Code::Forbidden,
                 ControlError::NotFound(_) => Code::NotFound,
                 ControlError::Invalid(problems) => match problems.as_slice() {
@@ -115,7 +135,22 @@ impl Failure {
                 ControlError::Predefined => Code::PredefinedRole,
                 ControlError::LastAdministrator => Code::LastAdministrator,
                 ControlError::Referred(_) | ControlError::InUse { .. } => Code::Referred,
-                ControlError::AtWork => Code::SessionRunning,
+                ControlError::AtWork | ControlError::Refused(SessionRefusal::AtWork) => {
+                    Code::SessionRunning
+                }
+                ControlError::Refused(SessionRefusal::Ended) => Code::SessionTerminated,
+                ControlError::Refused(SessionRefusal::IsPrimary) => Code::PrimaryThread,
+                ControlError::Refused(
+                    SessionRefusal::NoSuchThread
+                    | SessionRefusal::ThreadExists
+                    | SessionRefusal::NotAtWork
+                    | SessionRefusal::InputWaits
+                    | SessionRefusal::NothingQueued
+                    | SessionRefusal::NothingAwaited,
+                )
+                | ControlError::RunLost => Code::Stale,
+                ControlError::AlreadyAnswered => Code::AlreadyAnswered,
+                ControlError::TooManyStreams => Code::TooManyStreams,
                 ControlError::WorkStopped => Code::WorkStopped,
                 ControlError::LeaseLost(_) => Code::HeartbeatPreconditionFailed,
                 ControlError::AcrossEnvironments { .. } => Code::AcrossEnvironments,
@@ -143,16 +178,25 @@ impl Failure {
     pub(crate) fn may_be_retried(&self) -> bool {
         matches!(
             self,
-            Self::Control(ControlError::Store(_) | ControlError::GivenUp(_)) | Self::Slow
+            Self::Control(
+<<<<<<< HEAD
+                ControlError::Store(_) | ControlError::GivenUp(_) | ControlError::TooManyStreams
+=======
+                ControlError::Store(_)
+                    | ControlError::GivenUp(_)
+                    | ControlError::TooManyPasswords { .. }
+>>>>>>> main
+            ) | Self::Slow
         )
     }
 
     /// After how many seconds it makes sense to send another request (RFC 9110, section 10.2.3).
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Control(ControlError::TooManyFailures { retry_after }) => {
-                Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0))
-            }
+            Self::Control(
+                ControlError::TooManyFailures { retry_after }
+                | ControlError::TooManyPasswords { retry_after },
+            ) => Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)),
             Self::Control(_)
             | Self::NoRoute
             | Self::Method
@@ -162,6 +206,44 @@ impl Failure {
             | Self::Parameter { .. }
             | Self::Slow => None,
         }
+    }
+}
+
+/// The status of the answer to what a use case refused.
+pub(crate) fn status_of(error: &ControlError) -> StatusCode {
+    match error {
+        ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ControlError::TooManyFailures { .. } | ControlError::TooManyStreams => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
+        ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
+        ControlError::Invalid(_)
+        | ControlError::Archived(_)
+        | ControlError::Full { .. }
+        | ControlError::QuotaExceeded { .. }
+        | ControlError::NotDownloadable
+        | ControlError::HasVersions
+        | ControlError::OnlyVersion
+        | ControlError::Refused(SessionRefusal::Ended) => StatusCode::BAD_REQUEST,
+        ControlError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        ControlError::GivenUp(_) => StatusCode::REQUEST_TIMEOUT,
+        ControlError::NameTaken(_)
+        | ControlError::TargetTaken
+        | ControlError::Stale(_)
+        | ControlError::IsDefault
+        | ControlError::Predefined
+        | ControlError::LastAdministrator
+        | ControlError::Referred(_)
+        | ControlError::InUse { .. }
+        | ControlError::AtWork
+        | ControlError::Refused(_)
+        | ControlError::RunLost
+        | ControlError::AlreadyAnswered
+        | ControlError::WorkStopped
+        | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
+        ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
+        ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -7,8 +7,10 @@ mod agent_json;
 mod api;
 mod authenticated;
 mod body;
+mod client_address;
 mod connections;
 mod environment_json;
+mod event_json;
 mod failure;
 mod metrics;
 mod observe;
@@ -18,6 +20,7 @@ mod service;
 mod session_json;
 mod v1;
 
+pub use client_address::TrustedProxies;
 pub use connections::ConnectionLimits;
 pub use openapi::openapi;
 pub use service::{Numbers, ServeError, Service};

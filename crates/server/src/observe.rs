@@ -17,6 +17,7 @@ use bailiwick_model::{OrganizationId, RequestId, ResourceId as _};
 
 use tracing::Instrument as _;
 
+use crate::client_address;
 use crate::failure::Failure;
 use crate::metrics::{Metrics, RouteLabels, method_name};
 
@@ -47,6 +48,8 @@ pub(crate) async fn observe(
     let begun = Instant::now();
     let (id, whose) = (fresh_request_id(), Whose::default());
     let labels = labels(&request);
+    let client = client_address::of(request.extensions());
+    let client = client.map(|address| address.to_string());
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(whose.clone());
     let span = trace::span(&request, &id, &labels);
@@ -55,7 +58,7 @@ pub(crate) async fn observe(
     trace::answered(&span, &whose, &response);
     let value = HeaderValue::from_str(id.as_str()).expect("ids are ASCII");
     response.headers_mut().insert(HEADER, value);
-    tell(&id, &labels, &whose, &response, took);
+    tell(&id, &labels, (&whose, client.as_deref()), &response, took);
     count_authentication(&metrics, &response);
     metrics.answered(labels, response.status(), took);
     response
@@ -75,7 +78,13 @@ fn labels(request: &Request) -> RouteLabels {
     }
 }
 
-fn tell(id: &RequestId, labels: &RouteLabels, whose: &Whose, response: &Response, took: Duration) {
+fn tell(
+    id: &RequestId,
+    labels: &RouteLabels,
+    (whose, client): (&Whose, Option<&str>),
+    response: &Response,
+    took: Duration,
+) {
     let failure = failure(response);
     let error = failure.filter(|_| response.status().is_server_error());
     let error = error.map(|failure| chain(failure)).unwrap_or_default();
@@ -91,6 +100,7 @@ fn tell(id: &RequestId, labels: &RouteLabels, whose: &Whose, response: &Response
                 code,
                 duration_ms = took.as_secs_f64() * 1000.0,
                 organization,
+                client = client.unwrap_or_default(),
                 error,
                 "request"
             )
@@ -117,7 +127,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 fn count_authentication(metrics: &Metrics, response: &Response) {
     match failure(response) {
-        Some(Failure::Control(ControlError::Unauthenticated)) => {
+        Some(Failure::Control(ControlError::Unauthenticated | ControlError::SignInRefused(_))) => {
             metrics.failed_authentications.inc();
         }
         Some(Failure::Control(ControlError::TooManyFailures { .. })) => {

@@ -5,9 +5,11 @@ mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bailiwick_model::limits::NAME_CHARS;
 use bailiwick_model::{
     AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, RoleId, ServiceAccountId,
-    SessionId, SessionResourceId, SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
+    SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId,
+    VaultId, WorkId,
 };
 use bailiwick_wire::{Schema, example_id};
 use serde_json::{Map, Value, json};
@@ -145,7 +147,11 @@ impl Document {
     fn needs_body(body: &Content) -> bool {
         match body {
             Content::None => false,
-            Content::Form(_) | Content::Bytes => true,
+<<<<<<< HEAD
+            Content::Form(_) | Content::Bytes | Content::Events => true,
+=======
+            Content::Form(_) | Content::Bytes | Content::Page => true,
+>>>>>>> main
             Content::Json(schema) => {
                 let (schema, named) = schema.clone().into_parts();
                 let name = schema["$ref"]
@@ -200,6 +206,11 @@ impl Document {
                 json!({"multipart/form-data": {"schema": self.schema(schema)}})
             }
             Content::Bytes => json!({"*/*": {"schema": {}}}),
+<<<<<<< HEAD
+            Content::Events => json!({"text/event-stream": {"schema": {"type": "string"}}}),
+=======
+            Content::Page => json!({"text/html": {"schema": {"type": "string"}}}),
+>>>>>>> main
         })
     }
 
@@ -269,6 +280,7 @@ fn id_in(collection: &str) -> Schema {
         "credentials" => Schema::id::<CredentialId>(),
         "environments" => Schema::id::<EnvironmentId>(),
         "files" => Schema::id::<FileId>(),
+        "identity-providers" => Schema::chars(1..=NAME_CHARS).example(json!("company")),
         "grants" => Schema::id::<GrantId>(),
         "keys" => Schema::id::<ApiKeyId>(),
         "members" => Schema::id::<UserId>(),
@@ -277,6 +289,7 @@ fn id_in(collection: &str) -> Schema {
         "service-accounts" => Schema::id::<ServiceAccountId>(),
         "sessions" => Schema::id::<SessionId>(),
         "skills" => Schema::id::<SkillId>(),
+        "threads" => Schema::id::<SessionThreadId>(),
         "teams" => Schema::id::<TeamId>(),
         "vaults" => Schema::id::<VaultId>(),
         "work" => Schema::id::<WorkId>(),

@@ -54,6 +54,13 @@ pub(crate) enum Content {
     Form(Schema),
     /// The bytes of a file, of whatever media type.
     Bytes,
+<<<<<<< HEAD
+    /// Events, as they happen (`text/event-stream`).
+    Events,
+=======
+    /// A page for a person.
+    Page,
+>>>>>>> main
 }
 
 /// What is said of an operation.
@@ -250,6 +257,12 @@ impl Operation {
         self
     }
 
+    /// A body of JSON, of at most so many bytes.
+    pub(crate) fn takes_up_to(mut self, schema: Schema, most_bytes: usize) -> Self {
+        self.handler = self.handler.layer(DefaultBodyLimit::max(most_bytes));
+        self.takes(schema)
+    }
+
     /// A form with files, of at most so many bytes.
     pub(crate) fn takes_form(mut self, schema: Schema, most_bytes: u64) -> Self {
         let most = usize::try_from(most_bytes).unwrap_or(usize::MAX);
@@ -289,6 +302,25 @@ impl Operation {
     pub(crate) fn answers_bytes(mut self) -> Self {
         self.description.answer = Content::Bytes;
         self.description.is_tagged = true;
+        self
+    }
+
+<<<<<<< HEAD
+    /// Events are answered, as they happen.
+    pub(crate) fn answers_events(mut self) -> Self {
+        self.description.answer = Content::Events;
+=======
+    /// The browser is sent elsewhere (303).
+    pub(crate) fn sends_elsewhere(mut self) -> Self {
+        self.description.status = StatusCode::SEE_OTHER;
+        self.description.answer = Content::None;
+        self
+    }
+
+    /// A page for a person is answered.
+    pub(crate) fn answers_page(mut self) -> Self {
+        self.description.answer = Content::Page;
+>>>>>>> main
         self
     }
 

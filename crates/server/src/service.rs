@@ -16,6 +16,7 @@ use bailiwick_control::Control;
 use bailiwick_telemetry::Counters;
 use tokio::net::TcpListener;
 
+use crate::client_address::{self, TrustedProxies};
 use crate::connections::{ConnectionLimits, Connections};
 use crate::metrics::{self, Metrics};
 use crate::{api, observe, v1};
@@ -29,6 +30,7 @@ pub struct Service {
     listener: TcpListener,
     control: Arc<Control>,
     limits: ConnectionLimits,
+    proxies: TrustedProxies,
     metrics: Arc<Metrics>,
     /// Where `/metrics` is, if it is not where everything is.
     numbers: Option<TcpListener>,
@@ -70,6 +72,7 @@ impl Service {
             listener: bind(address).await?,
             control,
             limits: ConnectionLimits::default(),
+            proxies: TrustedProxies::default(),
             metrics: Arc::new(Metrics::new()),
             numbers: None,
         })
@@ -103,6 +106,12 @@ impl Service {
         Numbers(Arc::clone(&self.metrics))
     }
 
+    /// Believing these proxies where requests came from.
+    #[must_use]
+    pub fn with_trusted_proxies(self, proxies: TrustedProxies) -> Self {
+        Self { proxies, ..self }
+    }
+
     /// Where it listens.
     ///
     /// # Errors
@@ -124,16 +133,29 @@ impl Service {
 
     /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
     pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
+<<<<<<< HEAD
+        let metrics = Arc::new(Metrics::new());
+        // Streams have no end of their own.
+        let watched = Arc::clone(&self.control);
+        let end = async move {
+            end.await;
+            watched.end_watches();
+        };
+        let Some(listener) = self.metrics else {
+            let router = routes(self.control, &metrics, numbers_route(&metrics));
+=======
         let metrics = self.metrics;
         let Some(listener) = self.numbers else {
-            let router = routes(self.control, &metrics, numbers_route(&metrics));
+            let numbers = numbers_route(&metrics);
+            let router = routes(self.control, &metrics, numbers, self.proxies);
+>>>>>>> main
             let serving = Connections::new(router, metrics, self.limits);
             return serving.serve(self.listener, end).await;
         };
         // What it counts of its own connections nobody reads.
         let (shown, unread) = (numbers_route(&metrics), Arc::new(Metrics::new()));
         let showing = Connections::new(shown, unread, self.limits);
-        let router = routes(self.control, &metrics, Router::new());
+        let router = routes(self.control, &metrics, Router::new(), self.proxies);
         let serving = Connections::new(router, metrics, self.limits);
         tokio::select! {
             () = serving.serve(self.listener, end) => {}
@@ -153,7 +175,12 @@ fn numbers_route<S: Clone + Send + Sync + 'static>(metrics: &Arc<Metrics>) -> Ro
     Router::new().route("/metrics", get(numbers))
 }
 
-fn routes(control: Arc<Control>, metrics: &Arc<Metrics>, numbers: Router<Arc<Control>>) -> Router {
+fn routes(
+    control: Arc<Control>,
+    metrics: &Arc<Metrics>,
+    numbers: Router<Arc<Control>>,
+    proxies: TrustedProxies,
+) -> Router {
     let (wire, _) = v1::routes().into_parts();
     let (administration, _) = api::routes().into_parts();
     Router::new()
@@ -164,6 +191,7 @@ fn routes(control: Arc<Control>, metrics: &Arc<Metrics>, numbers: Router<Arc<Con
         .nest("/api", api::router(administration))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(metrics), observe::observe))
+        .layer(from_fn_with_state(Arc::new(proxies), client_address::find))
         .with_state(control)
 }
 

@@ -5,7 +5,7 @@ use bailiwick_model::{
     EnvironmentId, FileId, SessionId, SessionResourceId, SessionStatus, VaultId,
 };
 use bailiwick_store::{SessionResource, SessionResourceKind};
-use bailiwick_wire::{Budget, Checkout, Schema, SessionAgent};
+use bailiwick_wire::{Budget, Checkout, Schema, SessionAgent, WireUsage};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -29,7 +29,7 @@ pub(crate) struct WireSession<'a> {
     budget: Option<&'a RawValue>,
     outcome_evaluations: [(); 0],
     stats: Stats,
-    usage: Usage,
+    usage: WireUsage,
     created_at: Timestamp,
     updated_at: Timestamp,
     archived_at: Option<Timestamp>,
@@ -41,24 +41,6 @@ pub(crate) struct WireSession<'a> {
 struct Stats {
     active_seconds: f64,
     duration_seconds: f64,
-}
-
-/// Nothing was used in a session that never ran.
-#[derive(Serialize, Default)]
-struct Usage {
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_read_input_tokens: u64,
-    cache_creation: CacheCreation,
-    list_cost: Option<()>,
-    active_seconds: f64,
-    server_tool_use: Option<()>,
-}
-
-#[derive(Serialize, Default)]
-struct CacheCreation {
-    ephemeral_5m_input_tokens: u64,
-    ephemeral_1h_input_tokens: u64,
 }
 
 /// Something that a session has, without its secret.
@@ -92,20 +74,23 @@ impl Stats {
     }
 }
 
-impl Usage {
-    fn schema() -> Schema {
-        let created = Schema::answer()
-            .has("ephemeral_5m_input_tokens", Schema::count())
-            .has("ephemeral_1h_input_tokens", Schema::count());
-        Schema::answer()
-            .has("input_tokens", Schema::count())
-            .has("output_tokens", Schema::count())
-            .has("cache_read_input_tokens", Schema::count())
-            .has("cache_creation", created)
-            .has("list_cost", Budget::amount_schema().or_null())
-            .has("active_seconds", Schema::seconds())
-            .has("server_tool_use", Schema::map(Schema::any()).or_null())
-    }
+/// What was used.
+pub(crate) fn usage_schema() -> Schema {
+    let created = Schema::answer()
+        .has("ephemeral_5m_input_tokens", Schema::count())
+        .has("ephemeral_1h_input_tokens", Schema::count());
+    let tools = Schema::answer()
+        .has("web_search_requests", Schema::count())
+        .has("web_fetch_requests", Schema::count());
+    Schema::answer()
+        .has("input_tokens", Schema::count())
+        .has("output_tokens", Schema::count())
+        .has("cache_read_input_tokens", Schema::count())
+        .has("cache_creation", created)
+        .has("list_cost", Budget::cost_schema().or_null())
+        .has("active_seconds", Schema::seconds())
+        .has("server_tool_use", tools.or_null())
+        .named("SessionUsage")
 }
 
 impl<'a> WireSession<'a> {
@@ -130,7 +115,7 @@ impl<'a> WireSession<'a> {
             .has("budget", Budget::schema().or_null())
             .has("outcome_evaluations", Schema::list(Schema::any()))
             .has("stats", Stats::schema())
-            .has("usage", Usage::schema())
+            .has("usage", usage_schema())
             .has("created_at", Schema::moment())
             .has("updated_at", Schema::moment())
             .has("archived_at", Schema::moment().or_null())
@@ -160,10 +145,10 @@ impl<'a> WireSession<'a> {
             budget: budget.transpose()?,
             outcome_evaluations: [],
             stats: Stats {
-                active_seconds: 0.0,
-                duration_seconds: view.duration.as_secs_f64(),
+                active_seconds: session.activity.micros_at(view.until) as f64 / 1e6,
+                duration_seconds: view.duration().as_secs_f64(),
             },
-            usage: Usage::default(),
+            usage: WireUsage::of(session.usage, session.activity, view.until),
             created_at: session.created_at,
             updated_at: session.updated_at,
             archived_at: session.archived_at,

@@ -8,6 +8,7 @@ pub(crate) mod edge;
 mod environments;
 mod files;
 mod form;
+mod session_events;
 mod session_resources;
 mod sessions;
 mod skills;
@@ -44,6 +45,8 @@ pub(crate) fn routes() -> Routes {
         .merge(skills::routes())
         .merge(sessions::routes())
         .merge(session_resources::routes())
+        .merge(session_events::routes())
+        .merge(session_events::thread_routes())
         .merge(work::routes())
 }
 

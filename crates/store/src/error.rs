@@ -1,5 +1,8 @@
 //! What can go wrong with a database.
 
+use std::io;
+use std::path::PathBuf;
+
 /// Why a query gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -20,6 +23,15 @@ pub enum StoreError {
     Corrupt {
         /// Of the query.
         column: &'static str,
+    },
+    /// A file of it cannot be opened, or others cannot be kept from it.
+    #[error("cannot open {} for nobody but its owner", .path.display())]
+    OpenFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// A file is no copy of a database.
     #[error("{0}")]

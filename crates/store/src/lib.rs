@@ -21,10 +21,13 @@ mod environment_revision;
 mod error;
 mod export;
 mod file;
+mod identity;
 mod member;
+mod notice;
 mod organization;
 mod page;
 mod patience;
+mod private_file;
 mod readers;
 mod reference;
 mod retention;
@@ -32,7 +35,12 @@ mod role;
 mod row;
 mod service_account;
 mod session;
+mod session_event;
+mod session_lock;
 mod session_resource;
+mod session_run;
+mod session_thread;
+mod session_usage;
 mod skill;
 mod store;
 mod team;
@@ -57,7 +65,9 @@ pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use environment_revision::{EnvironmentRevision, RevisionRest};
 pub use error::StoreError;
 pub use file::{ExpiredFile, File, NewFile};
+pub use identity::KnownIdentity;
 pub use member::{Member, NewMember, SignIn};
+pub use notice::{SessionNotice, SessionNotices};
 pub use organization::{NewOrganization, Organization};
 pub use page::{Page, PageRequest};
 pub use reference::{NotAReference, Reference, ReferenceCounts, ReferenceFilter, ReferenceKind};
@@ -66,9 +76,15 @@ pub use role::{NewRole, Role};
 pub use service_account::ServiceAccount;
 pub use session::{
     Edge, NewSession, Order, OrderedPage, OrderedPageRequest, Session, SessionFilter, SessionPins,
-    SessionValues,
+    SessionRunner, SessionValues,
 };
+pub use session_event::{
+    SessionAnswer, SessionEvent, SessionEventFilter, SessionEventPage, SessionRecord,
+};
+pub use session_lock::{LockedSession, NewSessionEvent, SessionProgress, Turn};
 pub use session_resource::{NewSessionResource, SessionResource, SessionResourceKind};
+pub use session_run::SessionRun;
+pub use session_thread::SessionThread;
 pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};
 pub use store::{Scope, Store};
 pub use team::{Grant, Grantee, Team};

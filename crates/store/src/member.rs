@@ -1,6 +1,6 @@
 //! Members: users who belong to an organization.
 
-use bailiwick_model::{Permissions, RoleId, UserId};
+use bailiwick_model::{OrganizationId, Permissions, RoleId, UserId};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor};
@@ -65,8 +65,8 @@ pub struct SignIn {
     pub user: UserId,
     /// Their password's hash, as a PHC string.
     pub password_hash: Option<String>,
-    /// The organizations that they are members of, the oldest first.
-    pub organizations: Vec<bailiwick_model::OrganizationId>,
+    /// The organization that the account belongs to.
+    pub organization: OrganizationId,
 }
 
 impl Member {
@@ -99,30 +99,34 @@ async fn find<'e>(
 }
 
 impl Store {
-    /// Who signs in with this address; `None` if there is nobody who may.
+    /// Who signs in with this address: in this organization, else in the oldest that has an account for it. `None` if there is nobody who may.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn sign_in(&self, email: &str) -> Result<Option<SignIn>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT u.id, u.password_hash, m.organization_id FROM user_account u JOIN member m ON m.user_id = u.id \
-             WHERE u.email_key = $1 AND u.disabled_at IS NULL ORDER BY m.organization_id",
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        organization: Option<&OrganizationId>,
+    ) -> Result<Option<SignIn>, StoreError> {
+        let row = sqlx::query(
+            "SELECT u.id, u.password_hash, m.organization_id FROM user_account u \
+             JOIN member m ON m.user_id = u.id AND m.organization_id = u.organization_id \
+             WHERE u.address_key = $1 AND u.disabled_at IS NULL AND ($2 = '' OR u.organization_id = $2) \
+             ORDER BY m.organization_id LIMIT 1",
         )
         .bind(name_key(email))
-        .fetch_all(self.reader())
+        .bind(organization.map(ToString::to_string).unwrap_or_default())
+        .fetch_optional(self.reader())
         .await?;
-        let Some(first) = rows.first() else {
-            return Ok(None);
+        let read = |row: AnyRow| {
+            Ok(SignIn {
+                user: row.id("id")?,
+                password_hash: row.value("password_hash")?,
+                organization: row.id("organization_id")?,
+            })
         };
-        Ok(Some(SignIn {
-            user: first.id("id")?,
-            password_hash: first.value("password_hash")?,
-            organizations: rows
-                .iter()
-                .map(|row| row.id("organization_id"))
-                .collect::<Result<_, _>>()?,
-        }))
+        row.map(read).transpose()
     }
 }
 
@@ -169,6 +173,22 @@ impl Change {
         find(self.connection(), organization, user).await
     }
 
+    /// The member with this address, as this change sees it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn member_by_email(&mut self, email: &str) -> Result<Option<Member>, StoreError> {
+        let organization = self.organization().to_string();
+        let query = sqlx::query(select!("AND u.organization_id = $1 AND u.address_key = $2"));
+        let row = query
+            .bind(organization)
+            .bind(name_key(email))
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(Member::read).transpose()
+    }
+
     /// How many members who can act have this role.
     ///
     /// # Errors
@@ -187,18 +207,20 @@ impl Change {
         row.value("members")
     }
 
-    /// Makes a user and a member of them.
+    /// Makes an account of this organization and a member of it.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Taken`] if there is a user with this address.
+    /// [`StoreError::Taken`] if a member has this address.
     pub async fn insert_member(&mut self, new: &NewMember<'_>) -> Result<(), StoreError> {
         let (organization, at) = (self.organization().to_string(), self.micros());
         sqlx::query(
-            "INSERT INTO user_account (id, email, email_key, name, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO user_account (id, email, email_key, organization_id, address_key, name, password_hash, created_at) \
+             VALUES ($1, $2, $1, $3, $4, $5, $6, $7)",
         )
         .bind(new.user.to_string())
         .bind(new.email.to_owned())
+        .bind(organization.clone())
         .bind(name_key(new.email))
         .bind(new.name.to_owned())
         .bind(new.password_hash.map(str::to_owned))
@@ -241,7 +263,7 @@ impl Change {
     pub async fn set_password(&mut self, user: &UserId, hash: &str) -> Result<bool, StoreError> {
         let organization = self.organization().to_string();
         let done = sqlx::query(
-            "UPDATE user_account SET password_hash = $3 WHERE id = $2 \
+            "UPDATE user_account SET password_hash = $3 WHERE id = $2 AND organization_id = $1 \
              AND EXISTS (SELECT 1 FROM member WHERE organization_id = $1 AND user_id = $2)",
         )
         .bind(organization.clone())
@@ -257,7 +279,8 @@ impl Change {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes a member, with their teams, grants and sessions; their keys are not taken any more. Whether there was such a member.
+    /// Removes a member, with their teams, grants and sessions; their keys are not taken any more, their password and who they are to
+    /// identity providers open nothing, and their address may be somebody else's. Whether there was such a member.
     ///
     /// # Errors
     ///
@@ -265,10 +288,20 @@ impl Change {
     pub async fn delete_member(&mut self, user: &UserId) -> Result<bool, StoreError> {
         let organization = self.organization().to_string();
         let done = sqlx::query("DELETE FROM member WHERE organization_id = $1 AND user_id = $2")
-            .bind(organization)
+            .bind(organization.clone())
             .bind(user.to_string())
             .execute(self.connection())
             .await?;
+        for statement in [
+            "UPDATE identity SET user_id = NULL WHERE organization_id = $1 AND user_id = $2",
+            "UPDATE user_account SET email_key = id, address_key = NULL, password_hash = NULL WHERE organization_id = $1 AND id = $2",
+        ] {
+            sqlx::query(statement)
+                .bind(organization.clone())
+                .bind(user.to_string())
+                .execute(self.connection())
+                .await?;
+        }
         Ok(done.rows_affected() == 1)
     }
 }

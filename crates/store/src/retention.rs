@@ -78,6 +78,32 @@ impl Change {
         }
     }
 
+    /// Takes away events of sessions from before `before`, at most `limit`; how many. Those of sessions that are at work or wait for an answer
+    /// stay, and what nobody has taken up.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn expire_session_events(
+        &mut self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let organization = self.organization().to_string();
+        let done = sqlx::query(
+            "DELETE FROM session_event WHERE organization_id = $1 AND (session_id, sequence) IN \
+             (SELECT e.session_id, e.sequence FROM session_event e JOIN session s ON s.id = e.session_id \
+             WHERE e.organization_id = $1 AND e.created_at < $2 AND e.processed_at IS NOT NULL AND s.status IN ('idle', 'terminated') \
+             AND NOT EXISTS (SELECT 1 FROM session_thread t WHERE t.session_id = s.id AND t.awaits <> '[]') ORDER BY e.created_at LIMIT $3)",
+        )
+        .bind(organization)
+        .bind(before.as_microsecond())
+        .bind(i64::from(limit))
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
     /// Takes away the oldest entries of the audit log, in their order: those from before `before`, up to the number `through` and at most
     /// `limit`. What the rest of the chain begins with then; `None` if there are none. The change must be alone.
     ///

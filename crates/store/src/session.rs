@@ -3,19 +3,25 @@
 //! Whatever changes a session or what it has takes the lock of its row first ([`Change::lock_session`]), so that two such changes follow
 //! each other.
 
-use bailiwick_model::{AgentId, EnvironmentId, ResourceId as _, SessionId, SessionStatus, VaultId};
+use bailiwick_model::{
+    Activity, AgentId, EnvironmentId, OrganizationId, ResourceId as _, SessionId, SessionStatus,
+    SessionThreadId, SessionUsage, VaultId,
+};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use crate::change::Change;
 use crate::error::StoreError;
+use crate::patience::Transaction;
 use crate::row::Columns;
+use crate::session_lock::insert_thread;
+use crate::session_thread::SessionThread;
+use crate::session_usage::{self, usage_columns};
 use crate::store::Scope;
 
 macro_rules! columns {
     () => {
-        "id, environment_id, environment_revision, policy, agent_id, agent_version, agent, status, title, metadata, vault_ids, budget, \
-         created_at, updated_at, archived_at"
+        concat!(usage_columns!(), ", event_sequence, event_at, runner, runner_number, runner_until, id, environment_id, environment_revision, policy, agent_id, agent_version, agent, status, title, metadata, vault_ids, budget, created_at, updated_at, archived_at")
     };
 }
 
@@ -71,12 +77,33 @@ pub struct Session {
     pub values: SessionValues,
     /// What it is doing.
     pub status: SessionStatus,
+    /// What it has used.
+    pub usage: SessionUsage,
+    /// How long it was at work.
+    pub activity: Activity,
+    /// The number of its last event.
+    pub event_sequence: i64,
+    /// The time of its last event.
+    pub event_at: Timestamp,
+    /// Who runs it.
+    pub runner: Option<SessionRunner>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// When it was archived.
     pub archived_at: Option<Timestamp>,
+}
+
+/// Who runs a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRunner {
+    /// Who.
+    pub holder: String,
+    /// Grows with each one that does.
+    pub number: i64,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// One to be made.
@@ -165,6 +192,7 @@ pub struct OrderedPage<T, I> {
 
 impl Session {
     fn read(row: &AnyRow) -> Result<Self, StoreError> {
+        let (usage, activity) = session_usage::read(row)?;
         Ok(Self {
             id: row.id("id")?,
             pins: SessionPins {
@@ -182,11 +210,45 @@ impl Session {
                 budget: row.value("budget")?,
             },
             status: row.word("status")?,
+            usage,
+            activity,
+            event_sequence: row.value("event_sequence")?,
+            event_at: row.time("event_at")?,
+            runner: runner(row)?,
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,
             archived_at: row.optional_time("archived_at")?,
         })
     }
+}
+
+fn runner(row: &AnyRow) -> Result<Option<SessionRunner>, StoreError> {
+    let holder = row.value::<Option<String>>("runner")?;
+    let (Some(holder), Some(until)) = (holder, row.optional_time("runner_until")?) else {
+        return Ok(None);
+    };
+    Ok(Some(SessionRunner {
+        holder,
+        number: row.value("runner_number")?,
+        until,
+    }))
+}
+
+/// Locks the row of a session, archived or not.
+pub(crate) async fn lock(
+    transaction: &mut Transaction,
+    organization: &OrganizationId,
+    id: &SessionId,
+) -> Result<Option<Session>, StoreError> {
+    let row = sqlx::query(concat!(
+        "UPDATE session SET updated_at = updated_at WHERE organization_id = $1 AND id = $2 RETURNING ",
+        columns!()
+    ))
+    .bind(organization.to_string())
+    .bind(id.to_string())
+    .fetch_optional(transaction.connection())
+    .await?;
+    row.as_ref().map(Session::read).transpose()
 }
 
 impl OrderedPageRequest<SessionId> {
@@ -295,19 +357,11 @@ impl Change {
     ///
     /// See [`StoreError`].
     pub async fn lock_session(&mut self, id: &SessionId) -> Result<Option<Session>, StoreError> {
-        let organization = self.organization().to_string();
-        let row = sqlx::query(concat!(
-            "UPDATE session SET updated_at = updated_at WHERE organization_id = $1 AND id = $2 RETURNING ",
-            columns!()
-        ))
-        .bind(organization)
-        .bind(id.to_string())
-        .fetch_optional(self.connection())
-        .await?;
-        row.as_ref().map(Session::read).transpose()
+        let (transaction, organization, _) = self.parts();
+        lock(transaction, &organization, id).await
     }
 
-    /// Makes a session, which is idle.
+    /// Makes a session, which is idle, with its primary thread.
     ///
     /// # Errors
     ///
@@ -319,6 +373,11 @@ impl Change {
             pins: new.pins,
             values: new.values,
             status: SessionStatus::Idle,
+            usage: SessionUsage::default(),
+            activity: Activity::default(),
+            event_sequence: 0,
+            event_at: Timestamp::UNIX_EPOCH,
+            runner: None,
             created_at: self.at(),
             updated_at: self.at(),
             archived_at: None,
@@ -349,6 +408,10 @@ impl Change {
         for vault in &made.pins.vaults {
             self.insert_session_vault(&made.id, vault).await?;
         }
+        let (transaction, organization, at) = self.parts();
+        let primary = SessionThreadId::primary_of(&made.id);
+        let primary = SessionThread::new(primary, made.id.clone(), None, None, at);
+        insert_thread(transaction, &organization, &primary).await?;
         Ok(made)
     }
 
@@ -403,7 +466,7 @@ impl Change {
         })
     }
 
-    /// Archives a session that this change has locked: it has ended, and holds no vault any more.
+    /// Archives a session that this change has locked and whose end it has written: it holds no vault any more.
     ///
     /// # Errors
     ///
@@ -411,17 +474,15 @@ impl Change {
     pub async fn archive_session(&mut self, locked: &Session) -> Result<Session, StoreError> {
         let (organization, at) = (self.organization().to_string(), self.micros());
         let archived = Session {
-            status: SessionStatus::Terminated,
             updated_at: self.at(),
             archived_at: Some(self.at()),
             ..locked.clone()
         };
         let done = sqlx::query(
-            "UPDATE session SET status = $3, updated_at = $4, archived_at = $4 WHERE organization_id = $1 AND id = $2 AND archived_at IS NULL",
+            "UPDATE session SET updated_at = $3, archived_at = $3 WHERE organization_id = $1 AND id = $2 AND archived_at IS NULL",
         )
         .bind(organization.clone())
         .bind(locked.id.to_string())
-        .bind(archived.status.as_str())
         .bind(at)
         .execute(self.connection())
         .await?;
@@ -436,7 +497,7 @@ impl Change {
         Ok(archived)
     }
 
-    /// Deletes a session that this change has locked, with its resources, their secrets and its files.
+    /// Deletes a session that this change has locked, with its events, its threads, its resources, their secrets and its files.
     ///
     /// # Errors
     ///

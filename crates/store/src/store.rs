@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 use crate::dialect::{DatabaseUrl, Dialect};
 use crate::error::StoreError;
 use crate::patience::{PATIENCE, Transaction, patiently, traced};
+use crate::private_file::keep_private;
 use crate::readers::Readers;
 
 /// That read, at the same time.
@@ -40,10 +41,17 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "governance",
         include_str!("../migrations/0007_governance.sql"),
     ),
+    (8, "events", include_str!("../migrations/0008_events.sql")),
+    (9, "engine", include_str!("../migrations/0009_engine.sql")),
     (
         10,
         "revisions",
         include_str!("../migrations/0010_revisions.sql"),
+    ),
+    (
+        11,
+        "accounts",
+        include_str!("../migrations/0011_accounts.sql"),
     ),
 ];
 
@@ -53,6 +61,7 @@ pub struct Store {
     read: Readers,
     write: AnyPool,
     dialect: Dialect,
+    url: DatabaseUrl,
 }
 
 /// The things of one organization, to read.
@@ -67,17 +76,21 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] and [`StoreError::Migration`].
+    /// [`StoreError::Unavailable`], [`StoreError::Migration`] and [`StoreError::OpenFile`].
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
+        if let DatabaseUrl::Sqlite(path) = url {
+            keep_private(path)?;
+        }
         let dialect = url.dialect();
         let write = writers(url).await?;
-        migrate(&write, dialect).await?;
+        migrate(&write, dialect, MIGRATIONS).await?;
         let options = url.as_text().parse()?;
         Ok(Self {
             read: Readers::new(options, dialect, READERS),
             write,
             dialect,
+            url: url.clone(),
         })
     }
 
@@ -117,6 +130,14 @@ impl Store {
         self.dialect
     }
 
+    /// For a connection that hears notices.
+    pub(crate) fn postgres_url(&self) -> Option<&str> {
+        match &self.url {
+            DatabaseUrl::Sqlite(_) => None,
+            DatabaseUrl::Postgres(url) => Some(url),
+        }
+    }
+
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
         let span = traced(self.dialect.name(), "begin");
         let begun = self.write.begin_with(self.dialect.begin());
@@ -154,8 +175,12 @@ pub(crate) fn newest_version() -> i64 {
         .unwrap_or(0)
 }
 
-async fn migrate(pool: &AnyPool, dialect: Dialect) -> Result<(), StoreError> {
-    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
+async fn migrate(
+    pool: &AnyPool,
+    dialect: Dialect,
+    migrations: &[(i64, &'static str, &'static str)],
+) -> Result<(), StoreError> {
+    let migrations = migrations.iter().map(|&(version, name, sql)| {
         // The words in braces come from this crate.
         let sql = AssertSqlSafe(dialect.translate(sql)).into_sql_str();
         Migration::new(
@@ -197,5 +222,47 @@ mod tests {
         let refused = sqlx::query(statement).execute(&store.read).await;
         assert!(refused.unwrap_err().to_string().contains("readonly"));
         sqlx::query(statement).execute(&store.write).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_account_of_a_version_before_is_its_organizations_afterwards() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        sqlx::any::install_default_drivers();
+        let pool = writers(&url).await.unwrap();
+        let before: Vec<_> = MIGRATIONS.iter().copied().filter(|one| one.0 < 11).collect();
+        migrate(&pool, Dialect::Sqlite, &before).await.unwrap();
+        let [organization, role, ann, gone] = ["org_", "role_", "user_", "user_"]
+            .into_iter()
+            .zip(["a", "a", "a", "b"])
+            .map(|(prefix, end)| format!("{prefix}{}{end}", "1".repeat(21)))
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        for statement in [
+            format!(
+                "INSERT INTO organization VALUES ('{organization}', 'O', 'o', NULL, '{{}}', 0, x'00', 1, 0, 0, NULL, NULL, NULL, 0, NULL)"
+            ),
+            format!(
+                "INSERT INTO role VALUES ('{role}', '{organization}', 'r', 'r', 0, '[]', 1, 0)"
+            ),
+            format!(
+                "INSERT INTO user_account VALUES ('{ann}', 'Ann@x.y', 'ann@x.y', 'Ann', 'hash', 0, NULL)"
+            ),
+            format!(
+                "INSERT INTO user_account VALUES ('{gone}', 'gone@x.y', 'gone@x.y', 'Gone', 'hash', 0, NULL)"
+            ),
+            format!("INSERT INTO member VALUES ('{organization}', '{ann}', '{role}', 0)"),
+        ] {
+            let done = sqlx::query(AssertSqlSafe(statement)).execute(&pool).await;
+            done.unwrap();
+        }
+        pool.close().await;
+        let store = Store::open(&url).await.unwrap();
+        let found = store.sign_in("ANN@x.y", None).await.unwrap().unwrap();
+        assert_eq!(found.user.to_string(), ann);
+        assert_eq!(found.organization.to_string(), organization);
+        assert_eq!(found.password_hash.as_deref(), Some("hash"));
+        assert!(store.sign_in("gone@x.y", None).await.unwrap().is_none());
     }
 }

@@ -11,6 +11,7 @@
 
 mod bailiwick;
 mod certificate;
+mod dialer;
 mod git;
 mod leak;
 mod once;
@@ -21,6 +22,7 @@ mod user;
 
 pub use bailiwick::{Bailiwick, Outcome, Run};
 pub use certificate::{Authority, Certificate};
+pub use dialer::dialer;
 pub use git::GitRepository;
 pub use leak::LeakCheck;
 pub use process::{Child, eventually};
@@ -31,6 +33,7 @@ pub use server::files::FileServer;
 pub use server::git::{GitHttpsServer, SshServer};
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
+pub use server::identity_provider::IdentityProvider;
 pub use server::model::{
     ModelAnswer, ModelFailure, ModelFault, ModelPiece, ModelReply, ModelRequest, ModelScript,
     ModelServer, ModelStep, ModelUsage, ModelWhen, Pace,

@@ -44,6 +44,11 @@ impl Sdk {
         Self::installed(Language::Python, "schemathesis", version)
     }
 
+    /// `opentelemetry-proto` of this version: the messages of OTLP.
+    pub(crate) fn opentelemetry_proto(version: &str) -> Self {
+        Self::installed(Language::Python, "opentelemetry-proto", version)
+    }
+
     /// mitmproxy, which benchmarks compare with.
     ///
     /// # Panics
@@ -53,11 +58,6 @@ impl Sdk {
         Self::installed(Language::Python, "mitmproxy", MITMPROXY)
     }
 
-    /// `opentelemetry-proto` of this version: the messages of OTLP.
-    pub(crate) fn opentelemetry_proto(version: &str) -> Self {
-        Self::installed(Language::Python, "opentelemetry-proto", version)
-    }
-
     /// `@anthropic-ai/sdk` of this version.
     ///
     /// # Panics
@@ -65,6 +65,11 @@ impl Sdk {
     /// When it cannot be installed.
     pub fn node(version: &str) -> Self {
         Self::installed(Language::Node, "@anthropic-ai/sdk", version)
+    }
+
+    /// `oidc-provider` of this version: an OpenID Connect provider.
+    pub(crate) fn identity_provider(version: &str) -> Self {
+        Self::installed(Language::Node, "oidc-provider", version)
     }
 
     /// Runs a script with these arguments and returns what it printed.

@@ -13,6 +13,7 @@ pub(crate) mod files;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod https;
+pub(crate) mod identity_provider;
 pub(crate) mod model;
 pub(crate) mod otlp;
 pub(crate) mod port;

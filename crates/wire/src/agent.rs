@@ -25,8 +25,8 @@ pub use multiagent::{
 };
 pub use servers::{AgentSkill, ExecutionIdentity, McpServer, SkillSource};
 pub use tools::{
-    BuiltInConfig, BuiltInTool, BuiltInToolset, McpConfig, McpToolset, PermissionPolicy, Tool,
-    ToolDefaults,
+    BUILT_IN_TOOLS, BuiltInConfig, BuiltInTool, BuiltInToolset, McpConfig, McpToolset,
+    PermissionPolicy, Tool, ToolDefaults,
 };
 pub use web::{
     ToolReference, UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch,

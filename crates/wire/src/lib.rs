@@ -17,6 +17,7 @@ mod difference;
 mod draft;
 mod environment;
 mod environment_file;
+mod event;
 mod help;
 mod json;
 mod networking;
@@ -37,11 +38,12 @@ mod vault;
 mod work;
 
 pub use agent::{
-    Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BuiltInConfig,
-    BuiltInTool, BuiltInToolset, CustomTool, Delegate, Delegation, Effort, ExecutionIdentity,
-    InferenceGeo, InlineAgents, McpConfig, McpServer, McpToolset, ModelConfig, Multiagent, Own,
-    PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults, ToolReference,
-    UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch, expected_version,
+    Advisor, AgentBody, AgentConfig, AgentParts, AgentReference, AgentSkill, BUILT_IN_TOOLS,
+    BuiltInConfig, BuiltInTool, BuiltInToolset, CustomTool, Delegate, Delegation, Effort,
+    ExecutionIdentity, InferenceGeo, InlineAgents, McpConfig, McpServer, McpToolset, ModelConfig,
+    Multiagent, Own, PermissionPolicy, SkillSource, Speed, StoredAgent, Tool, ToolDefaults,
+    ToolReference, UrlSource, UrlSources, UserLocation, WebDomains, WebFetch, WebSearch,
+    expected_version,
 };
 pub use bailiwick_model::SecretText;
 pub use credential::{
@@ -59,6 +61,11 @@ pub use environment::{
     invalid_namespace, networking_json, policy_from_json,
 };
 pub use environment_file::{EnvironmentFile, parse_environment};
+pub use event::{
+    AgentEvent, CallPermission, Citations, ConfirmationResult, ContentBlock, DocumentSource,
+    ImageSource, ModelUsage, PermissionEvaluation, RetryStatus, SessionError, SessionErrorKind,
+    StatusFacts, TextBlock, ToolOutput, UserEvent, WireUsage, sent_events, stop_reason_json,
+};
 pub use json::FieldProblem;
 pub use problem::{Cause, Form, PackagePlace, Problem};
 pub use report::{EnvironmentFileErrors, EnvironmentFileWarnings, Position};

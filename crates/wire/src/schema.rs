@@ -6,6 +6,7 @@
 mod agent;
 mod credential;
 mod environment;
+mod event;
 mod session;
 mod vault;
 mod work;

@@ -15,9 +15,13 @@ pub use resources::{
 };
 
 use crate::agent::pairs;
+use crate::event::{UserEvent, initial_events};
 use crate::json::FieldProblem;
 use crate::request::{Fields, Place, Reader};
 use crate::vault::merge_metadata;
+
+/// Billionths of a dollar in a cent.
+pub(crate) const NANOS_PER_CENT: i64 = 10_000_000;
 
 /// What a body says of a session that is to be made.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct SessionBody {
     pub resources: Vec<ResourceMount>,
     /// Where its credentials are, in the order in which they are searched: ids, if they are ids.
     pub vaults: Vec<String>,
+    /// What it begins with.
+    pub events: Vec<UserEvent>,
 }
 
 /// What of a session can be changed, without its agent.
@@ -110,16 +116,16 @@ impl SessionBody {
             None => Some(Vec::new()),
         };
         let events = match fields.take("initial_events") {
-            Some(place) => no_events(reader, &place),
-            None => Some(()),
+            Some(place) => initial_events(reader, &place),
+            None => Some(Vec::new()),
         };
-        events?;
         Some(Self {
             agent: agent?,
             environment: environment?.to_owned(),
             values: values?,
             resources: resources?,
             vaults: vaults?,
+            events: events?,
         })
     }
 }
@@ -190,6 +196,14 @@ impl SessionText {
 }
 
 impl Budget {
+    /// In billionths of a dollar.
+    pub fn nanos(&self) -> i64 {
+        let Self::Limit { max_list_cost } = self;
+        // There are no more digits than fit.
+        let cents: i64 = max_list_cost.amount.parse().unwrap_or(0);
+        cents.saturating_mul(NANOS_PER_CENT)
+    }
+
     fn read(reader: &mut Reader, place: &Place<'_>) -> Option<Self> {
         reader.object(place, |reader, fields| {
             let (kind, cost) = (
@@ -238,14 +252,4 @@ fn vaults(reader: &mut Reader, place: &Place<'_>) -> Option<Vec<String>> {
     })?;
     reader.distinct(|index: usize| places[index].path.clone(), &vaults);
     Some(vaults)
-}
-
-/// A session that was made with events would be running, and nothing runs it.
-fn no_events(reader: &mut Reader, place: &Place<'_>) -> Option<()> {
-    if reader.list(place, 0..=usize::MAX)?.is_empty() {
-        return Some(());
-    }
-    let message = "this server does not run agents yet";
-    reader.refuse(&place.path, "events_unsupported", message, "leave it out");
-    None
 }

@@ -8,6 +8,7 @@ use bailiwick_policy::Pin;
 
 use crate::database::DatabaseArguments;
 use crate::log::LogArguments;
+use crate::server::TrustedProxy;
 use crate::telemetry::TelemetryArguments;
 
 /// Serve an organization: its environments, policies, keys and audit log.
@@ -29,8 +30,9 @@ Examples:
   bailiwick up --export audit=file:/var/log/bailiwick/audit.jsonl --export audit=syslog+tcp://logs.example.com
   bailiwick up --otlp-endpoint http://127.0.0.1:4318 --otlp-sampler parentbased_traceidratio=0.1
       A trace of each tenth request, and all numbers, to a collector of OpenTelemetry.
-  bailiwick up --secret-key-file <(decrypt-with-kms secret.key.encrypted)
-      A pipe will do, so that the key lies nowhere.")]
+  bailiwick up --secret-key-command 'decrypt-with-kms secret.key.encrypted'
+      So the key lies nowhere.
+  bailiwick up --config /etc/bailiwick/server.yaml --trusted-proxy 10.0.0.0/8")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) database: DatabaseArguments,
@@ -38,6 +40,17 @@ pub(crate) struct Arguments {
     /// to read the file [default: $BAILIWICK_SECRET_KEY, or with SQLite a file in the data directory].
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_key_file: Option<PathBuf>,
+    /// A command that prints these keys, such as the client of a key management service; `/bin/sh -c` runs it at every start, for 30 seconds
+    /// at most.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "secret_key_file")]
+    pub(crate) secret_key_command: Option<String>,
+    /// Further settings, in YAML: identity providers, trusted proxies, the command above.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Believe the proxy at this address, or those of this network, where requests came from (`Forwarded`, `X-Forwarded-For`); may be given
+    /// many times.
+    #[arg(long = "trusted-proxy", value_name = "CIDR")]
+    pub(crate) trusted_proxies: Vec<TrustedProxy>,
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,

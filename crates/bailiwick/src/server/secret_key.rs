@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bailiwick_control::SealingKeys;
-use bailiwick_model::limits::SEALING_KEY_FILE_BYTES;
+use bailiwick_model::limits::{
+    SEALING_KEY_FILE_BYTES, SECRET_KEY_COMMAND_COMPLAINT_BYTES, SECRET_KEY_COMMAND_TIME,
+};
+use bailiwick_sandbox::Program;
 use bailiwick_store::DatabaseUrl;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::bad_input::BadInput;
+use crate::host_environment::SECRETS;
 
 /// The variable that holds keys.
 const VARIABLE: &str = "BAILIWICK_SECRET_KEY";
@@ -22,6 +26,8 @@ const FILE: &str = "secret.key";
 pub(super) enum KeySource {
     /// A file that was named.
     File(PathBuf),
+    /// A command, which prints them.
+    Command(String),
     /// The environment.
     Variable(Zeroizing<String>),
     /// A file in the data directory, which the first start makes.
@@ -36,15 +42,17 @@ impl KeySource {
     /// [`BadInput::NoSecretKey`], and what `data` says.
     pub(super) fn of(
         file: Option<PathBuf>,
+        command: Option<String>,
         variable: Option<String>,
         url: &DatabaseUrl,
         data: impl FnOnce() -> anyhow::Result<PathBuf>,
     ) -> anyhow::Result<Self> {
-        match (file, variable, url) {
-            (Some(file), _, _) => Ok(Self::File(file)),
-            (None, Some(text), _) => Ok(Self::Variable(Zeroizing::new(text))),
-            (None, None, DatabaseUrl::Sqlite(_)) => Ok(Self::Own(data()?.join(FILE))),
-            (None, None, DatabaseUrl::Postgres(_)) => Err(BadInput::NoSecretKey.into()),
+        match (file, command, variable, url) {
+            (Some(file), _, _, _) => Ok(Self::File(file)),
+            (None, Some(command), _, _) => Ok(Self::Command(command)),
+            (None, None, Some(text), _) => Ok(Self::Variable(Zeroizing::new(text))),
+            (None, None, None, DatabaseUrl::Sqlite(_)) => Ok(Self::Own(data()?.join(FILE))),
+            (None, None, None, DatabaseUrl::Postgres(_)) => Err(BadInput::NoSecretKey.into()),
         }
     }
 
@@ -56,6 +64,7 @@ impl KeySource {
     pub(super) fn read(&self, something_is_sealed: bool) -> anyhow::Result<SealingKeys> {
         match self {
             Self::File(path) => of_text(&read(path)?, &path.display().to_string()),
+            Self::Command(command) => of_command(command),
             Self::Variable(text) => of_text(text, VARIABLE),
             Self::Own(path) => match read(path) {
                 Err(BadInput::Unreadable { source, .. })
@@ -80,6 +89,25 @@ fn of_text(text: &str, place: &str) -> anyhow::Result<SealingKeys> {
         source,
     });
     Ok(keys?)
+}
+
+/// What a command prints. It gets none of the secrets that this server was given itself.
+fn of_command(command: &str) -> anyhow::Result<SealingKeys> {
+    let program = Program {
+        command: command.to_owned(),
+        time: SECRET_KEY_COMMAND_TIME,
+        output_bytes: SEALING_KEY_FILE_BYTES,
+        complaint_bytes: SECRET_KEY_COMMAND_COMPLAINT_BYTES,
+        without: SECRETS.map(str::to_owned).to_vec(),
+    };
+    let read = |bytes: &mut [u8]| {
+        let text = std::str::from_utf8(bytes);
+        let keys = text.map_err(|_| BadInput::SecretKeyCommandText);
+        let keys = keys.map(|text| of_text(text, "what the command prints"));
+        bytes.zeroize();
+        keys
+    };
+    program.run(read).map_err(BadInput::SecretKeyCommand)??
 }
 
 /// Reads a file of keys, a pipe too, that nobody else can read.
@@ -196,6 +224,28 @@ mod tests {
     }
 
     #[test]
+    fn a_command_prints_the_keys_and_says_why_it_does_not() {
+        let read = |command: &str| KeySource::Command(command.to_owned()).read(true);
+        let (first, second) = ("5e".repeat(32), "6f".repeat(32));
+        let keys = read(&format!("echo {first}; echo {second}")).unwrap();
+        let same = KeySource::Variable(Zeroizing::new(first.clone())).read(true);
+        assert_eq!(keys.current(), same.unwrap().current());
+        for (command, told) in [
+            ("echo 'no such key' >&2; exit 7", "no such key"),
+            ("yes", "printed more than"),
+            ("printf '\\377'", "no text"),
+            ("true", "there is no key"),
+            ("echo 5e5e5e5e", "line 1 is not a key"),
+        ] {
+            let refused = read(command).err().unwrap();
+            assert!(refused.downcast_ref::<BadInput>().is_some());
+            let refused = format!("{refused:#}");
+            assert!(refused.contains(told), "{command}: {refused}");
+            assert!(!refused.contains("5e5e"), "{refused}");
+        }
+    }
+
+    #[test]
     fn what_holds_no_key_is_refused_and_not_shown() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keys");
@@ -227,7 +277,7 @@ mod tests {
         let data = || Ok(PathBuf::from("data"));
         let file = || Some(PathBuf::from("keys"));
         let text = || Some("00".repeat(32));
-        let of = |file, text, url| KeySource::of(file, text, url, data);
+        let of = |file, text, url| KeySource::of(file, None, text, url, data);
         assert!(matches!(
             of(file(), text(), &postgres),
             Ok(KeySource::File(_))
@@ -239,6 +289,11 @@ mod tests {
         assert!(
             matches!(of(None, None, &sqlite), Ok(KeySource::Own(path)) if path == Path::new("data/secret.key"))
         );
+        let command = || Some("decrypt".to_owned());
+        assert!(matches!(
+            KeySource::of(None, command(), text(), &postgres, data),
+            Ok(KeySource::Command(_))
+        ));
         let refused = of(None, None, &postgres).err().unwrap();
         assert!(matches!(
             refused.downcast_ref(),

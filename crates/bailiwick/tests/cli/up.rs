@@ -146,7 +146,7 @@ fn a_first_start_makes_a_key_and_secrets_outlive_no_key_silently() {
 fn postgresql_without_a_key_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let url = ["--database-url", "postgres://nobody@127.0.0.1:1/nothing"];
-    assert_snapshot!(refused(directory.path(), &url), @"error: the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)");
+    assert_snapshot!(refused(directory.path(), &url), @"error: the key that seals secrets must be given with PostgreSQL, which several servers can share: --secret-key-file FILE, --secret-key-command COMMAND or BAILIWICK_SECRET_KEY, the same for all (`openssl rand -hex 32` makes one)");
 }
 
 #[test]
@@ -191,4 +191,38 @@ fn what_is_no_key_is_refused_and_not_repeated() {
         outcome.stderr.contains("can be read or written by others"),
         "{outcome}"
     );
+}
+
+#[test]
+fn a_command_may_print_the_keys_and_says_why_it_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let data = directory.path();
+    let key = "5a".repeat(32);
+    // It is given none of the secrets that the server was given.
+    let command = format!("test -z \"$BAILIWICK_BOOTSTRAP_KEY\" && echo {key}");
+    let given = ["--secret-key-command", command.as_str()];
+    drop(Up::start(data, &given));
+    assert!(!data.join("secret.key").exists());
+    let denied = ["--secret-key-command", "echo access denied >&2; exit 3"];
+    assert_snapshot!(refused(data, &denied), @"error: --secret-key-command gives no keys: it ended with exit code 3; it complained: access denied");
+    let config = data.join("server.yaml");
+    write(&config, "secret_key_command: exit 4\n");
+    let named = ["--config", config.to_str().unwrap()];
+    assert!(refused(data, &named).contains("exit code 4"));
+    // The option comes before the file.
+    drop(Up::start(data, &[named, given].concat()));
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_refused_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let config = directory.path().join("server.yaml");
+    write(&config, "trusted_proxies: [10.0.0.1/8]\n");
+    let named = ["--config", config.to_str().unwrap()];
+    let told = refused(&data, &named).replace(directory.path().to_str().unwrap(), "DIR");
+    assert_snapshot!(told, @r#"error: DIR/server.yaml cannot be used: trusted_proxies cannot be used: "10.0.0.1/8" has bits beyond its length: write 10.0.0.0/8"#);
+    let everybody = ["--trusted-proxy", "::/0"];
+    assert!(refused(&data, &everybody).contains("everybody"));
 }

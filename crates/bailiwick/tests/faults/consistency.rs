@@ -4,7 +4,12 @@ use bailiwick_store::{DatabaseUrl, Store};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 
 /// Each counts what must not be there.
-const NOTHING: [(&str, &str); 4] = [
+const NOTHING: [(&str, &str); 5] = [
+    (
+        "sessions whose events have numbers with a gap",
+        "SELECT COUNT(*) FROM session s WHERE s.event_sequence <> (SELECT COUNT(*) FROM session_event e WHERE e.session_id = s.id) \
+         OR s.event_sequence <> (SELECT COALESCE(MAX(e.sequence), 0) FROM session_event e WHERE e.session_id = s.id)",
+    ),
     (
         "environments whose revisions are not those of their versions",
         "SELECT COUNT(*) FROM environment e WHERE e.version <> (SELECT COUNT(*) FROM environment_revision r WHERE r.environment_id = e.id) \

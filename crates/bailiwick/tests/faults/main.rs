@@ -3,6 +3,7 @@
 //! What a client was told is kept outside of everything that is killed, and compared with what is there afterwards.
 
 mod consistency;
+mod events;
 mod killed;
 mod ledger;
 mod postgres;

@@ -14,15 +14,15 @@ const ROUNDS: usize = 40;
 /// How long a replica believes what it was told of a key.
 const KEYS_ARE_KNOWN_FOR: Duration = Duration::from_secs(1);
 
-struct Replicas {
-    database: Postgres,
-    runtime: Runtime,
+pub(crate) struct Replicas {
+    pub(crate) database: Postgres,
+    pub(crate) runtime: Runtime,
     servers: [Up; 2],
     _machines: [Bailiwick; 2],
 }
 
 impl Replicas {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let database = Postgres::start();
         let machines = [machine(), machine()];
         // At once: one makes the tables and the organization, the other finds them.
@@ -41,7 +41,7 @@ impl Replicas {
         }
     }
 
-    fn faces(&self) -> [&Face; 2] {
+    pub(crate) fn faces(&self) -> [&Face; 2] {
         self.servers.each_ref().map(|server| &server.face)
     }
 }

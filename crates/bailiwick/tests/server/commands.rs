@@ -12,6 +12,18 @@ use crate::{PATIENCE, Up, machine};
 /// Operations without a command, and why.
 const WITHOUT: &[(&str, &str)] = &[
     ("api_description_retrieve", "a document for programs"),
+    (
+        "api_identity_providers_list",
+        "of browsers: commands have a key",
+    ),
+    (
+        "api_identity_providers_begin",
+        "of browsers: commands have a key",
+    ),
+    (
+        "api_identity_providers_finish",
+        "of browsers: commands have a key",
+    ),
     ("api_sign_in_begin", "of browsers: commands have a key"),
     ("api_sign_in_end", "of browsers: commands have a key"),
 ];

@@ -78,6 +78,11 @@ impl Server {
         Ok(Self { process, address })
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Milliseconds from the start of its process to the first request that finds it ready.
     pub(crate) fn time_to_ready(stage: &Stage, place: &Place) -> Result<f64> {
         let address = free_address()?;

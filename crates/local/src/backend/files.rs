@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bailiwick_model::SandboxId;
 use bailiwick_runtime::{CaptureLimits, CapturedFile, Error, FileEntry, FileKind, PathProblem};
 use bailiwick_sandbox::FileAction;
+use futures_util::future::join_all;
 use rustix::fs::{Dir, FileType, MemfdFlags, Stat};
 
 use super::error;
@@ -19,6 +20,8 @@ mod capture;
 
 /// What is read before other tasks have their turn.
 const PIECE_BYTES: u64 = 1 << 20;
+/// Entries of a directory that are asked for at a time: one after the other, most of the time would go into waiting.
+const LOOKS_AT_ONCE: usize = 32;
 /// The largest file that is written: the init does nothing else meanwhile.
 const WRITE_BYTES: usize = 256 << 20;
 
@@ -43,24 +46,36 @@ impl Inside<'_> {
         Ok(())
     }
 
+    /// A regular file or directory that a path leads to, over links too.
+    pub(super) async fn look_at(&self, path: &Path) -> Result<FileEntry, Error> {
+        let opened = self.open(path).await?;
+        let stat = rustix::fs::fstat(opened).map_err(|e| error::backend(io::Error::from(e)))?;
+        let name = path.file_name().map(|name| name.as_bytes().to_owned());
+        Ok(entry(name.unwrap_or_default(), &stat))
+    }
+
     pub(super) async fn list(&self, path: &Path, limit: usize) -> Result<Vec<FileEntry>, Error> {
         let directory = Arc::new(self.open(path).await?);
         let mut entries = Vec::new();
-        for name in names(path, &directory, limit)? {
-            let action = FileAction::LookAtEntry;
-            let looked = self.opened(path, &name, action, Some(Arc::clone(&directory)));
-            let stat = match looked.await {
-                Ok(entry) => {
-                    rustix::fs::fstat(entry).map_err(|e| error::backend(io::Error::from(e)))?
-                }
-                // It went away since the directory was read.
-                Err(Error::Path {
-                    problem: PathProblem::NotFound,
-                    ..
-                }) => continue,
-                Err(error) => return Err(error),
-            };
-            entries.push(entry(name, &stat));
+        for some in names(path, &directory, limit)?.chunks(LOOKS_AT_ONCE) {
+            let looks = some.iter().map(|name| {
+                let directory = Some(Arc::clone(&directory));
+                self.opened(path, name, FileAction::LookAtEntry, directory)
+            });
+            for (name, looked) in some.iter().zip(join_all(looks).await) {
+                let stat = match looked {
+                    Ok(entry) => {
+                        rustix::fs::fstat(entry).map_err(|e| error::backend(io::Error::from(e)))?
+                    }
+                    // It went away since the directory was read.
+                    Err(Error::Path {
+                        problem: PathProblem::NotFound,
+                        ..
+                    }) => continue,
+                    Err(error) => return Err(error),
+                };
+                entries.push(entry(name.clone(), &stat));
+            }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -148,6 +163,11 @@ fn entry(name: Vec<u8>, stat: &Stat) -> FileEntry {
         } else {
             0
         },
+        mode: stat.st_mode & 0o777,
+        modified_ns: stat
+            .st_mtime
+            .saturating_mul(1_000_000_000)
+            .saturating_add(i64::try_from(stat.st_mtime_nsec).unwrap_or_default()),
     }
 }
 

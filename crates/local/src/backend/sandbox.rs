@@ -238,6 +238,15 @@ impl Sandbox for LocalSandbox {
         })
     }
 
+    fn look_at<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<FileEntry, Error>> {
+        Box::pin(async move {
+            self.0.check_alive()?;
+            files::Inside(&self.0.handle, &self.0.id)
+                .look_at(path)
+                .await
+        })
+    }
+
     fn list_files<'a>(
         &'a self,
         path: &'a Path,

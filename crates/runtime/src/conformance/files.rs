@@ -51,6 +51,24 @@ pub async fn files_are_written_and_read<H: Harness>(harness: &H) {
     stop(running).await;
 }
 
+/// What a path leads to is told with its size and permissions.
+pub async fn a_file_is_looked_at<H: Harness>(harness: &H) {
+    let running = started(harness).await;
+    let path = Path::new("/tmp/looked/at");
+    let write = running.sandbox.write_file(path, b"12345".to_vec(), 0o751);
+    write.await.expect("it is written");
+    let entry = running.sandbox.look_at(path).await.expect("it is there");
+    assert_eq!(
+        (entry.kind, entry.bytes, entry.mode),
+        (FileKind::File, 5, 0o751)
+    );
+    let above = running.sandbox.look_at(Path::new("/tmp/looked")).await;
+    assert_eq!(above.expect("it is there").kind, FileKind::Directory);
+    let missing = running.sandbox.look_at(Path::new("/tmp/missing")).await;
+    assert_eq!(problem(&missing), Some(PathProblem::NotFound));
+    stop(running).await;
+}
+
 /// A file of exactly the limit is read, a longer one is not.
 pub async fn a_limit_on_reading_is_kept<H: Harness>(harness: &H) {
     let running = started(harness).await;

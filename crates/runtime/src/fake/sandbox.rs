@@ -137,7 +137,7 @@ impl FakeSandbox {
             return Err(wrong(path, PathProblem::NotADirectory));
         }
         let mut entries: Vec<FileEntry> = Vec::new();
-        for (file, (_, contents)) in &*files {
+        for (file, (mode, contents)) in &*files {
             let Ok(rest) = file.strip_prefix(path) else {
                 continue;
             };
@@ -149,13 +149,19 @@ impl FakeSandbox {
             } else {
                 FileKind::File
             };
-            let bytes = if kind == FileKind::File {
-                contents.len() as u64
+            let (bytes, mode) = if kind == FileKind::File {
+                (contents.len() as u64, *mode)
             } else {
-                0
+                (0, 0o755)
             };
             if entries.last().is_none_or(|entry| entry.name != name) {
-                entries.push(FileEntry { name, kind, bytes });
+                entries.push(FileEntry {
+                    name,
+                    kind,
+                    bytes,
+                    mode,
+                    modified_ns: 0,
+                });
             }
         }
         if entries.is_empty() && path != Path::new("/") {

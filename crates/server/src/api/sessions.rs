@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Json, Response};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse, Json, Response};
 use bailiwick_control::{Control, Password, SignInRequest};
 use bailiwick_model::{OrganizationId, Permission};
 use bailiwick_wire::Schema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::authenticated::{Authenticated, ClientAddress, SESSION_COOKIE, cookie};
+use crate::authenticated::{Authenticated, CSRF_COOKIE, ClientAddress, SESSION_COOKIE, cookie};
 use crate::body::JsonBody;
 use crate::failure::Failure;
 use crate::operation::{Routes, get, post};
@@ -86,14 +86,21 @@ fn caller_schema() -> Schema {
         .named("Caller")
 }
 
-/// No script reads it, no other site sends it, and it goes over TLS alone (RFC 6265bis, section 4.1.2); browsers take loopback for TLS.
-fn set(value: &str, seconds: i64) -> [(axum::http::HeaderName, String); 1] {
-    let attributes = "Path=/; HttpOnly; Secure; SameSite=Strict";
-    [(
-        SET_COOKIE,
-        format!("{SESSION_COOKIE}={value}; Max-Age={seconds}; {attributes}"),
-    )]
+/// What sets the cookies of a session: no other site sends them, and they go over TLS alone (RFC 6265bis, section 4.1.2); browsers take
+/// loopback for TLS. No script reads the first; one of this server may read the second, which alone opens nothing.
+pub(super) fn cookies(session: &str, csrf: &str, seconds: i64) -> AppendHeaders<[SetCookie; 2]> {
+    let shared = format!("Max-Age={seconds}; Path=/; Secure; SameSite=Strict");
+    AppendHeaders([
+        (
+            SET_COOKIE,
+            format!("{SESSION_COOKIE}={session}; {shared}; HttpOnly"),
+        ),
+        (SET_COOKIE, format!("{CSRF_COOKIE}={csrf}; {shared}")),
+    ])
 }
+
+/// A header that sets a cookie.
+pub(super) type SetCookie = (HeaderName, String);
 
 async fn sign_in(
     State(control): State<Arc<Control>>,
@@ -108,7 +115,8 @@ async fn sign_in(
     let session = control.sign_in(request, address).await?;
     let seconds = session.lasts().as_secs();
     let body = Json(json!({"csrf_token": session.csrf, "expires_at": session.expires_at}));
-    Ok((set(&session.cookie, seconds), body).into_response())
+    let cookies = cookies(&session.cookie, &session.csrf, seconds);
+    Ok((cookies, body).into_response())
 }
 
 async fn sign_out(
@@ -119,7 +127,7 @@ async fn sign_out(
     if let Some(value) = cookie(&headers) {
         control.sign_out(&caller, value).await?;
     }
-    Ok((StatusCode::NO_CONTENT, set("", 0)).into_response())
+    Ok((StatusCode::NO_CONTENT, cookies("", "", 0)).into_response())
 }
 
 async fn whoami(Authenticated(caller): Authenticated) -> Response {

@@ -27,6 +27,18 @@ codes! {
     Unauthenticated = "unauthenticated";
     /// Too many authentications from this address failed.
     TooManyFailures = "too_many_failures";
+    /// Too many passwords are being checked.
+    TooManyPasswords = "too_many_passwords";
+    /// The sign-in at an identity provider was not begun in this browser, or too long ago.
+    SignInNotBegun = "sign_in_not_begun";
+    /// The sign-in was used already.
+    SignInSpent = "sign_in_spent";
+    /// The identity provider's answer does not prove who they are.
+    SignInNotProven = "sign_in_not_proven";
+    /// It is known who they are, and they are not let in.
+    SignInNotAllowed = "sign_in_not_allowed";
+    /// The identity provider did not do its part.
+    IdentityProviderUnavailable = "identity_provider_unavailable";
     /// The permission is missing.
     Forbidden = "forbidden";
     /// There is none, or it is another organization's.
@@ -65,6 +77,14 @@ codes! {
     Referred = "referred";
     /// The session is at work.
     SessionRunning = "session_running";
+    /// The session has ended.
+    SessionTerminated = "session_terminated";
+    /// The primary thread ends with its session.
+    PrimaryThread = "primary_thread";
+    /// Something else was said to this call of a tool already.
+    AlreadyAnswered = "already_answered";
+    /// As many streams are open as may be.
+    TooManyStreams = "too_many_streams";
     /// The work has been stopped.
     WorkStopped = "work_stopped";
     /// The lease is another worker's, or has ended.

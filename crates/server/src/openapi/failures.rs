@@ -92,7 +92,11 @@ pub(super) fn of(operation: &Description) -> BTreeSet<StatusCode> {
     }
     match operation.body {
         Content::None => {}
-        Content::Json(_) | Content::Form(_) | Content::Bytes => {
+<<<<<<< HEAD
+        Content::Json(_) | Content::Form(_) | Content::Bytes | Content::Events => {
+=======
+        Content::Json(_) | Content::Form(_) | Content::Bytes | Content::Page => {
+>>>>>>> main
             statuses.extend([StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE]);
         }
     }

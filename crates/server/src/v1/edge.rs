@@ -14,6 +14,7 @@ use bailiwick_store::Work;
 use bailiwick_wire::Schema;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::failure::{self, Failure, Obstacles};
 
@@ -116,6 +117,12 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
         .insert("x-should-retry", HeaderValue::from_static(retry));
     failure::pass_on(failure, &mut written);
     written
+}
+
+/// What a stream ends with that cannot go on. Its status was sent long ago.
+pub(super) fn streamed_error(error: &ControlError) -> Value {
+    let kind = error_type(failure::status_of(error));
+    json!({"type": "error", "error": {"type": kind, "message": error.to_string()}})
 }
 
 /// The words for the kinds of failures.

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::{Control, SessionView};
+use bailiwick_model::limits::EVENTS_BODY_BYTES;
 use bailiwick_model::{AgentId, EnvironmentId, Permission, SessionId, SessionStatus};
 use bailiwick_store::{Edge, Order, OrderedPageRequest, SessionFilter};
 use bailiwick_wire::{Schema, SessionBody, SessionText, example_id};
@@ -34,7 +35,7 @@ pub(super) fn routes() -> Routes {
                 .says("Makes a session, of what its maker may see.")
                 .needs(P::SessionWrite)
                 .besides(&[P::EnvironmentRead, P::AgentRead])
-                .takes(SessionBody::create_schema())
+                .takes_up_to(SessionBody::create_schema(), EVENTS_BODY_BYTES)
                 .fails(StatusCode::NOT_FOUND)
                 .fails(StatusCode::CONFLICT)
                 .answers(WireSession::schema()),

@@ -1,5 +1,6 @@
 //! The HTTP faces, on SQLite and on PostgreSQL.
 
+mod accounts;
 mod agent_placement;
 mod agents;
 mod audit_log;
@@ -12,6 +13,7 @@ mod environment_contents;
 mod environments;
 mod files;
 mod form;
+mod identity_providers;
 mod impact;
 mod keys;
 mod members;
@@ -25,9 +27,14 @@ mod retention;
 mod revisions;
 mod roles;
 mod secrets;
+mod session_engine;
+mod session_events;
 mod session_lists;
 mod session_references;
 mod session_resources;
+mod session_streams;
+mod session_turns;
+mod session_workers;
 mod sessions;
 mod skills;
 mod validation;
@@ -53,6 +60,7 @@ struct Server {
     client: Client,
     address: SocketAddr,
     key: String,
+    control: Arc<Control>,
     store: Store,
     url: DatabaseUrl,
     _directory: TempDir,
@@ -135,7 +143,7 @@ impl Server {
             .bootstrap(Bootstrap::default())
             .await
             .expect("a first start");
-        let service = Service::listen((Ipv4Addr::LOCALHOST, 0).into(), control)
+        let service = Service::listen((Ipv4Addr::LOCALHOST, 0).into(), Arc::clone(&control))
             .await
             .expect("a port");
         let address = service.address().expect("an address");
@@ -144,6 +152,7 @@ impl Server {
             client: Client::new(),
             address,
             key: first.expect("the first").key,
+            control,
             store,
             url,
             _directory: directory,

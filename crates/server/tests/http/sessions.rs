@@ -65,12 +65,17 @@ pub(crate) async fn set_status(server: &Server, id: &str, status: &str) {
     };
     sqlx::any::install_default_drivers();
     let pool = sqlx::AnyPool::connect(&url).await.unwrap();
-    let done = sqlx::query("UPDATE session SET status = $2 WHERE id = $1")
-        .bind(id.to_owned())
-        .bind(status.to_owned())
-        .execute(&pool)
-        .await;
-    assert_eq!(done.unwrap().rows_affected(), 1);
+    for statement in [
+        "UPDATE session SET status = $2 WHERE id = $1",
+        "UPDATE session_thread SET status = $2 WHERE session_id = $1",
+    ] {
+        let done = sqlx::query(statement)
+            .bind(id.to_owned())
+            .bind(status.to_owned())
+            .execute(&pool)
+            .await;
+        assert_eq!(done.unwrap().rows_affected(), 1);
+    }
 }
 
 async fn a_session_shows_what_it_binds_together(server: Server) {
@@ -246,8 +251,8 @@ async fn bodies_that_are_no_session_are_refused_with_their_fields(server: Server
         (json!({"colour": "red"}), "colour", "unknown_field"),
         (
             json!({"initial_events": [{"type": "user.message", "content": []}]}),
-            "initial_events",
-            "events_unsupported",
+            "initial_events[0].content",
+            "too_short",
         ),
         (amount("0"), "budget.max_list_cost.amount", "invalid_amount"),
         (

@@ -1,8 +1,12 @@
 //! The official SDKs, of the current version and of an older one, and what an OpenAPI document makes of itself, against a running server.
 
 mod document;
+<<<<<<< HEAD
+mod engine;
+=======
 #[path = "../shared/outbound.rs"]
 mod outbound;
+>>>>>>> main
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -71,6 +75,7 @@ impl Server {
                 .bootstrap(Bootstrap::default())
                 .await
                 .expect("a first start");
+            tokio::spawn(engine::run(Arc::clone(&control)));
             let service = Service::listen((Ipv4Addr::LOCALHOST, 0).into(), control)
                 .await
                 .expect("a port");
@@ -152,6 +157,21 @@ fn node_validates_credentials_against_their_servers() {
 fn python_makes_sessions_and_gives_them_resources() {
     for version in PYTHON {
         Server::start().drive(&Sdk::python(version), include_str!("data/sessions.py"));
+    }
+}
+
+#[test]
+fn python_sends_and_streams_events() {
+    for version in PYTHON {
+        Server::start().drive(&Sdk::python(version), include_str!("data/events.py"));
+    }
+    Server::on_postgres().drive(&Sdk::python(PYTHON[0]), include_str!("data/events.py"));
+}
+
+#[test]
+fn node_sends_and_streams_events() {
+    for version in NODE {
+        Server::start().drive(&Sdk::node(version), include_str!("data/events.mjs"));
     }
 }
 

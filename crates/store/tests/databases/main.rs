@@ -6,6 +6,7 @@ mod changes;
 mod environments;
 mod files;
 mod keys;
+mod session_events;
 mod sessions;
 mod vaults;
 mod versions;

@@ -132,6 +132,18 @@ pub(crate) const BUILT_IN: &[(&str, BuiltInTool)] = &[
     ("web_search", BuiltInTool::WebSearch),
 ];
 
+/// All of them.
+pub const BUILT_IN_TOOLS: [BuiltInTool; 8] = [
+    BuiltInTool::Bash,
+    BuiltInTool::Read,
+    BuiltInTool::Write,
+    BuiltInTool::Edit,
+    BuiltInTool::Glob,
+    BuiltInTool::Grep,
+    BuiltInTool::WebFetch,
+    BuiltInTool::WebSearch,
+];
+
 impl BuiltInTool {
     /// Its name.
     pub fn name(self) -> &'static str {

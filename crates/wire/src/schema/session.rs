@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Schema;
 use super::agent::{answer, model, server, skill, tool};
+use super::event;
 use crate::session::{Budget, Checkout, FileMount, SessionAgent, SessionBody, SessionText};
 
 impl SessionBody {
@@ -28,7 +29,8 @@ impl SessionBody {
             .may_be("vault_ids", vaults)
             .may_be(
                 "initial_events",
-                Schema::list_of(0..=0, Schema::any()).says("Empty: nothing runs agents yet."),
+                Schema::list_of(0..=limits::INITIAL_EVENTS, event::message())
+                    .says("What it begins with: it runs from its beginning."),
             )
             .example(example())
             .named("SessionCreate")
@@ -94,9 +96,12 @@ impl Budget {
             .named("Budget")
     }
 
-    /// An amount of money, as answers show it.
-    pub fn amount_schema() -> Schema {
-        amount(Schema::answer())
+    /// What something has cost, as answers show it.
+    pub fn cost_schema() -> Schema {
+        let cents = Schema::text().matching("^(0|[1-9][0-9]*)$");
+        Schema::answer()
+            .has("amount", cents.says("Cents, in digits."))
+            .has("currency", Schema::word("USD"))
     }
 }
 
@@ -138,6 +143,7 @@ fn example() -> Value {
             },
         ],
         "vault_ids": [super::example_id::<VaultId>()],
+        "initial_events": [{"type": "user.message", "content": [{"type": "text", "text": "Look at the refunds."}]}],
     })
 }
 

@@ -84,10 +84,11 @@ async function queue() {
 }
 
 async function served() {
-  const session = await sessions.create({ agent: agent.id, environment_id: hosted.id });
+  const message = { type: "user.message", content: [{ type: "text", text: "serve" }] };
+  const session = await sessions.create({ agent: agent.id, environment_id: hosted.id, initial_events: [message] });
   const workdir = await mkdtemp(join(tmpdir(), "worker-"));
   const stop = new AbortController();
-  const worker = work.worker({ environmentId: hosted.id, environmentKey: key, workdir, tools: [], maxIdleMs: 100 });
+  const worker = work.worker({ environmentId: hosted.id, environmentKey: key, workdir, maxIdleMs: 100 });
   const running = worker.run(stop.signal).catch(() => {});
   let item;
   for (let n = 0; n < 300 && item?.state !== "stopped"; n++) {
@@ -96,6 +97,9 @@ async function served() {
   }
   assert.equal(item.state, "stopped");
   assert.ok(item.acknowledged_at && item.latest_heartbeat_at && item.stopped_at, JSON.stringify(item));
+  const events = await all(sessions.events.list(session.id));
+  assert.ok(events.some((event) => event.type === "user.tool_result"), JSON.stringify(events));
+  assert.equal(events.findLast((event) => event.type === "agent.message").content[0].text, "It came to served");
   stop.abort();
   await running;
   await rm(workdir, { recursive: true });

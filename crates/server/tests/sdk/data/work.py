@@ -130,19 +130,20 @@ async def until(condition):
 
 
 async def served():
-    """The SDK's worker serves sessions one after the other: poll, ack, heartbeat, stop."""
+    """The SDK's worker serves sessions one after the other: poll, ack, heartbeat, calls of tools, stop. An agent that a script runs calls them."""
     environment, key = environment_with_key("served")
-    first = session_in(environment)
-    contexts = []
+    message = {"type": "user.message", "content": [{"type": "text", "text": "serve"}]}
+    first = session_in(environment, initial_events=[message])
 
-    def tools(context):
-        contexts.append(context)
-        return []
+    def last_said(session):
+        events = list(client.beta.sessions.events.list(session.id))
+        assert [event for event in events if event.type == "user.tool_result"], events
+        return [event.content[0].text for event in events if event.type == "agent.message"][-1]
 
     one = anthropic.AsyncAnthropic(base_url=URL, api_key=KEY)
     with tempfile.TemporaryDirectory() as directory:
         worker = one.beta.environments.work.worker(
-            environment_id=environment.id, environment_key=key, workdir=directory, tools=tools, max_idle=0.1
+            environment_id=environment.id, environment_key=key, workdir=directory, max_idle=0.1
         )
         running = asyncio.create_task(worker.run())
 
@@ -152,14 +153,15 @@ async def served():
 
         item = await until(lambda: ended(first))
         assert item.acknowledged_at and item.started_at and item.latest_heartbeat_at and item.stopped_at, item
+        assert await asyncio.to_thread(last_said, first) == "It came to served"
         # What comes later is served too.
-        second = session_in(environment)
+        second = session_in(environment, initial_events=[message])
         item = await until(lambda: ended(second))
         assert item.latest_heartbeat_at, item
+        assert await asyncio.to_thread(last_said, second) == "It came to served"
         assert work.stats(environment.id).workers_polling == 1
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-    assert len(contexts) == 2, contexts
 
 
 operations()

@@ -1,0 +1,200 @@
+//! Events of sessions: how many are stored in a second, how soon whoever watches has one, and what a stream holds in which nothing happens.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::memory::pss_kib;
+use crate::os;
+use crate::peers::Stage;
+use crate::peers::control_plane::{KEY, Place, Server};
+use crate::protocol::{HttpLoad, HttpRequest};
+use crate::report::{BAILIWICK, Better, Report, Row};
+use crate::worker::Worker;
+
+/// At once.
+const SENDERS: [usize; 3] = [1, 10, 50];
+/// Of each of as many as there are senders.
+const SESSIONS: usize = 50;
+const STREAMS: usize = 500;
+/// How long an event may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What an idle session takes up when it comes, so that sessions stay as they are.
+const EVENT: &str = r#"{"events":[{"type":"user.interrupt"}]}"#;
+
+pub(super) fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
+    on(stage, "SQLite", &Place::sqlite(stage, "events")?, report)?;
+    match Place::postgres() {
+        Ok(place) => on(stage, "PostgreSQL", &place, report)?,
+        Err(why) => report.absent("events, PostgreSQL", "everybody", &why),
+    }
+    Ok(())
+}
+
+fn on(stage: &Stage, database: &str, place: &Place, report: &mut Report) -> Result<()> {
+    let server = Server::start(stage, place)?;
+    let sessions = sessions(server.address)?;
+    received(stage, database, &server, &sessions[0], report)?;
+    appended(stage, database, &server, &sessions, report)?;
+    idle(database, &server, &sessions, report)
+}
+
+fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = os::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// One request; what came back, as JSON.
+fn ask(address: SocketAddr, path: &str, body: &str) -> Result<Value> {
+    let mut stream = connect(address)?;
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nx-api-key: {KEY}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+    ensure!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    Ok(serde_json::from_str(body)?)
+}
+
+fn sessions(address: SocketAddr) -> Result<Vec<String>> {
+    let id = |path, body: Value| -> Result<String> {
+        let made = ask(address, path, &body.to_string())?;
+        Ok(made["id"].as_str().context("no id")?.to_owned())
+    };
+    let agent = id("/v1/agents", json!({"name": "bench", "model": "m"}))?;
+    let environment = id("/v1/environments", json!({"name": "bench"}))?;
+    let body = json!({"agent": agent, "environment_id": environment});
+    (0..SESSIONS)
+        .map(|_| id("/v1/sessions", body.clone()))
+        .collect()
+}
+
+/// An open stream, past its head.
+fn watch(address: SocketAddr, session: &str) -> Result<BufReader<TcpStream>> {
+    let mut stream = connect(address)?;
+    write!(
+        stream,
+        "GET /v1/sessions/{session}/events/stream HTTP/1.1\r\nhost: {address}\r\nx-api-key: {KEY}\r\n\r\n"
+    )?;
+    let mut stream = BufReader::with_capacity(4096, stream);
+    let mut line = String::new();
+    stream.read_line(&mut line)?;
+    ensure!(line.starts_with("HTTP/1.1 200"), "{line}");
+    while line != "\r\n" {
+        line.clear();
+        ensure!(stream.read_line(&mut line)? > 0, "the head has no end");
+    }
+    Ok(stream)
+}
+
+/// When each event came.
+fn arrivals(mut stream: BufReader<TcpStream>) -> Receiver<Instant> {
+    let (came, arrivals) = channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        while stream.read_line(&mut line).is_ok_and(|length| length > 0) {
+            if line.starts_with("event: user.interrupt") && came.send(Instant::now()).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    arrivals
+}
+
+/// Milliseconds from before an event is sent until whoever watches has it.
+fn received(
+    stage: &Stage,
+    database: &str,
+    server: &Server,
+    session: &str,
+    report: &mut Report,
+) -> Result<()> {
+    let arrivals = arrivals(watch(server.address, session)?);
+    let path = format!("/v1/sessions/{session}/events");
+    let mut took = Vec::new();
+    for round in 0..stage.pick(1000, 50) {
+        let begun = Instant::now();
+        ask(server.address, &path, EVENT)?;
+        let came = arrivals.recv_timeout(PATIENCE)?;
+        // The first ones open connections and fill caches.
+        if round >= 10 {
+            took.push(came.duration_since(begun).as_secs_f64() * 1e3);
+        }
+    }
+    took.sort_by(f64::total_cmp);
+    for (what, hundredths) in [("median", 50), ("99 of 100", 99)] {
+        let name = format!("sent to received, {database}, {what}");
+        let mut row = Row::new("events", name, "ms", Better::Lower);
+        row.aim = (hundredths == 99).then_some("under 20 ms");
+        row.add(BAILIWICK, &[took[(took.len() - 1) * hundredths / 100]]);
+        report.rows.push(row);
+    }
+    Ok(())
+}
+
+/// How many are stored and answered, each in a request of its own, while somebody watches each session.
+fn appended(
+    stage: &Stage,
+    database: &str,
+    server: &Server,
+    sessions: &[String],
+    report: &mut Report,
+) -> Result<()> {
+    let mut client = Worker::start("the client", stage.role("http-load"))?;
+    let watched = sessions
+        .iter()
+        .map(|session| watch(server.address, session));
+    let _arrivals: Vec<_> = watched
+        .map(|stream| stream.map(arrivals))
+        .collect::<Result<_>>()?;
+    let send = |session: &String| HttpRequest {
+        method: "POST".to_owned(),
+        path: format!("/v1/sessions/{session}/events"),
+        body: EVENT.to_owned(),
+    };
+    let requests: Vec<_> = sessions.iter().map(send).collect();
+    for senders in SENDERS {
+        let order = HttpLoad {
+            address: server.address,
+            key: KEY.to_owned(),
+            connections: senders,
+            millis: stage.pick(2000, 200),
+            requests: requests.clone(),
+        };
+        let rounds: Vec<Vec<f64>> = (0..stage.pick(5, 2))
+            .map(|_| client.measure(&order))
+            .collect::<Result<_>>()?;
+        let rates: Vec<_> = rounds
+            .iter()
+            .filter_map(|numbers| numbers.first().copied())
+            .collect();
+        let name = format!("stored and streamed, {database}, {senders} senders");
+        let mut row = Row::new("events", name, "1/s", Better::Higher);
+        row.add(BAILIWICK, &rates);
+        report.rows.push(row);
+    }
+    Ok(())
+}
+
+fn idle(database: &str, server: &Server, sessions: &[String], report: &mut Report) -> Result<()> {
+    let before = pss_kib(server.pid())?;
+    let open = (0..STREAMS).map(|number| watch(server.address, &sessions[number % SESSIONS]));
+    let open: Vec<_> = open.collect::<Result<_>>()?;
+    let each = (pss_kib(server.pid())? - before).max(0.0) / open.len() as f64;
+    let name = format!("each of {STREAMS} idle streams, {database}");
+    let mut row = Row::new("events", name, "KiB", Better::Lower);
+    row.add(BAILIWICK, &[each]);
+    report.rows.push(row);
+    Ok(())
+}

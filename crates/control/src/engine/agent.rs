@@ -1,0 +1,181 @@
+//! What a session's agent is to a model: its instructions, the tools that it is offered, and which of its calls may be made.
+
+use std::collections::BTreeMap;
+
+use bailiwick_llm::{
+    Block, CustomTool as OfferedTool, Raw, Request, Rest, Text, Tool as Offered, Turn,
+};
+use bailiwick_model::limits::MODEL_OUTPUT_TOKENS;
+use bailiwick_wire::{
+    AgentConfig, AgentOverrides, BuiltInTool, BuiltInToolset, CustomTool, ModelConfig,
+    PermissionEvaluation, PermissionPolicy, Speed, StoredAgent, Tool, ToolDefaults,
+};
+use serde_json::{Map, Value, json};
+
+use super::history::Tool as Called;
+use crate::error::ControlError;
+use crate::sessions::corrupt;
+
+/// An agent, as far as the engine goes by it.
+#[derive(Debug, Clone)]
+pub(crate) struct Agent {
+    pub(crate) model: ModelConfig,
+    system: Option<String>,
+    /// The built-in tools that it has.
+    built_in: BTreeMap<BuiltInTool, PermissionPolicy>,
+    custom: Vec<CustomTool>,
+}
+
+/// What the agent is told first, whoever made it.
+const SURROUNDINGS: &str = "You work in a sandbox that belongs to this conversation alone. It reaches what its environment allows and nothing else: \
+    a denial that a tool reports is policy, and trying again does not help; say what you would need. Files that the user gave you are in \
+    /mnt/session/uploads, and what you put into /mnt/session/outputs is handed to them.";
+
+impl Agent {
+    /// From what the session shows of it.
+    pub(crate) fn of(shown: &str) -> Result<Self, ControlError> {
+        let mut config: Map<String, Value> =
+            serde_json::from_str(shown).map_err(|_| corrupt("agent"))?;
+        for key in ["id", "type", "version", "multiagent"] {
+            config.remove(key);
+        }
+        let name = config.remove("name");
+        let stored = StoredAgent {
+            name: name
+                .as_ref()
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            config,
+            metadata: Map::new(),
+        };
+        let read = AgentOverrides::default().apply(stored);
+        let AgentConfig {
+            model,
+            system,
+            tools,
+            ..
+        } = read.map_err(|_| corrupt("agent"))?.config;
+        let mut agent = Self {
+            model,
+            system,
+            built_in: BTreeMap::new(),
+            custom: Vec::new(),
+        };
+        for tool in tools {
+            match tool {
+                Tool::BuiltIn(toolset) => agent.built_in = enabled(&toolset),
+                Tool::Custom(custom) => agent.custom.push(custom),
+                // Offered once there is a client of MCP servers.
+                Tool::Mcp(_) => {}
+            }
+        }
+        Ok(agent)
+    }
+
+    /// Asks the model what comes next in a conversation, by its upstream's name for it.
+    pub(crate) fn request(
+        &self,
+        model: &str,
+        messages: Vec<Turn>,
+    ) -> Result<Request, ControlError> {
+        let mut request = Request::new(model, MODEL_OUTPUT_TOKENS, messages);
+        request.system = self.instructions();
+        request.tools = self.offered()?;
+        let effort = serde_json::to_value(self.model.effort).map_err(|_| corrupt("agent"))?;
+        if let Some(effort) = effort.get("type").filter(|effort| *effort != "high") {
+            request
+                .rest
+                .insert("output_config", json!({"effort": effort}));
+        }
+        if self.model.speed == Speed::Fast {
+            request.rest.insert("speed", json!("fast"));
+        }
+        cache_up_to_here(&mut request);
+        Ok(request)
+    }
+
+    fn instructions(&self) -> Vec<Block> {
+        let own = self.system.iter().map(Block::text);
+        std::iter::once(Block::text(SURROUNDINGS))
+            .chain(own)
+            .collect()
+    }
+
+    fn offered(&self) -> Result<Vec<Offered>, ControlError> {
+        let built_in = self.built_in.keys().filter_map(|tool| {
+            let tool = bailiwick_tools::Tool::from_name(tool.name())?;
+            Some(offer(&tool.definition()))
+        });
+        let custom = self.custom.iter().map(|tool| {
+            offer(&json!({
+                "name": tool.name,
+                "description": tool.description,
+                "input_schema": tool.input_schema,
+            }))
+        });
+        built_in.chain(custom).collect()
+    }
+
+    /// Which tool a model means, and whether the call may be made. One that the agent does not have may not.
+    pub(crate) fn judge(&self, name: &str) -> (Called, PermissionEvaluation, Option<Value>) {
+        if self.custom.iter().any(|tool| tool.name == name) {
+            return (
+                Called::Custom(name.to_owned()),
+                PermissionEvaluation::Allow,
+                None,
+            );
+        }
+        let mut known = self.built_in.iter();
+        let policy = known
+            .find(|(tool, _)| tool.name() == name)
+            .map(|(_, policy)| *policy);
+        let evaluated = match policy {
+            // What runs in the sandbox stays in it.
+            Some(PermissionPolicy::AlwaysAllow | PermissionPolicy::Auto) => {
+                PermissionEvaluation::Allow
+            }
+            Some(PermissionPolicy::AlwaysAsk) => PermissionEvaluation::Ask,
+            None => PermissionEvaluation::Deny,
+        };
+        let evaluation = policy.and_then(|policy| serde_json::to_value(policy).ok());
+        (Called::BuiltIn(name.to_owned()), evaluated, evaluation)
+    }
+}
+
+fn enabled(toolset: &BuiltInToolset) -> BTreeMap<BuiltInTool, PermissionPolicy> {
+    let settings = |tool: BuiltInTool| -> ToolDefaults {
+        let own = toolset.configs.iter().find(|config| config.name == tool);
+        own.map_or(toolset.default_config, |config| config.settings)
+    };
+    let all = bailiwick_wire::BUILT_IN_TOOLS.iter().copied();
+    let enabled = all.filter(|tool| settings(*tool).enabled);
+    enabled
+        .map(|tool| (tool, settings(tool).permission_policy))
+        .collect()
+}
+
+fn offer(definition: &Value) -> Result<Offered, ControlError> {
+    let text = |key: &str| definition[key].as_str().map(str::to_owned);
+    Ok(Offered::Custom(OfferedTool {
+        name: text("name").ok_or_else(|| corrupt("agent"))?,
+        description: text("description"),
+        input_schema: Raw::of(&definition["input_schema"]).map_err(|_| corrupt("agent"))?,
+        cache_control: None,
+        rest: Rest::none(),
+    }))
+}
+
+/// The upstream keeps what it read, up to the end of the instructions and up to the end of the conversation, for the next request.
+fn cache_up_to_here(request: &mut Request) {
+    let mark = || Raw::of(&json!({"type": "ephemeral"})).ok();
+    if let Some(Block::Text(text)) = request.system.last_mut() {
+        text.cache_control = mark();
+    }
+    let last = request.messages.last_mut();
+    match last.and_then(|turn| turn.content.last_mut()) {
+        Some(Block::Text(Text { cache_control, .. })) => *cache_control = mark(),
+        Some(Block::ToolResult(result)) => result.cache_control = mark(),
+        Some(_) | None => {}
+    }
+}

@@ -1,0 +1,242 @@
+//! One request to a model: shown while it is answered, and what the answer means.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailiwick_llm::{
+    Block, Delta, Event, Fold, Message, Request, StopReason, UpstreamError, Usage,
+};
+use bailiwick_model::{SessionEventId, SessionEventType, SessionId, SessionThreadId, SessionUsage};
+use bailiwick_wire::{AgentEvent, CallPermission, ModelUsage, TextBlock};
+
+use super::Shared;
+use super::agent::Agent;
+use super::history::Tool;
+use super::reading::{KeptAnswer, KeptRefusal};
+use crate::control::Control;
+use crate::session_engine::NewAgentEvent;
+use crate::session_feed::{Preview, PreviewPart};
+
+/// A question, with all that is needed to ask it.
+pub(crate) struct Question {
+    pub(crate) session: SessionId,
+    pub(crate) thread: SessionThreadId,
+    /// The event that says that the model is asked.
+    pub(crate) start: SessionEventId,
+    pub(crate) request: Request,
+}
+
+/// What came of it.
+pub(crate) struct Answered {
+    pub(crate) message: Message,
+    /// Of each block that was shown, the id of the event that it becomes.
+    shown: BTreeMap<usize, SessionEventId>,
+}
+
+impl Shared {
+    /// Asks, and shows what is answered to whoever watches, as it comes.
+    pub(crate) async fn ask(
+        self: Arc<Self>,
+        question: Arc<Question>,
+    ) -> Result<Answered, UpstreamError> {
+        let (client, upstream) = self.models.upstream().expect("looked at before");
+        let mut events = client.stream(upstream, &question.request).await?;
+        let mut fold = Fold::new();
+        let mut shown = BTreeMap::new();
+        while let Some(event) = events.next().await {
+            let event = event?;
+            if let Some(preview) = show(&event, &mut shown) {
+                let (event, part) = preview;
+                let thread = question.thread.clone();
+                let preview = Preview {
+                    thread,
+                    event,
+                    part,
+                };
+                self.control.preview(&question.session, preview);
+            }
+            fold.push(&event)?;
+        }
+        let message = fold.finish()?;
+        Ok(Answered { message, shown })
+    }
+}
+
+/// What is shown of a part of an answer.
+fn show(
+    event: &Event,
+    shown: &mut BTreeMap<usize, SessionEventId>,
+) -> Option<(SessionEventId, PreviewPart)> {
+    match event {
+        Event::BlockStart { index, block } => {
+            let kind = match block {
+                Block::Text(_) => SessionEventType::AgentMessage,
+                Block::Thinking(_) | Block::RedactedThinking(_) => SessionEventType::AgentThinking,
+                _ => return None,
+            };
+            let id = Control::fresh_event_id();
+            shown.insert(*index, id.clone());
+            Some((id, PreviewPart::Start(kind)))
+        }
+        Event::Delta {
+            index,
+            delta: Delta::Text(text),
+        } => {
+            let part = PreviewPart::Text {
+                index: 0,
+                text: text.clone(),
+            };
+            Some((shown.get(index)?.clone(), part))
+        }
+        Event::Start(_)
+        | Event::Delta { .. }
+        | Event::BlockStop { .. }
+        | Event::Stopping { .. }
+        | Event::Ping
+        | Event::End => None,
+    }
+}
+
+/// What an answer is as events, and what it has used.
+pub(crate) struct Told {
+    pub(crate) events: Vec<NewAgentEvent>,
+    pub(crate) usage: SessionUsage,
+    /// Tokens that the conversation has by now.
+    pub(crate) context_tokens: u64,
+}
+
+impl Answered {
+    /// What happened by it.
+    pub(crate) fn told(mut self, shared: &Shared, agent: &Agent, start: SessionEventId) -> Told {
+        let mut events = Vec::new();
+        let mut content = Vec::new();
+        for (index, mut block) in std::mem::take(&mut self.message.content)
+            .into_iter()
+            .enumerate()
+        {
+            let shown = self.shown.remove(&index);
+            let id = shown.unwrap_or_else(Control::fresh_event_id);
+            if let Some(event) = happened(&mut block, &id, agent) {
+                events.push(NewAgentEvent {
+                    id,
+                    event,
+                    private: None,
+                });
+            } else if is_empty_text(&block) {
+                // No upstream takes it back.
+                continue;
+            }
+            content.push(block);
+        }
+        let usage = self.message.usage.unwrap_or_default();
+        let kept = KeptAnswer {
+            content,
+            refusal: refusal(&self.message),
+        };
+        let kept = serde_json::to_string(&kept).expect("blocks and texts");
+        events.push(request_end(start, false, &usage, Some(kept)));
+        Told {
+            events,
+            usage: shared.models.used(&agent.model.id, &usage),
+            context_tokens: usage.whole_input().saturating_add(usage.output_tokens),
+        }
+    }
+
+    /// What it says, as one text.
+    pub(crate) fn text(&self) -> String {
+        let texts = self.message.content.iter().filter_map(|block| match block {
+            Block::Text(text) => Some(text.text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.message.usage.unwrap_or_default()
+    }
+}
+
+/// The end of a request.
+pub(crate) fn request_end(
+    start: SessionEventId,
+    is_error: bool,
+    usage: &Usage,
+    private: Option<String>,
+) -> NewAgentEvent {
+    let event = AgentEvent::ModelRequestEnd {
+        model_request_start_id: start,
+        is_error,
+        model_usage: ModelUsage {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cache_read_input_tokens: usage.cache_read_tokens,
+            cache_creation_input_tokens: usage
+                .cache_write_5m_tokens
+                .saturating_add(usage.cache_write_1h_tokens),
+        },
+    };
+    NewAgentEvent {
+        id: Control::fresh_event_id(),
+        event,
+        private,
+    }
+}
+
+/// What a block means. A call gets the id of its event.
+fn happened(block: &mut Block, id: &SessionEventId, agent: &Agent) -> Option<AgentEvent> {
+    match block {
+        Block::Text(text) if !text.text.trim().is_empty() => {
+            let text = text.text.clone();
+            Some(AgentEvent::Message {
+                content: vec![TextBlock::Text { text }],
+            })
+        }
+        Block::Thinking(_) | Block::RedactedThinking(_) => Some(AgentEvent::Thinking {}),
+        Block::ToolUse(call) => {
+            call.id = id.to_string();
+            // What is no object is told to the model as a wrong input.
+            let input = call.input.read().unwrap_or_default();
+            let (tool, evaluated, evaluation) = agent.judge(&call.name);
+            let permission = CallPermission {
+                evaluated_permission: Some(evaluated),
+                evaluation,
+            };
+            Some(match tool {
+                Tool::BuiltIn(name) | Tool::Elsewhere(name) => AgentEvent::ToolUse {
+                    name,
+                    input,
+                    permission,
+                },
+                Tool::Mcp { server, name } => AgentEvent::McpToolUse {
+                    mcp_server_name: server,
+                    name,
+                    input,
+                    permission,
+                },
+                Tool::Custom(name) => AgentEvent::CustomToolUse { name, input },
+            })
+        }
+        _ => None,
+    }
+}
+
+fn is_empty_text(block: &Block) -> bool {
+    matches!(block, Block::Text(text) if text.text.trim().is_empty())
+}
+
+fn refusal(message: &Message) -> Option<KeptRefusal> {
+    #[derive(Default, serde::Deserialize)]
+    struct Details {
+        category: Option<String>,
+        explanation: Option<String>,
+    }
+    if message.stopped.reason != StopReason::Refusal {
+        return None;
+    }
+    let details = message.stopped.details.as_ref();
+    let details: Details = details.and_then(|raw| raw.read().ok()).unwrap_or_default();
+    Some(KeptRefusal {
+        category: details.category,
+        explanation: details.explanation,
+    })
+}

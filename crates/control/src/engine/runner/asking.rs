@@ -1,0 +1,259 @@
+//! Asking the model, again if that may help.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_llm::{Backoff, Turn, UpstreamError, Usage};
+use bailiwick_model::limits::{CONTEXT_PERCENT, MODEL_ATTEMPTS, TURN_MODEL_REQUESTS};
+use bailiwick_model::{SessionEventId, StopReason};
+use bailiwick_wire::{AgentEvent, RetryStatus, SessionErrorKind};
+
+use super::Runner;
+use crate::control::Control;
+use crate::engine::asking::{Answered, Question, Told, request_end};
+use crate::engine::conversation::messages;
+use crate::engine::failing::{failure, upstream_failure};
+use crate::error::ControlError;
+use crate::fresh;
+use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
+
+/// What the model is asked when a conversation has become too long.
+const SUMMARISE: &str = "This conversation is about to be replaced by a summary that you write now. Write down all that is needed to go on: what was \
+    asked for, word for word where it matters, what was done and found, names, paths and decisions, and what is still to do. Answer with the \
+    summary alone.";
+
+/// How a request went.
+enum Outcome {
+    Answered(Answered),
+    /// Somebody interrupted it.
+    Interrupted,
+    Failed(UpstreamError),
+}
+
+impl Runner {
+    /// Asks the model what comes next.
+    pub(super) async fn ask(&mut self) -> Result<(), ControlError> {
+        if self.shared.models.upstream().is_err() {
+            return self.give_up_without_upstream().await;
+        }
+        if self.requests >= TURN_MODEL_REQUESTS {
+            let words = "the turn has asked its model too often; say whether it is to go on";
+            let kind = SessionErrorKind::ToolUseLimitReached;
+            let failed = failure(kind, words.to_owned(), RetryStatus::Terminal);
+            return self.give_up(vec![failed]).await;
+        }
+        self.requests += 1;
+        if self.is_nearly_full() {
+            return self.compact().await;
+        }
+        let conversation = messages(&self.history.told);
+        let Some((start, outcome)) = self.attempts(conversation).await? else {
+            return Ok(());
+        };
+        match outcome {
+            Outcome::Answered(answered) => {
+                let Told {
+                    events,
+                    usage,
+                    context_tokens,
+                } = answered.told(&self.shared, &self.agent, start);
+                self.context_tokens = context_tokens;
+                let report = TurnReport {
+                    events,
+                    usage,
+                    ..self.nothing()
+                };
+                self.report(report).await
+            }
+            Outcome::Interrupted => self.end_request(start, Vec::new()).await,
+            Outcome::Failed(UpstreamError::ContextTooLong { .. }) => {
+                self.end_request(start, Vec::new()).await?;
+                self.compact().await
+            }
+            Outcome::Failed(error) => {
+                let is_exhausted = error.is_transient();
+                let status = if is_exhausted {
+                    RetryStatus::Exhausted
+                } else {
+                    RetryStatus::Terminal
+                };
+                let events = vec![
+                    request_end(start, true, &Usage::default(), None),
+                    upstream_failure(&error, status),
+                ];
+                self.give_up(events).await
+            }
+        }
+    }
+
+    /// Asks until there is an answer, it was interrupted, or asking again would not help. None if the report was refused.
+    async fn attempts(
+        &mut self,
+        conversation: Vec<Turn>,
+    ) -> Result<Option<(SessionEventId, Outcome)>, ControlError> {
+        let model = self.agent.model.id.clone();
+        let request = self.agent.request(&model, conversation)?;
+        let mut attempt = 0;
+        loop {
+            let start = self.begin_request().await?;
+            if self.history.is_interrupted() {
+                return Ok(Some((start, Outcome::Interrupted)));
+            }
+            let question = Question {
+                session: self.session.id.clone(),
+                thread: self.thread.clone(),
+                start: start.clone(),
+                request: request.clone(),
+            };
+            let outcome = self.answer(question).await?;
+            attempt += 1;
+            match outcome {
+                Outcome::Failed(error) if error.is_transient() && attempt < MODEL_ATTEMPTS => {
+                    let failed = upstream_failure(&error, RetryStatus::Retrying);
+                    let report = TurnReport {
+                        events: vec![request_end(start, true, &Usage::default(), None), failed],
+                        steps: vec![ThreadStep::Reschedule],
+                        ..self.nothing()
+                    };
+                    self.report(report).await?;
+                    let random = u64::from_ne_bytes(fresh::random());
+                    let wait = Backoff::default().wait(attempt - 1, random, error.retry_after());
+                    self.pause(wait).await?;
+                    if self.history.is_interrupted() {
+                        return Ok(None);
+                    }
+                    self.step(ThreadStep::Resume).await?;
+                }
+                outcome => return Ok(Some((start, outcome))),
+            }
+        }
+    }
+
+    async fn begin_request(&mut self) -> Result<SessionEventId, ControlError> {
+        let id = Control::fresh_event_id();
+        let started = NewAgentEvent {
+            id: id.clone(),
+            event: AgentEvent::ModelRequestStart {},
+            private: None,
+        };
+        let report = TurnReport {
+            events: vec![started],
+            ..self.nothing()
+        };
+        self.report(report).await?;
+        Ok(id)
+    }
+
+    async fn end_request(
+        &mut self,
+        start: SessionEventId,
+        more: Vec<NewAgentEvent>,
+    ) -> Result<(), ControlError> {
+        let end = request_end(start, true, &Usage::default(), None);
+        let report = TurnReport {
+            events: std::iter::once(end).chain(more).collect(),
+            ..self.nothing()
+        };
+        self.report(report).await
+    }
+
+    /// One request, until it is answered or interrupted.
+    async fn answer(&mut self, question: Question) -> Result<Outcome, ControlError> {
+        let asking = Arc::clone(&self.shared).ask(Arc::new(question));
+        tokio::pin!(asking);
+        loop {
+            tokio::select! {
+                answered = &mut asking => {
+                    return Ok(match answered {
+                        Ok(answered) => Outcome::Answered(answered),
+                        Err(error) => Outcome::Failed(error),
+                    });
+                }
+                news = Self::news(&mut self.watch, self.cursor) => {
+                    news?;
+                    self.catch_up().await?;
+                    if self.history.is_interrupted() {
+                        return Ok(Outcome::Interrupted);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits before a request is made again, unless somebody interrupts.
+    async fn pause(&mut self, wait: Duration) -> Result<(), ControlError> {
+        let over = tokio::time::sleep(wait);
+        tokio::pin!(over);
+        while !self.history.is_interrupted() {
+            tokio::select! {
+                () = &mut over => return Ok(()),
+                news = Self::news(&mut self.watch, self.cursor) => {
+                    news?;
+                    self.catch_up().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_nearly_full(&self) -> bool {
+        let whole = self.shared.models.context_tokens(&self.agent.model.id);
+        self.context_tokens > whole / 100 * CONTEXT_PERCENT
+    }
+
+    /// Has the model put together what was said, and goes on with that alone.
+    async fn compact(&mut self) -> Result<(), ControlError> {
+        let mut conversation = messages(&self.history.told);
+        match conversation.last_mut() {
+            Some(last) if last.role == bailiwick_llm::Role::User => {
+                last.content.push(bailiwick_llm::Block::text(SUMMARISE));
+            }
+            Some(_) | None => conversation.push(Turn::user(SUMMARISE)),
+        }
+        let Some((start, outcome)) = self.attempts(conversation).await? else {
+            return Ok(());
+        };
+        let answered = match outcome {
+            Outcome::Answered(answered) if !answered.text().trim().is_empty() => answered,
+            Outcome::Interrupted => return self.end_request(start, Vec::new()).await,
+            Outcome::Answered(_) | Outcome::Failed(_) => {
+                let words = "the conversation is too long for the model, and could not be summed up: begin another session";
+                let kind = SessionErrorKind::CompactionLimitReached;
+                let failed = failure(kind, words.to_owned(), RetryStatus::Terminal);
+                let end = request_end(start, true, &Usage::default(), None);
+                return self.give_up(vec![end, failed]).await;
+            }
+        };
+        let usage = answered.usage();
+        let compacted = NewAgentEvent {
+            id: Control::fresh_event_id(),
+            event: AgentEvent::ContextCompacted {},
+            private: Some(answered.text()),
+        };
+        self.context_tokens = usage.output_tokens;
+        let report = TurnReport {
+            events: vec![request_end(start, false, &usage, None), compacted],
+            usage: self.shared.models.used(&self.agent.model.id, &usage),
+            ..self.nothing()
+        };
+        self.report(report).await
+    }
+
+    async fn give_up_without_upstream(&mut self) -> Result<(), ControlError> {
+        let words = crate::engine::models::NoUpstream.to_string();
+        let kind = SessionErrorKind::ModelRequestFailed;
+        let failed = failure(kind, words, RetryStatus::Terminal);
+        self.give_up(vec![failed]).await
+    }
+
+    /// Nothing is tried again before somebody says something. What was said so far is taken up: it did not help.
+    async fn give_up(&mut self, events: Vec<NewAgentEvent>) -> Result<(), ControlError> {
+        let report = TurnReport {
+            taken: self.history.queued(),
+            events,
+            steps: vec![ThreadStep::Rest(StopReason::RetriesExhausted)],
+            ..self.nothing()
+        };
+        self.report(report).await
+    }
+}

@@ -1,0 +1,186 @@
+//! Calls of tools: begun, run side by side, and told.
+
+use bailiwick_model::SessionEventId;
+use bailiwick_tools::{Context, ToolResult};
+use bailiwick_wire::{AgentEvent, ContentBlock, ToolOutput};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::Runner;
+use crate::control::Control;
+use crate::engine::history::{Call, Settlement, Tool};
+use crate::error::ControlError;
+use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
+
+/// A call that came to its end.
+pub(super) struct Done {
+    call: Call,
+    output: ToolOutput,
+}
+
+impl Runner {
+    /// Runs calls, after it was stored that they are about to be.
+    pub(super) async fn run_calls(&mut self, calls: Vec<Call>) -> Result<(), ControlError> {
+        let ids: Vec<_> = calls.iter().map(|call| call.id.clone()).collect();
+        // Nobody else would run them once that is stored.
+        self.running.extend(ids.iter().cloned());
+        let report = TurnReport {
+            begun: ids.clone(),
+            ..self.nothing()
+        };
+        self.report(report).await?;
+        for id in ids {
+            self.history.push(crate::engine::history::Entry::Begun(id));
+        }
+        for call in calls {
+            let shared = std::sync::Arc::clone(&self.shared);
+            let (session, cancel) = (self.session.clone(), self.turn.child_token());
+            self.hands.spawn(async move {
+                let output = match &call.tool {
+                    Tool::BuiltIn(name) => {
+                        let context = Context { cancel, live: None };
+                        let input = call.input.read().unwrap_or(Value::Null);
+                        let called = shared.workplaces.call(&session, name, input, &context);
+                        match called.await {
+                            Ok(result) => output_of(&result),
+                            Err(error) => told(&error.to_string()),
+                        }
+                    }
+                    Tool::Mcp { server, .. } => {
+                        told(&format!("the MCP server {server} is not connected"))
+                    }
+                    Tool::Elsewhere(_) | Tool::Custom(_) => told("this tool is run elsewhere"),
+                };
+                Done { call, output }
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until a call has come to its end, or something was said.
+    pub(super) async fn wait(&mut self) -> Result<(), ControlError> {
+        tokio::select! {
+            done = self.hands.join_next() => match done {
+                Some(Ok(done)) => self.done(done).await,
+                // It was not cancelled, so it panicked: which one, nobody knows any more.
+                Some(Err(_)) | None => {
+                    self.running.clear();
+                    Ok(())
+                }
+            },
+            news = Self::news(&mut self.watch, self.cursor) => {
+                news?;
+                self.catch_up().await
+            }
+        }
+    }
+
+    async fn done(&mut self, done: Done) -> Result<(), ControlError> {
+        self.running.retain(|id| *id != done.call.id);
+        let events = vec![result(&done.call, done.output)];
+        let report = TurnReport {
+            events,
+            ..self.nothing()
+        };
+        self.report(report).await
+    }
+
+    /// Tells what becomes of calls that are not run.
+    pub(super) async fn settle(
+        &mut self,
+        settled: Vec<(SessionEventId, Settlement)>,
+    ) -> Result<(), ControlError> {
+        let events = settled.into_iter().filter_map(|(id, settlement)| {
+            let words = match settlement {
+                Settlement::Forbidden => "the agent does not have this tool".to_owned(),
+                Settlement::Denied(Some(words)) => words,
+                Settlement::Denied(None) => "the user does not allow this call".to_owned(),
+                Settlement::Lost => {
+                    "the server that ran this stopped before it had ended. It may have happened, wholly or in part, and was not run again: \
+                     look before you repeat it"
+                        .to_owned()
+                }
+            };
+            Some(result(self.history.open_call(&id)?, told(&words)))
+        });
+        let report = TurnReport {
+            events: events.collect(),
+            ..self.nothing()
+        };
+        self.report(report).await
+    }
+
+    /// Ends the turn: what runs is stopped, really, before anybody is told so.
+    pub(super) async fn interrupt(
+        &mut self,
+        interrupt: SessionEventId,
+        open: Vec<SessionEventId>,
+    ) -> Result<(), ControlError> {
+        self.turn.cancel();
+        let mut outputs = Vec::new();
+        while let Some(done) = self.hands.join_next().await {
+            if let Ok(Done { call, output }) = done {
+                outputs.push((call.id, output));
+            }
+        }
+        self.running.clear();
+        self.turn = CancellationToken::new();
+        let events = open.iter().filter_map(|id| {
+            let known = outputs.iter().find(|(call, _)| call == id);
+            let output = known.map_or_else(
+                || told("the user interrupted this"),
+                |(_, output)| output.clone(),
+            );
+            Some(result(self.history.open_call(id)?, output))
+        });
+        let report = TurnReport {
+            events: events.collect(),
+            taken: vec![interrupt],
+            steps: vec![ThreadStep::Yield],
+            ..self.nothing()
+        };
+        self.report(report).await
+    }
+}
+
+/// What a call came to, as an event.
+fn result(call: &Call, output: ToolOutput) -> NewAgentEvent {
+    let event = match call.tool {
+        Tool::Mcp { .. } => AgentEvent::McpToolResult {
+            mcp_tool_use_id: call.id.clone(),
+            output,
+        },
+        Tool::BuiltIn(_) | Tool::Elsewhere(_) | Tool::Custom(_) => AgentEvent::ToolResult {
+            tool_use_id: call.id.clone(),
+            output,
+        },
+    };
+    NewAgentEvent {
+        id: Control::fresh_event_id(),
+        event,
+        private: None,
+    }
+}
+
+/// Both are blocks of the Messages API.
+fn output_of(result: &ToolResult) -> ToolOutput {
+    let content = serde_json::to_value(&result.content);
+    let content = content.and_then(serde_json::from_value::<Vec<ContentBlock>>);
+    match content {
+        Ok(content) => ToolOutput {
+            content: Some(content),
+            is_error: Some(result.is_error),
+        },
+        Err(_) => told("the tool's result could not be read"),
+    }
+}
+
+/// That something did not work.
+fn told(words: &str) -> ToolOutput {
+    ToolOutput {
+        content: Some(vec![ContentBlock::Text {
+            text: words.to_owned(),
+        }]),
+        is_error: Some(true),
+    }
+}

@@ -1,0 +1,178 @@
+//! What several servers on one PostgreSQL tell each other: which session has something new. What it is they read.
+//!
+//! A word may be lost, with a connection or with a server that ends between its commit and its word. So every watched session is looked at from
+//! time to time, too.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bailiwick_model::SessionId;
+use bailiwick_model::limits::STREAM_LOOK;
+use bailiwick_store::{SessionNotice, SessionNotices, Store};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::Hubs;
+
+/// How long it waits where the database does not answer.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// The words of this server, and its ear.
+#[derive(Debug)]
+pub(crate) struct Notices {
+    shared: Arc<Shared>,
+    hubs: Weak<Hubs>,
+    tasks: Mutex<Option<[AbortHandle; 3]>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    /// What there is to tell, at most once of each session.
+    untold: Mutex<HashMap<SessionId, SessionNotice>>,
+    has_untold: Notify,
+    /// Told when a session has begun, here or elsewhere.
+    begun: Arc<Notify>,
+}
+
+impl Notices {
+    pub(super) fn new(store: Store, hubs: &Arc<Hubs>, begun: Arc<Notify>) -> Self {
+        let shared = Arc::new(Shared {
+            store,
+            untold: Mutex::default(),
+            has_untold: Notify::new(),
+            begun,
+        });
+        Self {
+            shared,
+            hubs: Arc::downgrade(hubs),
+            tasks: Mutex::new(None),
+        }
+    }
+
+    /// Tells the other servers, if there may be any.
+    pub(super) fn tell(&self, notice: SessionNotice) {
+        if !self.shared.store.is_shared() {
+            return;
+        }
+        self.begin();
+        let mut untold = lock(&self.shared.untold);
+        let had_begun = untold.get(&notice.session).is_some_and(|it| it.has_begun);
+        let notice = SessionNotice {
+            has_begun: notice.has_begun || had_begun,
+            ..notice
+        };
+        untold.insert(notice.session.clone(), notice);
+        drop(untold);
+        self.shared.has_untold.notify_one();
+    }
+
+    /// Begins to hear what other servers tell, if there may be any.
+    pub(super) fn begin(&self) {
+        if !self.shared.store.is_shared() {
+            return;
+        }
+        let mut tasks = lock(&self.tasks);
+        if tasks.is_none() {
+            let telling = tokio::spawn(tell_all(Arc::clone(&self.shared)));
+            let hearing = tokio::spawn(hear_all(Arc::clone(&self.shared), self.hubs.clone()));
+            let looking = tokio::spawn(look_again(Arc::clone(&self.shared), self.hubs.clone()));
+            let all = [telling, hearing, looking];
+            *tasks = Some(all.map(|task| task.abort_handle()));
+        }
+    }
+}
+
+impl Drop for Notices {
+    fn drop(&mut self) {
+        for task in lock(&self.tasks).iter().flatten() {
+            task.abort();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn tell_all(shared: Arc<Shared>) {
+    loop {
+        shared.has_untold.notified().await;
+        let untold = std::mem::take(&mut *lock(&shared.untold));
+        for notice in untold.into_values() {
+            if let Err(error) = shared.store.tell(&notice).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "other servers were not told of an event"
+                );
+            }
+        }
+    }
+}
+
+async fn hear_all(shared: Arc<Shared>, hubs: Weak<Hubs>) {
+    loop {
+        match shared.store.listen().await {
+            Ok(Some(mut notices)) => hear(&shared, &hubs, &mut notices).await,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "other servers are not heard"
+                );
+            }
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+/// Until the database does not answer.
+async fn hear(shared: &Shared, hubs: &Weak<Hubs>, notices: &mut SessionNotices) {
+    loop {
+        match notices.next().await {
+            Ok(Some(notice)) => {
+                let hub = hubs.upgrade().and_then(|hubs| hubs.get(&notice.session));
+                if let Some(hub) = hub {
+                    hub.heard_of(notice.sequence);
+                }
+                if notice.has_begun {
+                    shared.begun.notify_one();
+                }
+            }
+            Ok(None) => look(shared, hubs).await,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "other servers are not heard"
+                );
+                return;
+            }
+        }
+    }
+}
+
+async fn look_again(shared: Arc<Shared>, hubs: Weak<Hubs>) {
+    loop {
+        tokio::time::sleep(STREAM_LOOK).await;
+        look(&shared, &hubs).await;
+    }
+}
+
+/// What has become of every session that is watched here.
+async fn look(shared: &Shared, hubs: &Weak<Hubs>) {
+    let Some(hubs) = hubs.upgrade() else { return };
+    let watched = hubs.watched();
+    let ids: Vec<_> = watched.iter().map(|(id, _)| id.clone()).collect();
+    // If the database does not answer, the next look will do.
+    let Ok(found) = shared.store.session_sequences(&ids).await else {
+        return;
+    };
+    let found: HashMap<_, _> = found.into_iter().collect();
+    for (id, hub) in watched {
+        match found.get(&id) {
+            Some(newest) => hub.heard_of(*newest),
+            None => hub.end(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Servers that stop and die.
+
+use bailiwick_testkit::ModelStep;
+use serde_json::json;
+
+use super::{Place, of_kind, stop_reason, text};
+
+#[tokio::test]
+async fn what_a_dead_server_ran_is_told_and_not_run_again() {
+    let place = Place::new([
+        ModelStep::tool("bash", json!({"command": "sleep"})),
+        ModelStep::text("I see."),
+    ])
+    .await;
+    let first = place.start();
+    let session = place.session("Wait.").await;
+    while place.workplace.calls().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    first.kill();
+    place.control.end_runs_of_others().await.unwrap();
+    let second = place.start();
+    let events = place.rested(&session).await;
+    assert_eq!(place.workplace.calls().len(), 1);
+    let result = of_kind(&events, "agent.tool_result")[0];
+    assert_eq!(result["is_error"], true);
+    assert!(text(result).contains("was not run again"), "{result}");
+    assert_eq!(*stop_reason(&events), json!({"type": "end_turn"}));
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_gives_its_sessions_back_at_once() {
+    let slow = bailiwick_testkit::Pace {
+        first_event_ms: 600_000,
+        ..Default::default()
+    };
+    let place = Place::new([ModelStep::text("late").at(slow), ModelStep::text("Here.")]).await;
+    let first = place.start();
+    let session = place.session("Hello?").await;
+    while place.model.streaming() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    first.stop().await;
+    let second = place.start();
+    let events = place.rested(&session).await;
+    assert_eq!(text(of_kind(&events, "agent.message")[0]), "Here.");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn many_sessions_are_at_work_at_once() {
+    let place = Place::new([
+        ModelStep::tool("bash", json!({"command": "ls"})).in_round(0),
+        ModelStep::text("Done.").in_round(1),
+    ])
+    .await;
+    let engine = place.start();
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(place.session("Go.").await);
+    }
+    for session in &sessions {
+        let events = place.rested(session).await;
+        assert_eq!(text(of_kind(&events, "agent.message")[0]), "Done.");
+    }
+    assert_eq!(place.workplace.calls().len(), 20);
+    engine.stop().await;
+}
