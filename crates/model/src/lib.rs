@@ -38,10 +38,10 @@ pub use resource_id::{
     OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionEventId, SessionId,
     SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
+pub use secret_text::SecretText;
 pub use session::{
     Activity, SessionEventType, SessionInput, SessionRefusal, SessionState, SessionStatus,
     SessionUsage, StatusEvent, StopDetails, StopReason, ThreadState, UnknownSessionEventType,
     UnknownSessionStatus,
 };
-pub use secret_text::SecretText;
 pub use work::{UnknownWorkState, WorkState};

@@ -230,7 +230,11 @@ mod tests {
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
         sqlx::any::install_default_drivers();
         let pool = writers(&url).await.unwrap();
-        let before: Vec<_> = MIGRATIONS.iter().copied().filter(|one| one.0 < 11).collect();
+        let before: Vec<_> = MIGRATIONS
+            .iter()
+            .copied()
+            .filter(|one| one.0 < 11)
+            .collect();
         migrate(&pool, Dialect::Sqlite, &before).await.unwrap();
         let [organization, role, ann, gone] = ["org_", "role_", "user_", "user_"]
             .into_iter()
