@@ -1,12 +1,9 @@
 //! What all use cases share.
 
-<<<<<<< HEAD
 use std::sync::Arc;
 
-=======
 use bailiwick_mcp::Outbound;
 use bailiwick_model::limits::VALIDATIONS;
->>>>>>> main
 use bailiwick_store::Store;
 use tokio::sync::{Notify, Semaphore};
 
@@ -16,8 +13,8 @@ use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
 use crate::identity_providers::IdentityProviders;
-use crate::password_attempts::PasswordAttempts;
 use crate::oauth::Refreshing;
+use crate::password_attempts::PasswordAttempts;
 use crate::sealing::SealingKeys;
 use crate::session_feed::Feeds;
 
@@ -32,18 +29,15 @@ pub struct Control {
     /// Told when an item came to some queue.
     pub(crate) work_arrived: Notify,
     pub(crate) failures: Failures,
-<<<<<<< HEAD
     pub(crate) feeds: Feeds,
     /// Told when there is something to do in some session.
     pub(crate) sessions_begun: Arc<Notify>,
-=======
     pub(crate) password_attempts: PasswordAttempts,
     pub(crate) identity_providers: IdentityProviders,
     /// The way to servers that credentials name; without it none is asked.
     pub(crate) outbound: Option<Outbound>,
     pub(crate) refreshing: Refreshing,
     pub(crate) validations: Semaphore,
->>>>>>> main
 }
 
 impl Control {

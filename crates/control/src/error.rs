@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-<<<<<<< HEAD
 use bailiwick_model::{Permission, SessionRefusal};
-=======
-use bailiwick_model::Permission;
 use bailiwick_oidc::ProviderError;
->>>>>>> main
 use bailiwick_store::{StoreError, Work};
 use bailiwick_wire::FieldProblem;
 

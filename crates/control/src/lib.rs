@@ -52,11 +52,8 @@ mod sign_ins;
 mod signed_head;
 mod skills;
 mod teams;
-<<<<<<< HEAD
 mod tool_calls;
-=======
 mod validation;
->>>>>>> main
 mod vaults;
 mod work;
 

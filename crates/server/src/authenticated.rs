@@ -54,14 +54,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
 }
 
 /// A key comes before a cookie. None of both is a failure like any other.
-<<<<<<< HEAD
 pub(crate) async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
-    let (address, shown) = (address(parts), key(&parts.headers));
-=======
-async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
     let address = client_address::of(&parts.extensions);
     let shown = key(&parts.headers);
->>>>>>> main
     let Some(cookie) = cookie(&parts.headers).filter(|_| shown.is_none()) else {
         let key = shown.unwrap_or_default();
         return control.authenticate(Credentials { key, address }).await;

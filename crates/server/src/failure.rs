@@ -7,12 +7,8 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-<<<<<<< HEAD
-use bailiwick_control::{Conflict, ControlError};
-use bailiwick_model::SessionRefusal;
-=======
 use bailiwick_control::{Conflict, ControlError, SignInRefusal};
->>>>>>> main
+use bailiwick_model::SessionRefusal;
 use serde::Serialize;
 
 use crate::api::references::ReferencesJson;
@@ -57,43 +53,7 @@ impl Failure {
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-<<<<<<< HEAD
             Self::Control(error) => status_of(error),
-=======
-            Self::Control(error) => match error {
-                ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
-                ControlError::TooManyFailures { .. } | ControlError::TooManyPasswords { .. } => {
-                    StatusCode::TOO_MANY_REQUESTS
-                }
-                ControlError::SignInRefused(refusal) if refusal.is_known() => StatusCode::FORBIDDEN,
-                ControlError::SignInRefused(_) => StatusCode::UNAUTHORIZED,
-                ControlError::IdentityProvider(_) => StatusCode::BAD_GATEWAY,
-                ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
-                ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
-                ControlError::Invalid(_)
-                | ControlError::Archived(_)
-                | ControlError::Full { .. }
-                | ControlError::QuotaExceeded { .. }
-                | ControlError::NotDownloadable
-                | ControlError::HasVersions
-                | ControlError::OnlyVersion => StatusCode::BAD_REQUEST,
-                ControlError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-                ControlError::GivenUp(_) => StatusCode::REQUEST_TIMEOUT,
-                ControlError::NameTaken(_)
-                | ControlError::TargetTaken
-                | ControlError::Stale(_)
-                | ControlError::IsDefault
-                | ControlError::Predefined
-                | ControlError::LastAdministrator
-                | ControlError::Referred(_)
-                | ControlError::InUse { .. }
-                | ControlError::AtWork
-                | ControlError::WorkStopped
-                | ControlError::AcrossEnvironments { .. } => StatusCode::CONFLICT,
-                ControlError::LeaseLost(_) => StatusCode::PRECONDITION_FAILED,
-                ControlError::Unseal(_) | ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            },
->>>>>>> main
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -179,13 +139,10 @@ impl Failure {
         matches!(
             self,
             Self::Control(
-<<<<<<< HEAD
-                ControlError::Store(_) | ControlError::GivenUp(_) | ControlError::TooManyStreams
-=======
                 ControlError::Store(_)
                     | ControlError::GivenUp(_)
+                    | ControlError::TooManyStreams
                     | ControlError::TooManyPasswords { .. }
->>>>>>> main
             ) | Self::Slow
         )
     }
@@ -213,9 +170,12 @@ impl Failure {
 pub(crate) fn status_of(error: &ControlError) -> StatusCode {
     match error {
         ControlError::Unauthenticated => StatusCode::UNAUTHORIZED,
-        ControlError::TooManyFailures { .. } | ControlError::TooManyStreams => {
-            StatusCode::TOO_MANY_REQUESTS
-        }
+        ControlError::TooManyFailures { .. }
+        | ControlError::TooManyStreams
+        | ControlError::TooManyPasswords { .. } => StatusCode::TOO_MANY_REQUESTS,
+        ControlError::SignInRefused(refusal) if refusal.is_known() => StatusCode::FORBIDDEN,
+        ControlError::SignInRefused(_) => StatusCode::UNAUTHORIZED,
+        ControlError::IdentityProvider(_) => StatusCode::BAD_GATEWAY,
         ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
         ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
         ControlError::Invalid(_)

@@ -147,11 +147,7 @@ impl Document {
     fn needs_body(body: &Content) -> bool {
         match body {
             Content::None => false,
-<<<<<<< HEAD
-            Content::Form(_) | Content::Bytes | Content::Events => true,
-=======
-            Content::Form(_) | Content::Bytes | Content::Page => true,
->>>>>>> main
+            Content::Form(_) | Content::Bytes | Content::Page | Content::Events => true,
             Content::Json(schema) => {
                 let (schema, named) = schema.clone().into_parts();
                 let name = schema["$ref"]
@@ -206,11 +202,8 @@ impl Document {
                 json!({"multipart/form-data": {"schema": self.schema(schema)}})
             }
             Content::Bytes => json!({"*/*": {"schema": {}}}),
-<<<<<<< HEAD
             Content::Events => json!({"text/event-stream": {"schema": {"type": "string"}}}),
-=======
             Content::Page => json!({"text/html": {"schema": {"type": "string"}}}),
->>>>>>> main
         })
     }
 

@@ -54,13 +54,10 @@ pub(crate) enum Content {
     Form(Schema),
     /// The bytes of a file, of whatever media type.
     Bytes,
-<<<<<<< HEAD
     /// Events, as they happen (`text/event-stream`).
     Events,
-=======
     /// A page for a person.
     Page,
->>>>>>> main
 }
 
 /// What is said of an operation.
@@ -305,11 +302,12 @@ impl Operation {
         self
     }
 
-<<<<<<< HEAD
     /// Events are answered, as they happen.
     pub(crate) fn answers_events(mut self) -> Self {
         self.description.answer = Content::Events;
-=======
+        self
+    }
+
     /// The browser is sent elsewhere (303).
     pub(crate) fn sends_elsewhere(mut self) -> Self {
         self.description.status = StatusCode::SEE_OTHER;
@@ -320,7 +318,6 @@ impl Operation {
     /// A page for a person is answered.
     pub(crate) fn answers_page(mut self) -> Self {
         self.description.answer = Content::Page;
->>>>>>> main
         self
     }
 

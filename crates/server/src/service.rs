@@ -133,22 +133,16 @@ impl Service {
 
     /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
     pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
-<<<<<<< HEAD
-        let metrics = Arc::new(Metrics::new());
         // Streams have no end of their own.
         let watched = Arc::clone(&self.control);
         let end = async move {
             end.await;
             watched.end_watches();
         };
-        let Some(listener) = self.metrics else {
-            let router = routes(self.control, &metrics, numbers_route(&metrics));
-=======
         let metrics = self.metrics;
         let Some(listener) = self.numbers else {
             let numbers = numbers_route(&metrics);
             let router = routes(self.control, &metrics, numbers, self.proxies);
->>>>>>> main
             let serving = Connections::new(router, metrics, self.limits);
             return serving.serve(self.listener, end).await;
         };

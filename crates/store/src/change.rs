@@ -70,14 +70,13 @@ impl Change {
         self.at.as_microsecond()
     }
 
-<<<<<<< HEAD
     pub(crate) fn parts(&mut self) -> (&mut Transaction, OrganizationId, Timestamp) {
         (&mut self.transaction, self.organization.clone(), self.at)
-=======
+    }
+
     /// Makes a revision of what an environment has become.
     pub(crate) fn revises(&mut self, environment: &Environment) {
         self.revised.push(environment.clone());
->>>>>>> main
     }
 
     pub(crate) fn connection(&mut self) -> Patient<'_> {

@@ -41,9 +41,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "governance",
         include_str!("../migrations/0007_governance.sql"),
     ),
-<<<<<<< HEAD
     (8, "events", include_str!("../migrations/0008_events.sql")),
-=======
     (
         10,
         "revisions",
@@ -54,7 +52,6 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "accounts",
         include_str!("../migrations/0011_accounts.sql"),
     ),
->>>>>>> main
 ];
 
 /// A database whose tables are of this version.
@@ -232,7 +229,11 @@ mod tests {
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
         sqlx::any::install_default_drivers();
         let pool = writers(&url).await.unwrap();
-        let before: Vec<_> = MIGRATIONS.iter().copied().filter(|one| one.0 < 11).collect();
+        let before: Vec<_> = MIGRATIONS
+            .iter()
+            .copied()
+            .filter(|one| one.0 < 11)
+            .collect();
         migrate(&pool, Dialect::Sqlite, &before).await.unwrap();
         let [organization, role, ann, gone] = ["org_", "role_", "user_", "user_"]
             .into_iter()

@@ -92,11 +92,7 @@ pub(super) fn of(operation: &Description) -> BTreeSet<StatusCode> {
     }
     match operation.body {
         Content::None => {}
-<<<<<<< HEAD
-        Content::Json(_) | Content::Form(_) | Content::Bytes | Content::Events => {
-=======
-        Content::Json(_) | Content::Form(_) | Content::Bytes | Content::Page => {
->>>>>>> main
+        Content::Json(_) | Content::Form(_) | Content::Bytes | Content::Page | Content::Events => {
             statuses.extend([StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE]);
         }
     }

@@ -1,12 +1,9 @@
 //! The official SDKs, of the current version and of an older one, and what an OpenAPI document makes of itself, against a running server.
 
 mod document;
-<<<<<<< HEAD
 mod engine;
-=======
 #[path = "../shared/outbound.rs"]
 mod outbound;
->>>>>>> main
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
