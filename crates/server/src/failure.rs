@@ -141,6 +141,7 @@ impl Failure {
             Self::Control(
                 ControlError::Store(_)
                     | ControlError::GivenUp(_)
+                    | ControlError::TooManyStreams
                     | ControlError::TooManyPasswords { .. }
                     | ControlError::TooManyStreams
             ) | Self::Slow
