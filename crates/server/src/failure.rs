@@ -141,7 +141,6 @@ impl Failure {
             Self::Control(
                 ControlError::Store(_)
                     | ControlError::GivenUp(_)
-                    | ControlError::TooManyStreams
                     | ControlError::TooManyPasswords { .. }
                     | ControlError::TooManyStreams
             ) | Self::Slow
