@@ -137,7 +137,7 @@ async fn keep(control: &Control, run: &SessionRun) {
             Ok(false) => return,
             // What is written meanwhile is refused if the lease has ended.
             Err(error) => {
-                tracing::warn!(session = %run.session, %error, "a session cannot be kept now")
+                tracing::warn!(session = %run.session, %error, "a session cannot be kept now");
             }
         }
     }

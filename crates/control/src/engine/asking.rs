@@ -70,7 +70,11 @@ fn show(
             let kind = match block {
                 Block::Text(_) => SessionEventType::AgentMessage,
                 Block::Thinking(_) | Block::RedactedThinking(_) => SessionEventType::AgentThinking,
-                _ => return None,
+                Block::ToolUse(_)
+                | Block::ToolResult(_)
+                | Block::Image(_)
+                | Block::Document(_)
+                | Block::Other(_) => return None,
             };
             let id = Control::fresh_event_id();
             shown.insert(*index, id.clone());
@@ -144,7 +148,13 @@ impl Answered {
     pub(crate) fn text(&self) -> String {
         let texts = self.message.content.iter().filter_map(|block| match block {
             Block::Text(text) => Some(text.text.as_str()),
-            _ => None,
+            Block::Thinking(_)
+            | Block::RedactedThinking(_)
+            | Block::ToolUse(_)
+            | Block::ToolResult(_)
+            | Block::Image(_)
+            | Block::Document(_)
+            | Block::Other(_) => None,
         });
         texts.collect::<Vec<_>>().join("\n")
     }
@@ -214,7 +224,11 @@ fn happened(block: &mut Block, id: &SessionEventId, agent: &Agent) -> Option<Age
                 Tool::Custom(name) => AgentEvent::CustomToolUse { name, input },
             })
         }
-        _ => None,
+        Block::Text(_)
+        | Block::ToolResult(_)
+        | Block::Image(_)
+        | Block::Document(_)
+        | Block::Other(_) => None,
     }
 }
 

@@ -49,11 +49,11 @@ fn result((id, outcome): &(SessionEventId, Outcome)) -> Block {
 }
 
 fn as_system(block: &Block) -> Block {
-    match block {
-        Block::Text(text) => Block::text(format!(
-            "<system-message>\n{}\n</system-message>",
-            text.text
-        )),
-        other => other.clone(),
-    }
+    let Block::Text(text) = block else {
+        return block.clone();
+    };
+    Block::text(format!(
+        "<system-message>\n{}\n</system-message>",
+        text.text
+    ))
 }

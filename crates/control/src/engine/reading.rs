@@ -76,7 +76,34 @@ impl Reading {
             }
             T::SessionThreadStatusIdle => Ok(gave_up(&event.body).into_iter().collect()),
             // What else is told of the session decides nothing.
-            _ => Ok(Vec::new()),
+            T::UserDefineOutcome
+            | T::AgentMessage
+            | T::AgentThinking
+            | T::AgentThreadMessageReceived
+            | T::AgentThreadMessageSent
+            | T::SessionStatusRunning
+            | T::SessionStatusIdle
+            | T::SessionStatusRescheduled
+            | T::SessionStatusTerminated
+            | T::SessionDeleted
+            | T::SessionUpdated
+            | T::SessionError
+            | T::SessionUsage
+            | T::SessionThreadCreated
+            | T::SessionThreadStatusRunning
+            | T::SessionThreadStatusRescheduled
+            | T::SessionThreadStatusTerminated
+            | T::SpanModelRequestStart
+            | T::SpanOutcomeEvaluationStart
+            | T::SpanOutcomeEvaluationOngoing
+            | T::SpanOutcomeEvaluationEnd
+            | T::WorkflowRunCreated
+            | T::WorkflowRunStatusRunning
+            | T::WorkflowRunStatusIdle
+            | T::WorkflowRunStatusEnded
+            | T::WorkflowRunError
+            | T::WorkflowRunPhaseStarted
+            | T::WorkflowRunPhaseEnded => Ok(Vec::new()),
         }
     }
 

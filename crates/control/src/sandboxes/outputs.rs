@@ -43,12 +43,13 @@ impl Outputs {
             bytes: SESSION_OUTPUT_BYTES,
         };
         let captured = sandbox.capture(&[Path::new(INSIDE)], limits).await;
-        let captured = captured.map_err(|error| match error {
-            Error::Path {
-                problem: PathProblem::TooLarge,
-                ..
-            } => SandboxError::Outputs,
-            error => SandboxError::Runtime(error),
+        let is_too_large = |error: &Error| matches!(error, Error::Path { problem, .. } if *problem == PathProblem::TooLarge);
+        let captured = captured.map_err(|error| {
+            if is_too_large(&error) {
+                SandboxError::Outputs
+            } else {
+                SandboxError::Runtime(error)
+            }
         })?;
         for file in captured {
             let hash = digest(&SHA256, &file.contents).as_ref().to_vec();

@@ -88,6 +88,7 @@ pub(crate) fn new(event: AgentEvent) -> NewAgentEvent {
     NewAgentEvent {
         id: Control::fresh_event_id(),
         event,
+        private: None,
     }
 }
 
@@ -110,6 +111,7 @@ impl Engine<'_> {
         let taken = queued.iter().map(|event| event.id.clone()).collect();
         let report = TurnReport {
             taken,
+            begun: Vec::new(),
             ..TurnReport::of(self.thread.clone())
         };
         self.report(report).await.unwrap();

@@ -47,6 +47,7 @@ fn new(event: AgentEvent) -> NewAgentEvent {
     NewAgentEvent {
         id: Control::fresh_event_id(),
         event,
+        private: None,
     }
 }
 
@@ -135,6 +136,7 @@ impl Turn<'_> {
         let report = TurnReport {
             thread: self.thread.clone(),
             taken,
+            begun: Vec::new(),
             events,
             usage,
             steps,
@@ -210,7 +212,8 @@ impl Turn<'_> {
 
     /// What was called and has no result gets one, and then it says what that was.
     async fn finish(&self) -> Result<(), ControlError> {
-        let events = self.control.events_of_run(&self.run, 0, 1000).await?;
+        let events = self.control.records_of_run(&self.run, 0, 1000).await?;
+        let events: Vec<_> = events.into_iter().map(|record| record.event).collect();
         let called = events.iter().rev().find(|event| event.kind.is_tool_use());
         let called = called.expect("a call");
         let said: Vec<Value> = events

@@ -76,6 +76,7 @@ fn new(session: &Session, body: &str) -> NewSessionEvent {
         body: body.to_owned(),
         answers: None,
         is_processed: true,
+        private: None,
     }
 }
 

@@ -8,7 +8,9 @@ use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_egress::Egress;
 use bailiwick_local::{LocalOptions, LocalRuntime, StateDirectory, Surroundings, host_facts};
 use bailiwick_model::SandboxId;
-use bailiwick_policy::{EgressPolicy, OrganizationFloor, Policy, SessionGrants, effective};
+use bailiwick_policy::{
+    EgressPolicy, InForce, OrganizationFloor, Policy, SessionGrants, effective,
+};
 use bailiwick_runtime::{Event, Runtime, Sandbox, SandboxSpec};
 use bailiwick_tools::{Context, Denials, Options, ToolResult, Toolset};
 use rustix::process::DumpableBehavior;
@@ -29,7 +31,7 @@ pub(crate) struct Local {
 
 /// A sandbox with tools in it.
 pub(crate) struct Session {
-    pub(crate) sandbox: Arc<dyn Sandbox<Policy = Arc<Policy>>>,
+    pub(crate) sandbox: Arc<dyn Sandbox<Policy = InForce>>,
     pub(crate) tools: Toolset,
 }
 
@@ -52,13 +54,14 @@ impl Local {
     }
 
     /// A spec with a fresh id, of an environment that may reach nothing.
-    pub(crate) fn spec(&self) -> SandboxSpec<Arc<Policy>> {
+    pub(crate) fn spec(&self) -> SandboxSpec<InForce> {
         let mut bits = [0; 8];
         rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty()).expect("bits");
         let id = SandboxId::from_random(u64::from_ne_bytes(bits));
         let policy = effective(None, Some(EgressPolicy::limited()));
         let (floor, grants) = (OrganizationFloor::empty(), SessionGrants::none());
-        let mut spec = SandboxSpec::new(id, Arc::new(Policy::compile(policy, &floor, &grants)));
+        let policy = Arc::new(Policy::compile(policy, &floor, &grants));
+        let mut spec = SandboxSpec::new(id, policy.into());
         spec.environment = Some("payments".parse().expect("a name"));
         spec
     }
@@ -69,7 +72,7 @@ impl Local {
 
     pub(crate) async fn session_of(
         &self,
-        spec: SandboxSpec<Arc<Policy>>,
+        spec: SandboxSpec<InForce>,
         adjust: impl FnOnce(&mut Options),
     ) -> Session {
         let mut running = self.runtime.start(spec).await.expect("a sandbox starts");

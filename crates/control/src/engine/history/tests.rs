@@ -312,20 +312,28 @@ impl Machine {
     }
 }
 
+fn used(block: &Block) -> Option<&String> {
+    let Block::ToolUse(call) = block else {
+        return None;
+    };
+    Some(&call.id)
+}
+
+fn answered(block: &Block) -> Option<&String> {
+    let Block::ToolResult(result) = block else {
+        return None;
+    };
+    Some(&result.tool_use_id)
+}
+
 /// What every model insists on.
 fn check_messages(messages: &[Turn]) {
     assert_eq!(messages.first().map(|turn| turn.role), Some(Role::User));
     assert_eq!(messages.last().map(|turn| turn.role), Some(Role::User));
     for pair in messages.windows(2) {
         assert_ne!(pair[0].role, pair[1].role);
-        let uses = pair[0].content.iter().filter_map(|block| match block {
-            Block::ToolUse(call) => Some(&call.id),
-            _ => None,
-        });
-        let results = pair[1].content.iter().filter_map(|block| match block {
-            Block::ToolResult(result) => Some(&result.tool_use_id),
-            _ => None,
-        });
+        let uses = pair[0].content.iter().filter_map(used);
+        let results = pair[1].content.iter().filter_map(answered);
         assert!(uses.eq(results), "{pair:?}");
     }
 }

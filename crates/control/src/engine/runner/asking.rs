@@ -104,28 +104,41 @@ impl Runner {
                 thread: self.thread.clone(),
                 request: request.clone(),
             };
-            let outcome = self.answer(question).await?;
-            attempt += 1;
-            match outcome {
-                Outcome::Failed(error) if error.is_transient() && attempt < MODEL_ATTEMPTS => {
-                    let failed = upstream_failure(&error, RetryStatus::Retrying);
-                    let report = TurnReport {
-                        events: vec![request_end(start, true, &Usage::default(), None), failed],
-                        steps: vec![ThreadStep::Reschedule],
-                        ..self.nothing()
-                    };
-                    self.report(report).await?;
-                    let random = u64::from_ne_bytes(fresh::random());
-                    let wait = Backoff::default().wait(attempt - 1, random, error.retry_after());
-                    self.pause(wait).await?;
-                    if self.history.is_interrupted() {
-                        return Ok(None);
-                    }
-                    self.step(ThreadStep::Resume).await?;
+            let error = match self.answer(question).await? {
+                Outcome::Failed(error) if error.is_transient() => error,
+                outcome @ (Outcome::Answered(_) | Outcome::Interrupted | Outcome::Failed(_)) => {
+                    return Ok(Some((start, outcome)));
                 }
-                outcome => return Ok(Some((start, outcome))),
+            };
+            attempt += 1;
+            if attempt == MODEL_ATTEMPTS {
+                return Ok(Some((start, Outcome::Failed(error))));
             }
+            self.reschedule(start, attempt - 1, &error).await?;
+            if self.history.is_interrupted() {
+                return Ok(None);
+            }
+            self.step(ThreadStep::Resume).await?;
         }
+    }
+
+    /// Tells that a request failed, and waits until it makes sense to make it again, or somebody interrupts.
+    async fn reschedule(
+        &mut self,
+        start: SessionEventId,
+        retry: u32,
+        error: &UpstreamError,
+    ) -> Result<(), ControlError> {
+        let failed = upstream_failure(error, RetryStatus::Retrying);
+        let report = TurnReport {
+            events: vec![request_end(start, true, &Usage::default(), None), failed],
+            steps: vec![ThreadStep::Reschedule],
+            ..self.nothing()
+        };
+        self.report(report).await?;
+        let random = u64::from_ne_bytes(fresh::random());
+        let wait = Backoff::default().wait(retry, random, error.retry_after());
+        self.pause(wait).await
     }
 
     async fn begin_request(&mut self) -> Result<SessionEventId, ControlError> {
