@@ -43,12 +43,12 @@ impl Outputs {
             bytes: SESSION_OUTPUT_BYTES,
         };
         let captured = sandbox.capture(&[Path::new(INSIDE)], limits).await;
-        let captured = captured.map_err(|error| match error {
-            Error::Path {
-                problem: PathProblem::TooLarge,
-                ..
-            } => SandboxError::Outputs,
-            error => SandboxError::Runtime(error),
+        let captured = captured.map_err(|error| {
+            if is_too_much(&error) {
+                SandboxError::Outputs
+            } else {
+                SandboxError::Runtime(error)
+            }
         })?;
         for file in captured {
             let hash = digest(&SHA256, &file.contents).as_ref().to_vec();
@@ -63,4 +63,9 @@ impl Outputs {
         }
         Ok(())
     }
+}
+
+fn is_too_much(error: &Error) -> bool {
+    let too_much = PathProblem::TooLarge;
+    matches!(error, Error::Path { problem, .. } if *problem == too_much)
 }
