@@ -161,11 +161,21 @@ impl Sandboxes {
         session: &Session,
     ) -> Result<Use, SandboxError> {
         let place = self.place(organization, &session.id)?;
-        let mut hold = place.hold().await;
-        hold.forget_if_gone();
-        if hold.is_running() {
-            return hold.take_up(&self.control).await;
-        }
+        let mut used = {
+            let mut hold = place.hold().await;
+            hold.forget_if_gone();
+            if !hold.is_running() {
+                self.start(&mut hold, session).await?;
+            }
+            hold.take_up(&self.control).await?
+        };
+        // Others may change its policy meanwhile.
+        place.clone_missing(&mut used).await?;
+        Ok(used)
+    }
+
+    async fn start(&self, hold: &mut Hold<'_>, session: &Session) -> Result<(), SandboxError> {
+        let organization = hold.organization();
         let basis = self.control.basis(organization, session).await?;
         let in_force = self
             .control
@@ -173,8 +183,7 @@ impl Sandboxes {
             .await?;
         let image = self.image(organization, &basis).await?;
         hold.start(&self.control, &self.runtime, basis, in_force, image)
-            .await?;
-        hold.take_up(&self.control).await
+            .await
     }
 
     /// The image of the environment's packages, if it declares any. Whoever waits for it holds the place.
@@ -233,13 +242,16 @@ impl Sandboxes {
         input: Value,
         context: &Context,
     ) -> Result<ToolResult, SandboxError> {
+        let (this, organization, session) = (self.clone(), organization.clone(), session.clone());
+        // Whoever stops waiting for a start does not stop it in the middle.
+        let starting = tokio::spawn(async move { this.begun(&organization, &session).await });
         let started = tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Ok(ToolResult {
                 content: vec![Block::Text { text: "interrupted by the user".to_owned() }],
                 is_error: true,
             }),
-            started = self.begun(organization, session) => started?,
+            started = starting => started.map_err(|_| SandboxError::CutOff)??,
         };
         let mut result = started.tools.call(tool, input, context).await?;
         let notices = started.notices.into_iter();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bailiwick_control::Export;
 use bailiwick_policy::{Pin, PinError};
@@ -11,6 +12,7 @@ use crate::database::DatabaseArguments;
 use crate::log::LogArguments;
 use crate::server::TrustedProxy;
 use crate::telemetry::TelemetryArguments;
+use crate::value;
 
 /// Serve an organization: its environments, policies, keys and audit log.
 ///
@@ -99,6 +101,13 @@ pub(crate) struct WorkArguments {
     /// this machine's loopback needs the port.
     #[arg(long, value_name = "NAME=ADDR[:PORT]", value_parser = pin)]
     pub(crate) sandbox_resolve: Vec<String>,
+    /// Certificates (PEM) that sandboxes trust besides this machine's, and by which servers are known that get the secrets of credentials.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sandbox_ca: Option<PathBuf>,
+    /// How long the sandbox of a session that does nothing runs on, such as 90s or 1h; then its files are kept, and it is stopped until the next
+    /// call [default: 10m].
+    #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) sandbox_idle: Option<Duration>,
 }
 
 /// The text of a pin that is one: it goes to another process.

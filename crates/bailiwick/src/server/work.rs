@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bad_input::BadInput;
 use crate::command::up::WorkArguments;
 use crate::host_environment::HostEnvironment;
+use crate::project::certificates;
 use crate::server::images::Images;
 use crate::{output, state};
 
@@ -51,7 +52,7 @@ impl Work {
         host: &HostEnvironment,
     ) -> anyhow::Result<Self> {
         let models = models(host)?;
-        let tools = tools(control, arguments, listeners, host);
+        let tools = tools(control, arguments, listeners, host)?;
         let workplaces: Arc<dyn Workplaces> = match &tools {
             Some(tools) => Arc::new(tools.sandboxes.clone()),
             None => Arc::new(WithoutSandboxes),
@@ -125,10 +126,11 @@ fn tools(
     arguments: &WorkArguments,
     listeners: Vec<SocketAddr>,
     host: &HostEnvironment,
-) -> Option<Tools> {
+) -> anyhow::Result<Option<Tools>> {
     if arguments.no_sandboxes {
-        return None;
+        return Ok(None);
     }
+    let certificates = arguments.sandbox_ca.clone().map(certificates).transpose()?;
     let images = match Images::of_this_machine(host) {
         Ok(images) => Some(images),
         Err(error) => {
@@ -140,6 +142,7 @@ fn tools(
         let settings = HostSettings {
             snapshot: images.as_ref().map(Images::snapshot),
             ca_file: host.ca_file.clone(),
+            certificates,
             pins: arguments.sandbox_resolve.clone(),
             proxy: host.proxy.clone(),
             listeners,
@@ -150,12 +153,16 @@ fn tools(
             HostedRuntime::new(settings, hosts(arguments))?,
         ))
     });
-    match runtime {
+    Ok(match runtime {
         Ok((uploads, runtime)) => {
             let shared: SandboxRuntime = Arc::new(runtime.clone());
             let sandboxes = Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &uploads);
             let sandboxes = match &images {
                 Some(images) => sandboxes.with_images(images.builder(shared)),
+                None => sandboxes,
+            };
+            let sandboxes = match arguments.sandbox_idle {
+                Some(idle) => sandboxes.with_idle_time(idle),
                 None => sandboxes,
             };
             Some(Tools {
@@ -170,7 +177,7 @@ fn tools(
             ));
             None
         }
-    }
+    })
 }
 
 /// As many as were asked for, or one for each processor.

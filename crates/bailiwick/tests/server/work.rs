@@ -4,7 +4,9 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use bailiwick_testkit::{Bailiwick, HttpServer, ModelScript, ModelServer, ModelStep};
+use bailiwick_testkit::{
+    Authority, Bailiwick, HttpServer, HttpsServer, ModelScript, ModelServer, ModelStep,
+};
 use serde_json::{Value, json};
 
 use crate::{PATIENCE, Up, machine};
@@ -149,6 +151,20 @@ impl Place {
         page["data"].as_array().unwrap().clone()
     }
 
+    /// How many sandboxes of its environment run.
+    fn running(&self) -> usize {
+        let listed = self.machine.execute(["ps", "--format", "json"]);
+        listed.stdout.matches(&self.name()).count()
+    }
+
+    fn waits_until_none_runs(&self) {
+        let begun = Instant::now();
+        while self.running() > 0 {
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     fn count(&self, session: &str, kind: &str) -> usize {
         let events = self.events(session);
         events.iter().filter(|event| event["type"] == kind).count()
@@ -205,32 +221,37 @@ fn system_a_session_s_bash_runs_in_a_sandbox_under_the_policy_of_its_environment
 /// The secret goes to its host, and only the placeholder to others; a secret that is replaced or taken away counts within seconds.
 #[test]
 fn system_a_credential_follows_its_row_and_its_secret_stays_outside() {
-    let server = HttpServer::start();
-    let port = server.address().port();
-    let pins = ["own.test", "other.test"].map(|name| format!("{name}=127.0.0.1:{port}"));
-    let options = ["--sandbox-resolve", &pins[0], "--sandbox-resolve", &pins[1]];
-    let ask = |name: &str| {
-        bash(&format!(
-            "curl -sS -m 20 -H \"x-token: $API_TOKEN\" http://{name}:{port}/{name}"
-        ))
+    let authority = Authority::new();
+    let servers = ["own.test", "other.test"].map(|name| HttpsServer::start(&authority, &[name]));
+    let [own, other] = &servers;
+    let pins = [("own.test", own), ("other.test", other)];
+    let pins = pins.map(|(name, server)| format!("{name}={}", server.address()));
+    let certificate = authority.certificate();
+    let options = [
+        ["--sandbox-resolve", &pins[0]],
+        ["--sandbox-resolve", &pins[1]],
+        ["--sandbox-ca", certificate.to_str().unwrap()],
+    ];
+    let ask = |name: &str, server: &HttpsServer| {
+        let port = server.address().port();
+        format!("curl -sS -m 20 -H \"x-token: $API_TOKEN\" https://{name}:{port}/")
     };
     // The loop that looks after sandboxes comes by every two seconds.
-    let a_while = bash(&format!(
-        "for n in $(seq 12); do curl -sS -m 20 -H \"x-token: $API_TOKEN\" http://own.test:{port}/; sleep 0.5; done"
-    ));
+    let a_while = format!(
+        "for n in $(seq 12); do {}; sleep 0.5; done",
+        ask("own.test", own)
+    );
     let steps = [
         bash("echo \"inside: $API_TOKEN\""),
-        ask("own.test"),
-        ask("other.test"),
+        bash(&ask("own.test", own)),
+        bash(&ask("other.test", other)),
         ModelStep::text("Done."),
-        a_while.clone(),
-        ask("own.test"),
+        bash(&a_while),
         ModelStep::text("Done."),
-        a_while,
-        ask("own.test"),
+        bash(&a_while),
         ModelStep::text("Done."),
     ];
-    let place = Place::new(steps, &options);
+    let place = Place::new(steps, options.as_flattened());
     let environment =
         place.environment(&json!({"type": "limited", "allowed_hosts": ["own.test", "other.test"]}));
     let vault = id(&place.asks("POST", "/v1/vaults", &json!({"display_name": "vault"})));
@@ -244,22 +265,24 @@ fn system_a_credential_follows_its_row_and_its_secret_stays_outside() {
     let credential = id(&place.asks("POST", &credentials, &body));
     let session = place.session(&environment, &json!({"vault_ids": [vault]}));
     place.says(&session, "Go.");
-    let seen = || server.requests().last().cloned().unwrap_or_default();
-    let first = server.requests();
-    assert!(first[0].contains("x-token: first-secret"), "{first:#?}");
-    // What comes back is the head of the request.
-    assert!(first[1].contains("x-token: bw_placeholder_"), "{first:#?}");
+    let seen = |server: &HttpsServer| {
+        let last = server.requests().pop().unwrap_or_default();
+        last["headers"].to_string()
+    };
+    assert!(seen(own).contains("first-secret"), "{}", seen(own));
+    let elsewhere = seen(other);
+    assert!(elsewhere.contains("bw_placeholder_"), "{elsewhere}");
     let change = json!({"auth": {"type": "environment_variable", "secret_value": "second-secret"}});
     place.asks("POST", &format!("{credentials}/{credential}"), &change);
     place.says(&session, "Again.");
-    assert!(seen().contains("x-token: second-secret"), "{}", seen());
+    assert!(seen(own).contains("second-secret"), "{}", seen(own));
     place.asks(
         "POST",
         &format!("{credentials}/{credential}/archive"),
         &json!({}),
     );
     let results = place.says(&session, "Again.");
-    assert!(seen().contains("x-token: bw_placeholder_"), "{}", seen());
+    assert!(seen(own).contains("bw_placeholder_"), "{}", seen(own));
     assert!(
         results[0].contains("inside: bw_placeholder_"),
         "{results:#?}"
@@ -391,20 +414,32 @@ fn system_the_floor_reaches_sandboxes_that_run_and_archiving_ends_them() {
     let results = place.says(&session, "Again.");
     assert!(results[1].contains("organization_floor"), "{results:#?}");
     assert_eq!(server.connections(), 1);
-    let running = || {
-        let listed = place.machine.execute(["ps", "--format", "json"]);
-        listed.stdout.matches(&place.name()).count()
-    };
-    assert_eq!(running(), 1);
+    assert_eq!(place.running(), 1);
     place.asks(
         "POST",
         &format!("/v1/sessions/{session}/archive"),
         &json!({}),
     );
-    let begun = Instant::now();
-    while running() > 0 {
-        assert!(begun.elapsed() < PATIENCE, "it does not end");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    place.waits_until_none_runs();
+    place.up.stop();
+}
+
+#[test]
+fn system_an_idle_sandbox_is_kept_and_comes_back_with_its_files_and_its_shell() {
+    let steps = [
+        bash("echo kept > file; mkdir -p below; cd below; word=remembered; export word"),
+        ModelStep::text("Done."),
+        bash("pwd; cat ../file; echo $word"),
+        ModelStep::text("Done."),
+    ];
+    let place = Place::new(steps, &["--sandbox-idle", "1s"]);
+    let environment = place.environment(&json!({"type": "limited"}));
+    let session = place.session(&environment, &Value::Null);
+    place.says(&session, "Go.");
+    place.waits_until_none_runs();
+    let results = place.says(&session, "Go on.");
+    let back = "/workspace/below\nkept\nremembered";
+    assert!(results[1].contains(back), "{results:#?}");
+    assert!(!results[1].contains("started anew"), "{results:#?}");
     place.up.stop();
 }

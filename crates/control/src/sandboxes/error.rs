@@ -44,6 +44,9 @@ pub(super) enum SandboxError {
     /// The files of the session on this machine.
     #[error("the files of the session cannot be placed")]
     Upload(#[from] std::io::Error),
+    /// Whoever started it did not come to an end.
+    #[error("starting it was cut off; the server's log says more")]
+    CutOff,
     /// What the sandbox is made from could not be read.
     #[error("what the sandbox is made from cannot be read now: {0}")]
     Control(#[from] ControlError),

@@ -59,7 +59,7 @@ pub(super) async fn built(
     });
     let (image, held) = building
         .await
-        .map_err(|_| SandboxError::Ended)?
+        .map_err(|_| SandboxError::CutOff)?
         .map_err(|error| SandboxError::Image(Box::new(error)))?;
     Ok(SessionImage {
         image,

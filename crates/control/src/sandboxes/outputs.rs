@@ -43,9 +43,8 @@ impl Outputs {
             bytes: SESSION_OUTPUT_BYTES,
         };
         let captured = sandbox.capture(&[Path::new(INSIDE)], limits).await;
-        let is_too_large = |error: &Error| matches!(error, Error::Path { problem, .. } if *problem == PathProblem::TooLarge);
         let captured = captured.map_err(|error| {
-            if is_too_large(&error) {
+            if is_too_much(&error) {
                 SandboxError::Outputs
             } else {
                 SandboxError::Runtime(error)
@@ -64,4 +63,9 @@ impl Outputs {
         }
         Ok(())
     }
+}
+
+fn is_too_much(error: &Error) -> bool {
+    let too_much = PathProblem::TooLarge;
+    matches!(error, Error::Path { problem, .. } if *problem == too_much)
 }

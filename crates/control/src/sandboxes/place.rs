@@ -20,6 +20,7 @@ use super::basis::Basis;
 use super::error::SandboxError;
 use super::image::SessionImage;
 use super::outputs::Outputs;
+use super::repositories::Repository;
 use super::uploads::Uploads;
 use crate::control::Control;
 use crate::fresh;
@@ -35,14 +36,14 @@ const STARTED_ANEW: &str = "[the sandbox of this session was lost and has been s
 pub(super) struct Place {
     organization: OrganizationId,
     session: SessionId,
+    /// Repositories that are there. It is held while others are cloned, which is not to hold up anything else.
+    cloned: Mutex<BTreeSet<SessionResourceId>>,
     state: Mutex<State>,
 }
 
 struct State {
     uploads: Uploads,
     outputs: Outputs,
-    /// Those that are there.
-    cloned: BTreeSet<SessionResourceId>,
     live: Option<Live>,
     kept: Option<Kept>,
     /// They stay the same as long as the session has its place, so that what was kept finds them again.
@@ -76,6 +77,8 @@ struct Kept {
 /// A sandbox that is used.
 pub(super) struct Use {
     pub(super) tools: Arc<Toolset>,
+    sandbox: Arc<dyn Sandbox<Policy = InForce>>,
+    repositories: Vec<Repository>,
     /// What the model has to know.
     pub(super) notices: Vec<String>,
     _call: Arc<()>,
@@ -93,7 +96,6 @@ impl Place {
         let state = State {
             uploads: Uploads::new(uploads, &session),
             outputs: Outputs::default(),
-            cloned: BTreeSet::new(),
             live: None,
             kept: None,
             placeholders: BTreeMap::new(),
@@ -104,6 +106,7 @@ impl Place {
         Self {
             organization,
             session,
+            cloned: Mutex::default(),
             state: Mutex::new(state),
         }
     }
@@ -117,6 +120,26 @@ impl Place {
             place: self,
             state: self.state.lock().await,
         }
+    }
+
+    /// Clones repositories that are not there yet. What cannot be cloned is told.
+    pub(super) async fn clone_missing(&self, used: &mut Use) -> Result<(), SandboxError> {
+        if used.repositories.is_empty() {
+            return Ok(());
+        }
+        let mut cloned = self.cloned.lock().await;
+        for repository in &used.repositories {
+            if cloned.contains(&repository.id) {
+                continue;
+            }
+            match repository.clone_into(&*used.sandbox).await? {
+                Ok(()) => {
+                    cloned.insert(repository.id.clone());
+                }
+                Err(problem) => used.notices.push(repository.told(problem)),
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn try_hold(&self) -> Option<Hold<'_>> {
@@ -173,19 +196,10 @@ impl<'a> Hold<'a> {
             notices.push(STARTED_ANEW.to_owned());
         }
         notices.extend(state.trouble.take());
-        for repository in &live.basis.repositories {
-            if state.cloned.contains(&repository.id) {
-                continue;
-            }
-            match repository.clone_into(&*live.sandbox).await? {
-                Ok(()) => {
-                    state.cloned.insert(repository.id.clone());
-                }
-                Err(problem) => notices.push(repository.told(problem)),
-            }
-        }
         Ok(Use {
             tools: Arc::clone(&live.tools),
+            sandbox: Arc::clone(&live.sandbox),
+            repositories: live.basis.repositories.clone(),
             notices,
             _call: call,
         })
@@ -293,7 +307,7 @@ impl<'a> Hold<'a> {
                 }
             }
         }
-        self.state.cloned.clear();
+        self.place.cloned.lock().await.clear();
         Ok((runtime.start(spec).await?, false))
     }
 
