@@ -42,10 +42,10 @@ async fn reflect(
     seen: Seen,
 ) -> Result<Response<impl hyper::body::Body<Data = Bytes, Error = Infallible>>, Infallible> {
     let (parts, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map_or_else(|error| error.to_string().into(), |body| body.to_bytes());
+    let body = body.collect().await.map_or_else(
+        |error| error.to_string().into(),
+        http_body_util::Collected::to_bytes,
+    );
     let body = String::from_utf8_lossy(&body).into_owned();
     let key = parts.headers.get("x-key").cloned();
     seen.lock()

@@ -115,11 +115,12 @@ async fn a_session_that_begins_with_a_message_runs_from_its_beginning(server: Se
     }
 }
 
-async fn bodies_that_are_no_events_are_refused_with_their_fields(server: Server) {
-    let id = session(&server).await;
+/// Events, the field that is wrong, and its code.
+type Wrong = (Value, &'static str, &'static str);
+
+fn wrong_messages() -> Vec<Wrong> {
     let block = |block: Value| json!([{"type": "user.message", "content": [block]}]);
-    let nothing = "sevt_1ChGqExyZXj8gBdypLbMAf";
-    let cases = [
+    vec![
         (json!([]), "events", "too_short"),
         (json!(vec![said("x"); 101]), "events", "too_much"),
         (
@@ -173,6 +174,12 @@ async fn bodies_that_are_no_events_are_refused_with_their_fields(server: Server)
             "events[0].content[0].source.url",
             "invalid_url",
         ),
+    ]
+}
+
+fn wrong_references() -> Vec<Wrong> {
+    let nothing = "sevt_1ChGqExyZXj8gBdypLbMAf";
+    vec![
         (
             json!([{"type": "user.interrupt", "session_thread_id": "x"}]),
             "events[0].session_thread_id",
@@ -213,8 +220,12 @@ async fn bodies_that_are_no_events_are_refused_with_their_fields(server: Server)
             "events[0]",
             "outcomes_unsupported",
         ),
-    ];
-    for (events, field, expected) in cases {
+    ]
+}
+
+async fn bodies_that_are_no_events_are_refused_with_their_fields(server: Server) {
+    let id = session(&server).await;
+    for (events, field, expected) in wrong_messages().into_iter().chain(wrong_references()) {
         let refused = send(&server, &id, events.clone()).await;
         assert_eq!(
             refused.status,

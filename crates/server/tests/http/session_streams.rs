@@ -7,7 +7,7 @@ use bailiwick_model::{SessionEventType, SessionId};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::session_engine::{claim, new, text};
+use crate::session_engine::{Engine, claim, new, text};
 use crate::session_events::{events, said, send, session};
 use crate::{Server, on_both};
 
@@ -203,30 +203,7 @@ async fn parts_of_a_message_come_before_it_and_are_not_kept(server: Server) {
     assert_eq!(without.next().await.unwrap().event, "agent.message");
     let kept = events(&server, &id).await.to_string();
     assert!(!kept.contains("event_start") && !kept.contains("event_delta"));
-    // Whoever comes in the middle is not shown what has no beginning.
-    let late = new(text("late"));
-    let start = PreviewPart::Start(SessionEventType::AgentMessage);
-    server.control.preview(
-        &session,
-        Preview {
-            event: late.id.clone(),
-            ..preview(start)
-        },
-    );
-    let mut later = Frames::open(&server, &path, None).await;
-    let part = PreviewPart::Text {
-        index: 0,
-        text: "la".to_owned(),
-    };
-    server.control.preview(
-        &session,
-        Preview {
-            event: late.id.clone(),
-            ..preview(part)
-        },
-    );
-    engine.tell(vec![late], Vec::new()).await.unwrap();
-    assert_eq!(later.next().await.unwrap().event, "agent.message");
+    whoever_comes_late_is_not_shown_what_has_no_beginning(&server, &engine, &path).await;
     for wrong in [
         "event_deltas[]=user.message",
         &["event_deltas[]=agent.message"; 101].join("&"),
@@ -234,6 +211,30 @@ async fn parts_of_a_message_come_before_it_and_are_not_kept(server: Server) {
         let refused = server.get(&format!("{}?{wrong}", stream_of(&id))).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     }
+}
+
+async fn whoever_comes_late_is_not_shown_what_has_no_beginning(
+    server: &Server,
+    engine: &Engine<'_>,
+    path: &str,
+) {
+    let late = new(text("late"));
+    let preview = |part| Preview {
+        thread: engine.thread.clone(),
+        event: late.id.clone(),
+        part,
+    };
+    let session = &engine.run.session;
+    let start = PreviewPart::Start(SessionEventType::AgentMessage);
+    server.control.preview(session, preview(start));
+    let mut later = Frames::open(server, path, None).await;
+    let part = PreviewPart::Text {
+        index: 0,
+        text: "la".to_owned(),
+    };
+    server.control.preview(session, preview(part));
+    engine.tell(vec![late], Vec::new()).await.unwrap();
+    assert_eq!(later.next().await.unwrap().event, "agent.message");
 }
 
 async fn a_stream_ends_with_its_session(server: Server) {

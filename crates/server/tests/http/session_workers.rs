@@ -36,16 +36,11 @@ fn result(call: &impl serde::Serialize, text: &str) -> Value {
     json!({"events": [{"type": "user.tool_result", "tool_use_id": call, "content": [{"type": "text", "text": text}]}]})
 }
 
-async fn a_worker_answers_calls_of_the_sandbox_and_nothing_else(server: Server) {
-    let Hosted {
-        environment,
-        key,
-        id,
-    } = hosted(&server).await;
-    let path = format!("/v1/sessions/{id}/events");
+/// What whoever takes the next item works with.
+async fn polled_token(server: &Server, environment: &str, key: &str) -> String {
     let polled = server
         .send_as(
-            &key,
+            key,
             Method::GET,
             &format!("/v1/environments/{environment}/work/poll"),
             None,
@@ -58,7 +53,18 @@ async fn a_worker_answers_calls_of_the_sandbox_and_nothing_else(server: Server) 
     )
     .unwrap();
     let secret: Value = serde_json::from_slice(&secret).unwrap();
-    let token = secret["sessions_token"].as_str().unwrap();
+    secret["sessions_token"].as_str().unwrap().to_owned()
+}
+
+async fn a_worker_answers_calls_of_the_sandbox_and_nothing_else(server: Server) {
+    let Hosted {
+        environment,
+        key,
+        id,
+    } = hosted(&server).await;
+    let path = format!("/v1/sessions/{id}/events");
+    let token = polled_token(&server, &environment, &key).await;
+    let token = token.as_str();
     send(&server, &id, json!([said("x")])).await.ok();
     let engine = claim(&server, &id).await.unwrap();
     engine.take().await;
@@ -117,7 +123,10 @@ async fn a_worker_answers_calls_of_the_sandbox_and_nothing_else(server: Server) 
             .text("status"),
         "running"
     );
-    // Another environment's worker, and another item's, see nothing of it.
+    workers_of_others_see_nothing(&server, &path).await;
+}
+
+async fn workers_of_others_see_nothing(server: &Server, path: &str) {
     let body = json!({"name": "other", "config": {"type": "self_hosted"}});
     let other = server
         .post("/v1/environments", body)
@@ -130,7 +139,7 @@ async fn a_worker_answers_calls_of_the_sandbox_and_nothing_else(server: Server) 
             json!({"name": "w"}),
         )
         .await;
-    for path in [path.clone(), format!("{path}/stream")] {
+    for path in [path.to_owned(), format!("{path}/stream")] {
         let refused = server
             .send_as(made.text("key"), Method::GET, &path, None)
             .await;
