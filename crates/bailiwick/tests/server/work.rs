@@ -218,6 +218,16 @@ fn system_a_session_s_bash_runs_in_a_sandbox_under_the_policy_of_its_environment
     place.up.stop();
 }
 
+/// A credential for one host.
+fn token_of(host: &str) -> Value {
+    json!({"auth": {
+        "type": "environment_variable",
+        "secret_name": "API_TOKEN",
+        "secret_value": "first-secret",
+        "networking": {"type": "limited", "allowed_hosts": [host]},
+    }})
+}
+
 /// The secret goes to its host, and only the placeholder to others; a secret that is replaced or taken away counts within seconds.
 #[test]
 fn system_a_credential_follows_its_row_and_its_secret_stays_outside() {
@@ -256,13 +266,7 @@ fn system_a_credential_follows_its_row_and_its_secret_stays_outside() {
         place.environment(&json!({"type": "limited", "allowed_hosts": ["own.test", "other.test"]}));
     let vault = id(&place.asks("POST", "/v1/vaults", &json!({"display_name": "vault"})));
     let credentials = format!("/v1/vaults/{vault}/credentials");
-    let body = json!({"auth": {
-        "type": "environment_variable",
-        "secret_name": "API_TOKEN",
-        "secret_value": "first-secret",
-        "networking": {"type": "limited", "allowed_hosts": ["own.test"]},
-    }});
-    let credential = id(&place.asks("POST", &credentials, &body));
+    let credential = id(&place.asks("POST", &credentials, &token_of("own.test")));
     let session = place.session(&environment, &json!({"vault_ids": [vault]}));
     place.says(&session, "Go.");
     let seen = |server: &HttpsServer| {
@@ -287,14 +291,8 @@ fn system_a_credential_follows_its_row_and_its_secret_stays_outside() {
         results[0].contains("inside: bw_placeholder_"),
         "{results:#?}"
     );
-    for secret in ["first-secret", "second-secret"] {
-        assert!(
-            !place
-                .events(&session)
-                .iter()
-                .any(|event| event.to_string().contains(secret))
-        );
-    }
+    let events = json!(place.events(&session)).to_string();
+    assert!(!events.contains("first-secret") && !events.contains("second-secret"));
     place.up.stop();
 }
 
