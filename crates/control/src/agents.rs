@@ -44,7 +44,7 @@ impl Control {
         let mut body = AgentBody::create(body)?;
         let at = clock::now();
         let id: AgentId = fresh::id(at);
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         pin_delegates(&mut change, &mut body).await?;
         let own = Own {
             id: &id,
@@ -128,10 +128,7 @@ impl Control {
         body: &Map<String, Value>,
     ) -> Result<Agent, ControlError> {
         caller.require(Permission::AgentWrite)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change
             .agent(id)
             .await?
@@ -175,10 +172,7 @@ impl Control {
         id: &AgentId,
     ) -> Result<Agent, ControlError> {
         caller.require(Permission::AgentWrite)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change
             .agent(id)
             .await?
@@ -210,10 +204,7 @@ impl Control {
         request: Placement,
     ) -> Result<Agent, ControlError> {
         caller.require(Permission::AgentWrite)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change
             .agent(id)
             .await?

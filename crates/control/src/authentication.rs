@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use bailiwick_model::Permissions;
 use bailiwick_model::limits::WORK_TOKEN_GRACE;
-use bailiwick_store::{KeyOwner, KnownKey};
+use bailiwick_store::{Change, KeyOwner, KnownKey, Store};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::caller::{Actor, Caller, WorkItem};
+use crate::caller::{Actor, Caller, Proof, WorkItem};
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::{clock, fresh, work};
@@ -140,6 +140,8 @@ impl Control {
             actor,
             permissions: known.permissions,
             key: Some(known.id),
+            expires_at: known.expires_at,
+            proof: Proof::Key(hash),
             address: credentials.address,
         })
     }
@@ -151,9 +153,7 @@ impl Control {
         hash: &[u8; 32],
         now: Timestamp,
     ) -> Result<Caller, ControlError> {
-        let grace = SignedDuration::try_from(WORK_TOKEN_GRACE).unwrap_or(SignedDuration::ZERO);
-        let ended_before = now.checked_sub(grace).unwrap_or(Timestamp::MIN);
-        let known = self.store.known_work(hash, now, ended_before).await?;
+        let known = self.store.known_work(hash, now, ended_before(now)).await?;
         let known = known.ok_or(ControlError::Unauthenticated)?;
         Ok(Caller {
             organization: known.organization,
@@ -164,9 +164,64 @@ impl Control {
             }),
             permissions: Permissions::NONE,
             key: None,
+            expires_at: None,
+            proof: Proof::Work(*hash),
             address: credentials.address,
         })
     }
+}
+
+impl Control {
+    /// Begins a change of the caller's organization, once it is known that they are still who they were when their request began: reading it
+    /// may have taken minutes.
+    pub(crate) async fn change(
+        &self,
+        caller: &Caller,
+        at: Timestamp,
+    ) -> Result<Change, ControlError> {
+        change(&self.store, caller, at).await
+    }
+}
+
+/// As [`Control::change`].
+pub(crate) async fn change(
+    store: &Store,
+    caller: &Caller,
+    at: Timestamp,
+) -> Result<Change, ControlError> {
+    let change = store.change(&caller.organization, at).await?;
+    // Whatever takes a right away is a change of the organization too: none comes in before this one is over.
+    let permissions = match caller.proof {
+        Proof::Itself => return Ok(change),
+        Proof::Key(hash) => {
+            let known = store.known_key(&hash).await?;
+            let known = known.filter(|key| key.expires_at.is_none_or(|expires| expires > at));
+            known.map(|key| key.permissions)
+        }
+        Proof::BrowserSession(hash) => {
+            let known = store.known_session(&hash, at).await?;
+            known.map(|session| session.permissions)
+        }
+        Proof::Work(hash) => {
+            let known = store.known_work(&hash, at, ended_before(at)).await?;
+            known.map(|_| Permissions::NONE)
+        }
+    };
+    let permissions = permissions.ok_or(ControlError::Unauthenticated)?;
+    match caller
+        .permissions
+        .iter()
+        .find(|one| !permissions.allow(*one))
+    {
+        Some(taken) => Err(ControlError::Forbidden(taken)),
+        None => Ok(change),
+    }
+}
+
+/// Whoever has the token of an item that ended after this may still ask.
+fn ended_before(now: Timestamp) -> Timestamp {
+    let grace = SignedDuration::try_from(WORK_TOKEN_GRACE).unwrap_or(SignedDuration::ZERO);
+    now.checked_sub(grace).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

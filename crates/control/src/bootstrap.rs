@@ -7,7 +7,7 @@ use bailiwick_store::{
 };
 use serde_json::json;
 
-use crate::caller::{Actor, Caller};
+use crate::caller::{Actor, Caller, Proof};
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh::Secret;
@@ -139,6 +139,8 @@ impl Control {
             actor: Actor::System,
             permissions: Permissions::NONE,
             key: None,
+            expires_at: None,
+            proof: Proof::Itself,
             address: None,
         };
         let (id, after) = (organization.to_string(), json!({"name": name}));

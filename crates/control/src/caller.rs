@@ -1,5 +1,6 @@
 //! Who asks.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use bailiwick_model::{
@@ -7,6 +8,7 @@ use bailiwick_model::{
     UserId, WorkId,
 };
 use bailiwick_store::AuditEvent;
+use jiff::Timestamp;
 
 use crate::error::ControlError;
 
@@ -43,7 +45,34 @@ pub struct Caller {
     pub(crate) actor: Actor,
     pub(crate) permissions: Permissions,
     pub(crate) key: Option<ApiKeyId>,
+    /// Until when the key is taken that they came with.
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) proof: Proof,
     pub(crate) address: Option<IpAddr>,
+}
+
+/// What somebody was authenticated by, to be looked at again when they change something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// The key with this hash.
+    Key([u8; 32]),
+    /// The cookie with this hash.
+    BrowserSession([u8; 32]),
+    /// The token of an item of work with this hash.
+    Work([u8; 32]),
+    /// None is needed: it is Bailiwick itself, or somebody who is just being authenticated.
+    Itself,
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key(…)",
+            Self::BrowserSession(_) => "BrowserSession(…)",
+            Self::Work(_) => "Work(…)",
+            Self::Itself => "Itself",
+        })
+    }
 }
 
 impl Actor {
@@ -106,6 +135,8 @@ impl Caller {
             actor: Actor::System,
             permissions: Permissions::NONE,
             key: None,
+            expires_at: None,
+            proof: Proof::Itself,
             address: None,
         }
     }

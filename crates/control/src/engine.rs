@@ -15,7 +15,6 @@ mod reading;
 mod runner;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bailiwick_model::limits::{ENGINE_LOOK, RUN_LEASE, SESSIONS_AT_WORK};
 use bailiwick_store::SessionRun;
@@ -109,7 +108,7 @@ async fn serve(shared: Arc<Shared>, run: SessionRun, stop: CancellationToken) {
     let control = Arc::clone(&shared.control);
     let session = run.session.clone();
     let working = async {
-        let runner = Runner::begin(shared, run.clone()).await?;
+        let runner = Runner::begin(Arc::clone(&shared), run.clone()).await?;
         runner.go().await
     };
     let left = tokio::select! {
@@ -121,7 +120,11 @@ async fn serve(shared: Arc<Shared>, run: SessionRun, stop: CancellationToken) {
         },
     };
     match left {
-        Ok(Left::AtRest | Left::Lost) => {}
+        // It is nobody's by now: what is handed over of its sandbox takes its time.
+        Ok(Left::AtRest(session)) => {
+            shared.workplaces.rest(&run.organization, &session).await;
+        }
+        Ok(Left::Lost) => {}
         // Its lease ends, and it is taken up again.
         Err(error) => tracing::warn!(%session, %error, "a session cannot be run now"),
     }
@@ -129,16 +132,17 @@ async fn serve(shared: Arc<Shared>, run: SessionRun, stop: CancellationToken) {
 
 /// Keeps a session; returns once it is lost.
 async fn keep(control: &Control, run: &SessionRun) {
-    let every: Duration = RUN_LEASE / 3;
+    let mut wait = RUN_LEASE / 3;
     loop {
-        tokio::time::sleep(every).await;
-        match control.keep_session(run).await {
-            Ok(true) => {}
+        tokio::time::sleep(wait).await;
+        wait = match control.keep_session(run).await {
+            Ok(true) => RUN_LEASE / 3,
             Ok(false) => return,
             // What is written meanwhile is refused if the lease has ended.
             Err(error) => {
                 tracing::warn!(session = %run.session, %error, "a session cannot be kept now");
+                ENGINE_LOOK
             }
-        }
+        };
     }
 }

@@ -90,7 +90,7 @@ impl Control {
         }
         let values = values(&body, request.restricted, namespace(request.namespace)?);
         let at = clock::now();
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let new = NewEnvironment {
             id: fresh::id(at),
             is_default: false,
@@ -176,10 +176,7 @@ impl Control {
         request: EnvironmentChange,
     ) -> Result<EnvironmentView, ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change
             .environment(id)
             .await?
@@ -215,10 +212,7 @@ impl Control {
         id: &EnvironmentId,
     ) -> Result<EnvironmentView, ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change
             .environment(id)
             .await?
@@ -256,10 +250,7 @@ impl Control {
         id: &EnvironmentId,
     ) -> Result<(), ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change
             .environment(id)
             .await?

@@ -208,10 +208,7 @@ impl Control {
     /// As [`Self::file`].
     pub async fn delete_file(&self, caller: &Caller, id: &FileId) -> Result<(), ControlError> {
         caller.require(Permission::FileWrite)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let file = present(change.file(id).await?)?;
         change
             .delete_file(&file)
@@ -307,8 +304,7 @@ impl FileUpload<'_> {
         let mime_type = media_type(facts.mime_type);
         let filename = filename(facts.filename.as_deref(), &mime_type)?;
         let arrived = self.intake.finish().await?;
-        let store = &self.control.store;
-        let mut change = store.change(&self.caller.organization, at).await?;
+        let mut change = self.control.change(self.caller, at).await?;
         let new = NewFile {
             id: fresh::id(at),
             filename,

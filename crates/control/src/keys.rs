@@ -11,6 +11,14 @@ use crate::error::ControlError;
 use crate::names::{name, problem};
 use crate::{clock, fresh};
 
+/// What the key of an environment lets its workers do there, and so what whoever makes one has.
+pub const WORKER_PERMISSIONS: [Permission; 5] = [
+    Permission::SessionRead,
+    Permission::SessionWrite,
+    Permission::WorkRead,
+    Permission::WorkWrite,
+    Permission::SkillRead,
+];
 const KIND: &str = "key";
 
 /// A request to make a key.
@@ -67,6 +75,10 @@ impl Control {
         request: NewKeyRequest,
     ) -> Result<MadeKey, ControlError> {
         caller.require(Permission::KeyAdmin)?;
+        // Nobody hands on what they do not have.
+        for permission in WORKER_PERMISSIONS {
+            caller.require(permission)?;
+        }
         let found = self
             .store
             .scope(&caller.organization)
@@ -76,6 +88,7 @@ impl Control {
         if environment.archived_at.is_some() {
             return Err(ControlError::Archived("environment"));
         }
+        self.may_deploy(caller, &environment).await?;
         self.make_key(
             caller,
             "bwe_",
@@ -115,10 +128,7 @@ impl Control {
         } else {
             Permission::KeyAdmin
         })?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         if !change.revoke_api_key(id).await? {
             return Err(ControlError::NotFound(KIND));
         }
@@ -137,9 +147,18 @@ impl Control {
         request: NewKeyRequest,
     ) -> Result<MadeKey, ControlError> {
         let at = clock::now();
+        // A key that ends makes none that lives longer.
+        let expires_at = match (request.expires_at, caller.expires_at) {
+            (Some(asked), Some(own)) => Some(asked.min(own)),
+            (asked, own) => asked.or(own),
+        };
+        let request = NewKeyRequest {
+            expires_at,
+            ..request
+        };
         let name = check(&request, at)?;
         let (id, secret): (ApiKeyId, _) = (fresh::id(at), fresh::secret(prefix));
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let new = NewApiKey {
             id: id.clone(),
             owner,

@@ -82,7 +82,7 @@ pub use host_paths::{HostPaths, NotAHostPath};
 pub use identity_providers::{IdentityProvider, IdentityProviders, NeededClaim, SignInRules};
 pub use identity_sign_ins::{BegunSignIn, FinishedSignIn};
 pub use impact::{ConcernedEnvironment, Impact};
-pub use keys::{MadeKey, NewKeyRequest};
+pub use keys::{MadeKey, NewKeyRequest, WORKER_PERMISSIONS};
 pub use members::NewMemberRequest;
 pub use organizations::{OrganizationView, PoliciesChange};
 pub use password::Password;

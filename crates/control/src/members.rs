@@ -69,7 +69,7 @@ impl Control {
             None => None,
         };
         let at = clock::now();
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         assignable(&mut change, caller, &request.role).await?;
         let user: UserId = fresh::id(at);
         let new = NewMember {
@@ -109,10 +109,7 @@ impl Control {
         role: &RoleId,
     ) -> Result<Member, ControlError> {
         caller.require(Permission::MemberAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change
             .member(user)
             .await?
@@ -155,11 +152,13 @@ impl Control {
         // Before anything is hashed, and again once nobody can change what they may.
         may_set_password(caller, member.as_ref())?;
         let hash = password.hash().await?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         may_set_password(caller, change.member(user).await?.as_ref())?;
+        // Whoever knows the password of somebody may what they may.
+        let is_own = caller.actor == Actor::User(user.clone());
+        if !is_own && change.member_has_grants(user).await? {
+            caller.require(Permission::EnvironmentDeployToRestricted)?;
+        }
         if !change.set_password(user, &hash).await? {
             return Err(ControlError::NotFound(KIND));
         }
@@ -175,10 +174,7 @@ impl Control {
     /// [`ControlError::NotFound`], [`ControlError::Forbidden`], [`ControlError::LastAdministrator`].
     pub async fn delete_member(&self, caller: &Caller, user: &UserId) -> Result<(), ControlError> {
         caller.require(Permission::MemberAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change
             .member(user)
             .await?
@@ -201,7 +197,8 @@ impl Control {
 /// One's own, or as somebody who administers members, of somebody who may nothing that they may not.
 fn may_set_password(caller: &Caller, member: Option<&Member>) -> Result<(), ControlError> {
     let is_own = member.is_some_and(|member| caller.actor == Actor::User(member.user.clone()));
-    if is_own {
+    // A key is not to outlive itself: with it nobody gets a password.
+    if is_own && caller.key.is_none() {
         return Ok(());
     }
     caller.require(Permission::MemberAdmin)?;

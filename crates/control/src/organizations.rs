@@ -113,10 +113,7 @@ impl Control {
             return Err(ControlError::Stale(KIND));
         }
         let (default, floor) = policies_after(&before, &request)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         change
             .set_policies(before.version, default.as_deref(), &floor)
             .await

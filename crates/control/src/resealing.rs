@@ -5,7 +5,7 @@ use bailiwick_model::{OrganizationId, Permissions, ResourceId as _};
 use bailiwick_store::{OwnedSecret, SecretOwner};
 use serde_json::json;
 
-use crate::caller::{Actor, Caller};
+use crate::caller::{Actor, Caller, Proof};
 use crate::clock;
 use crate::control::Control;
 use crate::credentials::{self, sealed};
@@ -139,6 +139,8 @@ impl Control {
                 actor: Actor::System,
                 permissions: Permissions::NONE,
                 key: None,
+                expires_at: None,
+                proof: Proof::Itself,
                 address: None,
             };
             let (was, becomes) = (

@@ -87,10 +87,7 @@ impl Control {
         if after == kept {
             return Ok(before);
         }
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         change
             .set_retention(before.version, after)
             .await

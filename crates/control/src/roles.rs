@@ -46,7 +46,7 @@ impl Control {
         caller.require_all(values.permissions)?;
         let (at, name) = (clock::now(), name(&values.name)?);
         let id: RoleId = fresh::id(at);
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let new = NewRole {
             id: id.clone(),
             name: &name,
@@ -85,10 +85,7 @@ impl Control {
         caller.require(Permission::RoleAdmin)?;
         caller.require_all(values.permissions)?;
         let name = name(&values.name)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change.role(id).await?.ok_or(ControlError::NotFound(KIND))?;
         if before.predefined {
             return Err(ControlError::Predefined);
@@ -115,10 +112,7 @@ impl Control {
     /// [`ControlError::NotFound`], [`ControlError::Predefined`], [`ControlError::Referred`].
     pub async fn delete_role(&self, caller: &Caller, id: &RoleId) -> Result<(), ControlError> {
         caller.require(Permission::RoleAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let before = change.role(id).await?.ok_or(ControlError::NotFound(KIND))?;
         if before.predefined {
             return Err(ControlError::Predefined);

@@ -23,10 +23,11 @@ use bailiwick_images::Builder;
 use bailiwick_model::limits::{SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK, SESSION_SANDBOXES};
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_policy::InForce;
-use bailiwick_runtime::Runtime;
+use bailiwick_runtime::{Limits, Runtime};
 use bailiwick_store::Session;
 use bailiwick_tools::{Block, Context, ToolResult};
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
@@ -50,6 +51,8 @@ pub struct Sandboxes {
     /// What builds images, where that can be.
     builder: Option<Arc<Builder>>,
     idle: Duration,
+    /// What one may use.
+    limits: Limits,
 }
 
 impl Sandboxes {
@@ -62,6 +65,7 @@ impl Sandboxes {
             uploads: uploads.into(),
             builder: None,
             idle: SESSION_SANDBOX_IDLE,
+            limits: Limits::default(),
         }
     }
 
@@ -80,14 +84,30 @@ impl Sandboxes {
         Self { idle, ..self }
     }
 
-    /// Looks after the sandboxes until it is stopped, and then ends them all. When this returns, none is left.
+    /// With these bounds of what one sandbox may use.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Looks after the sandboxes until it is stopped, and then ends them all. When this returns, none is left. One that takes its time keeps
+    /// nobody from looking after the others.
     pub async fn run(self, stop: CancellationToken) {
+        let mut looking = JoinSet::new();
         while !stop.is_cancelled() {
             for (session, place) in self.known() {
-                if let Err(error) = self.look_after(&session, &place).await {
-                    tracing::warn!(%session, %error, "the sandbox of a session cannot be looked after now");
-                }
+                let Some(look) = place.look() else {
+                    continue;
+                };
+                let sandboxes = self.clone();
+                looking.spawn(async move {
+                    if let Err(error) = sandboxes.look_after(&session, &place).await {
+                        tracing::warn!(%session, %error, "the sandbox of a session cannot be looked after now");
+                    }
+                    drop(look);
+                });
             }
+            while looking.try_join_next().is_some() {}
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(SESSION_SANDBOX_LOOK) => {}
@@ -98,9 +118,12 @@ impl Sandboxes {
 
     /// Ends all sandboxes. When this returns, none is left.
     pub async fn end_all(&self) {
+        let mut ending = JoinSet::new();
         for (session, place) in self.known() {
-            self.end(&session, &place).await;
+            let sandboxes = self.clone();
+            ending.spawn(async move { sandboxes.end(&session, &place).await });
         }
+        ending.join_all().await;
     }
 
     /// Ends, keeps or changes a sandbox, as its session, its use and what it was made from say.
@@ -133,15 +156,29 @@ impl Sandboxes {
         let Some(before) = hold.basis() else {
             return Ok(());
         };
-        let now = self.control.basis(hold.organization(), session).await?;
-        if now == *before {
-            return Ok(());
+        let session_organization = hold.organization().clone();
+        let made = match self.control.basis(hold.organization(), session).await {
+            Ok(now) if now == *before => {
+                hold.is_renewed();
+                return Ok(());
+            }
+            Ok(now) => {
+                let placeholders = hold.placeholders();
+                let in_force = self
+                    .control
+                    .in_force(&session_organization, &now, placeholders);
+                in_force.await.map(|in_force| (now, in_force))
+            }
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok((now, in_force)) => hold.apply(now, in_force).await,
+            // Nobody knows what holds now, or it cannot be made: not for long.
+            Err(error) => {
+                hold.lose_if_stale().await;
+                Err(error)
+            }
         }
-        let in_force = self
-            .control
-            .in_force(hold.organization(), &now, hold.placeholders())
-            .await?;
-        hold.apply(now, in_force).await
     }
 
     async fn end(&self, session: &SessionId, place: &Arc<Place>) {
@@ -182,6 +219,7 @@ impl Sandboxes {
             .in_force(organization, &basis, hold.placeholders())
             .await?;
         let image = self.image(organization, &basis).await?;
+        hold.limit(self.limits);
         hold.start(&self.control, &self.runtime, basis, in_force, image)
             .await
     }

@@ -45,7 +45,7 @@ impl Control {
     ) -> Result<ServiceAccount, ControlError> {
         caller.require(Permission::MemberAdmin)?;
         let (at, name) = (clock::now(), name(account)?);
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let allowed = change
             .role(role)
             .await?
@@ -77,10 +77,7 @@ impl Control {
         id: &ServiceAccountId,
     ) -> Result<(), ControlError> {
         caller.require(Permission::MemberAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         if !change.delete_service_account(id).await? {
             return Err(ControlError::NotFound(KIND));
         }

@@ -257,7 +257,6 @@ impl Control {
             return Err(ControlError::RunLost);
         }
         let mut writing = Writing::begin(turn.locked()).await?;
-        writing.take_up(&report.taken).await?;
         for call in &report.begun {
             writing.locked().begin_call(call).await?;
         }
@@ -265,6 +264,8 @@ impl Control {
         let events = report.events.into_iter();
         let events = events.map(|event| stored(event, &report.thread, is_primary));
         writing.store_all(events.collect()).await?;
+        // After what ended by it: whoever reads the session later goes by the times.
+        writing.take_up(&report.taken).await?;
         writing.add_usage(&report.thread, report.usage);
         for step in report.steps {
             take_step(&mut writing, &report.thread, step).await?;

@@ -145,7 +145,7 @@ impl Control {
         plan: Plan,
     ) -> Result<SessionView, ControlError> {
         let at = clock::now();
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let now = change.environment(&plan.environment.id).await?;
         if now.is_none_or(|now| now.version != plan.environment.version) {
             return Err(ControlError::Stale("environment"));
@@ -401,10 +401,7 @@ impl Control {
         caller: &Caller,
         id: &SessionId,
     ) -> Result<(Change, Session), ControlError> {
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let session = change.lock_session(id).await?;
         Ok((change, session.ok_or(ControlError::NotFound(KIND))?))
     }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::authentication::Credentials;
-use crate::caller::{Actor, Caller};
+use crate::caller::{Actor, Caller, Proof};
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::password::Password;
@@ -76,6 +76,11 @@ impl Control {
         }
         let found = found.ok_or(ControlError::Unauthenticated)?;
         let change = self.store.change(&found.organization, clock::now()).await?;
+        // Looking at a password takes its time. What ended its sessions meanwhile ends this one too.
+        let now = self.store.sign_in(&request.email, organization).await?;
+        if now.as_ref() != Some(&found) {
+            return Err(ControlError::Unauthenticated);
+        }
         Self::begin_session(change, found.user, address, None).await
     }
 
@@ -96,6 +101,8 @@ impl Control {
             actor: Actor::User(user.clone()),
             permissions: Permissions::NONE,
             key: None,
+            expires_at: None,
+            proof: Proof::Itself,
             address,
         };
         let event = caller.event("session.begin", ("member", user.as_str()), None, evidence);
@@ -116,10 +123,7 @@ impl Control {
         let Actor::User(user) = &caller.actor else {
             return Err(ControlError::Unauthenticated);
         };
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         change.delete_browser_session(&fresh::hash(cookie)).await?;
         Ok(change
             .commit(&caller.event("session.end", ("member", user.as_str()), None, None))
@@ -148,10 +152,8 @@ impl Control {
         csrf: Option<&str>,
         changes_something: bool,
     ) -> Result<Caller, ControlError> {
-        let known = self
-            .store
-            .known_session(&fresh::hash(cookie.key), clock::now())
-            .await?;
+        let hash = fresh::hash(cookie.key);
+        let known = self.store.known_session(&hash, clock::now()).await?;
         let known: KnownSession = known.ok_or(ControlError::Unauthenticated)?;
         if changes_something && csrf.map(fresh::hash) != Some(known.csrf_hash) {
             return Err(ControlError::Unauthenticated);
@@ -161,6 +163,8 @@ impl Control {
             actor: Actor::User(known.user),
             permissions: known.permissions,
             key: None,
+            expires_at: None,
+            proof: Proof::BrowserSession(hash),
             address: cookie.address,
         })
     }

@@ -55,7 +55,7 @@ impl Control {
         let display_name = display_name(request.display_name.as_deref(), bundle.name())?;
         let archive = self.keep_archive(caller, bundle).await?;
         let at = clock::now();
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let id: SkillId = fresh::id(at);
         let new = NewSkill {
             id: id.clone(),
@@ -291,10 +291,7 @@ impl Control {
         caller: &Caller,
         id: &SkillId,
     ) -> Result<(Change, Skill), ControlError> {
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let skill = change.skill_to_change(id).await?;
         Ok((change, skill.ok_or(ControlError::NotFound(KIND))?))
     }

@@ -1,7 +1,7 @@
 //! Teams, and who may deploy to a restricted environment besides those whose role says so.
 
 use bailiwick_model::{EnvironmentId, GrantId, Permission, ResourceId as _, TeamId, UserId};
-use bailiwick_store::{Environment, Grant, Grantee, StoreError, Team};
+use bailiwick_store::{Change, Environment, Grant, Grantee, StoreError, Team};
 use serde_json::json;
 
 use crate::caller::{Actor, Caller};
@@ -29,7 +29,7 @@ impl Control {
     pub async fn create_team(&self, caller: &Caller, team: &str) -> Result<Team, ControlError> {
         caller.require(Permission::MemberAdmin)?;
         let (at, name) = (clock::now(), name(team)?);
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let made = change
             .insert_team(&fresh::id(at), &name)
             .await
@@ -51,10 +51,8 @@ impl Control {
     /// [`ControlError::NotFound`], and what every use case may answer.
     pub async fn delete_team(&self, caller: &Caller, id: &TeamId) -> Result<(), ControlError> {
         caller.require(Permission::MemberAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
+        may_share(&mut change, caller, id).await?;
         if !change.delete_team(id).await? {
             return Err(ControlError::NotFound("team"));
         }
@@ -93,10 +91,8 @@ impl Control {
         user: &UserId,
     ) -> Result<(), ControlError> {
         caller.require(Permission::MemberAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
+        may_share(&mut change, caller, team).await?;
         if !change.add_to_team(team, user).await? {
             return Err(ControlError::NotFound("team or member"));
         }
@@ -121,10 +117,7 @@ impl Control {
         user: &UserId,
     ) -> Result<(), ControlError> {
         caller.require(Permission::MemberAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         if !change.remove_from_team(team, user).await? {
             return Err(ControlError::NotFound("team or member"));
         }
@@ -173,7 +166,7 @@ impl Control {
             environment: environment.clone(),
             grantee,
         };
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let found = change.environment(environment).await?;
         if found.is_some_and(|found| found.archived_at.is_some()) {
             return Err(ControlError::Archived("environment"));
@@ -210,10 +203,7 @@ impl Control {
         id: &GrantId,
     ) -> Result<(), ControlError> {
         caller.require(Permission::EnvironmentAdmin)?;
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         if !change.delete_grant(environment, id).await? {
             return Err(ControlError::NotFound("grant"));
         }
@@ -257,4 +247,16 @@ impl Control {
             Err(ControlError::Forbidden(gate))
         }
     }
+}
+
+/// What a team was granted, only who has it as well gives to others by way of the team, or takes away with it.
+async fn may_share(
+    change: &mut Change,
+    caller: &Caller,
+    team: &TeamId,
+) -> Result<(), ControlError> {
+    if change.team_has_grants(team).await? {
+        caller.require(Permission::EnvironmentDeployToRestricted)?;
+    }
+    Ok(())
 }

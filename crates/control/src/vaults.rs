@@ -27,7 +27,7 @@ impl Control {
         caller.require(Permission::VaultWrite)?;
         let values = values(&VaultBody::create(body)?);
         let at = clock::now();
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let mut change = self.change(caller, at).await?;
         let made = change.insert_vault(fresh::id(at), values).await?;
         commit(
             change,
@@ -169,10 +169,7 @@ impl Control {
         caller: &Caller,
         id: &VaultId,
     ) -> Result<(Change, Vault), ControlError> {
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let vault = change.lock_vault(id).await?;
         Ok((change, vault.ok_or(ControlError::NotFound(KIND))?))
     }

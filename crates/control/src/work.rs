@@ -371,10 +371,7 @@ impl Control {
         environment: &EnvironmentId,
         id: &WorkId,
     ) -> Result<(Change, Work), ControlError> {
-        let mut change = self
-            .store
-            .change(&caller.organization, clock::now())
-            .await?;
+        let mut change = self.change(caller, clock::now()).await?;
         let work = change.lock_work(environment, id).await?;
         Ok((change, work.ok_or(ControlError::NotFound(KIND))?))
     }

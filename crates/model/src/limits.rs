@@ -552,6 +552,8 @@ pub const AUDIT_RETENTION_DAYS_LEAST: i64 = 30;
 pub const RETENTION_DAYS_MOST: i64 = 36_500;
 /// Entries of an audit log that one change takes away.
 pub const EXPIRED_AUDIT_ENTRIES: u32 = 1000;
+/// Unknown fields of one object of a request that a refusal names.
+pub const UNKNOWN_FIELDS_TOLD: usize = 20;
 /// References to an environment, and conflicts of a move, that one refusal names.
 pub const REFERENCES_TOLD: u32 = 100;
 /// Agents that one move of another one takes out of their work with it, in hundreds.

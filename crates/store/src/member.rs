@@ -59,7 +59,7 @@ pub struct NewMember<'a> {
 }
 
 /// Somebody who would sign in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
     /// Who.
     pub user: UserId,

@@ -227,6 +227,41 @@ impl Change {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Whether a team has the right to deploy to some environment.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn team_has_grants(&mut self, team: &TeamId) -> Result<bool, StoreError> {
+        let organization = self.organization().to_string();
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS grants FROM deploy_grant WHERE organization_id = $1 AND team_id = $2",
+        )
+        .bind(organization)
+        .bind(team.to_string())
+        .fetch_one(self.connection())
+        .await?;
+        Ok(row.value::<i64>("grants")? > 0)
+    }
+
+    /// Whether a member has it, by themselves or by way of a team.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn member_has_grants(&mut self, user: &UserId) -> Result<bool, StoreError> {
+        let organization = self.organization().to_string();
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS grants FROM deploy_grant g WHERE g.organization_id = $1 AND (g.user_id = $2 OR \
+             g.team_id IN (SELECT t.team_id FROM team_member t WHERE t.organization_id = $1 AND t.user_id = $2))",
+        )
+        .bind(organization)
+        .bind(user.to_string())
+        .fetch_one(self.connection())
+        .await?;
+        Ok(row.value::<i64>("grants")? > 0)
+    }
+
     /// Gives a member or a team the right to deploy to one environment.
     ///
     /// # Errors

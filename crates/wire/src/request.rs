@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use bailiwick_model::limits::REQUEST_PROBLEMS;
+use bailiwick_model::limits::{REQUEST_PROBLEMS, UNKNOWN_FIELDS_TOLD};
 use serde_json::{Map, Value};
 
 use crate::json::{FieldProblem, join};
@@ -165,7 +165,9 @@ impl Reader {
         if ignores_rest {
             return value;
         }
-        for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
+        let unknown = map.keys().filter(|key| !known.contains(&key.as_str()));
+        // Nobody reads more, and each costs a comparison with all that there are.
+        for key in unknown.take(UNKNOWN_FIELDS_TOLD) {
             let help = match closest(key, &known) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("there are: {}", known.join(", ")),

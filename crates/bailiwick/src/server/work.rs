@@ -12,6 +12,9 @@ use bailiwick_control::{
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream, Way};
 use bailiwick_local::{HostSettings, HostedRuntime, host_facts};
+use bailiwick_model::limits::{SESSION_SANDBOX_DISK_BYTES, SESSION_SANDBOX_MEMORY_BYTES};
+use bailiwick_runtime::Limits;
+use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -156,7 +159,8 @@ fn tools(
     Ok(match runtime {
         Ok((uploads, runtime)) => {
             let shared: SandboxRuntime = Arc::new(runtime.clone());
-            let sandboxes = Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &uploads);
+            let sandboxes = Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &uploads)
+                .with_limits(sandbox_limits());
             let sandboxes = match &images {
                 Some(images) => sandboxes.with_images(images.builder(shared)),
                 None => sandboxes,
@@ -178,6 +182,16 @@ fn tools(
             None
         }
     })
+}
+
+/// What one session may use up. Memory is bounded where this machine can bound it: by a control group of this server's own.
+fn sandbox_limits() -> Limits {
+    let bounds_memory = Hierarchies::detect().has(Controller::Memory);
+    Limits {
+        memory_bytes: bounds_memory.then_some(SESSION_SANDBOX_MEMORY_BYTES),
+        disk_bytes: Some(SESSION_SANDBOX_DISK_BYTES),
+        ..Limits::default()
+    }
 }
 
 /// As many as were asked for, or one for each processor.

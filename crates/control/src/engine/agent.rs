@@ -143,13 +143,26 @@ impl Agent {
     }
 }
 
+/// Whether this server has the tool: nobody fetches pages or searches the web here yet.
+fn is_here(tool: BuiltInTool) -> bool {
+    match tool {
+        BuiltInTool::Bash
+        | BuiltInTool::Read
+        | BuiltInTool::Write
+        | BuiltInTool::Edit
+        | BuiltInTool::Glob
+        | BuiltInTool::Grep => true,
+        BuiltInTool::WebFetch | BuiltInTool::WebSearch => false,
+    }
+}
+
 fn enabled(toolset: &BuiltInToolset) -> BTreeMap<BuiltInTool, PermissionPolicy> {
     let settings = |tool: BuiltInTool| -> ToolDefaults {
         let own = toolset.configs.iter().find(|config| config.name == tool);
         own.map_or(toolset.default_config, |config| config.settings)
     };
     let all = bailiwick_wire::BUILT_IN_TOOLS.iter().copied();
-    let enabled = all.filter(|tool| settings(*tool).enabled);
+    let enabled = all.filter(|tool| is_here(*tool) && settings(*tool).enabled);
     enabled
         .map(|tool| (tool, settings(tool).permission_policy))
         .collect()

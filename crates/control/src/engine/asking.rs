@@ -1,7 +1,7 @@
 //! One request to a model: shown while it is answered, and what the answer means.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_llm::{
     Block, Delta, Event, Fold, Message, Request, StopReason, UpstreamError, Usage,
@@ -22,6 +22,8 @@ pub(crate) struct Question {
     pub(crate) session: SessionId,
     pub(crate) thread: SessionThreadId,
     pub(crate) request: Request,
+    /// What the answer has used so far, also if it is given up.
+    pub(crate) used: Mutex<Usage>,
 }
 
 /// What came of it.
@@ -43,6 +45,7 @@ impl Shared {
         let mut shown = BTreeMap::new();
         while let Some(event) = events.next().await {
             let event = event?;
+            question.count(&event);
             if let Some(preview) = show(&event, &mut shown) {
                 let (event, part) = preview;
                 let thread = question.thread.clone();
@@ -57,6 +60,27 @@ impl Shared {
         }
         let message = fold.finish()?;
         Ok(Answered { message, shown })
+    }
+}
+
+impl Question {
+    fn count(&self, event: &Event) {
+        let update = match event {
+            Event::Start(start) => start.usage,
+            Event::Stopping { usage, .. } => *usage,
+            Event::BlockStart { .. }
+            | Event::Delta { .. }
+            | Event::BlockStop { .. }
+            | Event::Ping
+            | Event::End => return,
+        };
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        update.apply(&mut used);
+    }
+
+    /// What the answer has used so far.
+    pub(crate) fn used(&self) -> Usage {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

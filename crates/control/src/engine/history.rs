@@ -128,9 +128,9 @@ pub(crate) struct Outcome {
 /// What comes next.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
-    /// The turn ends: these calls get their result without being run, then whatever was asked for by this event is over.
+    /// The turn ends: these calls get their result without being run, and then that was done which these asked for.
     Interrupt {
-        interrupt: SessionEventId,
+        interrupts: Vec<SessionEventId>,
         open: Vec<SessionEventId>,
     },
     /// These calls get this result without being run.
@@ -181,7 +181,7 @@ pub(crate) struct History {
     /// What the model is told, in order.
     pub(crate) told: Vec<Told>,
     queue: VecDeque<Said>,
-    interrupt: Option<SessionEventId>,
+    interrupts: Vec<SessionEventId>,
     /// Calls of the last answer without a result, in its order.
     open: Vec<Progress>,
     /// Results of the last answer's calls.
@@ -210,9 +210,7 @@ impl History {
     pub(crate) fn push(&mut self, entry: Entry) {
         match entry {
             Entry::Said(said) => self.queue.push_back(said),
-            Entry::Interrupted(id) => {
-                self.interrupt.get_or_insert(id);
-            }
+            Entry::Interrupted(id) => self.interrupts.push(id),
             Entry::TakenUp(ids) => self.take_up(&ids),
             Entry::Answered(answer) => self.answer(answer),
             Entry::Begun(id) => {
@@ -234,10 +232,10 @@ impl History {
 
     /// What comes next. `running` are the calls that whoever asks has in hand.
     pub(crate) fn next(&self, running: &[SessionEventId]) -> Step {
-        if let Some(interrupt) = &self.interrupt {
+        if self.is_interrupted() {
             let open = self.open.iter().map(|progress| progress.call.id.clone());
             return Step::Interrupt {
-                interrupt: interrupt.clone(),
+                interrupts: self.interrupts.clone(),
                 open: open.collect(),
             };
         }
@@ -291,7 +289,7 @@ impl History {
 
     /// Whether somebody wants the turn to end.
     pub(crate) fn is_interrupted(&self) -> bool {
-        self.interrupt.is_some()
+        !self.interrupts.is_empty()
     }
 
     /// A call that has no result yet.
@@ -307,8 +305,9 @@ impl History {
     }
 
     fn take_up(&mut self, ids: &[SessionEventId]) {
-        if self.interrupt.as_ref().is_some_and(|id| ids.contains(id)) {
-            self.interrupt = None;
+        let before = self.interrupts.len();
+        self.interrupts.retain(|id| !ids.contains(id));
+        if self.interrupts.len() < before {
             // The turn is over; what its calls came to is told with whatever is said next.
             self.is_model_due = false;
         }

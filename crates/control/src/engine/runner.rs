@@ -5,6 +5,7 @@ mod calling;
 
 use std::sync::Arc;
 
+use bailiwick_llm::Usage;
 use bailiwick_model::limits::ENGINE_READ_EVENTS;
 use bailiwick_model::{
     SessionEventId, SessionEventType, SessionStatus, SessionThreadId, StopReason,
@@ -49,6 +50,8 @@ pub(crate) struct Runner {
     context_tokens: u64,
     /// Requests of this turn.
     requests: u32,
+    /// What the last request has used that was not answered whole.
+    spent: Usage,
     refusals: u32,
 }
 
@@ -56,7 +59,7 @@ pub(crate) struct Runner {
 #[derive(Debug)]
 pub(crate) enum Left {
     /// It waits, or has ended.
-    AtRest,
+    AtRest(Box<Session>),
     /// Somebody else runs it, or it is gone.
     Lost,
 }
@@ -80,6 +83,7 @@ impl Runner {
             turn: CancellationToken::new(),
             context_tokens: 0,
             requests: 0,
+            spent: Usage::default(),
             refusals: 0,
             session,
             shared,
@@ -96,13 +100,11 @@ impl Runner {
         }
         loop {
             if is_at_rest(&self.session) {
-                let workplaces = &self.shared.workplaces;
-                workplaces.rest(&self.run.organization, &self.session).await;
-                return Ok(Left::AtRest);
+                return Ok(Left::AtRest(Box::new(self.session)));
             }
             let is_over_budget = budget_is_reached(&self.session)?;
             let done = match self.history.next(&self.running) {
-                Step::Interrupt { interrupt, open } => self.interrupt(interrupt, open).await,
+                Step::Interrupt { interrupts, open } => self.interrupt(interrupts, open).await,
                 Step::Settle(settled) => self.settle(settled).await,
                 Step::Run(calls) => self.run_calls(calls).await,
                 Step::TakeUp(ids) if !is_over_budget => self.take_up(ids).await,

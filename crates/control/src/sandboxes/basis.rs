@@ -178,7 +178,8 @@ impl Control {
             let projection = self.repository_projection(organization, &basis.session, repository);
             headers.extend(projection.await?);
         }
-        if !basis.has_vaults && headers.is_empty() {
+        // One that may be given a token later needs the authority from the start.
+        if !basis.has_vaults && basis.repositories.is_empty() {
             return Ok(policy.into());
         }
         let mut projections = Vec::new();

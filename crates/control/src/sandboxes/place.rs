@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_model::limits::SESSION_SANDBOX_GRACE;
+use bailiwick_model::limits::{SESSION_SANDBOX_GRACE, SESSION_SANDBOX_STALE};
 use bailiwick_model::{CredentialId, OrganizationId, SandboxId, SessionId, SessionResourceId};
 use bailiwick_policy::{InForce, Placeholder};
-use bailiwick_runtime::{Checkpoint, Error, Event, Running, Sandbox, SandboxSpec, Verb};
+use bailiwick_runtime::{Checkpoint, Error, Event, Limits, Running, Sandbox, SandboxSpec, Verb};
 use bailiwick_tools::{Denials, Options, Toolset};
-use tokio::sync::{Mutex, MutexGuard, mpsc};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,8 @@ pub(super) struct Place {
     session: SessionId,
     /// Repositories that are there. It is held while others are cloned, which is not to hold up anything else.
     cloned: Mutex<BTreeSet<SessionResourceId>>,
+    /// One place, for whoever looks after it.
+    looking: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
@@ -53,6 +55,7 @@ struct State {
     /// What the outputs of the last turn came to, if that was no good.
     trouble: Option<String>,
     has_ended: bool,
+    limits: Limits,
 }
 
 /// A sandbox that runs.
@@ -64,6 +67,8 @@ struct Live {
     /// It has stopped by itself.
     gone: CancellationToken,
     used: Instant,
+    /// When it was last known that what is in force is what holds.
+    renewed: Instant,
     /// Each call has one.
     calls: Arc<()>,
 }
@@ -102,13 +107,20 @@ impl Place {
             was_lost: false,
             trouble: None,
             has_ended: false,
+            limits: Limits::default(),
         };
         Self {
             organization,
             session,
             cloned: Mutex::default(),
+            looking: Arc::new(Semaphore::new(1)),
             state: Mutex::new(state),
         }
+    }
+
+    /// Whoever looks after it, if nobody does.
+    pub(super) fn look(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.looking).try_acquire_owned().ok()
     }
 
     pub(super) fn organization(&self) -> &OrganizationId {
@@ -205,6 +217,33 @@ impl<'a> Hold<'a> {
         })
     }
 
+    /// What the next one may use.
+    pub(super) fn limit(&mut self, limits: Limits) {
+        self.state.limits = limits;
+    }
+
+    /// What is in force is what holds now.
+    pub(super) fn is_renewed(&mut self) {
+        if let Some(live) = &mut self.state.live {
+            live.renewed = Instant::now();
+        }
+    }
+
+    /// Ends a sandbox of which nobody has known for long what holds for it.
+    pub(super) async fn lose_if_stale(&mut self) {
+        let Some(live) = &self.state.live else {
+            return;
+        };
+        if live.renewed.elapsed() < SESSION_SANDBOX_STALE {
+            return;
+        }
+        if let Err(error) = live.sandbox.stop(SESSION_SANDBOX_GRACE).await {
+            tracing::warn!(sandbox = %live.sandbox.id(), %error, "a sandbox has not ended as it should");
+        }
+        self.state.live = None;
+        self.state.was_lost = true;
+    }
+
     /// Hands over what the agent put into its outputs.
     pub(super) async fn hand_over(&mut self, control: &Control) -> Result<(), SandboxError> {
         let Place {
@@ -265,6 +304,7 @@ impl<'a> Hold<'a> {
         }
         spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
         spec.env = variables.iter().map(text).collect();
+        spec.limits = self.state.limits;
         let (running, has_shell) = self.begin(runtime, spec).await?;
         let Running { sandbox, events } = running;
         let (denials, gone) = (Arc::new(Denials::default()), CancellationToken::new());
@@ -286,6 +326,7 @@ impl<'a> Hold<'a> {
             _image: image,
             gone,
             used: Instant::now(),
+            renewed: Instant::now(),
             calls: Arc::default(),
         });
         Ok(())
@@ -342,6 +383,7 @@ impl<'a> Hold<'a> {
         match live.sandbox.apply_policy(in_force).await {
             Ok(()) => {
                 live.basis = basis;
+                live.renewed = Instant::now();
                 Ok(())
             }
             Err(error) => {

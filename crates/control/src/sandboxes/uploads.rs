@@ -27,6 +27,7 @@ pub(super) struct Uploads {
     directory: PathBuf,
     /// Those that are there, by their paths below the directory.
     there: BTreeMap<PathBuf, FileId>,
+    is_begun: bool,
 }
 
 impl Uploads {
@@ -35,6 +36,7 @@ impl Uploads {
         Self {
             directory: root.join(session.as_str()),
             there: BTreeMap::new(),
+            is_begun: false,
         }
     }
 
@@ -54,6 +56,11 @@ impl Uploads {
         session: &SessionId,
     ) -> Result<(), SandboxError> {
         let wanted = control.files_to_mount(organization, session).await?;
+        if !self.is_begun {
+            // What a server left that was killed is none of it.
+            self.remove().await;
+            self.is_begun = true;
+        }
         make_directory(&self.directory).await?;
         let gone: Vec<_> = self
             .there
@@ -63,6 +70,7 @@ impl Uploads {
             .collect();
         for path in gone {
             remove_file(&self.directory.join(&path)).await?;
+            self.remove_empty_above(&path).await;
             self.there.remove(&path);
         }
         for (path, file) in wanted {
@@ -73,6 +81,16 @@ impl Uploads {
             }
         }
         Ok(())
+    }
+
+    /// A file may take the place of a directory that is empty now.
+    async fn remove_empty_above(&self, path: &Path) {
+        for above in path.ancestors().skip(1) {
+            let is_own = above.as_os_str().is_empty();
+            if is_own || fs::remove_dir(self.directory.join(above)).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// It appears whole, or not at all.

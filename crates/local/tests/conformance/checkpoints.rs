@@ -271,8 +271,8 @@ os.chdir("/workspace")
 os.mkdir("a"); open("a/environ", "w").write("mine"); os.symlink("/proc/1", "b")
 os.mkdir("c"); open("c/passwd", "w").write("mine"); os.symlink("/etc", "d")
 # What goes on although it is stopped: the kernel itself continues it, again and again.
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
 signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
 open("/tmp/ready", "w").close()
 while True:
     libc.renameat2(-100, b"a", -100, b"b", 2)

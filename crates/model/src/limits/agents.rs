@@ -79,6 +79,12 @@ pub const SESSION_SANDBOX_IDLE: Duration = Duration::from_secs(10 * 60);
 pub const SESSION_SANDBOX_LOOK: Duration = Duration::from_secs(2);
 /// How long programs of a session's sandbox have to end by themselves.
 pub const SESSION_SANDBOX_GRACE: Duration = Duration::from_secs(2);
+/// How long a sandbox runs on while nobody can find out, or make, what holds for it now.
+pub const SESSION_SANDBOX_STALE: Duration = Duration::from_secs(30);
+/// Memory of a session's sandbox, with the files that are held in it, where there is a control group to hold it.
+pub const SESSION_SANDBOX_MEMORY_BYTES: u64 = 4 << 30;
+/// Private files of a session's sandbox.
+pub const SESSION_SANDBOX_DISK_BYTES: u64 = 3 << 30;
 /// Files that are taken of what an agent hands over.
 pub const SESSION_OUTPUT_FILES: usize = 1000;
 /// Bytes of all of them together; they are held in memory while they are taken.

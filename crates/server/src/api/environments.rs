@@ -102,6 +102,7 @@ fn policy_routes() -> Routes {
             post("create_key", "/environments/{id}/keys", create_key)
                 .says("Makes a key for the workers of a self-hosted environment. It is shown this once.")
                 .needs(P::KeyAdmin)
+                .besides(&bailiwick_control::WORKER_PERMISSIONS)
                 .takes(KeyBody::schema())
                 .makes(made_schema()),
         )

@@ -13,6 +13,7 @@ mod environment_contents;
 mod environments;
 mod files;
 mod form;
+mod handing_on;
 mod identity_providers;
 mod impact;
 mod keys;

@@ -157,11 +157,12 @@ fn an_interrupt_comes_before_everything_and_ends_the_turn() {
     let mut history = history([said(1), Entry::TakenUp(vec![id(1)]), answer(vec![bash(3)])]);
     history.push(said(2));
     history.push(Entry::Interrupted(id(4)));
-    let interrupt = id(4);
+    history.push(Entry::Interrupted(id(5)));
+    let interrupts = vec![id(4), id(5)];
     let open = vec![id(3)];
-    assert_eq!(history.next(&[]), Step::Interrupt { interrupt, open });
+    assert_eq!(history.next(&[]), Step::Interrupt { interrupts, open });
     history.push(Entry::Resulted(id(3), outcome()));
-    history.push(Entry::TakenUp(vec![id(4)]));
+    history.push(Entry::TakenUp(vec![id(4), id(5)]));
     // What was said meanwhile is a turn of its own.
     assert_eq!(history.next(&[]), Step::TakeUp(vec![id(2)]));
     history.push(Entry::TakenUp(vec![id(2)]));
@@ -254,12 +255,12 @@ impl Machine {
     fn go(&mut self, steps: usize) {
         for _ in 0..steps {
             match self.history.next(&self.running) {
-                Step::Interrupt { interrupt, open } => {
+                Step::Interrupt { interrupts, open } => {
                     self.running.clear();
                     for id in open {
                         self.history.push(Entry::Resulted(id, outcome()));
                     }
-                    self.history.push(Entry::TakenUp(vec![interrupt]));
+                    self.history.push(Entry::TakenUp(interrupts));
                 }
                 Step::Settle(settled) => {
                     for (id, _) in settled {

@@ -1,11 +1,11 @@
 //! Asking the model, again if that may help.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bailiwick_llm::{Backoff, Turn, UpstreamError, Usage};
 use bailiwick_model::limits::{CONTEXT_PERCENT, MODEL_ATTEMPTS, TURN_MODEL_REQUESTS};
-use bailiwick_model::{SessionEventId, StopReason};
+use bailiwick_model::{SessionEventId, SessionUsage, StopReason};
 use bailiwick_wire::{AgentEvent, RetryStatus, SessionErrorKind};
 
 use super::Runner;
@@ -78,7 +78,7 @@ impl Runner {
                     RetryStatus::Terminal
                 };
                 let events = vec![
-                    request_end(start, true, &Usage::default(), None),
+                    request_end(start, true, &self.spent, None),
                     upstream_failure(&error, status),
                 ];
                 self.give_up(events).await
@@ -103,6 +103,7 @@ impl Runner {
                 session: self.session.id.clone(),
                 thread: self.thread.clone(),
                 request: request.clone(),
+                used: Mutex::default(),
             };
             let error = match self.answer(question).await? {
                 Outcome::Failed(error) if error.is_transient() => error,
@@ -131,7 +132,8 @@ impl Runner {
     ) -> Result<(), ControlError> {
         let failed = upstream_failure(error, RetryStatus::Retrying);
         let report = TurnReport {
-            events: vec![request_end(start, true, &Usage::default(), None), failed],
+            events: vec![request_end(start, true, &self.spent, None), failed],
+            usage: self.take_spent(),
             steps: vec![ThreadStep::Reschedule],
             ..self.nothing()
         };
@@ -161,9 +163,10 @@ impl Runner {
         start: SessionEventId,
         more: Vec<NewAgentEvent>,
     ) -> Result<(), ControlError> {
-        let end = request_end(start, true, &Usage::default(), None);
+        let end = request_end(start, true, &self.spent, None);
         let report = TurnReport {
             events: std::iter::once(end).chain(more).collect(),
+            usage: self.take_spent(),
             ..self.nothing()
         };
         self.report(report).await
@@ -171,7 +174,17 @@ impl Runner {
 
     /// One request, until it is answered or interrupted.
     async fn answer(&mut self, question: Question) -> Result<Outcome, ControlError> {
-        let asking = Arc::clone(&self.shared).ask(Arc::new(question));
+        let question = Arc::new(question);
+        let outcome = self.answer_or_news(&question).await;
+        self.spent = match outcome {
+            Ok(Outcome::Answered(_)) => Usage::default(),
+            Ok(Outcome::Interrupted | Outcome::Failed(_)) | Err(_) => question.used(),
+        };
+        outcome
+    }
+
+    async fn answer_or_news(&mut self, question: &Arc<Question>) -> Result<Outcome, ControlError> {
+        let asking = Arc::clone(&self.shared).ask(Arc::clone(question));
         tokio::pin!(asking);
         loop {
             tokio::select! {
@@ -190,6 +203,12 @@ impl Runner {
                 }
             }
         }
+    }
+
+    /// What an answer has used that is not whole: it is paid for once.
+    fn take_spent(&mut self) -> SessionUsage {
+        let spent = std::mem::take(&mut self.spent);
+        self.shared.models.used(&self.agent.model.id, &spent)
     }
 
     /// Waits before a request is made again, unless somebody interrupts.
@@ -228,11 +247,14 @@ impl Runner {
         let answered = match outcome {
             Outcome::Answered(answered) if !answered.text().trim().is_empty() => answered,
             Outcome::Interrupted => return self.end_request(start, Vec::new()).await,
-            Outcome::Answered(_) | Outcome::Failed(_) => {
+            outcome @ (Outcome::Answered(_) | Outcome::Failed(_)) => {
+                if let Outcome::Answered(answered) = &outcome {
+                    self.spent = answered.usage();
+                }
                 let words = "the conversation is too long for the model, and could not be summed up: begin another session";
                 let kind = SessionErrorKind::CompactionLimitReached;
                 let failed = failure(kind, words.to_owned(), RetryStatus::Terminal);
-                let end = request_end(start, true, &Usage::default(), None);
+                let end = request_end(start, true, &self.spent, None);
                 return self.give_up(vec![end, failed]).await;
             }
         };
@@ -263,6 +285,7 @@ impl Runner {
         let report = TurnReport {
             taken: self.history.queued(),
             events,
+            usage: self.take_spent(),
             steps: vec![ThreadStep::Rest(StopReason::RetriesExhausted)],
             ..self.nothing()
         };

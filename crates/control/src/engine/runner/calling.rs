@@ -116,7 +116,7 @@ impl Runner {
     /// Ends the turn: what runs is stopped, really, before anybody is told so.
     pub(super) async fn interrupt(
         &mut self,
-        interrupt: SessionEventId,
+        interrupts: Vec<SessionEventId>,
         open: Vec<SessionEventId>,
     ) -> Result<(), ControlError> {
         self.turn.cancel();
@@ -138,7 +138,7 @@ impl Runner {
         });
         let report = TurnReport {
             events: events.collect(),
-            taken: vec![interrupt],
+            taken: interrupts,
             steps: vec![ThreadStep::Yield],
             ..self.nothing()
         };
