@@ -1,6 +1,6 @@
 //! A transaction of one organization.
 
-use bailiwick_model::OrganizationId;
+use bailiwick_model::{EnvironmentId, OrganizationId};
 use jiff::Timestamp;
 
 use crate::audit::{self, AuditEvent};
@@ -77,6 +77,11 @@ impl Change {
     /// Makes a revision of what an environment has become.
     pub(crate) fn revises(&mut self, environment: &Environment) {
         self.revised.push(environment.clone());
+    }
+
+    /// An environment that is gone has no revisions.
+    pub(crate) fn revises_no_more(&mut self, environment: &EnvironmentId) {
+        self.revised.retain(|revised| revised.id != *environment);
     }
 
     pub(crate) fn connection(&mut self) -> Patient<'_> {

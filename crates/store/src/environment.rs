@@ -354,10 +354,10 @@ impl Change {
         .bind(read.version)
         .execute(self.connection())
         .await?;
-        if done.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::Stale)
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Stale);
         }
+        self.revises_no_more(&read.id);
+        Ok(())
     }
 }

@@ -55,7 +55,7 @@ pub const TOOL_READS_AT_ONCE: usize = 16;
 /// Destinations that a result names of those that were denied.
 pub const TOOL_DENIALS: usize = 20;
 /// How long a command that failed waits for the records of its denials.
-pub const TOOL_DENIALS_WAIT: Duration = Duration::from_millis(20);
+pub const TOOL_DENIALS_WAIT: Duration = Duration::from_millis(250);
 /// Bytes of a URL that is fetched.
 pub const WEB_URL_BYTES: usize = 2048;
 /// Bytes of what is fetched.

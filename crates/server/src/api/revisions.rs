@@ -101,7 +101,7 @@ impl<'a> RevisionJson<'a> {
             .has("description", Schema::text().or_null())
             .has("restricted", Schema::boolean().or_null())
             .has("namespace", Schema::text().or_null())
-            .has("config", Schema::object())
+            .has("config", Schema::map(Schema::any()))
             .has("metadata", Schema::metadata().or_null())
             .has("archived", Schema::boolean().or_null())
             .has(
