@@ -369,6 +369,11 @@ fn inherited(default: Option<String>) -> String {
     default.unwrap_or_else(|| BUILT_IN.clone())
 }
 
+/// Whether an organization's own workers do what is done in it.
+pub(crate) fn is_self_hosted(environment: &Environment) -> Result<bool, ControlError> {
+    Ok(parts(environment)?.kind == "self_hosted")
+}
+
 fn parts(environment: &Environment) -> Result<ConfigParts<'_>, ControlError> {
     ConfigParts::of(&environment.values.config).map_err(|_| corrupt("config"))
 }

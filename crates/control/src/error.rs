@@ -75,6 +75,11 @@ pub enum ControlError {
     /// The heartbeat came from somebody whose item it is not any more.
     #[error("the work is not leased to whoever sent this heartbeat")]
     LeaseLost(Box<Work>),
+    /// Bailiwick runs what happens in it.
+    #[error(
+        "the environment is of type cloud, so that no workers serve it and none gets a key: make one of type self_hosted"
+    )]
+    HasNoWorkers,
     /// It must stay.
     #[error("the Default environment cannot be archived or deleted")]
     IsDefault,

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::caller::{Actor, Caller};
 use crate::control::Control;
+use crate::environments::is_self_hosted;
 use crate::error::ControlError;
 use crate::names::{name, problem};
 use crate::{clock, fresh};
@@ -67,7 +68,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NotFound`], [`ControlError::Archived`], and what every use case may answer.
+    /// [`ControlError::NotFound`], [`ControlError::Archived`], [`ControlError::HasNoWorkers`], and what every use case may answer.
     pub async fn create_environment_key(
         &self,
         caller: &Caller,
@@ -87,6 +88,9 @@ impl Control {
         let environment = found.ok_or(ControlError::NotFound("environment"))?;
         if environment.archived_at.is_some() {
             return Err(ControlError::Archived("environment"));
+        }
+        if !is_self_hosted(&environment)? {
+            return Err(ControlError::HasNoWorkers);
         }
         self.may_deploy(caller, &environment).await?;
         self.make_key(

@@ -8,14 +8,13 @@ use bailiwick_store::{
     Change, Environment, NewSession, NewWork, OrderedPage, OrderedPageRequest, Session,
     SessionFilter, SessionPins, SessionResource, SessionValues, StoreError,
 };
-use bailiwick_wire::{
-    ConfigParts, FieldProblem, SessionAgent, SessionBody, SessionText, networking_json,
-};
+use bailiwick_wire::{FieldProblem, SessionAgent, SessionBody, SessionText, networking_json};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::caller::Caller;
 use crate::control::Control;
+use crate::environments::is_self_hosted;
 use crate::error::ControlError;
 use crate::names::problem;
 use crate::session_input::{self, budget_is_reached};
@@ -101,8 +100,7 @@ impl Control {
 
     async fn plan(&self, caller: &Caller, body: &SessionBody) -> Result<Plan, ControlError> {
         let environment = self.environment_to_use(caller, &body.environment).await?;
-        let parts = ConfigParts::of(&environment.values.config).map_err(|_| corrupt("config"))?;
-        let is_self_hosted = parts.kind == "self_hosted";
+        let is_self_hosted = is_self_hosted(&environment)?;
         if is_self_hosted && !body.resources.is_empty() {
             return Err(no_resources(&environment.id));
         }

@@ -10,7 +10,7 @@ use bailiwick_wire::{FieldProblem, SkillBundle};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::caller::Caller;
+use crate::caller::{Actor, Caller};
 use crate::content::{Arrived, Download, Intake};
 use crate::control::Control;
 use crate::error::ControlError;
@@ -187,7 +187,7 @@ impl Control {
             .await
     }
 
-    /// One version of a skill. Workers of self-hosted environments read those that their sessions use.
+    /// One version of a skill. Workers of self-hosted environments read those that the sessions use which they serve now.
     ///
     /// # Errors
     ///
@@ -198,8 +198,24 @@ impl Control {
         skill: &SkillId,
         name: &SkillVersionName,
     ) -> Result<SkillVersion, ControlError> {
-        caller.require_or_worker(Permission::SkillRead)?;
+        self.may_read_skill(caller, skill).await?;
         self.skill_version_of(caller, skill, name).await
+    }
+
+    /// A worker reads what the agents of the sessions need that are its work now; it is not told of any other skill.
+    async fn may_read_skill(&self, caller: &Caller, skill: &SkillId) -> Result<(), ControlError> {
+        let (environment, session) = match &caller.actor {
+            Actor::Worker(environment) => (environment, None),
+            Actor::WorkItem(item) => (&item.environment, Some(&item.session)),
+            Actor::User(_) | Actor::ServiceAccount(_) | Actor::System => {
+                return caller.require(Permission::SkillRead);
+            }
+        };
+        let scope = self.store.scope(&caller.organization);
+        let is_needed = scope.work_needs_skill(environment, session, skill).await?;
+        is_needed
+            .then_some(())
+            .ok_or(ControlError::NotFound(VERSION))
     }
 
     async fn skill_version_of(

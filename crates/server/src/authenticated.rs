@@ -27,6 +27,10 @@ pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
 /// A caller whose key or cookie was taken. SDKs send a key as `x-api-key` or as a bearer token; both are the same key.
 pub(crate) struct Authenticated(pub(crate) Caller);
 
+/// The same, of a request that changes something although its method is said to be safe (RFC 9110, section 9.2.1): a browser's needs its
+/// token too.
+pub(crate) struct AuthenticatedToChange(pub(crate) Caller);
+
 /// Where a request came from.
 pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
 
@@ -37,12 +41,29 @@ impl FromRequestParts<Arc<Control>> for Authenticated {
         parts: &mut Parts,
         control: &Arc<Control>,
     ) -> Result<Self, Failure> {
-        let caller = caller(parts, control).await?;
-        if let Some(whose) = parts.extensions.get::<Whose>() {
-            whose.is(caller.organization());
-        }
-        Ok(Self(caller))
+        let changes = !parts.method.is_safe();
+        Ok(Self(noted(parts, control, changes).await?))
     }
+}
+
+impl FromRequestParts<Arc<Control>> for AuthenticatedToChange {
+    type Rejection = Failure;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        control: &Arc<Control>,
+    ) -> Result<Self, Failure> {
+        Ok(Self(noted(parts, control, true).await?))
+    }
+}
+
+/// The caller, whose organization the log is told.
+async fn noted(parts: &Parts, control: &Control, changes: bool) -> Result<Caller, ControlError> {
+    let caller = caller(parts, control, changes).await?;
+    if let Some(whose) = parts.extensions.get::<Whose>() {
+        whose.is(caller.organization());
+    }
+    Ok(caller)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
@@ -54,7 +75,11 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
 }
 
 /// A key comes before a cookie. None of both is a failure like any other.
-pub(crate) async fn caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
+pub(crate) async fn caller(
+    parts: &Parts,
+    control: &Control,
+    changes: bool,
+) -> Result<Caller, ControlError> {
     let address = client_address::of(&parts.extensions);
     let shown = key(&parts.headers);
     let Some(cookie) = cookie(&parts.headers).filter(|_| shown.is_none()) else {
@@ -69,7 +94,6 @@ pub(crate) async fn caller(parts: &Parts, control: &Control) -> Result<Caller, C
         key: cookie,
         address,
     };
-    let changes = !parts.method.is_safe();
     control.authenticate_browser(cookie, csrf, changes).await
 }
 

@@ -69,10 +69,7 @@ impl Failure {
                 ControlError::Unauthenticated => Code::Unauthenticated,
                 ControlError::TooManyFailures { .. } => Code::TooManyFailures,
                 ControlError::TooManyPasswords { .. } => Code::TooManyPasswords,
-                ControlError::SignInRefused(SignInRefusal::NotBegunHere) => Code::SignInNotBegun,
-                ControlError::SignInRefused(SignInRefusal::Spent) => Code::SignInSpent,
-                ControlError::SignInRefused(SignInRefusal::NotProven(_)) => Code::SignInNotProven,
-                ControlError::SignInRefused(_) => Code::SignInNotAllowed,
+                ControlError::SignInRefused(refusal) => sign_in_code(refusal),
                 ControlError::IdentityProvider(_) => Code::IdentityProviderUnavailable,
                 ControlError::Forbidden(_) => Code::Forbidden,
                 ControlError::NotFound(_) => Code::NotFound,
@@ -91,6 +88,7 @@ impl Failure {
                 ControlError::TargetTaken => Code::CredentialExists,
                 ControlError::Full { .. } => Code::Full,
                 ControlError::Unseal(_) => Code::Sealed,
+                ControlError::HasNoWorkers => Code::NotSelfHosted,
                 ControlError::IsDefault => Code::DefaultEnvironment,
                 ControlError::Predefined => Code::PredefinedRole,
                 ControlError::LastAdministrator => Code::LastAdministrator,
@@ -166,6 +164,15 @@ impl Failure {
     }
 }
 
+fn sign_in_code(refusal: &SignInRefusal) -> Code {
+    match refusal {
+        SignInRefusal::NotBegunHere => Code::SignInNotBegun,
+        SignInRefusal::Spent => Code::SignInSpent,
+        SignInRefusal::NotProven(_) => Code::SignInNotProven,
+        _ => Code::SignInNotAllowed,
+    }
+}
+
 /// The status of the answer to what a use case refused.
 pub(crate) fn status_of(error: &ControlError) -> StatusCode {
     match error {
@@ -191,6 +198,7 @@ pub(crate) fn status_of(error: &ControlError) -> StatusCode {
         ControlError::NameTaken(_)
         | ControlError::TargetTaken
         | ControlError::Stale(_)
+        | ControlError::HasNoWorkers
         | ControlError::IsDefault
         | ControlError::Predefined
         | ControlError::LastAdministrator

@@ -1,7 +1,7 @@
 //! Work queues of self-hosted environments: what is in them.
 
 use bailiwick_model::limits::WORK_LEASE_SECONDS;
-use bailiwick_model::{EnvironmentId, SessionId, WorkId, WorkState};
+use bailiwick_model::{EnvironmentId, ResourceId as _, SessionId, SkillId, WorkId, WorkState};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
@@ -155,6 +155,34 @@ impl Scope<'_> {
             .await?;
         let items = rows.iter().map(Work::read).collect::<Result<_, _>>()?;
         Ok(Page::of(items, page, |work: &Work| work.id.clone()))
+    }
+
+    /// Whether the agent of a session that is work of this environment, and has not ended, has a skill; of this session alone, if one is
+    /// named.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn work_needs_skill(
+        &self,
+        environment: &EnvironmentId,
+        session: Option<&SessionId>,
+        skill: &SkillId,
+    ) -> Result<bool, StoreError> {
+        // The agent is stored as JSON, where the end of a text is the only quotation mark that no backslash is before.
+        let quoted = format!("%\"{}\"%", skill.as_str().replace('_', "!_"));
+        let found = sqlx::query(
+            "SELECT 1 AS found FROM work JOIN session ON session.id = work.session_id \
+             WHERE work.organization_id = $1 AND work.environment_id = $2 AND work.state <> 'stopped' \
+             AND ($3 = '' OR work.session_id = $3) AND session.agent LIKE $4 ESCAPE '!' LIMIT 1",
+        )
+        .bind(self.organization.to_string())
+        .bind(environment.to_string())
+        .bind(session.map_or_else(String::new, ToString::to_string))
+        .bind(quoted)
+        .fetch_optional(self.pool)
+        .await?;
+        Ok(found.is_some())
     }
 
     /// A queue in numbers; workers count that polled at `polled_from` or later.

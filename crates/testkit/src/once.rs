@@ -30,12 +30,10 @@ fn beside(directory: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Where this very build lies: the test is `DIR/debug/deps/NAME`.
+/// Where this very build lies: what Cargo has marked as such.
 fn build_directory() -> PathBuf {
     let program = std::env::current_exe().expect("the path of this program");
-    program
-        .ancestors()
-        .nth(3)
-        .expect("a build directory")
-        .to_owned()
+    let marked = |directory: &&Path| directory.join("CACHEDIR.TAG").exists();
+    let found = program.ancestors().find(marked);
+    found.expect("a build directory").to_owned()
 }

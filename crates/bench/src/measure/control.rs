@@ -45,19 +45,20 @@ impl Answerer {
 }
 
 pub(super) fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
-    databases(stage, report, |database, place, report| {
+    databases(stage, "control", report, |database, place, report| {
         reads(stage, database, place, report)?;
         writes(stage, database, place, report)
     })
 }
 
-/// Does something on an empty database of each kind that there is.
+/// Does something on an empty database of each kind that there is; `name` is that of its directory.
 fn databases(
     stage: &Stage,
+    name: &str,
     report: &mut Report,
     mut measure: impl FnMut(&str, &Place, &mut Report) -> Result<()>,
 ) -> Result<()> {
-    measure("SQLite", &Place::sqlite(stage, "data")?, report)?;
+    measure("SQLite", &Place::sqlite(stage, name)?, report)?;
     match Place::postgres() {
         Ok(place) => measure("PostgreSQL", &place, report)?,
         Err(why) => report.absent("control plane, PostgreSQL", "everybody", &why),

@@ -67,6 +67,8 @@ codes! {
     Full = "full";
     /// A secret cannot be opened.
     Sealed = "sealed";
+    /// No workers serve an environment of this type.
+    NotSelfHosted = "not_self_hosted";
     /// The Default environment stays.
     DefaultEnvironment = "default_environment";
     /// It comes with every organization.

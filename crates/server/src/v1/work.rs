@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::cursor::{cursor, page_request};
-use crate::authenticated::Authenticated;
+use crate::authenticated::{Authenticated, AuthenticatedToChange};
 use crate::body::{IdOf, IdsOf, JsonBody, JsonObject, Parameters};
 use crate::failure::{Failure, corrupt};
 use crate::operation::{Operation, Routes, get, post};
@@ -318,7 +318,7 @@ fn worker(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
 /// SDKs take `null` for nothing, and no other body.
 async fn poll(
     State(control): State<Arc<Control>>,
-    Authenticated(caller): Authenticated,
+    AuthenticatedToChange(caller): AuthenticatedToChange,
     IdOf(id): IdOf<EnvironmentId>,
     Parameters(parameters): Parameters<PollParameters>,
     headers: HeaderMap,

@@ -1,7 +1,7 @@
 //! Keys and what they open.
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Server, on_both};
 
@@ -10,6 +10,7 @@ on_both!(
     what_is_no_key_is_refused_without_a_word_why,
     a_revoked_key_is_not_taken_any_more,
     an_expired_key_is_not_taken,
+    an_environment_without_workers_has_no_key_for_them,
     the_key_of_an_environment_opens_nothing_of_the_administration,
 );
 
@@ -100,6 +101,27 @@ async fn used_before_it_expires(server: &Server) -> (String, jiff::Timestamp) {
         }
     }
     panic!("no key was ever taken");
+}
+
+async fn an_environment_without_workers_has_no_key_for_them(server: Server) {
+    let make = |environment: Value| {
+        let path = format!(
+            "/api/environments/{}/keys",
+            environment["id"].as_str().unwrap()
+        );
+        let server = &server;
+        async move { server.post(&path, json!({"name": "worker"})).await }
+    };
+    let made = |kind: &str| json!({"name": kind, "config": {"type": kind}});
+    let cloud = server.post("/v1/environments", made("cloud")).await.ok();
+    let refused = make(cloud).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{refused:?}");
+    assert_eq!(refused.body["code"], "not_self_hosted");
+    let hosted = server
+        .post("/v1/environments", made("self_hosted"))
+        .await
+        .ok();
+    assert_eq!(make(hosted).await.status, StatusCode::CREATED);
 }
 
 async fn the_key_of_an_environment_opens_nothing_of_the_administration(server: Server) {

@@ -10,6 +10,9 @@ on_both!(
     a_wrong_password_and_nobody_look_the_same,
     nobody_hands_on_what_they_do_not_have,
     who_may_less_does_not_take_over_who_may_more,
+    nobody_takes_a_grant_with_the_password_of_somebody_who_has_one,
+    no_sign_in_outlives_the_password_that_it_began_with,
+    a_poll_needs_the_token_of_a_browser,
     the_last_administrator_stays,
     a_member_who_was_removed_can_do_nothing,
     a_role_that_somebody_has_stays,
@@ -196,6 +199,81 @@ async fn who_may_less_does_not_take_over_who_may_more(server: Server) {
         let answered = server.send_as(&key, method.clone(), path, Some(body)).await;
         assert_eq!(answered.status, StatusCode::FORBIDDEN, "{method} {path}");
     }
+}
+
+async fn nobody_takes_a_grant_with_the_password_of_somebody_who_has_one(server: Server) {
+    let permissions = ["member:read", "member:admin", "key:write"];
+    let people = json!({"name": "people", "permissions": permissions});
+    server.post("/api/roles", people).await.ok();
+    let few = json!({"name": "few", "permissions": ["member:read"]});
+    server.post("/api/roles", few).await.ok();
+    let key = key_of(&server, "ann@example.com", "people").await;
+    let granted = member(&server, "bob@example.com", "few").await;
+    let plain = member(&server, "cleo@example.com", "few").await;
+    let made = server.post("/v1/environments", json!({"name": "prod"}));
+    let grants = format!("/api/environments/{}/grants", made.await.text("id"));
+    let grant = json!({"user_id": granted["user_id"]});
+    server.post(&grants, grant).await.ok();
+    let take = |member: Value| {
+        let path = format!(
+            "/api/members/{}/password",
+            member["user_id"].as_str().unwrap()
+        );
+        let (server, key) = (&server, &key);
+        async move {
+            let body = Some(json!({"password": "five other words of somebody"}));
+            server.send_as(key, Method::PUT, &path, body).await.status
+        }
+    };
+    assert_eq!(take(granted).await, StatusCode::FORBIDDEN);
+    assert_eq!(take(plain).await, StatusCode::NO_CONTENT);
+}
+
+async fn no_sign_in_outlives_the_password_that_it_began_with(server: Server) {
+    let ann = member(&server, "ann@example.com", "member").await;
+    let path = format!("/api/members/{}/password", ann["user_id"].as_str().unwrap());
+    let who = |signed_in: Answer| {
+        let cookie = signed_in.header("set-cookie").to_owned();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        answer(
+            server
+                .request(Method::GET, "/api/whoami")
+                .header("cookie", cookie),
+        )
+    };
+    let new = "five other words of somebody";
+    let mut in_flight = 0;
+    for (from, to) in [(PASSWORD, new), (new, PASSWORD), (PASSWORD, new)] {
+        // Looking at a password takes its time: some of these begin before it changes and are answered after.
+        let signing_in = (0..6).map(|_| sign_in(&server, "ann@example.com", from));
+        let changing = server.send(Method::PUT, &path, Some(json!({"password": to})));
+        let (answers, changed) =
+            futures_util::future::join(futures_util::future::join_all(signing_in), changing).await;
+        assert_eq!(changed.status, StatusCode::NO_CONTENT);
+        for signed_in in answers {
+            if signed_in.status.is_success() {
+                in_flight += 1;
+                assert_eq!(who(signed_in).await.status, StatusCode::UNAUTHORIZED);
+            }
+        }
+        let control = sign_in(&server, "ann@example.com", to).await;
+        assert_eq!(who(control).await.status, StatusCode::OK);
+    }
+    assert!(in_flight > 0, "no sign-in came before the change");
+}
+
+/// It is a GET, and hands out work.
+async fn a_poll_needs_the_token_of_a_browser(server: Server) {
+    member(&server, "ann@example.com", "admin").await;
+    let (cookie, token) = browser(&server, "ann@example.com").await;
+    let config = json!({"name": "w", "config": {"type": "self_hosted"}});
+    let made = server.post("/v1/environments", config).await;
+    let path = format!("/v1/environments/{}/work/poll", made.text("id"));
+    let poll = || server.request(Method::GET, &path).header("cookie", &cookie);
+    let without = answer(poll()).await;
+    assert_eq!(without.status, StatusCode::UNAUTHORIZED);
+    let with = answer(poll().header("x-csrf-token", &token)).await;
+    assert_eq!(with.status, StatusCode::OK);
 }
 
 async fn the_last_administrator_stays(server: Server) {

@@ -4,6 +4,7 @@ use bailiwick_wire::PermissionEvaluation as P;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::form::file;
 use crate::session_engine::{call, claim, new, requires};
 use crate::session_events::{said, send};
 use crate::sessions::{agent, code, create};
@@ -13,6 +14,7 @@ on_both!(
     a_worker_answers_calls_of_the_sandbox_and_nothing_else,
     a_dormant_session_that_hears_something_calls_for_a_worker,
     a_call_is_not_made_before_it_was_allowed,
+    a_worker_reads_the_skills_of_its_work_and_no_others,
 );
 
 struct Hosted {
@@ -234,4 +236,61 @@ async fn a_call_is_not_made_before_it_was_allowed(server: Server) {
             .text("status"),
         "running"
     );
+}
+
+async fn a_worker_reads_the_skills_of_its_work_and_no_others(server: Server) {
+    let (environment, key) = worker(&server).await;
+    let (used, unused) = (skill(&server, "used").await, skill(&server, "unused").await);
+    let skills = json!([{"type": "custom", "skill_id": used, "version": "latest"}]);
+    let body = json!({"name": "Reader", "model": "m", "skills": skills, "system": format!("Not \"{unused}\".")});
+    let agent = server.post("/v1/agents", body).await;
+    let body = json!({"agent": agent.text("id"), "environment_id": environment});
+    let read = |key: &str, skill: &str| {
+        let path = format!("/v1/skills/{skill}/versions/latest");
+        let (server, key) = (&server, key.to_owned());
+        async move { server.send_as(&key, Method::GET, &path, None).await.status }
+    };
+    assert_eq!(read(&key, &used).await, StatusCode::NOT_FOUND);
+    let session = create(&server, body).await.text("id").to_owned();
+    let token = polled_token(&server, &environment, &key).await;
+    // The queue of another environment, and an item of it.
+    let other = hosted_beside(&server).await;
+    let other_token = polled_token(&server, &other.environment, &other.key).await;
+    for (key, skill, status) in [
+        (&key, &used, StatusCode::OK),
+        (&token, &used, StatusCode::OK),
+        (&key, &unused, StatusCode::NOT_FOUND),
+        (&token, &unused, StatusCode::NOT_FOUND),
+        (&other.key, &used, StatusCode::NOT_FOUND),
+        (&other_token, &used, StatusCode::NOT_FOUND),
+        (&server.key, &unused, StatusCode::OK),
+    ] {
+        assert_eq!(read(key, skill).await, status, "{skill}");
+    }
+    let archive = format!("/v1/sessions/{session}/archive");
+    server.post(&archive, json!({})).await.ok();
+    assert_eq!(read(&key, &used).await, StatusCode::NOT_FOUND);
+}
+
+/// A skill's id.
+async fn skill(server: &Server, name: &str) -> String {
+    let manifest = format!("---\nname: {name}\ndescription: Reads.\n---\n# It\n");
+    let parts = [file("files[]", "d/SKILL.md", manifest.as_bytes())];
+    let made = server.send_form("/v1/skills", &parts).await.ok();
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// Another self-hosted environment, with a session.
+async fn hosted_beside(server: &Server) -> Hosted {
+    let config = json!({"name": "others", "config": {"type": "self_hosted"}});
+    let made = server.post("/v1/environments", config).await;
+    let environment = made.text("id").to_owned();
+    let path = format!("/api/environments/{environment}/keys");
+    let key = server.post(&path, json!({"name": "worker"})).await;
+    let body = json!({"agent": agent(server).await, "environment_id": environment});
+    Hosted {
+        id: create(server, body).await.text("id").to_owned(),
+        key: key.text("key").to_owned(),
+        environment,
+    }
 }

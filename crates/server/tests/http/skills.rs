@@ -15,7 +15,7 @@ on_both!(
     a_skill_goes_with_its_versions_and_for_old_clients_after_them,
     files_that_are_no_skill_are_refused,
     pages_follow_each_other_to_the_end,
-    who_may_not_is_refused_and_workers_read_versions,
+    who_may_not_is_refused,
     what_is_another_organizations_does_not_exist,
     of_versions_made_at_once_each_is_one,
 );
@@ -356,7 +356,8 @@ async fn perform(
     server.send_as(key, method.clone(), path, None).await
 }
 
-async fn who_may_not_is_refused_and_workers_read_versions(server: Server) {
+/// What workers do read is in `session_workers`.
+async fn who_may_not_is_refused(server: Server) {
     let skill = make(&server, "pdf").await;
     let worker = crate::worker_key(&server).await;
     for operation in operations(id(&skill)) {
@@ -365,7 +366,7 @@ async fn who_may_not_is_refused_and_workers_read_versions(server: Server) {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}");
         let answer = perform(&server, &worker, &operation).await;
         let expected = if path.contains("/latest") {
-            StatusCode::OK
+            StatusCode::NOT_FOUND
         } else {
             StatusCode::FORBIDDEN
         };

@@ -17,7 +17,7 @@ const OUTPUT: u8 = 254;
 /// What is killed besides what the sandbox itself reports: see [`SWEEP`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Victims {
-    /// What a command left behind when it was interrupted: processes that it started and whose parents are gone.
+    /// What a command left behind when it was interrupted: processes that it started and that do not descend from the shell any more.
     Orphans,
     /// Everything that the command started.
     Started,
@@ -38,7 +38,8 @@ impl Victims {
 /// Arguments: the shell's process id and a word of [`Victims`]. Prints that it runs, reads how many milliseconds ago the command began, and
 /// prints the shell's directory. What cannot be known to the hundredth of a second counts as started by the command.
 ///
-/// A process is the shell's if it is of its session or descends from it. Names of processes may hold anything; the fields that count
+/// A process is the shell's if it is of its session or descends from it. Processes come and go while they are looked at: the last round is
+/// one in which there was none to be killed, whether or not the kill found it still there. Names of processes may hold anything; the fields that count
 /// come after the last `)` (proc_pid_stat(5)): state, parent, group, session, and as the twentieth the start in hundredths of a second.
 pub(super) const SWEEP: &str = r#"
 shell=$1 what=$2
@@ -63,16 +64,15 @@ for round in 1 2 3 4 5 6 7 8; do
     done
     for pid in "${!parents[@]}"; do
         ((pid == 1 || pid == shell || pid == $$)) && continue
-        if ((sessions[pid] != shell)); then
-            above=$pid
-            while ((above > 1 && above != shell)); do above=${parents[above]:-0}; done
-            ((above == shell)) || continue
-        fi
+        above=$pid
+        while ((above > 1 && above != shell)); do above=${parents[above]:-0}; done
+        ((sessions[pid] == shell || above == shell)) || continue
         case $what in
-            orphans) ((starts[pid] >= from && parents[pid] == 1)) || continue ;;
+            orphans) ((starts[pid] >= from && above != shell)) || continue ;;
             started) ((starts[pid] >= from)) || continue ;;
         esac
-        kill -KILL "$pid" 2>/dev/null && found=1
+        found=1
+        kill -KILL "$pid" 2>/dev/null
     done
     [[ $found ]] || break
 done

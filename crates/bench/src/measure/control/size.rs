@@ -71,7 +71,7 @@ pub(in crate::measure) fn size(stage: &Stage, report: &mut Report) -> Result<()>
 
 /// How long a server takes until it answers.
 pub(in crate::measure) fn start(stage: &Stage, report: &mut Report) -> Result<()> {
-    databases(stage, report, |database, place, report| {
+    databases(stage, "control-start", report, |database, place, report| {
         drop(Server::start(stage, place)?);
         let mut all = line_up("start to ready", vec![(BAILIWICK, Ok(place))], report);
         let name = format!("start to ready, {database}");

@@ -146,7 +146,7 @@ impl Open {
 
     /// Keys are revoked, and roles change.
     async fn may_still_watch(&self) -> Result<(), ControlError> {
-        let caller = caller(&self.parts, &self.control).await?;
+        let caller = caller(&self.parts, &self.control, false).await?;
         self.control.may_watch(&caller, &self.session).await
     }
 
