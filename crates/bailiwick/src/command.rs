@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod environment;
 pub(crate) mod exec;
 pub(crate) mod file;
+pub(crate) mod flow;
 pub(crate) mod grant;
 pub(crate) mod image;
 mod impact;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bailiwick_control::{Bootstrap, Control, HostPaths, IdentityProviders, Resealed};
+use bailiwick_control::{Bootstrap, Control, HostPaths, IdentityProviders, RecordKind, Resealed};
 use bailiwick_server::{ConnectionLimits, Service, TrustedProxies};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_telemetry::{Sending, Telemetry};
@@ -92,6 +92,7 @@ pub(crate) fn execute(
         Beside::Key(command) => command::key::execute(command, host),
         Beside::Whoami(arguments) => command::whoami::execute(&arguments, host),
         Beside::AuditLog(command) => command::audit_log::execute(command, host),
+        Beside::Flow(command) => command::flow::execute(command, host),
         Beside::Retention(command) => command::retention::execute(command, host),
     }
 }
@@ -272,7 +273,7 @@ async fn serve(
     output::print(&format!("listening on http://{address}\n"))?;
     let following = tokio::spawn(outward.follow(listeners));
     let (stop, stopped) = watch::channel(false);
-    let expiring = tokio::spawn(expire(Arc::clone(&control), exports.names()));
+    let expiring = tokio::spawn(expire(Arc::clone(&control), Delivered::to(&exports)));
     let exporting = exports.start(&control, &stopped);
     let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
     let resealing = tokio::spawn(reseal(control));
@@ -335,14 +336,30 @@ async fn sweep(control: Arc<Control>) {
     }
 }
 
+/// Where records must be delivered to before they may be taken away.
+struct Delivered {
+    audit: Vec<String>,
+    flows: Vec<String>,
+}
+
+impl Delivered {
+    fn to(exports: &Exports) -> Self {
+        Self {
+            audit: exports.names(RecordKind::Audit),
+            flows: exports.names(RecordKind::Flows),
+        }
+    }
+}
+
 /// Never ends by itself. What fails now is done the next time.
-async fn expire(control: Arc<Control>, destinations: Vec<String>) {
+async fn expire(control: Arc<Control>, delivered: Delivered) {
     let mut ticks = tokio::time::interval(AUDIT_SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let _ = control.sweep_audit_logs(&destinations).await;
+        let _ = control.sweep_audit_logs(&delivered.audit).await;
         let _ = control.sweep_session_events().await;
+        let _ = control.sweep_flows(&delivered.flows).await;
     }
 }
 

@@ -8,12 +8,13 @@ use bailiwick_model::limits::{
     EXPORT_BACK_OFF, EXPORT_BATCH, EXPORT_BATCH_BYTES, EXPORT_END, EXPORT_LEASE, EXPORT_LOOK,
 };
 use bailiwick_model::{OrganizationId, RequestId, ResourceId as _};
-use bailiwick_store::StoreError;
+use bailiwick_store::{FlowFilter, StoreError, StoredFlow};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::audit_json::AuditLine;
 use crate::control::Control;
+use crate::flows::FlowLine;
 use crate::{clock, fresh};
 
 /// What is exported. A new kind is one more line here, and one in `Control::records`.
@@ -21,16 +22,19 @@ use crate::{clock, fresh};
 pub enum RecordKind {
     /// The audit log.
     Audit,
+    /// What sandboxes of sessions tried to reach.
+    Flows,
 }
 
 impl RecordKind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Audit];
+    pub const ALL: &'static [Self] = &[Self::Audit, Self::Flows];
 
     /// Its word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Audit => "audit",
+            Self::Flows => "flows",
         }
     }
 }
@@ -51,7 +55,7 @@ pub enum NotAnExport {
     #[error("an export is RECORDS=DESTINATION, such as audit=file:/var/log/bailiwick/audit.jsonl")]
     Form,
     /// There are no such records.
-    #[error("{0:?} are no records that are exported: there is audit")]
+    #[error("{0:?} are no records that are exported: there are audit and flows")]
     Kind(String),
     /// They can go nowhere.
     #[error(transparent)]
@@ -152,6 +156,21 @@ impl Control {
                     Ok((sequence, record))
                 };
                 entries.map(record).collect()
+            }
+            RecordKind::Flows => {
+                let scope = self.store.scope(organization);
+                let found = scope.flows(after, limit, &FlowFilter::default()).await?;
+                let record = |stored: StoredFlow| {
+                    let (sequence, at) = (stored.sequence, stored.kept_at);
+                    let line = FlowLine::of(organization, stored)?;
+                    let record = Record {
+                        kind: kind.as_str(),
+                        at,
+                        json: serde_json::to_string(&line)?,
+                    };
+                    Ok((sequence, record))
+                };
+                found.into_iter().map(record).collect()
             }
         }
     }

@@ -21,6 +21,7 @@ mod error;
 mod exporting;
 mod failures;
 mod files;
+mod flows;
 mod fresh;
 mod host_paths;
 mod identity_providers;
@@ -77,6 +78,7 @@ pub use environments::{
 pub use error::ControlError;
 pub use exporting::{Export, NotAnExport, RecordKind};
 pub use files::{FileFacts, FileList, FileUpload, Swept};
+pub use flows::FlowLine;
 pub use fresh::fresh_request_id;
 pub use host_paths::{HostPaths, NotAHostPath};
 pub use identity_providers::{IdentityProvider, IdentityProviders, NeededClaim, SignInRules};

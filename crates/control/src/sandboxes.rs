@@ -9,6 +9,7 @@
 mod basis;
 mod error;
 mod image;
+mod journal;
 mod outputs;
 mod place;
 mod repositories;

@@ -5,6 +5,7 @@ mod audit_log;
 mod description;
 mod edge;
 mod environments;
+mod flows;
 mod identity_providers;
 mod impact;
 mod keys;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> Routes {
         .merge(audit_log::routes())
         .merge(description::routes())
         .merge(environments::routes())
+        .merge(flows::routes())
         .merge(identity_providers::routes())
         .merge(impact::routes())
         .merge(keys::routes())

@@ -53,6 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "accounts",
         include_str!("../migrations/0011_accounts.sql"),
     ),
+    (14, "flows", include_str!("../migrations/0014_flows.sql")),
 ];
 
 /// A database whose tables are of this version.

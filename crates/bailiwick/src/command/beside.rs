@@ -4,7 +4,7 @@
 use clap::Subcommand;
 
 use super::{
-    agent, apply, audit_log, backup, file, grant, inside, key, member, organization, restore,
+    agent, apply, audit_log, backup, file, flow, grant, inside, key, member, organization, restore,
     retention, role, service_account, session, skill, team, up, vault, whoami,
 };
 
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Whoami(whoami::Arguments),
     #[command(subcommand)]
     AuditLog(audit_log::Command),
+    #[command(subcommand)]
+    Flow(flow::Command),
     #[command(subcommand)]
     Retention(retention::Command),
     Up(Box<up::Arguments>),

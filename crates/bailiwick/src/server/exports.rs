@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use bailiwick_control::{Control, Export};
+use bailiwick_control::{Control, Export, RecordKind};
 use bailiwick_dial::Dialer;
 use bailiwick_export::{Sink, WebhookSecret};
 use tokio::sync::watch;
@@ -47,9 +47,13 @@ impl Exports {
         Ok(Self(open))
     }
 
-    /// What must be delivered before it may be taken away.
-    pub(super) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|(export, _)| export.name()).collect()
+    /// To which records of a kind must be delivered before they may be taken away.
+    pub(super) fn names(&self, kind: RecordKind) -> Vec<String> {
+        let exports = self.0.iter().map(|(export, _)| export);
+        exports
+            .filter(|export| export.kind == kind)
+            .map(Export::name)
+            .collect()
     }
 
     /// Delivers until `stop` says so.

@@ -127,6 +127,8 @@ const COMMANDS: &[&[&str]] = &[
     &["audit-log", "export"],
     &["audit-log", "head"],
     &["audit-log", "verify"],
+    &["flow"],
+    &["flow", "list"],
     &["retention"],
     &["retention", "get"],
     &["retention", "set"],
@@ -158,6 +160,7 @@ const GROUPS: &[&[&str]] = &[
     &["service-account", "key"],
     &["key"],
     &["audit-log"],
+    &["flow"],
     &["retention"],
 ];
 

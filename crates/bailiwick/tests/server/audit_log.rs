@@ -206,7 +206,7 @@ fn a_server_exports_its_log_as_it_goes_on_and_says_at_the_start_what_cannot_be()
         finish(&mut machine.command(arguments)).exits(0);
     }
     for (options, said) in [
-        (vec!["--export", "flows=file:/tmp/x"], "no records"),
+        (vec!["--export", "events=file:/tmp/x"], "no records"),
         (vec!["--export", "audit=ftp://x"], "a destination is"),
         (vec!["--export", "audit=file:/missing/x"], "cannot write"),
         (

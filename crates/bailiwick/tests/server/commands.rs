@@ -144,6 +144,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "environment create --name scratch",
     ),
     ("api_environments_delete", "environment delete scratch"),
+    ("api_flows_list", "flow list --environment payments"),
     ("api_audit_log_list", "audit-log export audit.jsonl"),
     ("api_audit_log_verify", "audit-log verify"),
     ("api_audit_log_head", "audit-log head"),

@@ -444,3 +444,61 @@ fn system_an_idle_sandbox_is_kept_and_comes_back_with_its_files_and_its_shell() 
     assert!(!results[1].contains("started anew"), "{results:#?}");
     place.up.stop();
 }
+
+/// What a sandbox tried to reach is there afterwards, and goes to where flows are exported.
+#[test]
+fn system_flows_of_a_session_are_kept_and_exported() {
+    let server = HttpServer::start();
+    let port = server.address().port();
+    let pins = ["allowed.test", "denied.test"].map(|name| format!("{name}=127.0.0.1:{port}"));
+    let directory = tempfile::tempdir().unwrap();
+    let exported = directory.path().join("flows.jsonl");
+    let export = format!("flows=file:{}", exported.display());
+    let options = [
+        "--sandbox-resolve",
+        &pins[0],
+        "--sandbox-resolve",
+        &pins[1],
+        "--export",
+        &export,
+    ];
+    let fetch = bash(&format!(
+        "for host in allowed denied; do curl -sS -m 20 http://$host.test:{port}/; done"
+    ));
+    let place = Place::new([fetch, ModelStep::text("Done.")], &options);
+    let environment =
+        place.environment(&json!({"type": "limited", "allowed_hosts": ["allowed.test"]}));
+    let session = place.session(&environment, &Value::Null);
+    place.says(&session, "Go.");
+    let listed = |more: &[&str]| {
+        let arguments = [&["flow", "list", "--session", &session], more].concat();
+        let flows = place.up.json(&place.machine, &arguments);
+        flows.as_array().unwrap().clone()
+    };
+    let begun = Instant::now();
+    while listed(&["--verdict", "allow"]).is_empty() || listed(&["--verdict", "deny"]).is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "{:#?}", listed(&[]));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for (verdict, host) in [("allow", "allowed.test"), ("deny", "denied.test")] {
+        let flows = listed(&["--verdict", verdict]);
+        assert!(
+            flows.iter().all(|flow| flow.to_string().contains(host)),
+            "{flows:#?}"
+        );
+        assert!(flows.iter().all(|flow| flow["session_id"] == *session));
+    }
+    let name = place.name();
+    let arguments = ["flow", "list", "--environment", &name, "--limit", "1"];
+    let one = place.up.asks(&place.machine, &arguments).exits(0);
+    assert!(one.stderr.contains("there are more: --after 1"), "{one:?}");
+    let all = listed(&[]);
+    // A server that ends as it should has lost none.
+    place.up.stop();
+    let lines = std::fs::read_to_string(&exported).unwrap();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(lines.starts_with(&all), "{lines:#?}\n{all:#?}");
+}

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::CREDENTIALS_OF_VAULT;
 use bailiwick_model::{
-    CredentialId, EnvironmentName, OrganizationId, Packages, SessionId, SessionStatus, VaultId,
+    CredentialId, EnvironmentId, EnvironmentName, OrganizationId, Packages, SessionId,
+    SessionStatus, VaultId,
 };
 use bailiwick_policy::{
     CredentialHost, CredentialHosts, EffectivePolicy, HeaderFields, HostPattern, InForce,
@@ -32,6 +33,7 @@ use crate::sessions::corrupt;
 /// What a sandbox is made from, but for secrets. When it changes, the sandbox is to get its policy anew.
 #[derive(Debug, PartialEq)]
 pub(super) struct Basis {
+    pub(super) environment_id: EnvironmentId,
     /// What the environment is called.
     pub(super) environment: EnvironmentName,
     pub(super) packages: Packages,
@@ -117,6 +119,7 @@ impl Control {
         let hosts = variables.iter().flat_map(Variable::patterns);
         let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
         Ok(Basis {
+            environment_id: environment.id,
             environment: environment
                 .values
                 .name

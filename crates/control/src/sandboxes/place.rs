@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::limits::{SESSION_SANDBOX_GRACE, SESSION_SANDBOX_STALE};
-use bailiwick_model::{CredentialId, OrganizationId, SandboxId, SessionId, SessionResourceId};
+use bailiwick_model::{
+    CredentialId, Flow, OrganizationId, SandboxId, SessionId, SessionResourceId,
+};
 use bailiwick_policy::{InForce, Placeholder};
 use bailiwick_runtime::{Checkpoint, Error, Event, Limits, Running, Sandbox, SandboxSpec, Verb};
 use bailiwick_tools::{Denials, Options, Toolset};
@@ -19,6 +21,7 @@ use super::SandboxRuntime;
 use super::basis::Basis;
 use super::error::SandboxError;
 use super::image::SessionImage;
+use super::journal::{Journal, Whose};
 use super::outputs::Outputs;
 use super::repositories::Repository;
 use super::uploads::Uploads;
@@ -64,6 +67,7 @@ struct Live {
     tools: Arc<Toolset>,
     basis: Basis,
     _image: Option<SessionImage>,
+    journal: Journal,
     /// It has stopped by itself.
     gone: CancellationToken,
     used: Instant,
@@ -278,7 +282,7 @@ impl<'a> Hold<'a> {
     /// Starts it, or brings back what was kept of it.
     pub(super) async fn start(
         &mut self,
-        control: &Control,
+        control: &Arc<Control>,
         runtime: &SandboxRuntime,
         basis: Basis,
         in_force: InForce,
@@ -308,7 +312,13 @@ impl<'a> Hold<'a> {
         let (running, has_shell) = self.begin(runtime, spec).await?;
         let Running { sandbox, events } = running;
         let (denials, gone) = (Arc::new(Denials::default()), CancellationToken::new());
-        tokio::spawn(attend(events, Arc::clone(&denials), gone.clone()));
+        let whose = Whose {
+            organization: self.place.organization.clone(),
+            session: self.place.session.clone(),
+            environment: basis.environment_id.clone(),
+        };
+        let (flows, journal) = Journal::begin(Arc::clone(control), whose);
+        tokio::spawn(attend(events, Arc::clone(&denials), flows, gone.clone()));
         let options = Options {
             variables,
             denials,
@@ -324,6 +334,7 @@ impl<'a> Hold<'a> {
             tools,
             basis,
             _image: image,
+            journal,
             gone,
             used: Instant::now(),
             renewed: Instant::now(),
@@ -399,10 +410,13 @@ impl<'a> Hold<'a> {
     /// Nothing is left of it, and nothing will be started here any more.
     pub(super) async fn end(&mut self, runtime: &SandboxRuntime) {
         self.state.has_ended = true;
-        if let Some(live) = self.state.live.take()
-            && let Err(error) = live.sandbox.stop(SESSION_SANDBOX_GRACE).await
-        {
-            tracing::warn!(sandbox = %live.sandbox.id(), %error, "a sandbox has not ended as it should");
+        if let Some(live) = self.state.live.take() {
+            match live.sandbox.stop(SESSION_SANDBOX_GRACE).await {
+                Ok(_) => live.journal.last().await,
+                Err(error) => {
+                    tracing::warn!(sandbox = %live.sandbox.id(), %error, "a sandbox has not ended as it should");
+                }
+            }
         }
         if let Some(kept) = self.state.kept.take()
             && let Err(error) = runtime.discard(&kept.checkpoint).await
@@ -414,10 +428,19 @@ impl<'a> Hold<'a> {
 }
 
 /// Reads what happens in a sandbox until nothing does any more.
-async fn attend(mut events: mpsc::Receiver<Event>, denials: Arc<Denials>, gone: CancellationToken) {
+async fn attend(
+    mut events: mpsc::Receiver<Event>,
+    denials: Arc<Denials>,
+    flows: mpsc::Sender<Flow>,
+    gone: CancellationToken,
+) {
     while let Some(event) = events.recv().await {
         match event {
-            Event::Flow(flow) => denials.note(&flow),
+            Event::Flow(flow) => {
+                denials.note(&flow);
+                // Whoever writes them reads on for as long as there is a sender.
+                let _ = flows.send(*flow).await;
+            }
             Event::Started | Event::OutOfMemory | Event::Stopped(_) => {}
         }
     }

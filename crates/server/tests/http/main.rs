@@ -12,6 +12,7 @@ mod description;
 mod environment_contents;
 mod environments;
 mod files;
+mod flows;
 mod form;
 mod handing_on;
 mod identity_providers;

@@ -73,7 +73,7 @@ const TABLES: &[&[(&str, Case)]] = &[
     table!(search;
         glob_finds_the_newest_first
         grep_finds_as_ripgrep_does
-        twenty_thousand_files_are_searched
+        alone_twenty_thousand_files_are_searched
         a_loop_of_links_ends
     ),
 ];

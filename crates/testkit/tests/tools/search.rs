@@ -109,7 +109,7 @@ pub(crate) async fn grep_finds_as_ripgrep_does(local: &Local) {
 }
 
 /// Measured: the times are printed.
-pub(crate) async fn twenty_thousand_files_are_searched(local: &Local) {
+pub(crate) async fn alone_twenty_thousand_files_are_searched(local: &Local) {
     let session = local.session().await;
     session
         .prints(
