@@ -423,16 +423,6 @@ pub const EVENT_KINDS_ASKED: usize = 100;
 pub const EXPIRED_EVENTS: u32 = 1000;
 /// Flows of sessions that are taken away in one change.
 pub const EXPIRED_FLOWS: u32 = 1000;
-/// Flows of one sandbox that wait to be written; more make the sandbox wait.
-pub const SESSION_FLOWS_WAITING: usize = 1024;
-/// Flows of one sandbox that are written at once.
-pub const SESSION_FLOWS_AT_ONCE: usize = 128;
-/// How long flows of one sandbox gather before they are written.
-pub const SESSION_FLOWS_GATHER: Duration = Duration::from_millis(100);
-/// How often flows are written again, a second later each time, before they are given up, which is told.
-pub const SESSION_FLOWS_ATTEMPTS: u32 = 30;
-/// How long a sandbox that ends waits until its flows are written.
-pub const SESSION_FLOWS_LAST: Duration = Duration::from_secs(10);
 /// How long whoever runs a session has it without saying so again.
 pub const RUN_LEASE: Duration = Duration::from_secs(30);
 

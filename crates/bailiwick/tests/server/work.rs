@@ -491,7 +491,11 @@ fn system_flows_of_a_session_are_kept_and_exported() {
     let name = place.name();
     let arguments = ["flow", "list", "--environment", &name, "--limit", "1"];
     let one = place.up.asks(&place.machine, &arguments).exits(0);
-    assert!(one.stderr.contains("there are more: --after 1"), "{one:?}");
+    assert!(
+        one.stderr.contains("there are more: --after 1"),
+        "{}",
+        one.stderr
+    );
     let all = listed(&[]);
     // A server that ends as it should has lost none.
     place.up.stop();

@@ -151,3 +151,13 @@ pub const CONTEXT_PERCENT: u64 = 80;
 pub const CONTEXT_TOKENS: u64 = 200_000;
 /// Requests that a turn makes of its model at most: one that goes round in circles ends.
 pub const TURN_MODEL_REQUESTS: u32 = 500;
+/// Flows of one sandbox that wait to be written; more make the sandbox wait.
+pub const SESSION_FLOWS_WAITING: usize = 1024;
+/// Flows of one sandbox that are written at once.
+pub const SESSION_FLOWS_AT_ONCE: usize = 128;
+/// How long flows of one sandbox gather before they are written.
+pub const SESSION_FLOWS_GATHER: Duration = Duration::from_millis(100);
+/// How often flows are written again, a second later each time, before they are given up, which is told.
+pub const SESSION_FLOWS_ATTEMPTS: u32 = 30;
+/// How long a sandbox that ends waits until its flows are written.
+pub const SESSION_FLOWS_LAST: Duration = Duration::from_secs(10);
