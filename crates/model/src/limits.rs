@@ -421,8 +421,6 @@ pub const STREAM_LOOK: Duration = Duration::from_secs(2);
 pub const EVENT_KINDS_ASKED: usize = 100;
 /// Events that one change takes away since their time is over.
 pub const EXPIRED_EVENTS: u32 = 1000;
-/// Flows of sessions that are taken away in one change.
-pub const EXPIRED_FLOWS: u32 = 1000;
 /// How long whoever runs a session has it without saying so again.
 pub const RUN_LEASE: Duration = Duration::from_secs(30);
 

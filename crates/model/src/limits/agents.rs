@@ -151,6 +151,8 @@ pub const CONTEXT_PERCENT: u64 = 80;
 pub const CONTEXT_TOKENS: u64 = 200_000;
 /// Requests that a turn makes of its model at most: one that goes round in circles ends.
 pub const TURN_MODEL_REQUESTS: u32 = 500;
+/// Flows of sessions that are taken away in one change.
+pub const EXPIRED_FLOWS: u32 = 1000;
 /// Flows of one sandbox that wait to be written; more make the sandbox wait.
 pub const SESSION_FLOWS_WAITING: usize = 1024;
 /// Flows of one sandbox that are written at once.
