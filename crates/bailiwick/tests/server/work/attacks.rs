@@ -106,7 +106,7 @@ fn system_nothing_of_the_server_is_in_the_sandbox() {
     let look = "env | grep -E '^(ANTHROPIC|BAILIWICK)_'; ls /var/lib/bailiwick 2>/dev/null; \
                 find /run /tmp /var /etc /home /mnt /workspace -type s 2>/dev/null; grep -a '@' /proc/net/unix; \
                 ls -l /proc/*/fd 2>/dev/null | grep -E 'bailiwick.db|secret.key'; \
-                tr '\\0' '\\n' < /proc/1/environ 2>/dev/null; \
+                cat /proc/1/environ 2>/dev/null; \
                 python3 -c 'import socket; socket.socketpair(); print(\"sockets work\")'";
     let place = Place::new([bash(look), done()], &[]);
     let environment = place.named_environment("look", &[]);
@@ -209,7 +209,7 @@ fn system_a_sandbox_has_nothing_of_the_one_before_it() {
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     let leave = format!(
         "for place in /workspace /tmp /var/tmp /dev/shm ~ /mnt/session/outputs; do echo left-behind > $place/left; done; \
-         (sleep 600 &) ; curl -sS -m 10 -o /dev/null http://first.test:{port}/ && echo reached; \
+         (sleep 600 >/dev/null 2>&1 &); curl -sS -m 10 -o /dev/null http://first.test:{port}/ && echo reached; \
          echo \"$API_TOKEN\"; getent ahostsv4 first.test | head -1 | cut -d' ' -f1"
     );
     let place = Place::new([bash(&leave), done()], &options);
@@ -224,7 +224,7 @@ fn system_a_sandbox_has_nothing_of_the_one_before_it() {
     place.archive(&before);
     place.waits_until_none_runs();
     let look = format!(
-        "grep -rl left-behind /workspace /tmp /var/tmp /dev/shm ~ /mnt 2>/dev/null; env | grep API_TOKEN; pgrep -x sleep; \
+        "grep -rl left-behin[d] /workspace /tmp /var/tmp /dev/shm ~ /mnt 2>/dev/null; env | grep API_TOKEN; pgrep -x sleep; \
          curl -sS -m 5 -o /dev/null http://first.test:{port}/ && echo reached the name; \
          curl -sS -m 5 -o /dev/null http://{address}:{port}/ && echo reached the address; \
          curl -sS -m 10 -o /dev/null -k -H 'x-token: {placeholder}' https://own.test:{}/ && echo reached own",
