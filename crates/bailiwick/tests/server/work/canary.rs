@@ -136,11 +136,10 @@ fn look_around(place: &Place, vault: &str, credential: &str, session: &str) {
 }
 
 /// What is outside of the sandbox: memory, files, logs, answers, questions to the model.
-fn searched_outside(place: &Place, exported: &Path) {
+fn searched_outside(place: &Place, audit: &Path, exported: &Path) {
     let log = place.up.process.complained();
     assert!(log.contains("DEBUG"), "{log}");
     let answers = place.answers.borrow();
-    let audit = place.machine.workspace().join("audit.jsonl");
     let audit = fs::read_to_string(audit).unwrap();
     assert!(audit.contains("credential"), "{audit}");
     let told = [
@@ -183,8 +182,10 @@ fn system_a_secret_in_use_is_nowhere_but_with_its_server() {
     let authority = Authority::new();
     let own = HttpsServer::start(&authority, &["own.test"]);
     let mut options = leading_to(&authority, &[("own.test", &own)]);
-    options
-        .extend(["--log-level", "debug", "--export", "audit=file:audit.jsonl"].map(str::to_owned));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let audit = elsewhere.path().join("audit.jsonl");
+    let export = format!("audit=file:{}", audit.display());
+    options.extend(["--log-level", "debug", "--export", &export].map(str::to_owned));
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     let port = own.address().port();
     // It is reflected, kept in files, and in what works on in the background.
@@ -260,7 +261,7 @@ fn system_a_secret_in_use_is_nowhere_but_with_its_server() {
     let exported = place.machine.workspace().join("exported.jsonl");
     let arguments = ["audit-log", "export", exported.to_str().unwrap()];
     place.up.asks(&place.machine, &arguments).exits(0);
-    searched_outside(&place, &exported);
+    searched_outside(&place, &audit, &exported);
     place.asks(
         "POST",
         &format!("/v1/sessions/{session}/archive"),
