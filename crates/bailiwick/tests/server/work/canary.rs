@@ -89,6 +89,38 @@ for top in ("/workspace", "/home", "/tmp", "/var/tmp", "/etc", "/run", "/mnt", "
 print("looked into", "memory," if memories else "no memory,", "files" if files > 50 else "few files")
 "#;
 
+/// The processes of the sandbox, looked at from outside.
+fn searched_inside(place: &Place) {
+    let server = place.up.process.id();
+    let programs = inside(server);
+    assert!(
+        programs.len() >= 3,
+        "the init, the shell, the program: {programs:?}"
+    );
+    for pid in &programs {
+        for spelling in spellings() {
+            let wanted = spelling.as_bytes();
+            assert!(
+                !memory_has(*pid, wanted),
+                "{spelling} in the memory of {pid}"
+            );
+            for name in ["environ", "cmdline"] {
+                let content = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+                assert!(!has(&content, wanted), "{spelling} in {name} of {pid}");
+            }
+        }
+    }
+    // The controls: the placeholder is found inside, and the secret with who keeps it.
+    let have =
+        |wanted: &str, pids: &[u32]| pids.iter().any(|pid| memory_has(*pid, wanted.as_bytes()));
+    assert!(have("bw_placeholder_", &programs));
+    let outside: Vec<_> = descendants(server)
+        .into_iter()
+        .filter(|pid| !programs.contains(pid))
+        .collect();
+    assert!(have(SECRET, &outside), "{outside:?}");
+}
+
 /// Asks for whatever the API shows of a vault and its session.
 fn look_around(place: &Place, vault: &str, credential: &str, session: &str) {
     let paths = [
@@ -173,6 +205,26 @@ fn searched_outside(place: &Place, audit: &Path, exported: &Path) {
     assert!(kept.is_some());
 }
 
+/// Uses the secret, holds on to what came of that, and then looks for it.
+fn steps(port: u16) -> [ModelStep; 5] {
+    // It is reflected, kept in files, and in what works on in the background.
+    let used = format!(
+        "curl -sS -m 20 -H \"x-token: $API_TOKEN\" -d \"body $API_TOKEN\" https://own.test:{port}/ | tee answer /mnt/session/outputs/answer"
+    );
+    let held = "python3 -c 'import os, time; held = open(\"answer\").read() + os.environ[\"API_TOKEN\"]; time.sleep(600)' >/dev/null 2>&1 & sleep 0.5";
+    let backwards: String = SECRET.chars().rev().collect();
+    let search = format!(
+        "cat > search.py <<'END'\n{SEARCH}\nEND\npython3 search.py {backwards}; rm search.py"
+    );
+    [
+        bash(&used),
+        bash(held),
+        ModelStep::text("Done."),
+        bash(&search),
+        ModelStep::text("Done."),
+    ]
+}
+
 #[test]
 fn system_a_secret_in_use_is_nowhere_but_with_its_server() {
     if !User::current().is_root() {
@@ -187,24 +239,7 @@ fn system_a_secret_in_use_is_nowhere_but_with_its_server() {
     let export = format!("audit=file:{}", audit.display());
     options.extend(["--log-level", "debug", "--export", &export].map(str::to_owned));
     let options: Vec<_> = options.iter().map(String::as_str).collect();
-    let port = own.address().port();
-    // It is reflected, kept in files, and in what works on in the background.
-    let used = format!(
-        "curl -sS -m 20 -H \"x-token: $API_TOKEN\" -d \"body $API_TOKEN\" https://own.test:{port}/ | tee answer /mnt/session/outputs/answer"
-    );
-    let held = "python3 -c 'import os, time; held = open(\"answer\").read() + os.environ[\"API_TOKEN\"]; time.sleep(600)' >/dev/null 2>&1 & sleep 0.5";
-    let backwards: String = SECRET.chars().rev().collect();
-    let search = format!(
-        "cat > search.py <<'END'\n{SEARCH}\nEND\npython3 search.py {backwards}; rm search.py"
-    );
-    let steps = [
-        bash(&used),
-        bash(held),
-        ModelStep::text("Done."),
-        bash(&search),
-        ModelStep::text("Done."),
-    ];
-    let place = Place::new(steps, &options);
+    let place = Place::new(steps(own.address().port()), &options);
     let networking = json!({"type": "limited", "allowed_hosts": ["own.test"]});
     let environment = place.environment(&networking);
     let vault = id(&place.asks("POST", "/v1/vaults", &json!({"display_name": "vault"})));
@@ -222,34 +257,7 @@ fn system_a_secret_in_use_is_nowhere_but_with_its_server() {
     let request = own.requests().pop().unwrap();
     assert!(request["headers"].to_string().contains(SECRET), "{request}");
     assert!(request["body"].to_string().contains(SECRET), "{request}");
-    let server = place.up.process.id();
-    let programs = inside(server);
-    assert!(
-        programs.len() >= 3,
-        "the init, the shell, the program: {programs:?}"
-    );
-    for pid in &programs {
-        for spelling in spellings() {
-            let wanted = spelling.as_bytes();
-            assert!(
-                !memory_has(*pid, wanted),
-                "{spelling} in the memory of {pid}"
-            );
-            for name in ["environ", "cmdline"] {
-                let content = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-                assert!(!has(&content, wanted), "{spelling} in {name} of {pid}");
-            }
-        }
-    }
-    // The controls: the placeholder is found inside, and the secret with who keeps it.
-    let have =
-        |wanted: &str, pids: &[u32]| pids.iter().any(|pid| memory_has(*pid, wanted.as_bytes()));
-    assert!(have("bw_placeholder_", &programs));
-    let outside: Vec<_> = descendants(server)
-        .into_iter()
-        .filter(|pid| !programs.contains(pid))
-        .collect();
-    assert!(have(SECRET, &outside), "{outside:?}");
+    searched_inside(&place);
     let results = place.says(&session, "Look.");
     assert!(results[0].contains("x-token"), "{results:#?}");
     assert!(
