@@ -242,10 +242,6 @@ fn what_cannot_happen_is_refused_with_its_reason() {
             SessionRefusal::NotAtWork,
         ),
         (
-            SessionInput::Resume(primary()),
-            SessionRefusal::NothingQueued,
-        ),
-        (
             SessionInput::Take(primary(), 0, 0),
             SessionRefusal::NotAtWork,
         ),

@@ -163,8 +163,8 @@ fn system_a_sandbox_that_comes_back_has_the_rules_of_now() {
     options.extend(["--sandbox-idle", "1s"].map(str::to_owned));
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     let ask = format!(
-        "echo \"$API_TOKEN\"; for name in allowed denied; do curl -sS -m 10 -o /dev/null http://$name.test:{port}/ && echo reached $name; done; \
-         curl -sS -m 10 -o /dev/null -H \"x-token: $API_TOKEN\" https://own.test:{}/ && echo reached own",
+        "echo \"$API_TOKEN\"; for name in allowed denied; do curl -fsS -m 10 -o /dev/null http://$name.test:{port}/ && echo reached $name; done; \
+         curl -fsS -m 10 -o /dev/null -H \"x-token: $API_TOKEN\" https://own.test:{}/ && echo reached own",
         own.address().port()
     );
     let place = Place::new(
@@ -209,7 +209,7 @@ fn system_a_sandbox_has_nothing_of_the_one_before_it() {
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     let leave = format!(
         "for place in /workspace /tmp /var/tmp /dev/shm ~ /mnt/session/outputs; do echo left-behind > $place/left; done; \
-         (sleep 600 >/dev/null 2>&1 &); curl -sS -m 10 -o /dev/null http://first.test:{port}/ && echo reached; \
+         (sleep 600 >/dev/null 2>&1 &); curl -fsS -m 10 -o /dev/null http://first.test:{port}/ && echo reached; \
          echo \"$API_TOKEN\"; getent ahostsv4 first.test | head -1 | cut -d' ' -f1"
     );
     let place = Place::new([bash(&leave), done()], &options);
@@ -225,9 +225,9 @@ fn system_a_sandbox_has_nothing_of_the_one_before_it() {
     place.waits_until_none_runs();
     let look = format!(
         "grep -rl left-behin[d] /workspace /tmp /var/tmp /dev/shm ~ /mnt 2>/dev/null; env | grep API_TOKEN; pgrep -x sleep; \
-         curl -sS -m 5 -o /dev/null http://first.test:{port}/ && echo reached the name; \
-         curl -sS -m 5 -o /dev/null http://{address}:{port}/ && echo reached the address; \
-         curl -sS -m 10 -o /dev/null -k -H 'x-token: {placeholder}' https://own.test:{}/ && echo reached own",
+         curl -fsS -m 5 -o /dev/null http://first.test:{port}/ && echo reached the name; \
+         curl -fsS -m 5 -o /dev/null http://{address}:{port}/ && echo reached the address; \
+         curl -fsS -m 10 -o /dev/null -k -H 'x-token: {placeholder}' https://own.test:{}/ && echo reached own",
         own.address().port()
     );
     place.model.append([bash(&look), done()]);
@@ -320,7 +320,7 @@ fn system_a_session_keeps_the_environment_that_it_began_with() {
         "1s",
     ];
     let ask = format!(
-        "for name in old new; do curl -sS -m 10 -o /dev/null http://$name.test:{port}/ && echo reached $name; done"
+        "for name in old new; do curl -fsS -m 10 -o /dev/null http://$name.test:{port}/ && echo reached $name; done"
     );
     let steps = [bash(&ask), done(), bash(&ask), done(), bash(&ask), done()];
     let place = Place::new(steps, &options);
