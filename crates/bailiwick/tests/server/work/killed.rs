@@ -103,8 +103,8 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Has a turn, during which the server is killed once; how many events it has.
-    fn run(self, moment: Moment) -> usize {
+    /// Has a turn, during which the server is killed once; how many events it has, and what was at work when it died.
+    fn run(self, moment: Moment) -> (usize, Vec<&'static str>) {
         let session = self.place.session(self.environment, &Value::Null);
         let mut stream = Stream::open(self.place, &session);
         self.place.tells(&session, "Go.");
@@ -130,7 +130,15 @@ impl<'a> Case<'a> {
         is_continued(&streamed, &events);
         self.is_done_once(&events);
         self.is_told_on();
-        events.len()
+        let failed = |kind, what| {
+            let is_so = of_kind(&events, kind)
+                .iter()
+                .any(|event| event["is_error"] == true);
+            is_so.then_some(what)
+        };
+        let request = failed("span.model_request_end", "a request");
+        let call = failed("agent.tool_result", "a call");
+        (events.len(), request.into_iter().chain(call).collect())
     }
 
     /// Each call has one result, and ran once, or not at all and may have.
@@ -233,13 +241,20 @@ fn system_a_server_that_is_killed_at_any_event_of_a_turn_ends_it_once() {
     let networking = json!({"type": "limited", "allowed_hosts": ["count.test"]});
     let environment = place.environment(&networking);
     // The control: nobody is killed, and there is this much to happen.
-    let events = Case::new(&mut place, &count, &environment).run(Moment::Never);
+    let (events, cut) = Case::new(&mut place, &count, &environment).run(Moment::Never);
     assert_eq!(count.requests().len(), 2);
-    assert!(events >= 20, "{events}");
+    assert!(events >= 20 && cut.is_empty(), "{events} {cut:?}");
     let moments = (1..=events).map(Moment::Event);
+    let mut all_cut = Vec::new();
     for moment in moments.chain([Moment::Call(1), Moment::Call(2)]) {
-        Case::new(&mut place, &count, &environment).run(moment);
+        let (_, cut) = Case::new(&mut place, &count, &environment).run(moment);
+        all_cut.extend(cut);
     }
+    // It died over both.
+    assert!(
+        all_cut.contains(&"a request") && all_cut.contains(&"a call"),
+        "{all_cut:?}"
+    );
     assert_eq!(place.model.unscripted(), 0);
     place.up.stop();
 }
