@@ -59,7 +59,7 @@ fn runs(
 
 fn says(name: &str, steps: impl Fn() -> Vec<ModelStep>, shown: &str) {
     runs(name, steps, &PYTHON, |_, printed| {
-        assert_eq!(printed, shown)
+        assert_eq!(printed, shown);
     });
 }
 
