@@ -411,8 +411,6 @@ pub const EVENT_PAGE_BYTES: i64 = 8 << 20;
 pub const EVENT_STREAMS: usize = 3000;
 /// Events that a stream reads from the database at once.
 pub const STREAM_READ_EVENTS: u32 = 64;
-/// Bytes of these events, before the last of them: a reader who takes nothing holds no more.
-pub const STREAM_READ_BYTES: i64 = 64 << 10;
 /// Parts of messages on their way to streams; a stream that is further behind gets whole messages alone.
 pub const PREVIEWS_WAITING: usize = 256;
 /// How often a stream that has nothing to say says so (the wire API).

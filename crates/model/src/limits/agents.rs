@@ -151,3 +151,6 @@ pub const CONTEXT_PERCENT: u64 = 80;
 pub const CONTEXT_TOKENS: u64 = 200_000;
 /// Requests that a turn makes of its model at most: one that goes round in circles ends.
 pub const TURN_MODEL_REQUESTS: u32 = 500;
+
+/// Bytes of the events that a stream reads from the database at once, before the last of them: a reader who takes nothing holds no more.
+pub const STREAM_READ_BYTES: i64 = 64 << 10;
