@@ -5,8 +5,9 @@ use bailiwick_model::{
     SessionStatus, VaultId, WorkState,
 };
 use bailiwick_store::{
-    Change, Environment, NewSession, NewWork, OrderedPage, OrderedPageRequest, Session,
-    SessionFilter, SessionPins, SessionResource, SessionValues, StoreError,
+    Change, Environment, NewSession, NewWork, Order, OrderedPage, OrderedPageRequest, Session,
+    SessionEventFilter, SessionEventPage, SessionFilter, SessionPins, SessionResource,
+    SessionValues, StoreError,
 };
 use bailiwick_wire::{FieldProblem, SessionAgent, SessionBody, SessionText, networking_json};
 use jiff::{SignedDuration, Timestamp};
@@ -312,7 +313,8 @@ impl Control {
             .update_session(&before, values)
             .await
             .map_err(ControlError::of(KIND))?;
-        let written = tell_of_update(&mut change, &before, after).await?;
+        let could_afford_no_more = self.stopped_at_budget(caller, &before).await?;
+        let written = tell_of_update(&mut change, &before, after, could_afford_no_more).await?;
         let after = written.session.clone();
         let (was, becomes) = (evidence(&before), evidence(&after));
         commit(
@@ -326,6 +328,33 @@ impl Control {
         .await?;
         self.published(&written);
         Ok(SessionView::of(after, resources))
+    }
+
+    /// Whether a session rests since it had cost what it may. Its row is locked.
+    async fn stopped_at_budget(
+        &self,
+        caller: &Caller,
+        session: &Session,
+    ) -> Result<bool, ControlError> {
+        if session.status != SessionStatus::Idle || session.values.budget.is_none() {
+            return Ok(false);
+        }
+        let filter = SessionEventFilter {
+            kinds: vec![SessionEventType::SessionStatusIdle],
+            ..SessionEventFilter::of_session()
+        };
+        let newest = SessionEventPage {
+            order: Order::NewestFirst,
+            after: None,
+            limit: 1,
+        };
+        let scope = self.store.scope(&caller.organization);
+        let rests = scope.session_events(&session.id, newest, &filter).await?;
+        let told = rests
+            .first()
+            .map(|rest| serde_json::from_str::<Value>(&rest.body));
+        let told = told.transpose().map_err(|_| corrupt("body"))?;
+        Ok(told.is_some_and(|told| told["stop_reason"]["type"] == "budget_reached"))
     }
 
     /// Archives a session, for good: it has ended, and its work too. One that is archived stays as it is.
@@ -429,11 +458,12 @@ fn raised(values: &SessionText, session: &Session) -> Result<(), ControlError> {
     ))
 }
 
-/// Stores what of a session was changed. If it had stopped at its budget, it goes on with what was said to it.
+/// Stores what of a session was changed. If it could afford no more, and now can, it goes on with what it was at, or what was said to it.
 async fn tell_of_update(
     change: &mut Change,
     before: &Session,
     after: Session,
+    could_afford_no_more: bool,
 ) -> Result<Written, ControlError> {
     let (was, is) = (before.values.clone(), after.values.clone());
     let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
@@ -458,7 +488,9 @@ async fn tell_of_update(
     writing.store(event).await?;
     let waits = writing.state().thread(&primary);
     let waits = waits.is_some_and(|thread| {
-        thread.status == SessionStatus::Idle && thread.awaits.is_empty() && thread.queued > 0
+        thread.status == SessionStatus::Idle
+            && thread.awaits.is_empty()
+            && (could_afford_no_more || thread.queued > 0)
     });
     if waits && !budget_is_reached(writing.session())? {
         writing.apply(&SessionInput::Resume(primary)).await?;

@@ -14,12 +14,13 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bailiwick_model::SandboxId;
-use bailiwick_policy::InForce;
+use bailiwick_policy::{InForce, Projections};
 use bailiwick_runtime::{
-    BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, StopReason,
-    Verb,
+    BoxFuture, Checkpoint, Error, Event, Running, Runtime, Sandbox as _, SandboxSpec,
+    SandboxSummary, StopReason, Verb,
 };
 use bailiwick_sandbox::channel::Channel;
 use bailiwick_sandbox::role;
@@ -138,7 +139,13 @@ impl HostedRuntime {
     ) -> Result<Running<InForce>, Error> {
         spec.validate()?;
         let id = spec.id.clone();
-        let spec = spec.with_policy(|in_force| PolicyText::of(&in_force))?;
+        let mut whole = None;
+        // A launch copies the memory of its host, so its secrets come there after it, and before anything runs.
+        let spec = spec.with_policy(|in_force| {
+            let bare = without_secrets(&in_force);
+            whole = bare.is_some().then_some(in_force.clone());
+            PolicyText::of(bare.as_ref().unwrap_or(&in_force))
+        })?;
         let (connection, share) = self.host().await?;
         let backend = |error: std::io::Error| Error::Backend(error.into());
         let (ours, theirs) = Channel::pair().map_err(backend)?;
@@ -161,11 +168,28 @@ impl HostedRuntime {
             number,
             connection,
         });
+        if let Some(whole) = whole
+            && let Err(error) = sandbox.apply_policy(whole).await
+        {
+            // The first failure is the one to tell.
+            let _ = sandbox.stop(Duration::ZERO).await;
+            return Err(error);
+        }
         Ok(Running {
             sandbox,
             events: receiver,
         })
     }
+}
+
+/// What is in force while a sandbox is launched that gets secrets afterwards; none for one that gets none.
+fn without_secrets(in_force: &InForce) -> Option<InForce> {
+    let projections = &in_force.projections;
+    let is_bare = projections.placeholders().is_empty() && projections.headers().is_empty();
+    (!is_bare).then(|| InForce {
+        policy: Arc::clone(&in_force.policy),
+        projections: Arc::new(Projections::new(Vec::new(), Vec::new())),
+    })
 }
 
 /// Whether something runs now that nobody had before.

@@ -232,6 +232,20 @@ fn a_session_runs_while_one_of_its_threads_does() {
 }
 
 #[test]
+fn a_thread_that_could_afford_no_more_goes_on_with_what_it_was_at() {
+    let mut state = SessionState::new(primary(), []);
+    for input in [
+        SessionInput::Queue(primary(), 1),
+        SessionInput::Take(primary(), 1, 0),
+        SessionInput::Rest(primary(), StopReason::BudgetReached),
+        SessionInput::Resume(primary()),
+    ] {
+        (state, _) = state.after(&input).unwrap();
+    }
+    assert_eq!(state.status(), SessionStatus::Running);
+}
+
+#[test]
 fn what_cannot_happen_is_refused_with_its_reason() {
     let idle = SessionState::new(primary(), []);
     let rest = |reason| SessionInput::Rest(primary(), reason);
@@ -240,10 +254,6 @@ fn what_cannot_happen_is_refused_with_its_reason() {
         (
             SessionInput::Reschedule(primary()),
             SessionRefusal::NotAtWork,
-        ),
-        (
-            SessionInput::Resume(primary()),
-            SessionRefusal::NothingQueued,
         ),
         (
             SessionInput::Take(primary(), 0, 0),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bailiwick_model::limits::EVENT_PAGE_BYTES;
+use bailiwick_model::limits::{EVENT_PAGE_BYTES, STREAM_READ_BYTES};
 use bailiwick_model::{SessionEventId, SessionEventType, SessionId, SessionThreadId};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -246,7 +246,7 @@ impl Scope<'_> {
         rows.iter().map(SessionEvent::read).collect()
     }
 
-    /// All that happened in a session after an event, in all of its threads: as many as have so many bytes together, and one at least.
+    /// All that happened in a session after an event, in all of its threads: at most `limit`, and as many as a stream holds.
     ///
     /// # Errors
     ///
@@ -262,7 +262,7 @@ impl Scope<'_> {
             .bind(session.to_string())
             .bind(sequence)
             .bind(i64::from(limit))
-            .bind(EVENT_PAGE_BYTES)
+            .bind(STREAM_READ_BYTES)
             .fetch_all(self.pool)
             .await?;
         rows.iter().map(SessionEvent::read).collect()

@@ -17,6 +17,7 @@ mod leak;
 mod once;
 mod process;
 mod sdk;
+mod search;
 mod server;
 mod user;
 
@@ -27,6 +28,7 @@ pub use git::GitRepository;
 pub use leak::LeakCheck;
 pub use process::{Child, eventually};
 pub use sdk::Sdk;
+pub use search::{descendants, file_with, has, memory_has};
 pub use server::banner::BannerServer;
 pub use server::dns::DnsServer;
 pub use server::files::FileServer;

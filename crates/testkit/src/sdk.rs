@@ -16,6 +16,8 @@ pub struct Sdk {
     language: Language,
 }
 
+/// The version of the compiler of TypeScript.
+const TYPESCRIPT: &str = "5.9.3";
 /// The version of mitmproxy.
 const MITMPROXY: &str = "11.0.2";
 
@@ -102,6 +104,38 @@ impl Sdk {
                 node
             }
         }
+    }
+
+    /// The command that runs a program in TypeScript, once the compiler has found nothing wrong with it, be it of types alone.
+    ///
+    /// # Panics
+    ///
+    /// When this is no SDK of that language, or the compiler has something to say, with what it says.
+    pub fn typescript(&self, program: &Path) -> Command {
+        assert!(matches!(self.language, Language::Node), "{self:?}");
+        let compiler = Self::installed(Language::Node, "typescript", TYPESCRIPT);
+        // Modules are found from where the program lies.
+        let below = self.directory.join(rustix::thread::gettid().to_string());
+        fs::create_dir_all(&below).expect("a directory");
+        fs::write(below.join("package.json"), r#"{"type": "module"}"#).expect("a package");
+        let source = below.join(program.file_name().expect("a program's name"));
+        fs::copy(program, &source).expect("a copy of the program");
+        let mut tsc = command("node", User::current());
+        tsc.arg(compiler.directory.join("node_modules/typescript/bin/tsc"));
+        tsc.args(["--strict", "--skipLibCheck", "--target", "es2022"]);
+        tsc.args([
+            "--module",
+            "nodenext",
+            "--lib",
+            "es2022,dom,dom.asynciterable",
+        ]);
+        tsc.arg(&source);
+        let output = tsc.output().expect("the compiler starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        let mut node = command("node", User::current());
+        node.arg(source.with_extension("js"));
+        node
     }
 
     fn installed(language: Language, package: &str, version: &str) -> Self {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::{FlowNote, Reason};
 use bailiwick_testkit::{
     Authority, Bailiwick, GitHttpsServer, GitRepository, HttpsServer, LeakCheck, Run, User,
+    descendants, file_with, has, memory_has,
 };
 
 use crate::support::{PATIENCE, PYTHON, everyone, everyone_as_anyone, run_as, with_options};
@@ -354,7 +354,8 @@ fn a_secret_in_use_is_nowhere_in_the_sandbox_or_in_what_is_told_of_it() {
             "var/tmp",
             "run",
         ] {
-            search_files(&Path::new(&root).join(directory));
+            let found = file_with(&Path::new(&root).join(directory), SECRET.as_bytes());
+            assert_eq!(found, None);
         }
         child.signal(rustix::process::Signal::TERM);
         child.wait(PATIENCE);
@@ -391,83 +392,5 @@ fn the_key_of_a_sandboxs_authority_never_is_in_the_sandbox() {
             .script("test -e /etc/bailiwick/ca-bundle.pem")
             .exits(1);
         assert!(plain.stdout.is_empty());
-    }
-}
-
-/// Horspool's search, since a test is not optimised and memories are large.
-fn has(bytes: &[u8], wanted: &[u8]) -> bool {
-    let last = wanted.len() - 1;
-    let mut skip = [wanted.len(); 256];
-    for (index, byte) in wanted[..last].iter().enumerate() {
-        skip[usize::from(*byte)] = last - index;
-    }
-    let mut at = last;
-    while let Some(byte) = bytes.get(at) {
-        if *byte == wanted[last] && bytes[at - last..=at] == *wanted {
-            return true;
-        }
-        at += skip[usize::from(*byte)];
-    }
-    false
-}
-
-/// Every process below this one.
-fn descendants(pid: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    for task in tasks {
-        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        for child in children
-            .split_whitespace()
-            .filter_map(|word| word.parse().ok())
-        {
-            found.push(child);
-            found.extend(descendants(child));
-        }
-    }
-    found
-}
-
-/// Looks through all of a process's memory that can be read.
-fn memory_has(pid: u32, wanted: &[u8]) -> bool {
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the maps");
-    let mut memory = fs::File::open(format!("/proc/{pid}/mem")).expect("the memory");
-    maps.lines().filter(|line| line.contains(" r")).any(|line| {
-        let range = line
-            .split(' ')
-            .next()
-            .and_then(|range| range.split_once('-'));
-        let number = |text: &str| u64::from_str_radix(text, 16).ok();
-        let Some((start, end)) = range.and_then(|(a, b)| Some((number(a)?, number(b)?))) else {
-            return false;
-        };
-        // Devices and pages that were never there cannot be read.
-        if memory.seek(SeekFrom::Start(start)).is_err() {
-            return false;
-        }
-        let mut bytes = Vec::new();
-        let _ = memory.by_ref().take(end - start).read_to_end(&mut bytes);
-        has(&bytes, wanted)
-    })
-}
-
-fn search_files(directory: &Path) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        if kind.is_dir() {
-            search_files(&entry.path());
-        } else if kind.is_file() {
-            let content = fs::read(entry.path()).unwrap_or_default();
-            assert!(
-                !has(&content, SECRET.as_bytes()),
-                "{}",
-                entry.path().display()
-            );
-        }
     }
 }

@@ -1,5 +1,13 @@
 //! Agents at work: `bailiwick up` with a scripted model, and real sandboxes.
 
+mod attacks;
+mod canary;
+mod examples;
+mod killed;
+mod replicas;
+mod slow;
+
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -16,19 +24,35 @@ struct Place {
     machine: Bailiwick,
     up: Up,
     model: ModelServer,
+    options: Vec<String>,
+    /// Every answer of the API, with its head.
+    answers: RefCell<Vec<String>>,
 }
 
 impl Place {
     fn new(steps: impl IntoIterator<Item = ModelStep>, options: &[&str]) -> Self {
         let model = ModelServer::start(ModelScript::of(steps));
         let machine = machine();
-        let url = model.url();
-        let variables = [
-            ("ANTHROPIC_API_KEY", "sk-test"),
-            ("ANTHROPIC_BASE_URL", url.as_str()),
-        ];
-        let up = Up::start_with(&machine, options, &variables);
-        Self { machine, up, model }
+        let up = start(&machine, &model, options);
+        let options = options.iter().copied().map(str::to_owned).collect();
+        let answers = RefCell::default();
+        Self {
+            machine,
+            up,
+            model,
+            options,
+            answers,
+        }
+    }
+
+    /// Kills the server, and starts it again on what it has left.
+    fn kill_and_start_again(&mut self) {
+        self.up.process.signal(rustix::process::Signal::KILL);
+        self.up.process.wait(PATIENCE);
+        let options: Vec<_> = self.options.iter().map(String::as_str).collect();
+        let up = start(&self.machine, &self.model, &options);
+        let key = std::mem::take(&mut self.up.key);
+        self.up = Up { key, ..up };
     }
 
     /// Asks the API for something, and gets it.
@@ -90,7 +114,9 @@ impl Place {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        let value = serde_json::from_str(body).unwrap_or(Value::Null);
+        self.answers.borrow_mut().push(answer);
+        (status, value)
     }
 
     /// What no other environment of this machine is called.
@@ -120,12 +146,23 @@ impl Place {
 
     /// Says something, and waits until the agent has done its part: what its tools answered since the beginning.
     fn says(&self, session: &str, text: &str) -> Vec<String> {
+        let idle = self.count(session, "session.status_idle");
+        self.tells(session, text);
+        self.rests(session, idle + 1);
+        self.results(session)
+    }
+
+    /// Says something.
+    fn tells(&self, session: &str, text: &str) {
         let event = json!({"type": "user.message", "content": [{"type": "text", "text": text}]});
         let path = format!("/v1/sessions/{session}/events");
-        let idle = self.count(session, "session.status_idle");
         self.asks("POST", &path, &json!({"events": [event]}));
+    }
+
+    /// Waits until a session has come to rest so often.
+    fn rests(&self, session: &str, times: usize) {
         let begun = Instant::now();
-        while self.count(session, "session.status_idle") == idle {
+        while self.count(session, "session.status_idle") < times {
             assert!(
                 begun.elapsed() < PATIENCE,
                 "it does not rest: {:#?}",
@@ -133,6 +170,10 @@ impl Place {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// What its tools answered since the beginning.
+    fn results(&self, session: &str) -> Vec<String> {
         let events = self.events(session);
         let results = events
             .iter()
@@ -169,6 +210,16 @@ impl Place {
         let events = self.events(session);
         events.iter().filter(|event| event["type"] == kind).count()
     }
+}
+
+/// A server whose models are this one.
+fn start(machine: &Bailiwick, model: &ModelServer, options: &[&str]) -> Up {
+    let url = model.url();
+    let variables = [
+        ("ANTHROPIC_API_KEY", "sk-test"),
+        ("ANTHROPIC_BASE_URL", url.as_str()),
+    ];
+    Up::start_with(machine, options, &variables)
 }
 
 fn id(made: &Value) -> String {

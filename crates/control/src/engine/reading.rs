@@ -35,6 +35,8 @@ pub(crate) struct Reading {
     /// Calls of an answer that is not whole yet, and those of them that were begun.
     calls: Vec<Call>,
     begun: Vec<SessionEventId>,
+    /// The request to a model whose end was not told.
+    asking: Option<SessionEventId>,
 }
 
 impl Reading {
@@ -43,7 +45,13 @@ impl Reading {
             is_self_hosted,
             calls: Vec::new(),
             begun: Vec::new(),
+            asking: None,
         }
+    }
+
+    /// The request to a model that has begun, and of which nobody has told the end: whoever made it is at it, or has died over it.
+    pub(crate) fn asking(&self) -> Option<&SessionEventId> {
+        self.asking.as_ref()
     }
 
     /// What happened by this event being stored. That it was taken up later is no part of it.
@@ -74,6 +82,10 @@ impl Reading {
                 }
                 self.done_by(id, done, record.private.as_deref())
             }
+            T::SpanModelRequestStart => {
+                self.asking = Some(id);
+                Ok(Vec::new())
+            }
             T::SessionThreadStatusIdle => Ok(gave_up(&event.body).into_iter().collect()),
             // What else is told of the session decides nothing.
             T::UserDefineOutcome
@@ -93,7 +105,6 @@ impl Reading {
             | T::SessionThreadStatusRunning
             | T::SessionThreadStatusRescheduled
             | T::SessionThreadStatusTerminated
-            | T::SpanModelRequestStart
             | T::SpanOutcomeEvaluationStart
             | T::SpanOutcomeEvaluationOngoing
             | T::SpanOutcomeEvaluationEnd
@@ -154,7 +165,10 @@ impl Reading {
                 let summary = private.unwrap_or_default().to_owned();
                 Ok(vec![Entry::Compacted(summary)])
             }
-            AgentEvent::ModelRequestEnd { is_error, .. } => self.answered(is_error, private),
+            AgentEvent::ModelRequestEnd { is_error, .. } => {
+                self.asking = None;
+                self.answered(is_error, private)
+            }
             AgentEvent::Message { .. }
             | AgentEvent::Thinking {}
             | AgentEvent::ThreadMessageReceived { .. }

@@ -95,9 +95,7 @@ impl Runner {
 
     /// Goes on until there is nothing to do.
     pub(crate) async fn go(mut self) -> Result<Left, ControlError> {
-        if self.session.status == SessionStatus::Rescheduling {
-            self.step(ThreadStep::Resume).await?;
-        }
+        self.take_over().await?;
         loop {
             if is_at_rest(&self.session) {
                 return Ok(Left::AtRest(Box::new(self.session)));
@@ -128,6 +126,21 @@ impl Runner {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Ends what whoever ran the session before was at when they died.
+    async fn take_over(&mut self) -> Result<(), ControlError> {
+        if is_at_rest(&self.session) {
+            return Ok(());
+        }
+        if let Some(start) = self.reading.asking().cloned() {
+            // What it has used nobody knows any more.
+            self.end_request(start, Vec::new()).await?;
+        }
+        if self.session.status == SessionStatus::Rescheduling {
+            self.step(ThreadStep::Resume).await?;
+        }
+        Ok(())
     }
 
     async fn take_up(&mut self, ids: Vec<SessionEventId>) -> Result<(), ControlError> {

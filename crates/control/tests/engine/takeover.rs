@@ -30,6 +30,54 @@ async fn what_a_dead_server_ran_is_told_and_not_run_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_a_server_died_over_has_failed() {
+    let slow = bailiwick_testkit::Pace {
+        first_event_ms: 600_000,
+        ..Default::default()
+    };
+    let place = Place::new([ModelStep::text("late").at(slow), ModelStep::text("Here.")]).await;
+    let first = place.start();
+    let session = place.session("Hello?").await;
+    while place.model.streaming() == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    first.kill();
+    place.control.end_runs_of_others().await.unwrap();
+    let second = place.start();
+    let events = place.rested(&session).await;
+    let (starts, ends) = (
+        of_kind(&events, "span.model_request_start"),
+        of_kind(&events, "span.model_request_end"),
+    );
+    let of = |end: &serde_json::Value| end["model_request_start_id"].clone();
+    let ended: Vec<_> = ends
+        .iter()
+        .map(|end| (of(end), end["is_error"] == true))
+        .collect();
+    let begun: Vec<_> = starts.iter().map(|start| start["id"].clone()).collect();
+    assert_eq!(ended, [(begun[0].clone(), true), (begun[1].clone(), false)]);
+    assert_eq!(text(of_kind(&events, "agent.message")[0]), "Here.");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_dies_before_it_tries_again_leaves_that_to_another() {
+    let place = Place::new([ModelStep::failure(529), ModelStep::text("At last.")]).await;
+    let first = place.start();
+    let session = place.session("Hello?").await;
+    place
+        .happened(&session, "session.status_rescheduled", 1)
+        .await;
+    first.kill();
+    place.control.end_runs_of_others().await.unwrap();
+    let second = place.start();
+    let events = place.rested(&session).await;
+    assert_eq!(text(of_kind(&events, "agent.message")[0]), "At last.");
+    assert_eq!(of_kind(&events, "session.status_rescheduled").len(), 1);
+    second.stop().await;
+}
+
+#[tokio::test]
 async fn a_server_that_stops_gives_its_sessions_back_at_once() {
     let slow = bailiwick_testkit::Pace {
         first_event_ms: 600_000,

@@ -64,7 +64,7 @@ pub enum SessionInput {
     Settle(SessionThreadId, BTreeSet<SessionEventId>),
     /// A thread takes up so many messages and so many interrupts.
     Take(SessionThreadId, u32, u32),
-    /// A thread goes on: after what failed, or with what was said to it while the session could cost no more.
+    /// A thread goes on: after what failed, or, once the session may cost more, with what it was at or what was said to it.
     Resume(SessionThreadId),
     /// A thread has stopped to work.
     Rest(SessionThreadId, StopReason),
@@ -357,7 +357,7 @@ impl ThreadState {
     ) -> Result<(), SessionRefusal> {
         match self.status {
             SessionStatus::Rescheduling => {}
-            SessionStatus::Idle if self.waits_for_input() && self.queued > 0 => {}
+            SessionStatus::Idle if self.waits_for_input() => {}
             SessionStatus::Idle => return Err(SessionRefusal::NothingQueued),
             SessionStatus::Running => return Err(SessionRefusal::AtWork),
             SessionStatus::Terminated => return Err(SessionRefusal::Ended),

@@ -158,7 +158,7 @@ impl Runner {
         Ok(id)
     }
 
-    async fn end_request(
+    pub(super) async fn end_request(
         &mut self,
         start: SessionEventId,
         more: Vec<NewAgentEvent>,
