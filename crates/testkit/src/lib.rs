@@ -18,6 +18,7 @@ mod once;
 mod process;
 mod sdk;
 mod server;
+mod terminal;
 mod user;
 
 pub use bailiwick::{Bailiwick, Outcome, Run};
@@ -43,4 +44,5 @@ pub use server::port::FreePort;
 pub use server::postgres::{Crash, Postgres};
 pub use server::registry::{OciRegistry, root_archive};
 pub use server::udp::UdpEcho;
+pub use terminal::Terminal;
 pub use user::User;
