@@ -76,6 +76,7 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
     pub async fn run(self, stop: CancellationToken) -> Result<(), WorkerError> {
         let tried = self.sandboxes.try_one().await;
         tried.map_err(WorkerError::NoSandbox)?;
+        tracing::info!(environment = %self.environment, name = self.terms.name, "polls for work");
         let places = Arc::new(Semaphore::new(self.terms.max_sessions.get()));
         let sessions = Sessions::default();
         let mut serving = JoinSet::new();
