@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::rest::Rest;
+use super::rest::{Rest, Rests};
 use super::send::confirmation;
 
 /// Where a conversation stands.
@@ -12,6 +12,7 @@ use super::send::confirmation;
 pub(super) struct Conversation {
     /// Calls that ask for permission, the oldest first.
     asks: VecDeque<String>,
+    rests: Rests,
     /// How the session rests; none while it works.
     rest: Option<Rest>,
     is_interrupted: bool,
@@ -32,6 +33,7 @@ impl Default for Conversation {
     fn default() -> Self {
         Self {
             asks: VecDeque::new(),
+            rests: Rests::default(),
             rest: Some(Rest::Done),
             is_interrupted: false,
         }
@@ -42,6 +44,7 @@ impl Conversation {
     /// Takes note of an event.
     pub(super) fn note(&mut self, event: &Value) {
         let named = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        let rest = self.rests.note(event);
         match event["type"].as_str().unwrap_or_default() {
             "agent.tool_use" | "agent.mcp_tool_use" if event["evaluated_permission"] == "ask" => {
                 self.asks.push_back(named("id"));
@@ -53,7 +56,7 @@ impl Conversation {
             "user.message" | "session.status_running" => self.rest = None,
             "user.interrupt" => self.asks.clear(),
             _ => {
-                if let Some(rest) = Rest::of(event) {
+                if let Some(rest) = rest {
                     self.rest = Some(rest);
                     self.is_interrupted = false;
                     if rest != Rest::Waits {

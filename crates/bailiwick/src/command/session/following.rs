@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::rest::Rest;
+use super::rest::{Rest, Rests};
 use super::transcript::Transcript;
 use crate::client::{Client, Event, Follow};
 use crate::exit::Exit;
@@ -54,9 +54,10 @@ pub(super) async fn until_rest(
     mut follow: Follow<'_>,
     printing: &mut Printing,
 ) -> anyhow::Result<Exit> {
+    let mut rests = Rests::default();
     while let Some(event) = follow.next().await? {
         printing.print(&event)?;
-        if let Some(rest) = Rest::of(&event.value) {
+        if let Some(rest) = rests.note(&event.value) {
             return Ok(rest.into());
         }
     }

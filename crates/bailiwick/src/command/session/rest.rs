@@ -1,8 +1,41 @@
 //! How a session comes to rest, and what a command that waited for that ends with.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::exit::Exit;
+
+/// Follows what a session waits for: a call that was allowed, and that a worker runs, is no rest.
+#[derive(Debug, Default)]
+pub(super) struct Rests {
+    /// Calls that nobody needs to allow any more.
+    allowed: BTreeSet<String>,
+}
+
+impl Rests {
+    /// Takes note of an event; how the session rests from there on, if it does.
+    pub(super) fn note(&mut self, event: &Value) -> Option<Rest> {
+        let named = |field: &str| event[field].as_str().map(str::to_owned);
+        match event["type"].as_str()? {
+            "agent.tool_use" if event["evaluated_permission"] == "allow" => {
+                self.allowed.extend(named("id"));
+            }
+            "user.tool_confirmation" if event["result"] == "allow" => {
+                self.allowed.extend(named("tool_use_id"));
+            }
+            _ => {}
+        }
+        let rest = Rest::of(event)?;
+        let waits = event["stop_reason"]["event_ids"].as_array();
+        let is_worker_s = |call: &Value| {
+            let call = call.as_str();
+            call.is_some_and(|call| self.allowed.contains(call))
+        };
+        let is_all = waits.is_some_and(|calls| !calls.is_empty() && calls.iter().all(is_worker_s));
+        (rest != Rest::Waits || !is_all).then_some(rest)
+    }
+}
 
 /// Why nothing goes on any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +77,35 @@ impl From<Rest> for Exit {
             Rest::Done => Self::Done,
             Rest::Waits => Self::Differs,
             Rest::Stopped => Self::Denied,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_session_that_waits_for_its_worker_does_not_rest() {
+        let call = |permission: &str| json!({"type": "agent.tool_use", "id": "a", "evaluated_permission": permission});
+        let confirmed = |result: &str| json!({"type": "user.tool_confirmation", "tool_use_id": "a", "result": result});
+        let waits = json!({"type": "session.status_idle", "stop_reason": {"type": "requires_action", "event_ids": ["a"]}});
+        let ended = json!({"type": "session.status_idle", "stop_reason": {"type": "end_turn"}});
+        for (before, expect) in [
+            (vec![], Some(Rest::Waits)),
+            (vec![call("allow")], None),
+            (vec![call("ask")], Some(Rest::Waits)),
+            (vec![call("ask"), confirmed("allow")], None),
+            (vec![call("ask"), confirmed("deny")], Some(Rest::Waits)),
+        ] {
+            let mut rests = Rests::default();
+            for event in &before {
+                assert_eq!(rests.note(event), None);
+            }
+            assert_eq!(rests.note(&waits), expect, "{before:?}");
+            assert_eq!(rests.note(&ended), Some(Rest::Done));
         }
     }
 }
