@@ -110,6 +110,9 @@ pub(crate) enum BadInput {
     /// A file holds something else than the command is for.
     #[error("{} must hold one document of `kind: {wanted}`", .path.display())]
     NotOneDocument { path: PathBuf, wanted: &'static str },
+    /// A call that is to be confirmed with another word.
+    #[error("a call is confirmed with `allow` or `deny`, not with {0:?}")]
+    NotAVerdict(String),
     /// A worker of nobody.
     #[error("a worker needs --base-url URL, the service that it works for (or ANTHROPIC_BASE_URL)")]
     NoService,

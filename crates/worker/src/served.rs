@@ -122,12 +122,6 @@ impl<P: Clone + Send + Sync + 'static> Served<P> {
     }
 
     async fn follow(&mut self, lease: &Lease) -> End {
-        match self.is_ours().await {
-            Ok(true) => {}
-            Ok(false) => return End::Over,
-            Err(error) if error.is_transient() => {}
-            Err(error) => return End::Service(error),
-        }
         loop {
             let error = match self.connected(lease).await {
                 Ok(end) => return end,
@@ -146,30 +140,20 @@ impl<P: Clone + Send + Sync + 'static> Served<P> {
         }
     }
 
-    /// Whether the session goes on. One of another environment, or another one than the item says, is none of this worker's.
-    async fn is_ours(&self) -> Result<bool, ServiceError> {
-        let session = self.service.session(&self.session).await?;
-        if session.environment_id != self.work.environment_id || session.id != self.session {
-            return Err(ServiceError::NotUnderstood(
-                "a session of another environment, or another session",
-            ));
-        }
-        Ok(!session.has_ended())
-    }
-
     /// Follows the session over one connection.
     async fn connected(&mut self, lease: &Lease) -> Result<End, Broken> {
         let stop = self.stop.clone();
         let Self {
             service,
+            work,
             session,
             calls,
             ..
         } = self;
         // Before the list is read, so that nothing comes in between.
         let opening = async {
+            let mut is_over = !goes_on(service, work, session).await?;
             let events = service.events(session).await?;
-            let mut is_over = false;
             let take = |json: &str| {
                 let seen = Seen::read(json).ok_or(ServiceError::NotUnderstood("an event"))?;
                 is_over |= calls.take(seen).map_err(|_| too_many())? == Meaning::Over;
@@ -391,6 +375,17 @@ fn result_of(
         Ok(Err(PlaceError::Journal(error))) => Err(error),
         Err(_) => Ok(told("the worker failed while this ran")),
     }
+}
+
+/// Whether the session goes on. One of another environment, or another one than the item says, is none of this worker's.
+async fn goes_on(service: &Service, work: &Work, session: &WireId) -> Result<bool, ServiceError> {
+    let found = service.session(session).await?;
+    if found.environment_id != work.environment_id || found.id != *session {
+        return Err(ServiceError::NotUnderstood(
+            "a session of another environment, or another session",
+        ));
+    }
+    Ok(!found.has_ended())
 }
 
 /// The end of what runs; never, if nothing does.

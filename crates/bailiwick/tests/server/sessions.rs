@@ -178,7 +178,7 @@ fn calls_are_denied_and_answered_on_the_command_line() {
     let call = told(&printed, "asks for permission");
     assert!(printed.contains("> bash: true\n"), "{printed}");
     talk.asks(&["session", "send", &session, "--confirm", &call, "perhaps"])
-        .exits(125);
+        .exits(2);
     let deny = [
         "session",
         "send",

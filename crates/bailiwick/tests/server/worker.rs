@@ -153,7 +153,7 @@ fn system_a_worker_s_calls_are_under_the_policy_of_its_own_file() {
         &["--no-sandboxes"],
     );
     let farm = farm(&place, "policy");
-    place.machine.write("farm.yaml", "name: farm\nconfig:\n  type: self_hosted\n  networking: {type: limited, allowed_hosts: [allowed.test]}\n");
+    place.machine.write("farm.yaml", "name: farm\nconfig:\n  type: cloud\n  networking: {type: limited, allowed_hosts: [allowed.test]}\n");
     let pins = ["allowed.test", "denied.test"].map(|name| format!("{name}=127.0.0.1:{port}"));
     let worker = worker(
         &place,

@@ -250,6 +250,25 @@ async fn an_item_whose_lease_is_lost_is_not_ended() {
     );
 }
 
+/// Whose session it is has to be said before anything of it is run.
+#[tokio::test]
+async fn a_session_of_which_nothing_is_known_is_not_served() {
+    let scene = Scene::new().await;
+    let service = &scene.service;
+    service.lies(|asked| {
+        let is_session = asked.path == "/v1/sessions/sesn_1";
+        is_session.then(|| (503, "{}".to_owned()))
+    });
+    service.happens("sesn_1", call("sevt_1", "glob", json!({"pattern": "*"})));
+    service.queue("sesn_1");
+    let working = scene.works();
+    scene.asked("/sesn_1", 2).await;
+    assert!(service.results("sesn_1", "sevt_1").is_empty());
+    service.is_honest_again();
+    scene.result("sesn_1", "sevt_1").await;
+    working.ends().await;
+}
+
 /// A result that the service takes no interest in does not stay without one.
 #[tokio::test]
 async fn a_result_that_is_not_taken_is_replaced() {

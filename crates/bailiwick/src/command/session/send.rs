@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
 use super::following::{EventForm, Printing, id, until_rest};
+use crate::bad_input::BadInput;
 use crate::client::{Client, SESSIONS, ServerArguments};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
+use crate::output;
 
 /// Say something to a session: a message, whether a call may be made, or what a call of a tool of yours came to.
 ///
@@ -57,20 +58,14 @@ pub(crate) struct Arguments {
     output: EventForm,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Verdict {
-    Allow,
-    Deny,
-}
-
 impl Arguments {
-    fn event(&self) -> anyhow::Result<Value> {
+    fn event(&self) -> Result<Value, BadInput> {
         if let Some([call, verdict]) = self.confirm.as_deref() {
-            let verdict = Verdict::from_str(verdict, false);
-            return Ok(match verdict.map_err(anyhow::Error::msg)? {
-                Verdict::Allow => confirmation(call, true, None),
-                Verdict::Deny => confirmation(call, false, self.message.as_deref()),
-            });
+            return match verdict.as_str() {
+                "allow" => Ok(confirmation(call, true, None)),
+                "deny" => Ok(confirmation(call, false, self.message.as_deref())),
+                _ => Err(BadInput::NotAVerdict(verdict.clone())),
+            };
         }
         let text = self.text.as_deref().unwrap_or_default();
         let content = json!([{"type": "text", "text": text}]);
@@ -106,7 +101,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let sent = client.wait(client.say(&session, json!([event])))?;
     let sent = id(&sent["data"][0]).context("the server's answer has no event")?;
     if !arguments.follow {
-        crate::output::print(&format!("{sent}\n"))?;
+        output::print(&format!("{sent}\n"))?;
         return Ok(Exit::Done.into());
     }
     let follow = client.follow(&session, Some(sent), arguments.output.has_parts());

@@ -52,9 +52,10 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
         latest = last(&client, &session)?;
     }
     if let Some(latest) = &latest {
-        let rest = Rest::of(latest);
-        if Rest::is_end(latest) || (arguments.until_idle && rest.is_some()) {
-            return Ok(rest.map_or(Exit::Done, Exit::from).into());
+        match Rest::of(latest) {
+            Some(rest) if arguments.until_idle => return Ok(Exit::from(rest).into()),
+            Some(_) if Rest::is_end(latest) => return Ok(Exit::Done.into()),
+            Some(_) | None => {}
         }
     }
     let after = arguments.after.clone().or(latest.as_ref().and_then(id));
