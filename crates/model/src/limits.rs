@@ -472,6 +472,10 @@ pub const WORKER_POLL_PAUSE: Duration = Duration::from_secs(1);
 pub const WORKER_RETRY_LEAST: Duration = Duration::from_secs(1);
 /// The longest wait of a worker before it tries again what has failed many times.
 pub const WORKER_RETRY_MOST: Duration = Duration::from_secs(30);
+/// How long a worker keeps the files of a session that does not go on.
+pub const WORKER_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How often a worker looks for such files.
+pub const WORKER_SWEEP: Duration = Duration::from_secs(60 * 60);
 /// How long a worker that ends has to say what became of a call.
 pub const WORKER_LAST_WORD: Duration = Duration::from_secs(10);
 /// Connections to the control plane that are open at once. One more ends the one that has been idle for longest.

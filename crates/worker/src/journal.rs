@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_model::limits::WORKER_RECORD_BYTES;
 use bailiwick_runtime::Checkpoint;
@@ -101,6 +102,26 @@ impl Journal {
             Err(source) => return Err(JournalError::Unusable { path, source }),
         };
         Ok(Entry { path, record })
+    }
+
+    /// The sessions whose files were kept and of which nothing was written down for so long.
+    pub(crate) fn kept_for(&self, time: Duration) -> io::Result<Vec<WireId>> {
+        let mut old = Vec::new();
+        for file in fs::read_dir(&self.directory)? {
+            let file = file?;
+            // A clock that was set back makes nothing old.
+            let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
+            let name = file.file_name();
+            let session = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            let session = session.and_then(|session| session.parse().ok());
+            if let Some(session) = session.filter(|_| age >= time)
+                && let Ok(entry) = self.entry(&session)
+                && matches!(entry.record.sandbox, Whereabouts::Kept { .. })
+            {
+                old.push(session);
+            }
+        }
+        Ok(old)
     }
 }
 

@@ -177,6 +177,15 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
         }
     }
 
+    /// Throws away what was kept. If the session goes on, its model is told.
+    pub(crate) async fn forget(&mut self) -> Result<(), PlaceError> {
+        if let Whereabouts::Kept { checkpoint, .. } = &self.entry.record().sandbox {
+            self.sandboxes.runtime.discard(checkpoint).await?;
+        }
+        let lost = self.note(|record| record.sandbox = Whereabouts::Running);
+        Ok(lost.await?)
+    }
+
     /// Nothing is left of the sandbox, nor of what was kept of it.
     pub(crate) async fn end(&mut self) -> Result<(), PlaceError> {
         if let Some(live) = self.live.take() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bailiwick_llm::Backoff;
 use bailiwick_model::limits::{
-    WORK_BLOCK_MS, WORKER_POLL_PAUSE, WORKER_RETRY_LEAST, WORKER_RETRY_MOST,
+    WORK_BLOCK_MS, WORKER_KEPT, WORKER_POLL_PAUSE, WORKER_RETRY_LEAST, WORKER_RETRY_MOST,
+    WORKER_SWEEP,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -62,8 +63,7 @@ struct Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.remove(&self.session);
+        end(&self.sessions, &self.session);
     }
 }
 
@@ -80,6 +80,12 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
         let places = Arc::new(Semaphore::new(self.terms.max_sessions.get()));
         let sessions = Sessions::default();
         let mut serving = JoinSet::new();
+        let sweeping = sweep(
+            self.journal.clone(),
+            self.sandboxes.clone(),
+            Arc::clone(&sessions),
+        );
+        let sweeping = tokio::spawn(sweeping);
         // Whatever ends this ends what is served.
         let serving_stop = stop.child_token();
         let polled = loop {
@@ -113,6 +119,7 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
                 }
             }
         };
+        sweeping.abort();
         serving_stop.cancel();
         while serving.join_next().await.is_some() {}
         polled
@@ -168,11 +175,7 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
             self.end(&work).await;
             return None;
         };
-        let is_new = {
-            let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.insert(session.clone())
-        };
-        if !is_new {
+        if !begin(sessions, &session) {
             tracing::warn!(work = %work.id, %session, "a session was handed out twice");
             sleep(WORKER_POLL_PAUSE).await;
             return None;
@@ -212,6 +215,40 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
             tracing::warn!(work = %work.id, %error, "an item cannot be ended");
         }
     }
+}
+
+/// Never ends by itself. What fails now is done the next time.
+async fn sweep<P>(journal: Journal, sandboxes: Sandboxes<P>, sessions: Sessions)
+where
+    P: Clone + Send + Sync + 'static,
+{
+    let mut ticks = tokio::time::interval(WORKER_SWEEP);
+    loop {
+        ticks.tick().await;
+        for session in journal.kept_for(WORKER_KEPT).unwrap_or_default() {
+            // Nobody takes it meanwhile, and who has it keeps it.
+            if !begin(&sessions, &session) {
+                continue;
+            }
+            if let Ok(entry) = journal.entry(&session)
+                && let Err(error) = sandboxes.place(entry).forget().await
+            {
+                tracing::warn!(%session, %error, "what was kept of a session cannot be removed");
+            }
+            end(&sessions, &session);
+        }
+    }
+}
+
+/// Whether nobody had the session here until now.
+fn begin(sessions: &Sessions, session: &WireId) -> bool {
+    let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+    sessions.insert(session.clone())
+}
+
+fn end(sessions: &Sessions, session: &WireId) {
+    let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+    sessions.remove(session);
 }
 
 /// For waits that are not to be everybody's.
