@@ -228,7 +228,7 @@ impl Client {
     }
 
     /// Sends events to a session, and answers with them as they are there.
-    pub(crate) async fn say(&self, session: &str, events: Value) -> anyhow::Result<Value> {
+    pub(crate) async fn say(&self, session: &str, events: &Value) -> anyhow::Result<Value> {
         let request = self
             .http
             .post(self.url(&["v1", "sessions", session, "events"])?);

@@ -11,9 +11,9 @@ use super::up::pin;
 use crate::log::LogArguments;
 use crate::value;
 
-/// Work for a self-hosted environment: take sessions from its queue, and run the calls of their tools in sandboxes on this machine.
+/// Work for a self-hosted environment, in sandboxes on this machine.
 ///
-/// The service is a `bailiwick up`, or any other that speaks the same API. Each session gets a sandbox of its own, under the policy of the
+/// It takes sessions from the environment's queue, and runs the calls of their tools. The service is a `bailiwick up`, or any other that speaks the same API. Each session gets a sandbox of its own, under the policy of the
 /// environment file, which is this machine's to choose: what the service says changes nothing about it. Without a sandbox nothing is run.
 ///
 /// SIGTERM or Ctrl-C ends it: calls have --grace to end, files of sessions are kept for when they go on here, and what was not finished is

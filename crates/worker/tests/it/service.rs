@@ -156,7 +156,10 @@ pub(crate) fn item(session: &str) -> Value {
 
 /// A call of a tool that may be run at once.
 pub(crate) fn call(id: &str, tool: &str, input: Value) -> Value {
-    json!({"type": "agent.tool_use", "id": id, "name": tool, "input": input, "evaluated_permission": "allow"})
+    let mut event = json!({"type": "agent.tool_use", "id": id, "name": tool});
+    event["input"] = input;
+    event["evaluated_permission"] = "allow".into();
+    event
 }
 
 pub(crate) fn asks(id: &str, tool: &str, input: Value) -> Value {

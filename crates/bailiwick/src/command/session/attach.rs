@@ -107,7 +107,7 @@ impl Attached<'_> {
                         return self.left();
                     }
                     self.conversation.is_interrupted();
-                    self.send(json!({"type": "user.interrupt"})).await?;
+                    self.send(&json!({"type": "user.interrupt"})).await?;
                     self.note("[interrupting; again, to leave]")?;
                 }
             }
@@ -144,14 +144,14 @@ impl Attached<'_> {
             return Ok(());
         }
         match self.conversation.answer(line) {
-            Some(event) => self.send(event).await,
+            Some(event) => self.send(&event).await,
             None => self.note("[answer y or n]"),
         }
     }
 
     /// What a server refuses is told to whoever can write something else.
-    async fn send(&mut self, event: Value) -> anyhow::Result<()> {
-        match self.client.say(self.session, json!([event])).await {
+    async fn send(&mut self, event: &Value) -> anyhow::Result<()> {
+        match self.client.say(self.session, &json!([event])).await {
             Ok(_) => Ok(()),
             Err(error) if self.is_terminal => {
                 let text = format!("{error:#}");

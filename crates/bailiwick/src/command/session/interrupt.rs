@@ -24,6 +24,7 @@ pub(crate) struct Arguments {
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
     let session = client.id_of(&SESSIONS, &arguments.session)?;
-    client.wait(client.say(&session, json!([{"type": "user.interrupt"}])))?;
+    let interrupt = json!([{"type": "user.interrupt"}]);
+    client.wait(client.say(&session, &interrupt))?;
     Ok(Exit::Done.into())
 }

@@ -98,7 +98,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let event = arguments.event()?;
     let client = Client::new(&arguments.server, host)?;
     let session = client.id_of(&SESSIONS, &arguments.session)?;
-    let sent = client.wait(client.say(&session, json!([event])))?;
+    let sent = client.wait(client.say(&session, &json!([event])))?;
     let sent = id(&sent["data"][0]).context("the server's answer has no event")?;
     if !arguments.follow {
         output::print(&format!("{sent}\n"))?;
