@@ -236,11 +236,9 @@ async fn whoever_is_asked_to_end_says_what_was_cut_off_and_gives_the_item_back()
     assert!(is_error && told.contains("look before"), "{told}");
     // The session is not at rest: its item goes to whoever polls next, at once.
     assert_eq!(service.count("/stop"), 0);
-    let beats = service
-        .asked()
-        .into_iter()
-        .filter(|asked| asked.path.ends_with("/heartbeat"));
-    let last = beats.last().unwrap();
+    let is_beat = |path: &str| path.ends_with("/heartbeat");
+    let asked = service.asked();
+    let last = asked.iter().rfind(|asked| is_beat(&asked.path)).unwrap();
     assert!(last.query.contains("desired_ttl_seconds=1"), "{last:?}");
     assert!(
         last.query.contains("expected_last_heartbeat=beat-"),

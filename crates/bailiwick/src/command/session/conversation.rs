@@ -144,7 +144,10 @@ mod tests {
     fn a_line_is_what_the_session_waits_for() {
         let message = json!({"type": "user.message"});
         assert_eq!(after(&[]).wants(), Wants::Words);
-        assert_eq!(after(&[message.clone()]).wants(), Wants::Nothing);
+        assert_eq!(
+            after(std::slice::from_ref(&message)).wants(),
+            Wants::Nothing
+        );
         assert_eq!(
             after(&[message.clone(), idle("end_turn")]).wants(),
             Wants::Words
