@@ -110,6 +110,23 @@ pub(crate) enum BadInput {
     /// A file holds something else than the command is for.
     #[error("{} must hold one document of `kind: {wanted}`", .path.display())]
     NotOneDocument { path: PathBuf, wanted: &'static str },
+    /// A call that is to be confirmed with another word.
+    #[error("a call is confirmed with `allow` or `deny`, not with {0:?}")]
+    NotAVerdict(String),
+    /// A worker of nobody.
+    #[error("a worker needs --base-url URL, the service that it works for (or ANTHROPIC_BASE_URL)")]
+    NoService,
+    /// A worker without the environment's id.
+    #[error("a worker needs --environment-id ID (or ANTHROPIC_ENVIRONMENT_ID)")]
+    NoEnvironmentId,
+    /// A worker without a key.
+    #[error(
+        "a worker needs the key of its environment, which `bailiwick environment key create` makes: --environment-key-file FILE (or ANTHROPIC_ENVIRONMENT_KEY)"
+    )]
+    NoEnvironmentKey,
+    /// A worker's environment with what workers do not make.
+    #[error("a worker makes no sandboxes with a `base` or a `project`: leave them out")]
+    WorkerEnvironment,
     /// There is nothing to change.
     #[error("nothing is to be changed: say what, see --help")]
     NothingToChange,

@@ -5,6 +5,7 @@
 
 mod answer;
 mod collection;
+mod follow;
 mod form;
 mod refusal;
 
@@ -23,6 +24,7 @@ pub(crate) use collection::{
     AGENTS, Collection, ENVIRONMENTS, FILES, MEMBERS, ROLES, SERVICE_ACCOUNTS, SESSIONS, SKILLS,
     TEAMS, VAULTS, name_key,
 };
+pub(crate) use follow::{Event, Follow};
 pub(crate) use form::{FormFile, Upload};
 pub(crate) use refusal::Refusal;
 
@@ -117,19 +119,8 @@ impl Client {
     pub(crate) fn new(arguments: &ServerArguments, host: &HostEnvironment) -> anyhow::Result<Self> {
         let server = server(arguments, host)?;
         let key = host.api_key.clone().ok_or(ClientError::NoKey)?;
-        let mut builder = reqwest::Client::builder()
-            // Nobody else gets the key.
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .user_agent(concat!("bailiwick/", env!("CARGO_PKG_VERSION")))
-            // The variables are read in one place, as everywhere.
-            .no_proxy();
-        if let Some(proxy) = proxy(&server, host)? {
-            builder = builder.proxy(proxy);
-        }
         Ok(Self {
-            http: builder.build().context("cannot prepare to connect")?,
+            http: http(&server, host)?,
             server,
             key,
             runtime: tokio::runtime::Builder::new_current_thread()
@@ -203,26 +194,46 @@ impl Client {
     }
 
     fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
-        let response = self.begun(request)?;
-        let text = self.runtime.block_on(response.text());
+        self.runtime.block_on(self.whole(request))
+    }
+
+    async fn whole(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
+        let text = self.response(request).await?.text().await;
         Ok(text.map_err(|source| self.unreachable(source))?)
     }
 
     /// An answer that says yes, whose body has yet to come.
     fn begun(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
-        let answered = self.runtime.block_on(async {
-            let response = request.header("x-api-key", &self.key).send().await?;
-            let status = response.status();
-            if status.is_success() {
-                return Ok(Ok(response));
-            }
-            Ok(Err((status, response.text().await?)))
-        });
-        let answered = answered.map_err(|source: reqwest::Error| self.unreachable(source))?;
-        answered.map_err(|(status, text)| match Refusal::read(status, &text) {
-            Some(refusal) => ClientError::Refused(Box::new(refusal)).into(),
-            None => self.not_understood().into(),
+        Ok(self.runtime.block_on(self.response(request))?)
+    }
+
+    async fn response(&self, request: reqwest::RequestBuilder) -> Result<Response, ClientError> {
+        let unreachable = |source| self.unreachable(source);
+        let request = request.header("x-api-key", &self.key);
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = response.text().await.map_err(unreachable)?;
+        Err(match Refusal::read(status, &text) {
+            Some(refusal) => ClientError::Refused(Box::new(refusal)),
+            None => self.not_understood(),
         })
+    }
+
+    /// Waits for what several requests come to.
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Sends events to a session, and answers with them as they are there.
+    pub(crate) async fn say(&self, session: &str, events: &Value) -> anyhow::Result<Value> {
+        let request = self
+            .http
+            .post(self.url(&["v1", "sessions", session, "events"])?);
+        let body = serde_json::json!({"events": events});
+        self.json(&self.whole(request.json(&body)).await?)
     }
 
     /// Why nothing came of a request.
@@ -235,6 +246,21 @@ impl Client {
     }
 }
 
+/// What connects to a server, and to no other: it follows no redirections, so that nobody else gets the key.
+pub(crate) fn http(server: &Url, host: &HostEnvironment) -> anyhow::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        .user_agent(concat!("bailiwick/", env!("CARGO_PKG_VERSION")))
+        // The variables are read in one place, as everywhere.
+        .no_proxy();
+    if let Some(proxy) = proxy(server, host)? {
+        builder = builder.proxy(proxy);
+    }
+    builder.build().context("cannot prepare to connect")
+}
+
 fn server(arguments: &ServerArguments, host: &HostEnvironment) -> Result<Url, ClientError> {
     let url = match (&arguments.server, &host.server) {
         (Some(url), _) => url.clone(),
@@ -243,10 +269,15 @@ fn server(arguments: &ServerArguments, host: &HostEnvironment) -> Result<Url, Cl
             Url::parse(text).map_err(|_| ClientError::NotAServer(text.to_owned()))?
         }
     };
+    checked(url, arguments.plain_http)
+}
+
+/// The address of a server to which a key may be sent: over TLS, or to this machine, unless `plain_http` allows another one.
+pub(crate) fn checked(url: Url, plain_http: bool) -> Result<Url, ClientError> {
     let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
     match url.scheme() {
         "https" if is_plain => Ok(url),
-        "http" if is_plain && (is_this_machine(&url) || arguments.plain_http) => Ok(url),
+        "http" if is_plain && (is_this_machine(&url) || plain_http) => Ok(url),
         "http" if is_plain => Err(ClientError::PlainHttp(url)),
         // A secret in it is not shown.
         _ => Err(ClientError::NotAServer(

@@ -32,6 +32,7 @@ pub(crate) mod team;
 pub(crate) mod up;
 pub(crate) mod vault;
 pub(crate) mod whoami;
+pub(crate) mod worker;
 
 use std::process::ExitCode;
 

@@ -3,9 +3,9 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; for `policy check`: every destination is allowed |
-//! | 1 | `--dry-run` of what changes a server, `environment impact`: there is something to do, something would change (as diff(1) has it) |
+//! | 1 | `--dry-run` of what changes a server, `environment impact`: there is something to do, something would change (as diff(1) has it); what follows a session until it rests: it waits for somebody |
 //! | 2 | bad input: arguments, an environment file, a flow file; nothing was started |
-//! | 3 | `policy check`: at least one destination is denied; `audit-log verify`: the log is not what was written; `apply`: not everything was done |
+//! | 3 | `policy check`: at least one destination is denied; `audit-log verify`: the log is not what was written; `apply`: not everything was done; what follows a session: it stopped otherwise than by its agent's having done its part |
 //! | 124 | the command was ended by `--timeout` (as timeout(1) has it) |
 //! | 125 | Bailiwick itself failed |
 //! | 126 | the command was found but cannot be executed |

@@ -40,8 +40,12 @@ pub(crate) struct HostEnvironment {
     pub(crate) api_key: Option<String>,
     /// `ANTHROPIC_API_KEY`: what a server shows the upstream of its models.
     pub(crate) model_key: Option<String>,
-    /// `ANTHROPIC_BASE_URL`: where that is.
+    /// `ANTHROPIC_BASE_URL`: where that is; to a worker, the service that it works for.
     pub(crate) model_url: Option<String>,
+    /// `ANTHROPIC_ENVIRONMENT_ID`: the environment that a worker works for.
+    pub(crate) environment_id: Option<String>,
+    /// `ANTHROPIC_ENVIRONMENT_KEY`: the key that it shows.
+    pub(crate) environment_key: Option<String>,
     /// `OTEL_…`: where a server's telemetry goes.
     pub(crate) telemetry: bailiwick_telemetry::Variables,
     /// `SSL_CERT_FILE`: the CA bundle that this host trusts instead of the system's.
@@ -49,8 +53,9 @@ pub(crate) struct HostEnvironment {
 }
 
 /// Those that hold secrets of Bailiwick's own: no program that it starts gets them.
-pub(crate) const SECRETS: [&str; 6] = [
+pub(crate) const SECRETS: [&str; 7] = [
     LOGIN_PASSWORD,
+    "ANTHROPIC_ENVIRONMENT_KEY",
     "BAILIWICK_API_KEY",
     "BAILIWICK_BOOTSTRAP_KEY",
     "BAILIWICK_DATABASE_URL",
@@ -102,6 +107,8 @@ impl HostEnvironment {
             api_key: first(&["BAILIWICK_API_KEY"]),
             model_key: first(&["ANTHROPIC_API_KEY"]),
             model_url: first(&["ANTHROPIC_BASE_URL"]),
+            environment_id: first(&["ANTHROPIC_ENVIRONMENT_ID"]),
+            environment_key: first(&["ANTHROPIC_ENVIRONMENT_KEY"]),
             telemetry: bailiwick_telemetry::Variables {
                 disabled: first(&["OTEL_SDK_DISABLED"]),
                 endpoint: first(&["OTEL_EXPORTER_OTLP_ENDPOINT"]),

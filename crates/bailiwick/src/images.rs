@@ -37,7 +37,7 @@ use telling::{Teller, ended};
 pub(crate) use telling::{ProgressForm, Telling, Told};
 
 /// Whose layers those of a machine without a server are.
-const ORGANIZATION: &str = "local";
+pub(crate) const ORGANIZATION: &str = "local";
 
 /// The images of this machine.
 pub(crate) struct Images {

@@ -8,6 +8,7 @@ mod outward;
 mod restore;
 pub(crate) mod secret_key;
 mod work;
+mod worker;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -74,6 +75,7 @@ pub(crate) fn execute(
     };
     match command {
         Beside::Up(arguments) => up(*arguments, host),
+        Beside::Worker(arguments) => worker::execute(&arguments, host),
         Beside::Backup(arguments) => backup::execute(&arguments, host),
         Beside::Restore(arguments) => restore::execute(&arguments, host),
         Beside::Inside(command) => command::inside::execute(command, host),

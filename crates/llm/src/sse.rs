@@ -17,7 +17,7 @@ pub struct SseEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
     /// A line, or an event of many, is too long.
-    #[error("an event has more than {LLM_EVENT_BYTES} bytes")]
+    #[error("an event has too many bytes")]
     TooLong,
     /// The standard would put replacement characters there: a changed text that nobody notices.
     #[error("a line is not UTF-8")]
@@ -25,8 +25,10 @@ pub enum SseError {
 }
 
 /// Takes bytes in any pieces and gives events. It holds one event at most that is not whole.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SseParser {
+    /// The most bytes of an event.
+    limit: usize,
     line: Vec<u8>,
     name: String,
     data: String,
@@ -36,10 +38,29 @@ pub struct SseParser {
     past_first_line: bool,
 }
 
+impl Default for SseParser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SseParser {
-    /// Before any byte.
+    /// Before any byte of a model's answer.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_limit(LLM_EVENT_BYTES)
+    }
+
+    /// Before any byte of a stream whose events have at most so many.
+    pub fn with_limit(limit: usize) -> Self {
+        Self {
+            limit,
+            line: Vec::new(),
+            name: String::new(),
+            data: String::new(),
+            has_data: false,
+            after_return: false,
+            past_first_line: false,
+        }
     }
 
     /// Takes more bytes, and appends the events that they make whole.
@@ -59,7 +80,7 @@ impl SseParser {
             }
             let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let piece = &bytes[..end.unwrap_or(bytes.len())];
-            if self.held().saturating_add(piece.len()) > LLM_EVENT_BYTES {
+            if self.held().saturating_add(piece.len()) > self.limit {
                 return Err(SseError::TooLong);
             }
             self.line.extend_from_slice(piece);

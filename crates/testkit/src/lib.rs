@@ -19,6 +19,7 @@ mod process;
 mod sdk;
 mod search;
 mod server;
+mod terminal;
 mod user;
 
 pub use bailiwick::{Bailiwick, Outcome, Run};
@@ -45,4 +46,5 @@ pub use server::port::FreePort;
 pub use server::postgres::{Crash, Postgres};
 pub use server::registry::{OciRegistry, root_archive};
 pub use server::udp::UdpEcho;
+pub use terminal::Terminal;
 pub use user::User;

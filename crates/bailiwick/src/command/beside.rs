@@ -1,11 +1,11 @@
-//! The commands that `bailiwick` understands and the program beside it does: what keeps a server's database, what asks a server, and what
-//! pulls images.
+//! The commands that `bailiwick` understands and the program beside it does: what keeps a server's database, what asks a server or
+//! works for one, and what pulls images.
 
 use clap::Subcommand;
 
 use super::{
     agent, apply, audit_log, backup, file, flow, grant, inside, key, member, organization, restore,
-    retention, role, service_account, session, skill, team, up, vault, whoami,
+    retention, role, service_account, session, skill, team, up, vault, whoami, worker,
 };
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +43,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Retention(retention::Command),
     Up(Box<up::Arguments>),
+    Worker(Box<worker::Arguments>),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     #[command(subcommand)]

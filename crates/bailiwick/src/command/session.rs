@@ -1,9 +1,18 @@
 //! `bailiwick session`.
 
 mod archive;
+mod attach;
+mod conversation;
+mod create;
 mod delete;
+mod following;
 mod get;
+mod interrupt;
 mod list;
+mod rest;
+mod send;
+mod stream;
+mod transcript;
 
 use std::process::ExitCode;
 
@@ -23,16 +32,26 @@ const COLUMNS: &[Column] = &[
 /// Sessions of a server.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Create(create::Arguments),
     List(list::Arguments),
     Get(get::Arguments),
+    Send(send::Arguments),
+    Stream(stream::Arguments),
+    Attach(attach::Arguments),
+    Interrupt(interrupt::Arguments),
     Archive(archive::Arguments),
     Delete(delete::Arguments),
 }
 
 pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Create(arguments) => create::execute(&arguments, host),
         Command::List(arguments) => list::execute(&arguments, host),
         Command::Get(arguments) => get::execute(&arguments, host),
+        Command::Send(arguments) => send::execute(&arguments, host),
+        Command::Stream(arguments) => stream::execute(&arguments, host),
+        Command::Attach(arguments) => attach::execute(&arguments, host),
+        Command::Interrupt(arguments) => interrupt::execute(&arguments, host),
         Command::Archive(arguments) => archive::execute(&arguments, host),
         Command::Delete(arguments) => delete::execute(&arguments, host),
     }

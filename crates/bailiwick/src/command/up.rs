@@ -111,6 +111,6 @@ pub(crate) struct WorkArguments {
 }
 
 /// The text of a pin that is one: it goes to another process.
-fn pin(text: &str) -> Result<String, PinError> {
+pub(super) fn pin(text: &str) -> Result<String, PinError> {
     text.parse::<Pin>().map(|_| text.to_owned())
 }

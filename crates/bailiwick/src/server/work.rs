@@ -153,7 +153,7 @@ fn tools(
         };
         Ok((
             state.uploads(),
-            HostedRuntime::new(settings, hosts(arguments))?,
+            HostedRuntime::new(settings, hosts(arguments.sandbox_hosts))?,
         ))
     });
     Ok(match runtime {
@@ -185,7 +185,7 @@ fn tools(
 }
 
 /// What one session may use up. Memory is bounded where this machine can bound it: by a control group of this server's own.
-fn sandbox_limits() -> Limits {
+pub(super) fn sandbox_limits() -> Limits {
     let bounds_memory = Hierarchies::detect().has(Controller::Memory);
     Limits {
         memory_bytes: bounds_memory.then_some(SESSION_SANDBOX_MEMORY_BYTES),
@@ -195,7 +195,7 @@ fn sandbox_limits() -> Limits {
 }
 
 /// As many as were asked for, or one for each processor.
-fn hosts(arguments: &WorkArguments) -> NonZeroUsize {
+pub(super) fn hosts(asked: Option<NonZeroUsize>) -> NonZeroUsize {
     let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    arguments.sandbox_hosts.unwrap_or_else(processors)
+    asked.unwrap_or_else(processors)
 }

@@ -2,11 +2,10 @@
 
 use std::process::Stdio;
 
-use bailiwick_testkit::Bailiwick;
+use bailiwick_testkit::{Bailiwick, Terminal};
 use rustix::process::Signal;
 
 use crate::support::everyone;
-use crate::terminal::Terminal;
 
 /// Says that it runs, and then waits for a key. That a shell has shown what was typed does not say that the command has begun; the echo of
 /// these words is not what they print.

@@ -3,7 +3,6 @@
 //! Every case runs as each user whom [`support::everyone`] finds. What is blocked is the business of the binary `attacks`.
 
 mod support;
-mod terminal;
 
 mod exit_codes;
 mod files;

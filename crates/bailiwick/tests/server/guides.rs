@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use bailiwick_testkit::Bailiwick;
+#[cfg(feature = "system-tests")]
+use bailiwick_testkit::{ModelScript, ModelServer, ModelStep};
+
 use crate::{Up, finish, machine};
 
 /// Stands before what a step printed.
@@ -20,6 +24,10 @@ enum Step {
 fn follow(guide: &str) {
     let machine = machine();
     let up = Up::start(&machine, &[]);
+    follow_on(guide, &machine, &up);
+}
+
+fn follow_on(guide: &str, machine: &Bailiwick, up: &Up) {
     let steps = steps(guide);
     let mut script = String::from("exec 2>&1\n");
     let mut commands = Vec::new();
@@ -129,6 +137,27 @@ fn the_api_does_what_the_guide_says() {
 #[test]
 fn declarations_do_what_the_guide_says() {
     follow("apply.md");
+}
+
+/// Its agent says what a script has, and its worker runs in sandboxes.
+#[cfg(feature = "system-tests")]
+#[test]
+fn system_sessions_and_workers_do_what_the_guide_says() {
+    let script = ModelScript::of([
+        ModelStep::text("Hello."),
+        ModelStep::text("Hello again."),
+        ModelStep::tool("bash", serde_json::json!({"command": "id -un"})),
+        ModelStep::text("Done."),
+    ]);
+    let model = ModelServer::start(script);
+    let url = model.url();
+    let variables = [
+        ("ANTHROPIC_API_KEY", "sk-test"),
+        ("ANTHROPIC_BASE_URL", url.as_str()),
+    ];
+    let machine = machine();
+    let up = Up::start_with(&machine, &[], &variables);
+    follow_on("sessions.md", &machine, &up);
 }
 
 #[test]

@@ -11,8 +11,11 @@ mod few_files;
 mod guides;
 mod logs;
 mod resources;
+mod sessions;
 #[cfg(feature = "system-tests")]
 mod work;
+#[cfg(feature = "system-tests")]
+mod worker;
 
 use std::process::Command;
 use std::time::Duration;

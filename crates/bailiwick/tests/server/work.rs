@@ -20,9 +20,9 @@ use serde_json::{Value, json};
 use crate::{PATIENCE, Up, machine};
 
 /// A server whose agents do what a script says.
-struct Place {
-    machine: Bailiwick,
-    up: Up,
+pub(crate) struct Place {
+    pub(crate) machine: Bailiwick,
+    pub(crate) up: Up,
     model: ModelServer,
     options: Vec<String>,
     /// Every answer of the API, with its head.
@@ -30,7 +30,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(steps: impl IntoIterator<Item = ModelStep>, options: &[&str]) -> Self {
+    pub(crate) fn new(steps: impl IntoIterator<Item = ModelStep>, options: &[&str]) -> Self {
         let model = ModelServer::start(ModelScript::of(steps));
         let machine = machine();
         let up = start(&machine, &model, options);
@@ -57,7 +57,7 @@ impl Place {
 
     /// Asks the API for something, and gets it.
     #[track_caller]
-    fn asks(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn asks(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.exchange(method, path, body);
         assert_eq!(status, 200, "{method} {path}: {answer:#}");
         answer
@@ -120,7 +120,7 @@ impl Place {
     }
 
     /// What no other environment of this machine is called.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("work-{}", self.model.address().port())
     }
 
@@ -130,7 +130,7 @@ impl Place {
         id(&self.asks("POST", "/v1/environments", &body))
     }
 
-    fn session(&self, environment: &str, more: &Value) -> String {
+    pub(crate) fn session(&self, environment: &str, more: &Value) -> String {
         let agent = json!({
             "name": "worker",
             "model": "claude-sonnet-4-5",
@@ -145,7 +145,7 @@ impl Place {
     }
 
     /// Says something, and waits until the agent has done its part: what its tools answered since the beginning.
-    fn says(&self, session: &str, text: &str) -> Vec<String> {
+    pub(crate) fn says(&self, session: &str, text: &str) -> Vec<String> {
         let idle = self.count(session, "session.status_idle");
         self.tells(session, text);
         self.rests(session, idle + 1);
@@ -186,7 +186,7 @@ impl Place {
         results.map(text).collect()
     }
 
-    fn events(&self, session: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, session: &str) -> Vec<Value> {
         let path = format!("/v1/sessions/{session}/events?limit=1000");
         let page = self.asks("GET", &path, &Value::Null);
         page["data"].as_array().unwrap().clone()
@@ -198,7 +198,7 @@ impl Place {
         listed.stdout.matches(&self.name()).count()
     }
 
-    fn waits_until_none_runs(&self) {
+    pub(crate) fn waits_until_none_runs(&self) {
         let begun = Instant::now();
         while self.running() > 0 {
             assert!(begun.elapsed() < PATIENCE, "it does not end");
@@ -206,7 +206,7 @@ impl Place {
         }
     }
 
-    fn count(&self, session: &str, kind: &str) -> usize {
+    pub(crate) fn count(&self, session: &str, kind: &str) -> usize {
         let events = self.events(session);
         events.iter().filter(|event| event["type"] == kind).count()
     }
@@ -226,7 +226,7 @@ fn id(made: &Value) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
-fn bash(command: &str) -> ModelStep {
+pub(crate) fn bash(command: &str) -> ModelStep {
     ModelStep::tool("bash", json!({"command": command}))
 }
 

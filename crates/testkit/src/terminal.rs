@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use bailiwick_testkit::{Bailiwick, User, eventually};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize};
 
-use crate::support::host_command;
+use crate::process::command;
+use crate::{Bailiwick, User, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program whose controlling terminal this is.
-pub(crate) struct Terminal {
+pub struct Terminal {
     master: File,
     // Kept open, so that what is on the screen is read to its end.
     _slave: File,
@@ -27,12 +27,12 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Starts a command on a terminal of 30 lines and 100 columns.
-    pub(crate) fn start(bailiwick: &Bailiwick, command: &Command) -> Self {
+    pub fn start(bailiwick: &Bailiwick, command: &Command) -> Self {
         Self::start_with(bailiwick, command, |_| {})
     }
 
     /// Starts a command, of which `redirect` takes some streams from the terminal.
-    pub(crate) fn start_with(
+    pub fn start_with(
         bailiwick: &Bailiwick,
         command: &Command,
         redirect: impl FnOnce(&mut Command),
@@ -65,20 +65,20 @@ impl Terminal {
     }
 
     /// Types keys.
-    pub(crate) fn types(&mut self, keys: &str) {
+    pub fn types(&mut self, keys: &str) {
         self.master
             .write_all(keys.as_bytes())
             .expect("the terminal takes keys");
     }
 
     /// All that has been shown.
-    pub(crate) fn screen(&self) -> String {
+    pub fn screen(&self) -> String {
         String::from_utf8_lossy(&self.screen.lock().unwrap_or_else(PoisonError::into_inner))
             .into_owned()
     }
 
     /// Waits until the text has been shown.
-    pub(crate) fn shows(&self, text: &str) {
+    pub fn shows(&self, text: &str) {
         let deadline = std::time::Instant::now() + PATIENCE;
         while !self.screen().contains(text) {
             assert!(
@@ -91,22 +91,22 @@ impl Terminal {
     }
 
     /// Its modes.
-    pub(crate) fn modes(&self) -> Termios {
+    pub fn modes(&self) -> Termios {
         rustix::termios::tcgetattr(&self.master).expect("a terminal")
     }
 
     /// Changes its size, as a window manager does.
-    pub(crate) fn resize(&self, lines: u16, columns: u16) {
+    pub fn resize(&self, lines: u16, columns: u16) {
         set_size(&self.master, lines, columns);
     }
 
     /// The program's process.
-    pub(crate) fn process(&self) -> rustix::process::Pid {
+    pub fn process(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.program)
     }
 
     /// Waits for the program's end.
-    pub(crate) fn exit_code(&mut self) -> i32 {
+    pub fn exit_code(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
         let program = &mut self.program;
         let status = eventually("the end of the program", PATIENCE, || {
@@ -137,26 +137,23 @@ fn set_size(terminal: &File, lines: u16, columns: u16) {
 }
 
 /// `setsid --ctty` makes its stdin the controlling terminal and then becomes the command, with the same process id.
-fn on_its_own_session(user: User, command: &Command) -> Command {
-    use std::os::unix::process::CommandExt;
-    let mut program = host_command("setsid");
+fn on_its_own_session(user: User, started: &Command) -> Command {
+    let mut program = command("setsid", user);
     program
         .arg("--ctty")
-        .arg(command.get_program())
-        .args(command.get_args());
+        .arg(started.get_program())
+        .args(started.get_args());
     program
         .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .envs(
-            command
+            started
                 .get_envs()
                 .filter_map(|(name, value)| Some((name, value?))),
         )
         .env("TERM", "xterm");
-    if let Some(directory) = command.get_current_dir() {
+    if let Some(directory) = started.get_current_dir() {
         program.current_dir(directory);
-    }
-    if user != User::current() {
-        program.uid(user.uid).gid(user.gid);
     }
     program
 }
