@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::history::{
     Answer, AnswerStop, Call, CallPermission, Confirmation, Entry, Outcome, Said, Speaker, Tool,
 };
+use super::mcp_tools::Listed;
 
 /// What is kept of an answer beside what everybody sees.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +36,8 @@ pub(crate) struct Reading {
     /// Calls of an answer that is not whole yet, and those of them that were begun.
     calls: Vec<Call>,
     begun: Vec<SessionEventId>,
+    /// The tools of MCP servers, as they were stored last.
+    listed: Listed,
 }
 
 impl Reading {
@@ -43,7 +46,13 @@ impl Reading {
             is_self_hosted,
             calls: Vec::new(),
             begun: Vec::new(),
+            listed: Listed::default(),
         }
+    }
+
+    /// The tools of MCP servers, as far as is stored.
+    pub(crate) fn listed(&self) -> &Listed {
+        &self.listed
     }
 
     /// What happened by this event being stored. That it was taken up later is no part of it.
@@ -74,6 +83,12 @@ impl Reading {
                 }
                 self.done_by(id, done, record.private.as_deref())
             }
+            T::SpanModelRequestStart => {
+                if let Some(listed) = record.private.as_deref() {
+                    self.listed = serde_json::from_str(listed).map_err(corrupt)?;
+                }
+                Ok(Vec::new())
+            }
             T::SessionThreadStatusIdle => Ok(gave_up(&event.body).into_iter().collect()),
             // What else is told of the session decides nothing.
             T::UserDefineOutcome
@@ -93,7 +108,6 @@ impl Reading {
             | T::SessionThreadStatusRunning
             | T::SessionThreadStatusRescheduled
             | T::SessionThreadStatusTerminated
-            | T::SpanModelRequestStart
             | T::SpanOutcomeEvaluationStart
             | T::SpanOutcomeEvaluationOngoing
             | T::SpanOutcomeEvaluationEnd
