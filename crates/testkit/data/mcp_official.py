@@ -104,6 +104,7 @@ def guarded(app):
 
 listener = socket.socket()
 listener.bind((address, 0))
+listener.listen()
 config = uvicorn.Config(guarded(server.streamable_http_app()), ssl_certfile=certificate, ssl_keyfile=key, log_level="critical")
 say(port=listener.getsockname()[1])
 uvicorn.Server(config).run(sockets=[listener])

@@ -185,9 +185,7 @@ async fn calls_run_side_by_side_and_an_interrupt_reaches_their_server() {
     let world = World::official("", vec![both, ModelStep::text("never")], "always_allow").await;
     let engine = world.place.start();
     let session = world.place.session("Go.").await;
-    while world.server.said("waiting").len() < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    world.server.says("waiting", 2).await;
     world
         .place
         .send(&session, json!([{"type": "user.interrupt"}]))
@@ -196,9 +194,7 @@ async fn calls_run_side_by_side_and_an_interrupt_reaches_their_server() {
     let results = World::<McpServer>::results(&events);
     assert_eq!(results.len(), 2);
     assert!(results[0].contains("may have happened"), "{results:?}");
-    while world.server.said("cancelled").len() < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    world.server.says("cancelled", 2).await;
     assert_eq!(world.place.model.asked().len(), 1);
     engine.stop().await;
 }
@@ -209,9 +205,7 @@ async fn what_a_dead_server_called_is_told_and_not_called_again() {
     let world = World::official("", steps, "always_allow").await;
     let first = world.place.start();
     let session = world.place.session("Go.").await;
-    while world.server.said("waiting").is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    world.server.says("waiting", 1).await;
     first.kill();
     world.place.control.end_runs_of_others().await.unwrap();
     let second = world.place.start();

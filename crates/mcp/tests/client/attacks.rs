@@ -77,9 +77,8 @@ async fn a_redirection_to_another_place_is_blocked_and_the_token_stays() {
         "http://169.254.169.254/latest/meta-data".to_owned(),
         "https://other.example.com/".to_owned(),
     ] {
-        let listed = world
-            .client(&format!("away?{target}"))
-            .tools(world.access("secret-token"));
+        let client = world.client(&format!("away?{target}"));
+        let listed = client.tools(world.access("secret-token"));
         let error = listed.await.unwrap_err();
         assert!(matches!(error, McpError::Redirect(307)), "{error:?}");
     }
@@ -108,7 +107,6 @@ async fn a_token_that_a_server_repeats_is_blocked_however_it_writes_it() {
         "the server answered with an error: no, [redacted] (-32000)"
     );
     assert!(!format!("{error:?}").contains(token));
-    assert!(!format!("{client:p}").contains(token));
 }
 
 #[tokio::test]

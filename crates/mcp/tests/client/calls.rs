@@ -58,9 +58,7 @@ async fn a_call_that_is_interrupted_is_cancelled_at_the_server() {
     let input = object(json!({}));
     let calling = client.call(world.access(""), "wait", &input, &cancel);
     let interrupting = async {
-        while world.server.said("waiting").is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        world.server.says("waiting", 1).await;
         cancel.cancel();
     };
     let begun = Instant::now();
@@ -68,7 +66,7 @@ async fn a_call_that_is_interrupted_is_cancelled_at_the_server() {
     assert!(matches!(called, Err(McpError::Cancelled)), "{called:?}");
     assert!(called.unwrap_err().may_have_happened());
     assert!(begun.elapsed() < Duration::from_secs(30));
-    world.server.wait_for("cancelled");
+    world.server.says("cancelled", 1).await;
     // The session goes on.
     let counted = world.call(&client, "count", json!({})).await.unwrap();
     assert_eq!(text(&counted), "call 1");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::LOOPBACK;
 use super::https::python;
 use crate::process::{Child, command};
-use crate::{Authority, Sdk, User, eventually};
+use crate::{Authority, Sdk, User};
 
 const LYING: &str = concat!(
     include_str!("../../data/tls_server.py"),
@@ -16,7 +16,8 @@ const LYING: &str = concat!(
 );
 const OFFICIAL: &str = include_str!("../../data/mcp_official.py");
 const VERSION: &str = "1.30.0";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// An MCP server over TLS, on some port of 127.0.0.1.
 #[derive(Debug)]
@@ -77,12 +78,18 @@ impl McpServer {
             .collect()
     }
 
-    /// Waits until it has said something of a kind.
+    /// Waits until it has said so many things of a kind. Others may go on meanwhile.
     ///
     /// # Panics
     ///
     /// When it does not.
-    pub fn wait_for(&self, kind: &str) -> Value {
-        eventually(kind, PATIENCE, || self.said(kind).pop())
+    pub async fn says(&self, kind: &str, count: usize) {
+        let says = async {
+            while self.said(kind).len() < count {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let said = tokio::time::timeout(PATIENCE, says).await;
+        said.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain: {kind}"));
     }
 }
