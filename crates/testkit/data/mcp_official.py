@@ -106,5 +106,7 @@ listener = socket.socket()
 listener.bind((address, 0))
 listener.listen()
 config = uvicorn.Config(guarded(server.streamable_http_app()), ssl_certfile=certificate, ssl_keyfile=key, log_level="critical")
+# The files of the certificate may go once the port is known.
+config.load()
 say(port=listener.getsockname()[1])
 uvicorn.Server(config).run(sockets=[listener])

@@ -251,17 +251,15 @@ impl Shared {
     ) -> Result<CallResult, McpFailure> {
         let client = self.mcp_client(of, server)?;
         let control = &self.control;
-        let access = control
-            .mcp_access(of.organization, of.session, &server.url)
-            .await?;
+        let access = control.mcp_access(of.organization, of.session, &server.url);
+        let access = unless_cancelled(cancel, access).await?;
         match client.call(access.under(), tool, input, cancel).await {
             // Who is not let in has had nothing run.
             Err(McpError::Unauthorized) => {
                 let anew =
                     control.mcp_access_anew(of.organization, of.session, &server.url, &access);
-                Ok(client
-                    .call(anew.await?.under(), tool, input, cancel)
-                    .await?)
+                let anew = unless_cancelled(cancel, anew).await?;
+                Ok(client.call(anew.under(), tool, input, cancel).await?)
             }
             called => Ok(called?),
         }
@@ -330,5 +328,17 @@ impl Shared {
         let beginning: String = text.chars().take(TOOL_PREVIEW_CHARS).collect();
         let length = text.chars().count();
         format!("{beginning}\n\n[the first {TOOL_PREVIEW_CHARS} of {length} characters; {place}]")
+    }
+}
+
+/// Another token may take its time, which an interrupt does not wait for.
+async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    access: impl Future<Output = Result<T, NoMcpAccess>>,
+) -> Result<T, McpFailure> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(McpError::Cancelled.into()),
+        access = access => Ok(access?),
     }
 }

@@ -448,9 +448,7 @@ async fn an_access_token_is_replaced_before_it_is_over() {
 #[tokio::test]
 async fn a_refresh_that_fails_is_told_and_the_session_goes_on() {
     let steps = vec![ModelStep::text("Without.")];
-    let refresh = json!({"client_id": "none", "refresh_token": "refresh-unknown", "token_endpoint_auth": {"type": "none"}});
     let (world, vault, _) = oauth("access-old", json!({}), steps).await;
-    let _ = refresh;
     // Somebody else used it.
     let (control, caller) = (&world.place.control, &world.place.caller);
     let body = object(
