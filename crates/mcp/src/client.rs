@@ -185,7 +185,7 @@ impl McpClient {
         Self { times, ..self }
     }
 
-    /// Whether the server said, since this was last asked, that it has other tools now.
+    /// Whether the server may have other tools, since this was last asked: it said so, or it forgot its session.
     pub fn take_change(&self) -> bool {
         self.has_changed.swap(false, Ordering::Relaxed)
     }
@@ -303,7 +303,11 @@ impl McpClient {
         let headers = begun.headers(method, name.as_deref());
         let asked = talk.request(id, &message, &headers).await;
         match &asked {
-            Err(McpError::SessionGone) => self.forget(&begun).await,
+            Err(McpError::SessionGone) => {
+                self.forget(&begun).await;
+                // Most likely it was started anew.
+                self.has_changed.store(true, Ordering::Relaxed);
+            }
             // It was not of this revision, either.
             Err(error) if !begun.has_sessions && is_another_revision(error) => {
                 self.forget(&begun).await;

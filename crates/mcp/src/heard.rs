@@ -36,13 +36,15 @@ impl Heard {
         match (id, method) {
             (Some(id), Some(Value::String(method))) => Self::Asked { id, method },
             (None, Some(Value::String(method))) => Self::Told(method),
-            // Some servers write numbers as texts.
-            (Some(id), None) if id == awaited || id == awaited.to_string() => {
-                Self::Answer(answer(message))
-            }
+            (Some(id), None) if number(&id) == Some(awaited) => Self::Answer(answer(message)),
             _ => Self::Else,
         }
     }
+}
+
+/// Some servers write numbers as texts.
+fn number(id: &Value) -> Option<u64> {
+    id.as_u64().or_else(|| id.as_str()?.parse().ok())
 }
 
 fn answer(mut message: Map<String, Value>) -> Result<Map<String, Value>, RpcError> {

@@ -114,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check(result: Value, expect: &[&str]) -> CallResult {
+    fn check(result: &Value, expect: &[&str]) -> CallResult {
         let result = CallResult::of(result.as_object().unwrap());
         let shown: Vec<_> = result
             .content
@@ -153,13 +153,13 @@ mod tests {
             "[left out: [2J]",
             "[left out: ]",
         ];
-        assert!(check(result, &expect).is_error);
+        assert!(check(&result, &expect).is_error);
     }
 
     #[test]
     fn there_is_always_something() {
-        assert!(!check(json!({}), &["[no output]"]).is_error);
-        check(json!({"structuredContent": {"a": 1}}), &[r#"{"a":1}"#]);
+        assert!(!check(&json!({}), &["[no output]"]).is_error);
+        check(&json!({"structuredContent": {"a": 1}}), &[r#"{"a":1}"#]);
         let many: Vec<_> = (0..MCP_RESULT_BLOCKS + 2)
             .map(|_| json!({"type": "audio"}))
             .collect();

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(name: &str, schema: Value, expect: Option<Unfit>) {
+    fn check(name: &str, schema: &Value, expect: Option<Unfit>) {
         let listing = listing(json!([{"name": name, "inputSchema": schema}]));
         let found = listing.left_out.first().map(|left_out| left_out.reason);
         assert_eq!(found, expect);
@@ -220,41 +220,41 @@ mod tests {
     #[test]
     fn a_tool_that_a_model_can_be_offered_is_kept_as_it_is() {
         let schema = json!({"type": "object", "properties": {"a.b": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"anyOf": [{"type": "null"}]}}});
-        check("repo/read.file-1", schema, None);
-        check("a", json!({"type": "object"}), None);
+        check("repo/read.file-1", &schema, None);
+        check("a", &json!({"type": "object"}), None);
     }
 
     #[test]
     fn what_would_make_every_request_fail_is_left_out() {
         let object = || json!({"type": "object"});
-        check("", object(), Some(Unfit::Name));
-        check("a b", object(), Some(Unfit::Name));
-        check("a\u{202e}", object(), Some(Unfit::Name));
+        check("", &object(), Some(Unfit::Name));
+        check("a b", &object(), Some(Unfit::Name));
+        check("a\u{202e}", &object(), Some(Unfit::Name));
         check(
             &"a".repeat(TOOL_NAME_CHARS + 1),
-            object(),
+            &object(),
             Some(Unfit::Name),
         );
-        check("a", Value::Null, Some(Unfit::NoObject));
-        check("a", json!({"type": "string"}), Some(Unfit::NoObject));
+        check("a", &Value::Null, Some(Unfit::NoObject));
+        check("a", &json!({"type": "string"}), Some(Unfit::NoObject));
         check(
             "a",
-            json!({"type": "object", "oneOf": []}),
+            &json!({"type": "object", "oneOf": []}),
             Some(Unfit::Refused),
         );
         check(
             "a",
-            json!({"type": "object", "properties": {"a b": {}}}),
+            &json!({"type": "object", "properties": {"a b": {}}}),
             Some(Unfit::Refused),
         );
         check(
             "a",
-            json!({"type": "object", "x": {"$ref": "https://example.com/"}}),
+            &json!({"type": "object", "x": {"$ref": "https://example.com/"}}),
             Some(Unfit::Reference),
         );
         check(
             "a",
-            json!({"type": "object", "x": "a".repeat(MCP_SCHEMA_BYTES)}),
+            &json!({"type": "object", "x": "a".repeat(MCP_SCHEMA_BYTES)}),
             Some(Unfit::TooLarge),
         );
         let mut deep = json!(1);
@@ -263,7 +263,7 @@ mod tests {
         }
         check(
             "a",
-            json!({"type": "object", "x": deep}),
+            &json!({"type": "object", "x": deep}),
             Some(Unfit::TooLarge),
         );
     }

@@ -91,6 +91,8 @@ class Mcp(Handler):
             return self.send(202, b"")
         if "id" not in self.message:
             return self.send(202, b"")
+        if self.lie.startswith("modern"):
+            return self.modern(method)
         if method == "initialize":
             return self.initialize()
         session = self.headers.get("Mcp-Session-Id")
@@ -103,6 +105,20 @@ class Mcp(Handler):
         if method == "tools/list":
             return self.list()
         return self.call(self.message["params"]["name"], self.message["params"].get("arguments") or {}, count)
+
+    def modern(self, method):
+        """As of the revision without sessions, which has each request carry everything."""
+        if method == "initialize":
+            return self.send(200, {"jsonrpc": "2.0", "id": self.message["id"], "error": {"code": -32601, "message": "no such method"}})
+        params = self.message["params"]
+        wanted = {"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": method, "Mcp-Name": params.get("name"), "Mcp-Session-Id": None}
+        version = (params.get("_meta") or {}).get("io.modelcontextprotocol/protocolVersion")
+        if version != "2026-07-28" or any(self.headers.get(name) != value for name, value in wanted.items()):
+            return self.send(400, {})
+        if method == "tools/list":
+            return self.send(200, self.result(resultType="complete", tools=[tool("do")]))
+        kind = "input_required" if self.lie == "modern-asks" else "complete"
+        self.send(200, self.result(resultType=kind, content=[{"type": "text", "text": "done"}]))
 
     def initialize(self):
         with lock:

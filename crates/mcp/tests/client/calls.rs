@@ -144,6 +144,24 @@ async fn a_server_that_asks_something_itself_is_told_that_nobody_answers() {
 }
 
 #[tokio::test]
+async fn a_server_of_the_revision_without_sessions_is_spoken_to_in_its_way() {
+    let world = World::lying();
+    let client = world.client("modern");
+    assert_eq!(
+        names(&client.tools(world.access("")).await.unwrap()),
+        ["do"]
+    );
+    let done = world.call(&client, "do", json!({})).await.unwrap();
+    assert_eq!(text(&done), "done");
+    let begun = world.methods().into_iter();
+    assert_eq!(begun.filter(|method| method == "initialize").count(), 1);
+    let asks = world
+        .call(&world.client("modern-asks"), "do", json!({}))
+        .await;
+    assert!(matches!(asks, Err(McpError::Malformed(_))), "{asks:?}");
+}
+
+#[tokio::test]
 async fn a_session_is_ended_when_nobody_needs_it() {
     let world = World::lying();
     let client = world.client("honest");
