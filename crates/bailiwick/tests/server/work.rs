@@ -35,7 +35,7 @@ impl Place {
             ("ANTHROPIC_API_KEY", "sk-test"),
             ("ANTHROPIC_BASE_URL", url.as_str()),
         ];
-        let variables = [&own, variables].concat();
+        let variables = [&own[..], variables].concat();
         let up = Up::start_with(&machine, options, &variables);
         Self { machine, up, model }
     }
