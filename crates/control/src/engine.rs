@@ -9,6 +9,8 @@ mod asking;
 mod conversation;
 mod failing;
 mod history;
+mod mcp;
+mod mcp_tools;
 mod models;
 mod ports;
 mod reading;
@@ -25,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh;
+use mcp::McpClients;
 
 pub use models::Models;
 pub use ports::{NoWorkplace, PortFuture, Workplaces};
@@ -42,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) control: Arc<Control>,
     pub(crate) models: Models,
     pub(crate) workplaces: Arc<dyn Workplaces>,
+    /// Of MCP servers.
+    pub(crate) mcp: McpClients,
 }
 
 impl Engine {
@@ -54,6 +59,7 @@ impl Engine {
                 control,
                 models,
                 workplaces,
+                mcp: McpClients::default(),
             }),
             holder: format!("engine-{holder:016x}"),
         }
@@ -68,6 +74,7 @@ impl Engine {
             if let Err(error) = self.take_sessions(&places, &working, &stop).await {
                 tracing::warn!(%error, "sessions cannot be taken up now");
             }
+            self.shared.end_idle_mcp_sessions();
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.shared.control.session_begun(ENGINE_LOOK) => {}

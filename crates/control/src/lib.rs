@@ -28,6 +28,7 @@ mod identity_providers;
 mod identity_sign_ins;
 mod impact;
 mod keys;
+mod mcp_access;
 mod members;
 mod names;
 mod oauth;

@@ -204,7 +204,7 @@ impl From<FailedStep> for ProbeFailure {
 }
 
 /// Why there was no answer, and what to do where a policy is the reason.
-fn detail(error: &OutboundError) -> String {
+pub(crate) fn detail(error: &OutboundError) -> String {
     match error {
         OutboundError::Dial(DialError::Denied(decision)) => match &decision.hint {
             Some(hint) => format!("denied: {}; {hint}", decision.reason),

@@ -1,19 +1,28 @@
-//! MCP servers as a client sees them: whether one takes a token (Streamable HTTP), and how OAuth gives another one.
+//! MCP servers as a client sees them: their tools and calls of them (Streamable HTTP), whether one takes a token, and how OAuth gives another one.
 //!
 //! Values in, values out. Where secrets are kept, and who may ask, is the caller's business. Every connection is made by `dial` under a
 //! [`Policy`](bailiwick_policy::Policy), also where a server redirects; the crate never sends a token to another origin than the one it was
 //! made for, and what it hands out of answers has been rid of the secrets that went with the request.
 //!
-//! Entry points: [`Outbound`], [`probe`], [`refresh`].
+//! Entry points: [`Outbound`], [`McpClient`], [`probe`], [`refresh`].
 
 mod answer;
+mod client;
+mod events;
+mod heard;
 mod message;
 mod oauth;
 mod outbound;
 mod probe;
+mod result;
 mod secrets;
+mod tools;
 
 pub use answer::ShownAnswer;
+pub use client::{Access, McpClient, McpError, McpTimes};
+pub use heard::RpcError;
 pub use oauth::{ClientAuthentication, Refresh, RefreshError, Tokens, refresh};
 pub use outbound::{Outbound, OutboundError};
 pub use probe::{FailedStep, Probe, StepFailure, probe};
+pub use result::{CallResult, Content};
+pub use tools::{LeftOut, Listing, McpTool, Unfit};

@@ -108,9 +108,8 @@ pub async fn refresh(
         headers,
         body: Bytes::from_owner(Form(form(&refresh))),
         redirects: Redirects::Never,
-        wanted: Wanted::Whole,
     };
-    let answer = outbound.ask(policy, request, None).await?;
+    let answer = outbound.ask(policy, request, Wanted::Whole, None).await?;
     tokens(&answer).ok_or_else(|| refused(&answer, &secrets))
 }
 

@@ -54,6 +54,13 @@ pub enum OutboundError {
     Timeout,
 }
 
+impl OutboundError {
+    /// Whether a policy is the reason.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Dial(DialError::Denied(_)))
+    }
+}
+
 /// Whether redirections are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redirects {
@@ -71,7 +78,12 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
     pub(crate) redirects: Redirects,
-    pub(crate) wanted: Wanted,
+}
+
+/// An answer whose body is still to come. Its connection ends with it.
+pub(crate) struct Opened {
+    pub(crate) answer: Response<Incoming>,
+    _connection: Connection,
 }
 
 /// A connection that ends with its value.
@@ -100,28 +112,40 @@ impl Outbound {
     pub(crate) async fn ask(
         &self,
         policy: &Policy,
-        mut request: Request,
+        request: Request,
+        wanted: Wanted,
         end: Option<Instant>,
     ) -> Result<Answer, OutboundError> {
         let own = Instant::now() + OUTBOUND_TIME;
         let deadline = end.map_or(own, |end| end.min(own));
+        let opened = self.open(policy, request, deadline).await?;
+        Ok(Answer::read(opened.answer, deadline, wanted).await)
+    }
+
+    /// Sends a request, and returns once it begins to be answered.
+    pub(crate) async fn open(
+        &self,
+        policy: &Policy,
+        mut request: Request,
+        deadline: Instant,
+    ) -> Result<Opened, OutboundError> {
         let mut followed = 0;
         loop {
-            let answer = self.ask_once(policy, &request, deadline).await?;
-            match next(&request, &answer) {
+            let opened = self.open_once(policy, &request, deadline).await?;
+            match next(&request, &opened.answer) {
                 Some(url) if followed < OUTBOUND_REDIRECTS => request.url = url,
-                Some(_) | None => return Ok(answer),
+                Some(_) | None => return Ok(opened),
             }
             followed += 1;
         }
     }
 
-    async fn ask_once(
+    async fn open_once(
         &self,
         policy: &Policy,
         request: &Request,
         deadline: Instant,
-    ) -> Result<Answer, OutboundError> {
+    ) -> Result<Opened, OutboundError> {
         let sending = async {
             let destination = destination(&request.url)?;
             let stream = self.dialer.dial(policy, &destination).await?.stream;
@@ -135,17 +159,18 @@ impl Outbound {
             }
         };
         let sent = tokio::time::timeout_at(deadline, sending).await;
-        let (response, _connection) = sent.map_err(|_| OutboundError::Timeout)??;
-        Ok(Answer::read(response, deadline, request.wanted).await)
+        sent.map_err(|_| OutboundError::Timeout)?
     }
 }
 
 /// Where an answer leads, if it may be followed.
-fn next(request: &Request, answer: &Answer) -> Option<Url> {
-    if request.redirects == Redirects::Never || !matches!(answer.status, 307 | 308) {
+fn next(request: &Request, answer: &Response<Incoming>) -> Option<Url> {
+    let status = answer.status().as_u16();
+    if request.redirects == Redirects::Never || !matches!(status, 307 | 308) {
         return None;
     }
-    let url = request.url.join(answer.header(LOCATION)?).ok()?;
+    let location = answer.headers().get(LOCATION)?.to_str().ok()?;
+    let url = request.url.join(location).ok()?;
     let is_plain = url.username().is_empty() && url.password().is_none();
     (url.origin() == request.url.origin() && is_plain).then_some(url)
 }
@@ -190,11 +215,14 @@ fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, OutboundErr
 async fn send(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     message: hyper::Request<Full<Bytes>>,
-) -> Result<(Response<Incoming>, Connection), OutboundError> {
+) -> Result<Opened, OutboundError> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(OUTBOUND_HEAD_BYTES)
         .handshake(TokioIo::new(stream))
         .await?;
     let connection = Connection(tokio::spawn(connection).abort_handle());
-    Ok((sender.send_request(message).await?, connection))
+    Ok(Opened {
+        answer: sender.send_request(message).await?,
+        _connection: connection,
+    })
 }

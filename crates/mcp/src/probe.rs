@@ -231,10 +231,9 @@ impl<'a> Conversation<'a> {
             headers: all,
             body,
             redirects: Redirects::WithinOrigin,
-            wanted,
         };
         self.outbound
-            .ask(self.policy, request, Some(self.end))
+            .ask(self.policy, request, wanted, Some(self.end))
             .await
     }
 }

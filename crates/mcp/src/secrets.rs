@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 /// What stands where a secret was.
@@ -52,6 +53,28 @@ impl Secrets {
         }
         Cow::Owned(clean)
     }
+
+    /// JSON without them, in texts and in names of fields.
+    pub(crate) fn redact_json(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.redact_text(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(fields) => {
+                for (mut name, mut value) in std::mem::take(fields) {
+                    self.redact_text(&mut name);
+                    self.redact_json(&mut value);
+                    fields.insert(name, value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn redact_text(&self, text: &mut String) {
+        if let Cow::Owned(clean) = self.redact(text.as_bytes()) {
+            *text = String::from_utf8_lossy(&clean).into_owned();
+        }
+    }
 }
 
 /// As `application/x-www-form-urlencoded` writes it.
@@ -78,5 +101,14 @@ mod tests {
             "a [redacted] b [redacted] c [redacted]k d"
         );
         assert_eq!(&*secrets.redact(b"nothing"), b"nothing");
+    }
+
+    #[test]
+    fn secrets_go_from_json_however_it_was_written() {
+        let mut value =
+            serde_json::from_str(r#"{"a": ["x t\u006fken y", 1], "token": {"b": "ok"}}"#).unwrap();
+        secrets(&["token"]).redact_json(&mut value);
+        let clean = serde_json::json!({"a": ["x [redacted] y", 1], "[redacted]": {"b": "ok"}});
+        assert_eq!(value, clean);
     }
 }

@@ -137,7 +137,10 @@ class Both(Handler):
             return self.send(400, {"error": "no session"})
         if "id" not in message:
             return self.send(202, b"")
-        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"tools": []}}
+        result = {"tools": [{"name": "whoami", "inputSchema": {"type": "object"}}]}
+        if message["method"] == "tools/call":
+            result = {"content": [{"type": "text", "text": f"you came with {self.headers['Authorization']}"}]}
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": result}
         self.send(200, f"event: message\ndata: {json.dumps(answer)}\n\n".encode(), "text/event-stream")
 
     def modern(self, message):

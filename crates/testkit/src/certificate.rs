@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 
 use crate::User;
@@ -53,6 +57,26 @@ impl Authority {
         )
         .expect("permissions");
         authority
+    }
+
+    /// Settings of TLS that trust this authority alone.
+    ///
+    /// # Panics
+    ///
+    /// When its certificate cannot be read.
+    pub fn trusted(&self) -> Arc<ClientConfig> {
+        let certificate = CertificateDer::from_pem_file(self.certificate());
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(certificate.expect("a certificate"))
+            .expect("an authority");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("its own versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Arc::new(config)
     }
 
     /// The authority's own certificate, PEM: what `--ca` takes.

@@ -3,11 +3,30 @@
 use std::sync::Arc;
 
 use bailiwick_dial::{DialOptions, Dialer};
-use bailiwick_policy::HostFacts;
+use bailiwick_policy::{HostFacts, Pins};
 use tokio::sync::watch;
 
 /// One without pins and without a proxy, as an operator's server has it.
 pub fn dialer() -> Arc<Dialer> {
     let (_, facts) = watch::channel(Arc::new(HostFacts::unknown()));
     Arc::new(Dialer::new(DialOptions::new(facts)))
+}
+
+/// One with this pin (`NAME=ADDR:PORT`), on a machine whose own addresses are those of loopback.
+///
+/// # Panics
+///
+/// When it is no pin.
+pub fn dialer_to(pin: &str) -> Arc<Dialer> {
+    let own = ["127.0.0.1", "::1"].map(|address| address.parse().expect("an address"));
+    let facts = HostFacts {
+        addresses: own.to_vec(),
+        listeners: Vec::new(),
+    };
+    let (_, host) = watch::channel(Arc::new(facts));
+    let pins: Pins = [pin.parse().expect("a pin")].into_iter().collect();
+    Arc::new(Dialer::new(DialOptions {
+        pins,
+        ..DialOptions::new(host)
+    }))
 }

@@ -24,7 +24,7 @@ mod user;
 
 pub use bailiwick::{Bailiwick, Outcome, Run};
 pub use certificate::{Authority, Certificate};
-pub use dialer::dialer;
+pub use dialer::{dialer, dialer_to};
 pub use git::GitRepository;
 pub use leak::LeakCheck;
 pub use process::{Child, eventually};
@@ -37,6 +37,7 @@ pub use server::git::{GitHttpsServer, SshServer};
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
 pub use server::identity_provider::IdentityProvider;
+pub use server::mcp::McpServer;
 pub use server::model::{
     ModelAnswer, ModelFailure, ModelFault, ModelPiece, ModelReply, ModelRequest, ModelScript,
     ModelServer, ModelStep, ModelUsage, ModelWhen, Pace,

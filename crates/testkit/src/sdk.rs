@@ -46,6 +46,11 @@ impl Sdk {
         Self::installed(Language::Python, "schemathesis", version)
     }
 
+    /// `mcp` of this version: the official SDK of MCP.
+    pub(crate) fn mcp(version: &str) -> Self {
+        Self::installed(Language::Python, "mcp", version)
+    }
+
     /// `opentelemetry-proto` of this version: the messages of OTLP.
     pub(crate) fn opentelemetry_proto(version: &str) -> Self {
         Self::installed(Language::Python, "opentelemetry-proto", version)

@@ -14,6 +14,7 @@ pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod https;
 pub(crate) mod identity_provider;
+pub(crate) mod mcp;
 pub(crate) mod model;
 pub(crate) mod otlp;
 pub(crate) mod port;

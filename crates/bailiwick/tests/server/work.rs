@@ -13,7 +13,7 @@ use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use bailiwick_testkit::{
-    Authority, Bailiwick, HttpServer, HttpsServer, ModelScript, ModelServer, ModelStep,
+    Authority, Bailiwick, HttpServer, HttpsServer, McpServer, ModelScript, ModelServer, ModelStep,
 };
 use serde_json::{Value, json};
 
@@ -31,9 +31,17 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(steps: impl IntoIterator<Item = ModelStep>, options: &[&str]) -> Self {
+        Self::with(steps, options, &[])
+    }
+
+    fn with(
+        steps: impl IntoIterator<Item = ModelStep>,
+        options: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let model = ModelServer::start(ModelScript::of(steps));
         let machine = machine();
-        let up = start(&machine, &model, options);
+        let up = start(&machine, &model, options, variables);
         let options = options.iter().copied().map(str::to_owned).collect();
         let answers = RefCell::default();
         Self {
@@ -50,7 +58,7 @@ impl Place {
         self.up.process.signal(rustix::process::Signal::KILL);
         self.up.process.wait(PATIENCE);
         let options: Vec<_> = self.options.iter().map(String::as_str).collect();
-        let up = start(&self.machine, &self.model, &options);
+        let up = start(&self.machine, &self.model, &options, &[]);
         let key = std::mem::take(&mut self.up.key);
         self.up = Up { key, ..up };
     }
@@ -213,12 +221,18 @@ impl Place {
 }
 
 /// A server whose models are this one.
-fn start(machine: &Bailiwick, model: &ModelServer, options: &[&str]) -> Up {
+fn start(
+    machine: &Bailiwick,
+    model: &ModelServer,
+    options: &[&str],
+    variables: &[(&str, &str)],
+) -> Up {
     let url = model.url();
-    let variables = [
+    let own = [
         ("ANTHROPIC_API_KEY", "sk-test"),
         ("ANTHROPIC_BASE_URL", url.as_str()),
     ];
+    let variables = [&own[..], variables].concat();
     Up::start_with(machine, options, &variables)
 }
 
@@ -266,6 +280,52 @@ fn system_a_session_s_bash_runs_in_a_sandbox_under_the_policy_of_its_environment
     assert!(!results[1].contains("ended 0"), "{results:#?}");
     assert_eq!(server.connections(), 1);
     assert_eq!(place.model.unscripted(), 0);
+    place.up.stop();
+}
+
+/// The server calls tools of MCP servers, with a token that neither the model nor the sandbox ever has.
+#[test]
+fn system_an_mcp_server_is_called_by_the_server_and_its_token_stays_there() {
+    let authority = Authority::new();
+    let token = "canary-5f1c9e7a";
+    let server = McpServer::official(&authority, &["mcp.test"], token);
+    let pin = format!("mcp.test={}", server.address());
+    let certificate = authority.certificate().display().to_string();
+    let steps = [
+        ModelStep::tool("mcp__docs__whoami", json!({})),
+        bash("env; cat /proc/[0-9]*/environ | tr '\\0' '\\n'"),
+        ModelStep::text("Done."),
+    ];
+    let trust = [("SSL_CERT_FILE", certificate.as_str())];
+    let place = Place::with(steps, &["--resolve", &pin], &trust);
+    let url = format!("https://mcp.test:{}/mcp", server.address().port());
+    let vault = id(&place.asks("POST", "/v1/vaults", &json!({"display_name": "v"})));
+    let auth = json!({"type": "static_bearer", "mcp_server_url": url, "token": token});
+    let credentials = format!("/v1/vaults/{vault}/credentials");
+    place.asks("POST", &credentials, &json!({"auth": auth}));
+    let agent = json!({
+        "name": "worker",
+        "model": "claude-sonnet-4-5",
+        "mcp_servers": [{"type": "url", "name": "docs", "url": url}],
+        "tools": [
+            {"type": "agent_toolset_20260401"},
+            {"type": "mcp_toolset", "mcp_server_name": "docs", "default_config": {"permission_policy": {"type": "always_allow"}}},
+        ],
+    });
+    let agent = id(&place.asks("POST", "/v1/agents", &agent));
+    let environment = place.environment(&json!({"type": "limited", "allow_mcp_servers": true}));
+    let body = json!({"agent": agent, "environment_id": environment, "vault_ids": [vault]});
+    let session = id(&place.asks("POST", "/v1/sessions", &body));
+    let inside = place.says(&session, "Go.");
+    assert!(inside[0].contains("HOME="), "{inside:#?}");
+    let events = place.events(&session);
+    let result = events
+        .iter()
+        .find(|event| event["type"] == "agent.mcp_tool_result");
+    let result = result.unwrap_or_else(|| panic!("no result: {events:#?}"));
+    assert_eq!(result["content"][0]["text"], "Bearer [redacted]");
+    assert!(!json!(events).to_string().contains(token));
+    assert!(!json!(place.model.asked()).to_string().contains(token));
     place.up.stop();
 }
 

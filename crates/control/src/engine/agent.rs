@@ -13,6 +13,7 @@ use bailiwick_wire::{
 use serde_json::{Map, Value, json};
 
 use super::history::Tool as Called;
+use super::mcp_tools::{Listed, McpServerOfAgent, offers};
 use crate::error::ControlError;
 use crate::sessions::corrupt;
 
@@ -24,6 +25,11 @@ pub(crate) struct Agent {
     /// The built-in tools that it has.
     built_in: BTreeMap<BuiltInTool, PermissionPolicy>,
     custom: Vec<CustomTool>,
+    mcp: Vec<McpServerOfAgent>,
+    /// The tools that its MCP servers have.
+    pub(crate) listed: Listed,
+    /// Its MCP servers that cannot be used at the moment, and why.
+    unavailable: BTreeMap<String, String>,
 }
 
 /// What the agent is told first, whoever made it.
@@ -54,6 +60,7 @@ impl Agent {
             model,
             system,
             tools,
+            mcp_servers,
             ..
         } = read.map_err(|_| corrupt("agent"))?.config;
         let mut agent = Self {
@@ -61,13 +68,18 @@ impl Agent {
             system,
             built_in: BTreeMap::new(),
             custom: Vec::new(),
+            mcp: Vec::new(),
+            listed: Listed::default(),
+            unavailable: BTreeMap::new(),
         };
         for tool in tools {
             match tool {
                 Tool::BuiltIn(toolset) => agent.built_in = enabled(&toolset),
                 Tool::Custom(custom) => agent.custom.push(custom),
-                // Offered once there is a client of MCP servers.
-                Tool::Mcp(_) => {}
+                Tool::Mcp(toolset) => {
+                    let server = McpServerOfAgent::of(toolset, &mcp_servers);
+                    agent.mcp.push(server.ok_or_else(|| corrupt("agent"))?);
+                }
             }
         }
         Ok(agent)
@@ -95,10 +107,37 @@ impl Agent {
         Ok(request)
     }
 
+    /// Its MCP servers.
+    pub(crate) fn mcp_servers(&self) -> &[McpServerOfAgent] {
+        &self.mcp
+    }
+
+    /// The server of a call, if the agent still has the tool.
+    pub(crate) fn mcp_server_of(&self, server: &str, tool: &str) -> Option<&McpServerOfAgent> {
+        let mut named = self.mcp.iter().filter(|known| known.name == server);
+        named.next().filter(|known| known.has(tool))
+    }
+
+    /// It has to do without a server, for this reason.
+    pub(crate) fn cannot_use(&mut self, server: &McpServerOfAgent, reason: String) {
+        self.unavailable.insert(server.name.clone(), reason);
+    }
+
+    /// Whether it has to do without a server.
+    pub(crate) fn is_unavailable(&self, server: &McpServerOfAgent) -> bool {
+        self.unavailable.contains_key(&server.name)
+    }
+
     fn instructions(&self) -> Vec<Block> {
         let own = self.system.iter().map(Block::text);
+        let missing = self.unavailable.iter().map(|(server, reason)| {
+            Block::text(format!(
+                "The MCP server {server:?} cannot be used now: {reason}"
+            ))
+        });
         std::iter::once(Block::text(SURROUNDINGS))
             .chain(own)
+            .chain(missing)
             .collect()
     }
 
@@ -114,7 +153,15 @@ impl Agent {
                 "input_schema": tool.input_schema,
             }))
         });
-        built_in.chain(custom).collect()
+        let mcp = offers(&self.mcp, &self.listed).map(|offered| {
+            let tool = offered.tool;
+            offer(&json!({
+                "name": offered.name,
+                "description": tool.description,
+                "input_schema": tool.input_schema,
+            }))
+        });
+        built_in.chain(custom).chain(mcp).collect()
     }
 
     /// Which tool a model means, and whether the call may be made. One that the agent does not have may not.
@@ -125,6 +172,15 @@ impl Agent {
                 PermissionEvaluation::Allow,
                 None,
             );
+        }
+        if let Some(offered) = offers(&self.mcp, &self.listed).find(|offered| offered.name == name)
+        {
+            let called = Called::Mcp {
+                server: offered.server.name.clone(),
+                name: offered.tool.name.clone(),
+            };
+            let policy = serde_json::to_value(offered.policy()).ok();
+            return (called, offered.evaluated(), policy);
         }
         let mut known = self.built_in.iter();
         let policy = known

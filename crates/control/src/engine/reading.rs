@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::history::{
     Answer, AnswerStop, Call, CallPermission, Confirmation, Entry, Outcome, Said, Speaker, Tool,
 };
+use super::mcp_tools::Listed;
 
 /// What is kept of an answer beside what everybody sees.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub(crate) struct Reading {
     begun: Vec<SessionEventId>,
     /// The request to a model whose end was not told.
     asking: Option<SessionEventId>,
+    /// The tools of MCP servers, as they were stored last.
+    listed: Listed,
 }
 
 impl Reading {
@@ -46,12 +49,18 @@ impl Reading {
             calls: Vec::new(),
             begun: Vec::new(),
             asking: None,
+            listed: Listed::default(),
         }
     }
 
     /// The request to a model that has begun, and of which nobody has told the end: whoever made it is at it, or has died over it.
     pub(crate) fn asking(&self) -> Option<&SessionEventId> {
         self.asking.as_ref()
+    }
+
+    /// The tools of MCP servers, as far as is stored.
+    pub(crate) fn listed(&self) -> &Listed {
+        &self.listed
     }
 
     /// What happened by this event being stored. That it was taken up later is no part of it.
@@ -84,6 +93,9 @@ impl Reading {
             }
             T::SpanModelRequestStart => {
                 self.asking = Some(id);
+                if let Some(listed) = record.private.as_deref() {
+                    self.listed = serde_json::from_str(listed).map_err(corrupt)?;
+                }
                 Ok(Vec::new())
             }
             T::SessionThreadStatusIdle => Ok(gave_up(&event.body).into_iter().collect()),

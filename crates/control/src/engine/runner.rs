@@ -2,6 +2,7 @@
 
 mod asking;
 mod calling;
+mod listing;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::session_engine::{ThreadStep, TurnReport};
 use crate::session_feed::{Seen, Watch, WatchRequest};
 use crate::session_input::{budget_is_reached, is_self_hosted};
 use calling::Done;
+pub(crate) use calling::told;
 
 /// What was reported is refused if something was said meanwhile; what comes next is then another thing. More often than this in a row, it is not
 /// that.
@@ -90,6 +92,7 @@ impl Runner {
             run,
         };
         runner.read_from_beginning().await?;
+        runner.agent.listed = runner.reading.listed().clone();
         Ok(runner)
     }
 

@@ -79,7 +79,7 @@ impl Basis {
 
 impl Control {
     /// A session that may have a sandbox; `None` if it is gone, archived, or has ended.
-    pub(super) async fn session_at_work(
+    pub(crate) async fn session_at_work(
         &self,
         organization: &OrganizationId,
         session: &SessionId,
@@ -96,13 +96,11 @@ impl Control {
         organization: &OrganizationId,
         session: &Session,
     ) -> Result<Basis, SandboxError> {
-        let pinned = session.pins.policy.as_deref();
-        let pinned = pinned.ok_or(SandboxError::SelfHosted)?;
-        let pinned: Pinned = serde_json::from_str(pinned).map_err(|_| corrupt("policy"))?;
-        let policy = policy_from_json(&pinned.networking).map_err(|_| corrupt("policy"))?;
+        let variables = self.variables_of(organization, session).await?;
+        let repositories = self.repositories_of(organization, &session.id).await?;
+        let uncompiled = self.uncompiled(organization, session, &variables, &repositories);
+        let uncompiled = uncompiled.await?.ok_or(SandboxError::SelfHosted)?;
         let scope = self.store.scope(organization);
-        let found = scope.organization().await.map_err(ControlError::from)?;
-        let found = found.ok_or(ControlError::NotFound("organization"))?;
         let environment = scope.environment(&session.pins.environment).await;
         let environment = environment.map_err(ControlError::from)?;
         let environment = environment.ok_or(ControlError::NotFound("environment"))?;
@@ -114,10 +112,6 @@ impl Control {
             return Err(SandboxError::BaseOrProject);
         }
         let packages = packages_of(parts.packages.map(RawValue::get))?;
-        let variables = self.variables_of(organization, session).await?;
-        let repositories = self.repositories_of(organization, &session.id).await?;
-        let hosts = variables.iter().flat_map(Variable::patterns);
-        let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
         Ok(Basis {
             environment_id: environment.id,
             environment: environment
@@ -126,22 +120,55 @@ impl Control {
                 .parse()
                 .map_err(|_| corrupt("name"))?,
             packages,
-            uncompiled: Uncompiled {
-                effective: EffectivePolicy {
-                    policy,
-                    source: pinned.source,
-                },
-                organization: policies(&found)?.floor,
-                grants: SessionGrants {
-                    mcp_hosts: mcp_hosts(&session.values.agent)?,
-                    credential_hosts: hosts.collect(),
-                },
-            },
+            uncompiled,
             variables,
             repositories,
             session: session.id.clone(),
             has_vaults: !session.pins.vaults.is_empty(),
         })
+    }
+
+    /// The egress policy of a session, for what the server itself connects to in its stead: the same that its sandbox has. `None` in a
+    /// self-hosted environment.
+    pub(crate) async fn session_egress(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+    ) -> Result<Option<Uncompiled>, ControlError> {
+        let variables = self.variables_of(organization, session).await?;
+        let repositories = self.repositories_of(organization, &session.id).await?;
+        let uncompiled = self.uncompiled(organization, session, &variables, &repositories);
+        uncompiled.await
+    }
+
+    /// What the session pinned, under the organization's floor as it is now.
+    async fn uncompiled(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+        variables: &[Variable],
+        repositories: &[Repository],
+    ) -> Result<Option<Uncompiled>, ControlError> {
+        let Some(pinned) = session.pins.policy.as_deref() else {
+            return Ok(None);
+        };
+        let pinned: Pinned = serde_json::from_str(pinned).map_err(|_| corrupt("policy"))?;
+        let policy = policy_from_json(&pinned.networking).map_err(|_| corrupt("policy"))?;
+        let found = self.store.scope(organization).organization().await?;
+        let found = found.ok_or(ControlError::NotFound("organization"))?;
+        let hosts = variables.iter().flat_map(Variable::patterns);
+        let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
+        Ok(Some(Uncompiled {
+            effective: EffectivePolicy {
+                policy,
+                source: pinned.source,
+            },
+            organization: policies(&found)?.floor,
+            grants: SessionGrants {
+                mcp_hosts: mcp_hosts(&session.values.agent)?,
+                credential_hosts: hosts.collect(),
+            },
+        }))
     }
 
     /// The credentials of a session's vaults that stand in variables; of two for one variable that of the first vault counts.

@@ -1,6 +1,10 @@
 //! Sessions at work, on SQLite, with a scripted model behind real HTTP. What runs tools is scripted too: sandboxes have their own tests.
 
 mod errors;
+#[cfg(feature = "system-tests")]
+mod mcp;
+#[cfg(feature = "system-tests")]
+mod mcp_attacks;
 mod takeover;
 mod turns;
 mod workplace;
@@ -66,6 +70,14 @@ impl Place {
     }
 
     async fn with_agent(steps: impl IntoIterator<Item = ModelStep>, parts: Value) -> Self {
+        Self::with(steps, parts, |control| control).await
+    }
+
+    async fn with(
+        steps: impl IntoIterator<Item = ModelStep>,
+        parts: Value,
+        set: impl FnOnce(Control) -> Control,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
         let store = Store::open(&url).await.unwrap();
@@ -73,6 +85,7 @@ impl Place {
             store.clone(),
             "01".repeat(32).parse::<SealingKeys>().unwrap(),
         );
+        let control = set(control);
         let first = control.bootstrap(Bootstrap::default()).await.unwrap();
         let credentials = Credentials {
             key: &first.unwrap().key,

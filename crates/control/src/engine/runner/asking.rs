@@ -16,6 +16,7 @@ use crate::engine::failing::{failure, upstream_failure};
 use crate::error::ControlError;
 use crate::fresh;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
+use crate::sessions::corrupt;
 
 /// What the model is asked when a conversation has become too long.
 const SUMMARISE: &str = "This conversation is about to be replaced by a summary that you write now. Write down all that is needed to go on: what was \
@@ -41,6 +42,10 @@ impl Runner {
             let kind = SessionErrorKind::ToolUseLimitReached;
             let failed = failure(kind, words.to_owned(), RetryStatus::Terminal);
             return self.give_up(vec![failed]).await;
+        }
+        self.list_mcp_tools().await?;
+        if self.history.is_interrupted() {
+            return Ok(());
         }
         self.requests += 1;
         if self.is_nearly_full() {
@@ -148,7 +153,7 @@ impl Runner {
         let started = NewAgentEvent {
             id: id.clone(),
             event: AgentEvent::ModelRequestStart {},
-            private: None,
+            private: self.list_to_store()?,
         };
         let report = TurnReport {
             events: vec![started],
@@ -156,6 +161,16 @@ impl Runner {
         };
         self.report(report).await?;
         Ok(id)
+    }
+
+    /// The tools of MCP servers, if they are others than are stored.
+    fn list_to_store(&self) -> Result<Option<String>, ControlError> {
+        let listed = &self.agent.listed;
+        if listed == self.reading.listed() {
+            return Ok(None);
+        }
+        let text = serde_json::to_string(listed).map_err(|_| corrupt("private"))?;
+        Ok(Some(text))
     }
 
     pub(super) async fn end_request(

@@ -1,6 +1,9 @@
 //! Calls of tools: begun, run side by side, and told.
 
-use bailiwick_model::SessionEventId;
+use std::sync::Arc;
+
+use bailiwick_model::{OrganizationId, SessionEventId};
+use bailiwick_store::Session;
 use bailiwick_tools::{Context, ToolResult};
 use bailiwick_wire::{AgentEvent, ContentBlock, ToolOutput};
 use serde_json::Value;
@@ -8,7 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Runner;
 use crate::control::Control;
+use crate::engine::Shared;
 use crate::engine::history::{Call, Settlement, Tool};
+use crate::engine::mcp::OfSession;
+use crate::engine::mcp_tools::McpServerOfAgent;
 use crate::error::ControlError;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
 
@@ -16,6 +22,52 @@ use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
 pub(super) struct Done {
     call: Call,
     output: ToolOutput,
+    /// What is told of the session besides.
+    failure: Option<NewAgentEvent>,
+}
+
+/// What runs one call.
+struct Hand {
+    shared: Arc<Shared>,
+    organization: OrganizationId,
+    session: Session,
+    /// The MCP server of the tool, if it is one's that the agent has.
+    server: Option<McpServerOfAgent>,
+}
+
+impl Hand {
+    async fn run(
+        &self,
+        call: &Call,
+        cancel: CancellationToken,
+    ) -> (ToolOutput, Option<NewAgentEvent>) {
+        let (organization, session) = (&self.organization, &self.session);
+        let output = match &call.tool {
+            Tool::BuiltIn(name) => {
+                let context = Context { cancel, live: None };
+                let input = call.input.read().unwrap_or(Value::Null);
+                let workplaces = &self.shared.workplaces;
+                let called = workplaces.call(organization, session, name, input, &context);
+                match called.await {
+                    Ok(result) => output_of(&result),
+                    Err(error) => told(&error.to_string()),
+                }
+            }
+            Tool::Mcp { name, .. } => match &self.server {
+                Some(server) => {
+                    let of = OfSession {
+                        organization,
+                        session,
+                    };
+                    let call = (call, name.as_str());
+                    return self.shared.call_mcp_tool(of, server, call, &cancel).await;
+                }
+                None => told("the agent does not have this tool any more"),
+            },
+            Tool::Elsewhere(_) | Tool::Custom(_) => told("this tool is run elsewhere"),
+        };
+        (output, None)
+    }
 }
 
 impl Runner {
@@ -33,28 +85,23 @@ impl Runner {
             self.history.push(crate::engine::history::Entry::Begun(id));
         }
         for call in calls {
-            let shared = std::sync::Arc::clone(&self.shared);
             let (session, cancel) = (self.session.clone(), self.turn.child_token());
-            let organization = self.run.organization.clone();
+            let hand = Hand {
+                shared: Arc::clone(&self.shared),
+                organization: self.run.organization.clone(),
+                session,
+                server: match &call.tool {
+                    Tool::Mcp { server, name } => self.agent.mcp_server_of(server, name).cloned(),
+                    Tool::BuiltIn(_) | Tool::Elsewhere(_) | Tool::Custom(_) => None,
+                },
+            };
             self.hands.spawn(async move {
-                let output = match &call.tool {
-                    Tool::BuiltIn(name) => {
-                        let context = Context { cancel, live: None };
-                        let input = call.input.read().unwrap_or(Value::Null);
-                        let workplaces = &shared.workplaces;
-                        let called =
-                            workplaces.call(&organization, &session, name, input, &context);
-                        match called.await {
-                            Ok(result) => output_of(&result),
-                            Err(error) => told(&error.to_string()),
-                        }
-                    }
-                    Tool::Mcp { server, .. } => {
-                        told(&format!("the MCP server {server} is not connected"))
-                    }
-                    Tool::Elsewhere(_) | Tool::Custom(_) => told("this tool is run elsewhere"),
-                };
-                Done { call, output }
+                let (output, failure) = hand.run(&call, cancel).await;
+                Done {
+                    call,
+                    output,
+                    failure,
+                }
             });
         }
         Ok(())
@@ -80,7 +127,8 @@ impl Runner {
 
     async fn done(&mut self, done: Done) -> Result<(), ControlError> {
         self.running.retain(|id| *id != done.call.id);
-        let events = vec![result(&done.call, done.output)];
+        let mut events = vec![result(&done.call, done.output)];
+        events.extend(done.failure);
         let report = TurnReport {
             events,
             ..self.nothing()
@@ -122,7 +170,7 @@ impl Runner {
         self.turn.cancel();
         let mut outputs = Vec::new();
         while let Some(done) = self.hands.join_next().await {
-            if let Ok(Done { call, output }) = done {
+            if let Ok(Done { call, output, .. }) = done {
                 outputs.push((call.id, output));
             }
         }
@@ -179,7 +227,7 @@ fn output_of(result: &ToolResult) -> ToolOutput {
 }
 
 /// That something did not work.
-fn told(words: &str) -> ToolOutput {
+pub(crate) fn told(words: &str) -> ToolOutput {
     ToolOutput {
         content: Some(vec![ContentBlock::Text {
             text: words.to_owned(),

@@ -1,0 +1,344 @@
+//! MCP servers of sessions at work: their lists of tools, and calls.
+//!
+//! A session with a server lasts as long as the session of the agent uses it, over several turns, since servers may keep things in it. It is
+//! only known to this process: another one begins anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bailiwick_mcp::{CallResult, Content, Listing, McpClient, McpError, OutboundError};
+use bailiwick_model::limits::{MCP_IDLE_TIME, TOOL_OUTPUT_CHARS, TOOL_PREVIEW_CHARS};
+use bailiwick_model::{OrganizationId, SessionId};
+use bailiwick_store::Session;
+use bailiwick_tools::Context;
+use bailiwick_wire::{ContentBlock, ImageSource, RetryStatus, SessionErrorKind, ToolOutput};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::Shared;
+use super::failing::failure;
+use super::history::Call;
+use super::mcp_tools::McpServerOfAgent;
+use crate::mcp_access::NoMcpAccess;
+use crate::session_engine::NewAgentEvent;
+use crate::validation::detail;
+
+/// The clients that sessions have, by what they are of.
+#[derive(Default)]
+pub(crate) struct McpClients(Mutex<HashMap<(SessionId, String), Known>>);
+
+struct Known {
+    organization: OrganizationId,
+    client: Arc<McpClient>,
+    used: Instant,
+}
+
+/// Whose use of a server it is.
+#[derive(Clone, Copy)]
+pub(crate) struct OfSession<'a> {
+    pub(crate) organization: &'a OrganizationId,
+    pub(crate) session: &'a Session,
+}
+
+/// Why a server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum McpFailure {
+    #[error(transparent)]
+    Access(#[from] NoMcpAccess),
+    #[error("{}", words(.0))]
+    Server(#[from] McpError),
+    #[error("its URL is none")]
+    Url,
+}
+
+/// In one line; where a policy denies it, with what would change that.
+fn words(error: &McpError) -> String {
+    match error {
+        McpError::Outbound(error) => detail(error),
+        McpError::Token
+        | McpError::Unauthorized
+        | McpError::Forbidden
+        | McpError::Redirect(_)
+        | McpError::Status(_)
+        | McpError::Rpc(_)
+        | McpError::Malformed(_)
+        | McpError::TooLong
+        | McpError::Cut
+        | McpError::Timeout
+        | McpError::Cancelled
+        | McpError::SessionGone => error.to_string(),
+    }
+}
+
+impl McpFailure {
+    /// The kind of failure that is told of the session; `None` for what is only the call's.
+    fn kind(&self, server: &str) -> Option<SessionErrorKind> {
+        let mcp_server_name = server.to_owned();
+        let is_of_connection = match self {
+            Self::Access(
+                NoMcpAccess::NoCredential | NoMcpAccess::NotTaken | NoMcpAccess::NoToken(_),
+            )
+            | Self::Server(McpError::Token | McpError::Unauthorized | McpError::Forbidden) => false,
+            Self::Access(NoMcpAccess::NoWayOut | NoMcpAccess::Control(_))
+            | Self::Url
+            | Self::Server(McpError::Outbound(_) | McpError::Redirect(_) | McpError::Status(_)) => {
+                true
+            }
+            Self::Server(
+                McpError::Rpc(_)
+                | McpError::Malformed(_)
+                | McpError::TooLong
+                | McpError::Cut
+                | McpError::Timeout
+                | McpError::Cancelled
+                | McpError::SessionGone,
+            ) => return None,
+        };
+        Some(if is_of_connection {
+            SessionErrorKind::McpConnectionFailed { mcp_server_name }
+        } else {
+            SessionErrorKind::McpAuthenticationFailed { mcp_server_name }
+        })
+    }
+
+    /// What is told of a server whose tools cannot be listed.
+    pub(crate) fn of_listing(&self, server: &str) -> NewAgentEvent {
+        let connection = || SessionErrorKind::McpConnectionFailed {
+            mcp_server_name: server.to_owned(),
+        };
+        let kind = self.kind(server).unwrap_or_else(connection);
+        self.told(kind, server)
+    }
+
+    fn of_call(&self, server: &str) -> Option<NewAgentEvent> {
+        Some(self.told(self.kind(server)?, server))
+    }
+
+    fn told(&self, kind: SessionErrorKind, server: &str) -> NewAgentEvent {
+        let message = format!("the MCP server {server:?} cannot be used: {self}");
+        failure(kind, message, RetryStatus::Exhausted)
+    }
+
+    /// What the model is told of a call.
+    fn of_result(&self, server: &str) -> ToolOutput {
+        let (may_have_happened, is_policy) = match self {
+            Self::Server(error) => {
+                let outbound = OutboundError::is_denied;
+                let is_policy = matches!(error, McpError::Outbound(error) if outbound(error));
+                (error.may_have_happened(), is_policy)
+            }
+            Self::Access(_) | Self::Url => (false, false),
+        };
+        let more = match (may_have_happened, is_policy) {
+            (true, _) => {
+                "; the call may have happened, wholly or in part, and was not made again: look before you repeat it"
+            }
+            (false, true) => "; this is policy, and trying again does not help",
+            (false, false) => "",
+        };
+        super::runner::told(&format!("the MCP server {server:?}: {self}{more}"))
+    }
+}
+
+impl McpClients {
+    fn client(
+        &self,
+        of: OfSession<'_>,
+        server: &McpServerOfAgent,
+        outbound: &bailiwick_mcp::Outbound,
+    ) -> Result<Arc<McpClient>, McpFailure> {
+        let url = Url::parse(&server.url).map_err(|_| McpFailure::Url)?;
+        let mut all = self.lock();
+        let key = (of.session.id.clone(), server.url.clone());
+        let known = all.entry(key).or_insert_with(|| Known {
+            organization: of.organization.clone(),
+            client: Arc::new(McpClient::new(outbound.clone(), url)),
+            used: Instant::now(),
+        });
+        known.used = Instant::now();
+        Ok(Arc::clone(&known.client))
+    }
+
+    /// Whether a server said that it has other tools now.
+    pub(crate) fn take_change(&self, session: &SessionId, server: &McpServerOfAgent) -> bool {
+        let all = self.lock();
+        let known = all.get(&(session.clone(), server.url.clone()));
+        known.is_some_and(|known| known.client.take_change())
+    }
+
+    /// Takes out those that nobody has used for long.
+    fn take_idle(&self) -> Vec<((SessionId, String), Known)> {
+        let mut all = self.lock();
+        // A call may take a while without anybody touching this.
+        let is_idle = |known: &Known| {
+            known.used.elapsed() > MCP_IDLE_TIME && Arc::strong_count(&known.client) == 1
+        };
+        all.extract_if(|_, known| is_idle(known)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(SessionId, String), Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Ends sessions with servers that nobody has used for long. Nobody waits for it.
+    pub(crate) fn end_idle_mcp_sessions(self: &Arc<Self>) {
+        for ((session, url), known) in self.mcp.take_idle() {
+            let control = Arc::clone(&self.control);
+            tokio::spawn(async move {
+                let found = control.session_at_work(&known.organization, &session).await;
+                if let Ok(Some(session)) = found
+                    && let Ok(access) = control
+                        .mcp_access(&known.organization, &session, &url)
+                        .await
+                {
+                    known.client.end(access.under()).await;
+                }
+            });
+        }
+    }
+
+    /// The tools that a server has.
+    pub(crate) async fn list_mcp_tools(
+        &self,
+        of: OfSession<'_>,
+        server: &McpServerOfAgent,
+    ) -> Result<Listing, McpFailure> {
+        let client = self.mcp_client(of, server)?;
+        let control = &self.control;
+        let access = control
+            .mcp_access(of.organization, of.session, &server.url)
+            .await?;
+        match client.tools(access.under()).await {
+            Err(McpError::Unauthorized) => {
+                let anew =
+                    control.mcp_access_anew(of.organization, of.session, &server.url, &access);
+                Ok(client.tools(anew.await?.under()).await?)
+            }
+            listed => Ok(listed?),
+        }
+    }
+
+    /// Makes a call: what it came to, and what is told of the session besides.
+    pub(crate) async fn call_mcp_tool(
+        &self,
+        of: OfSession<'_>,
+        server: &McpServerOfAgent,
+        (call, tool): (&Call, &str),
+        cancel: &CancellationToken,
+    ) -> (ToolOutput, Option<NewAgentEvent>) {
+        let Ok(input) = call.input.read::<Map<String, Value>>() else {
+            return (super::runner::told("the input is no object"), None);
+        };
+        match self.called(of, server, (tool, &input), cancel).await {
+            Ok(result) => (self.output_of(of, call, result).await, None),
+            Err(failure) => (
+                failure.of_result(&server.name),
+                failure.of_call(&server.name),
+            ),
+        }
+    }
+
+    async fn called(
+        &self,
+        of: OfSession<'_>,
+        server: &McpServerOfAgent,
+        (tool, input): (&str, &Map<String, Value>),
+        cancel: &CancellationToken,
+    ) -> Result<CallResult, McpFailure> {
+        let client = self.mcp_client(of, server)?;
+        let control = &self.control;
+        let access = control.mcp_access(of.organization, of.session, &server.url);
+        let access = unless_cancelled(cancel, access).await?;
+        match client.call(access.under(), tool, input, cancel).await {
+            // Who is not let in has had nothing run.
+            Err(McpError::Unauthorized) => {
+                let anew =
+                    control.mcp_access_anew(of.organization, of.session, &server.url, &access);
+                let anew = unless_cancelled(cancel, anew).await?;
+                Ok(client.call(anew.under(), tool, input, cancel).await?)
+            }
+            called => Ok(called?),
+        }
+    }
+
+    fn mcp_client(
+        &self,
+        of: OfSession<'_>,
+        server: &McpServerOfAgent,
+    ) -> Result<Arc<McpClient>, McpFailure> {
+        let outbound = self
+            .control
+            .outbound
+            .as_ref()
+            .ok_or(NoMcpAccess::NoWayOut)?;
+        self.mcp.client(of, server, outbound)
+    }
+
+    /// A result as an event has it. Text that is too long for a model goes to a file in the sandbox.
+    async fn output_of(&self, of: OfSession<'_>, call: &Call, result: CallResult) -> ToolOutput {
+        let texts = result.content.iter().filter_map(|content| match content {
+            Content::Text(text) => Some(text.as_str()),
+            Content::Image { .. } => None,
+        });
+        let texts: Vec<_> = texts.collect();
+        let length: usize = texts.iter().map(|text| text.chars().count()).sum();
+        let long = if length > TOOL_OUTPUT_CHARS {
+            Some(self.kept(of, call, &texts.join("\n")).await)
+        } else {
+            None
+        };
+        let blocks = result
+            .content
+            .into_iter()
+            .filter_map(|content| match content {
+                Content::Text(text) => long.is_none().then_some(ContentBlock::Text { text }),
+                Content::Image { media_type, data } => Some(ContentBlock::Image {
+                    source: ImageSource::Base64 { media_type, data },
+                }),
+            });
+        let blocks: Vec<_> = blocks.collect();
+        let long = long.map(|text| ContentBlock::Text { text });
+        ToolOutput {
+            content: Some(long.into_iter().chain(blocks).collect()),
+            is_error: Some(result.is_error),
+        }
+    }
+
+    /// Puts a long text into a file of the sandbox; what the model is shown instead of it.
+    async fn kept(&self, of: OfSession<'_>, call: &Call, text: &str) -> String {
+        let path = format!("/tmp/mcp-{}.txt", call.id);
+        let input = json!({"file_path": path, "content": text});
+        let context = Context {
+            cancel: CancellationToken::new(),
+            live: None,
+        };
+        let writing = self
+            .workplaces
+            .call(of.organization, of.session, "write", input, &context);
+        let place = match writing.await {
+            Ok(result) if !result.is_error => format!("the whole output is in {path}"),
+            Ok(_) | Err(_) => {
+                "the rest is lost, since there is no sandbox to keep it in".to_owned()
+            }
+        };
+        let beginning: String = text.chars().take(TOOL_PREVIEW_CHARS).collect();
+        let length = text.chars().count();
+        format!("{beginning}\n\n[the first {TOOL_PREVIEW_CHARS} of {length} characters; {place}]")
+    }
+}
+
+/// Another token may take its time, which an interrupt does not wait for.
+async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    access: impl Future<Output = Result<T, NoMcpAccess>>,
+) -> Result<T, McpFailure> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(McpError::Cancelled.into()),
+        access = access => Ok(access?),
+    }
+}

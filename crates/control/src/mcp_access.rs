@@ -1,0 +1,245 @@
+//! What a session may use an MCP server with, at one moment: the policy of its environment, and a credential of its vaults.
+//!
+//! It is looked up for every use, so that a floor, a rotated secret and a credential that was taken away hold from the next request on. The
+//! token goes from here to the client of the server, and nowhere else.
+
+use std::sync::Arc;
+
+use bailiwick_mcp::Access;
+use bailiwick_model::limits::{CREDENTIALS_OF_VAULT, MCP_REFRESH_AHEAD};
+use bailiwick_model::{CredentialId, OrganizationId, VaultId};
+use bailiwick_policy::{OrganizationFloor, Policy, SessionGrants};
+use bailiwick_store::{Credential, PageRequest, Session};
+use bailiwick_wire::{CredentialAuth, SecretName, SecretText, StaticBearer};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::caller::Caller;
+use crate::clock;
+use crate::control::Control;
+use crate::credentials::corrupt;
+use crate::error::ControlError;
+use crate::oauth::NoToken;
+
+/// A policy, and a token if there is one.
+pub(crate) struct McpAccess {
+    policy: Policy,
+    credential: Option<Found>,
+}
+
+/// A credential for a server.
+struct Found {
+    vault: VaultId,
+    id: CredentialId,
+    kind: Kind,
+    token: SecretText,
+}
+
+/// Where its token comes from.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// It stays.
+    Static,
+    /// Another one may be had.
+    Oauth { expires_at: Option<Timestamp> },
+}
+
+/// Why a server cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoMcpAccess {
+    /// There is no way out.
+    #[error("this server asks no MCP servers")]
+    NoWayOut,
+    /// Nothing of the session's vaults is for it.
+    #[error("it wants a credential, and no vault of the session has one for its URL")]
+    NoCredential,
+    /// It was shown the one that there is.
+    #[error("it does not take the session's credential")]
+    NotTaken,
+    /// Its access token is over, and there is no other one.
+    #[error("its access token is not taken any more: {0}")]
+    NoToken(NoToken),
+    /// Something here failed.
+    #[error("it cannot be found out what holds for it")]
+    Control(#[from] ControlError),
+}
+
+impl McpAccess {
+    /// For one request.
+    pub(crate) fn under(&self) -> Access<'_> {
+        Access {
+            policy: &self.policy,
+            token: self.token().map(SecretText::reveal),
+        }
+    }
+
+    fn token(&self) -> Option<&SecretText> {
+        self.credential.as_ref().map(|found| &found.token)
+    }
+}
+
+impl Control {
+    /// What a session may use the server with that has this URL. An access token that is about to be over is replaced first.
+    pub(crate) async fn mcp_access(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        session: &Session,
+        server: &str,
+    ) -> Result<McpAccess, NoMcpAccess> {
+        let policy = self.egress_policy(organization, session).await?;
+        let mut access = McpAccess {
+            policy,
+            credential: self.mcp_credential(organization, session, server).await?,
+        };
+        if let Some(found) = &mut access.credential
+            && let Kind::Oauth {
+                expires_at: Some(over),
+            } = found.kind
+            && is_about_to_be(over)
+        {
+            match self.another_token(organization, found).await {
+                Ok(token) => found.token = token,
+                // It may still be taken until then.
+                Err(_) if over > clock::now() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(access)
+    }
+
+    /// The same, after the server did not take the token of `refused`: one that was stored meanwhile, or another one that is asked for.
+    pub(crate) async fn mcp_access_anew(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        session: &Session,
+        server: &str,
+        refused: &McpAccess,
+    ) -> Result<McpAccess, NoMcpAccess> {
+        let mut access = self.mcp_access(organization, session, server).await?;
+        let Some(found) = &mut access.credential else {
+            return Err(NoMcpAccess::NoCredential);
+        };
+        let is_other = refused
+            .token()
+            .is_none_or(|token| token.reveal() != found.token.reveal());
+        if !is_other {
+            match found.kind {
+                Kind::Static => return Err(NoMcpAccess::NotTaken),
+                Kind::Oauth { .. } => found.token = self.another_token(organization, found).await?,
+            }
+        }
+        Ok(access)
+    }
+
+    /// In a self-hosted environment, which has no policy, all that is public and that the organization's floor leaves.
+    async fn egress_policy(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+    ) -> Result<Policy, ControlError> {
+        if let Some(uncompiled) = self.session_egress(organization, session).await? {
+            return Ok(uncompiled.compile());
+        }
+        let floor = self.floor_of(organization).await?;
+        let effective = bailiwick_policy::effective(None, None);
+        Ok(Policy::compile(effective, &floor, &SessionGrants::none()))
+    }
+
+    async fn floor_of(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<OrganizationFloor, ControlError> {
+        let caller = Caller::system(organization.clone());
+        Ok(self.policies(&caller).await?.floor)
+    }
+
+    /// The first credential for a server, in the order of the session's vaults.
+    async fn mcp_credential(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+        server: &str,
+    ) -> Result<Option<Found>, ControlError> {
+        let wanted = CredentialAuth::StaticBearer(StaticBearer {
+            mcp_server_url: server.to_owned(),
+        });
+        let wanted = wanted.target();
+        let all = PageRequest {
+            before: None,
+            limit: u32::try_from(CREDENTIALS_OF_VAULT).unwrap_or(u32::MAX),
+        };
+        let scope = self.store.scope(organization);
+        for vault in &session.pins.vaults {
+            for credential in scope.credentials(vault, &all, false).await?.items {
+                let Some(kind) = kind_for(&credential, &wanted)? else {
+                    continue;
+                };
+                match self.opened(organization, &credential, kind).await {
+                    // Somebody took it away meanwhile.
+                    Err(ControlError::NotFound(_) | ControlError::Archived(_)) => {}
+                    found => return found.map(Some),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn opened(
+        &self,
+        organization: &OrganizationId,
+        credential: &Credential,
+        kind: Kind,
+    ) -> Result<Found, ControlError> {
+        let name = match kind {
+            Kind::Static => SecretName::Token,
+            Kind::Oauth { .. } => SecretName::AccessToken,
+        };
+        let (vault, id) = (credential.vault.clone(), credential.id.clone());
+        let secrets = self.unsealed_credential(organization, &vault, &id).await?;
+        let secret = secrets.into_iter().find(|(known, _)| *known == name);
+        let (_, token) = secret.ok_or_else(|| corrupt("sealed"))?;
+        Ok(Found {
+            vault,
+            id,
+            kind,
+            token,
+        })
+    }
+
+    /// Another access token than the one that was found.
+    async fn another_token(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        found: &Found,
+    ) -> Result<SecretText, NoMcpAccess> {
+        let caller = Caller::system(organization.clone());
+        // A vault is no environment's, so neither is its token endpoint.
+        let way = self.way_out(&caller).await?.ok_or(NoMcpAccess::NoWayOut)?;
+        let place = (&found.vault, &found.id);
+        let token = self.fresh_access_token(&caller, place, &found.token, (&way.0, &way.1));
+        token.await.map_err(|error| match error {
+            NoToken::Control(error) => error.into(),
+            NoToken::NoRefreshToken | NoToken::Refused(_) => NoMcpAccess::NoToken(error),
+        })
+    }
+}
+
+/// Of which kind a credential is, if it is for this target.
+fn kind_for(credential: &Credential, wanted: &str) -> Result<Option<Kind>, ControlError> {
+    let auth: CredentialAuth =
+        serde_json::from_str(&credential.values.auth).map_err(|_| corrupt("auth"))?;
+    if auth.target() != wanted {
+        return Ok(None);
+    }
+    Ok(match auth {
+        CredentialAuth::StaticBearer(_) => Some(Kind::Static),
+        CredentialAuth::McpOauth(auth) => Some(Kind::Oauth {
+            expires_at: auth.expires_at,
+        }),
+        CredentialAuth::EnvironmentVariable(_) => None,
+    })
+}
+
+fn is_about_to_be(over: Timestamp) -> bool {
+    let ahead = SignedDuration::try_from(MCP_REFRESH_AHEAD).unwrap_or(SignedDuration::ZERO);
+    over.checked_sub(ahead).is_ok_and(|at| at <= clock::now())
+}

@@ -1,0 +1,123 @@
+//! MCP servers that do harm to a session if they can.
+
+use bailiwick_control::PoliciesChange;
+use bailiwick_testkit::{McpServer, ModelStep};
+use serde_json::json;
+
+use super::mcp::{World, calls, offered};
+use super::{message, of_kind, stop_reason, text};
+
+#[tokio::test]
+async fn a_tool_that_becomes_another_one_is_blocked_until_a_person_looks() {
+    // The first call is allowed by policy; after it the tool is described otherwise.
+    let world = World::lying("rug", calls([("do", json!({})), ("do", json!({}))])).await;
+    let engine = world.place.start();
+    let session = world.place.session("Go.").await;
+    let events = world.place.rested(&session).await;
+    let calls = of_kind(&events, "agent.mcp_tool_use");
+    assert_eq!(calls[0]["evaluated_permission"], "allow");
+    assert_eq!(calls[1]["evaluated_permission"], "ask");
+    assert_eq!(stop_reason(&events)["type"], "requires_action");
+    // One that stayed as it was is still allowed.
+    let asked = world.place.model.asked();
+    assert_eq!(offered(&asked[1]), ["mcp__docs__do", "mcp__docs__other"]);
+    assert_ne!(asked[0]["tools"], asked[1]["tools"]);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_allowed_when_it_was_listed_is_blocked_when_the_floor_denies_it() {
+    let world = World::lying("honest", calls([("do", json!({}))])).await;
+    let engine = world.place.start();
+    let session = world.place.session("Go.").await;
+    let events = world.place.rested(&session).await;
+    assert_eq!(World::<McpServer>::results(&events), ["do did  as call 2"]);
+    let floor = PoliciesChange {
+        default_networking: None,
+        denied_hosts: Some(vec!["mcp.example.com".to_owned()]),
+        denied_cidrs: None,
+        version: None,
+    };
+    let (control, caller) = (&world.place.control, &world.place.caller);
+    control.change_policies(caller, floor).await.unwrap();
+    let before = world.server.requests().len();
+    world.place.model.append(calls([("do", json!({}))]));
+    world.place.send(&session, json!([message("Again.")])).await;
+    let events = world
+        .place
+        .happened(&session, "session.status_idle", 2)
+        .await;
+    let result = of_kind(&events, "agent.mcp_tool_result")[1];
+    assert_eq!(result["is_error"], true);
+    assert!(text(result).contains("this is policy"), "{result}");
+    assert_eq!(world.server.requests().len(), before);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_this_machine_is_blocked() {
+    // Nothing is pinned here: the name is an address of loopback.
+    for url in [
+        "https://127.0.0.1:1/mcp",
+        "http://169.254.169.254/mcp",
+        "http://[::ffff:127.0.0.1]:1/",
+    ] {
+        let world = World::lying("honest", vec![ModelStep::text("Without.")]).await;
+        let agent = json!({"mcp_servers": [{"type": "url", "name": "docs", "url": url}],
+            "tools": [{"type": "mcp_toolset", "mcp_server_name": "docs"}]});
+        let (control, caller) = (&world.place.control, &world.place.caller);
+        let id = world.place.agent.parse().unwrap();
+        control
+            .update_agent(caller, &id, &super::object(agent))
+            .await
+            .unwrap();
+        let engine = world.place.start();
+        let session = world.place.session("Go.").await;
+        let events = world.place.rested(&session).await;
+        let error = &of_kind(&events, "session.error")[0]["error"];
+        assert_eq!(error["type"], "mcp_connection_failed_error");
+        assert!(
+            error["message"].as_str().unwrap().contains("denied"),
+            "{url}: {error}"
+        );
+        engine.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn odd_tools_are_blocked_and_told_and_the_rest_is_offered() {
+    let world = World::lying("odd-tools", vec![ModelStep::text("I see.")]).await;
+    let engine = world.place.start();
+    let session = world.place.session("Go.").await;
+    let events = world.place.rested(&session).await;
+    assert_eq!(offered(&world.place.model.asked()[0]), ["mcp__docs__good"]);
+    let error = &of_kind(&events, "session.error")[0]["error"];
+    assert_eq!(error["type"], "unknown_error");
+    let words = error["message"].as_str().unwrap();
+    assert!(
+        words.starts_with("6 tools of the MCP server \"docs\" are left out: "),
+        "{words}"
+    );
+    assert_eq!(*stop_reason(&events), json!({"type": "end_turn"}));
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_server_sends_without_end_is_blocked_and_the_turn_goes_on() {
+    for path in ["endless", "deep", "html", "cut"] {
+        let world = World::lying(path, calls([("do", json!({}))])).await;
+        let engine = world.place.start();
+        let session = world.place.session("Go.").await;
+        let events = world.place.rested(&session).await;
+        let result = of_kind(&events, "agent.mcp_tool_result")[0];
+        assert!(
+            text(result).contains("may have happened"),
+            "{path}: {result}"
+        );
+        assert_eq!(*stop_reason(&events), json!({"type": "end_turn"}), "{path}");
+        let calls = world.server.requests().into_iter();
+        let calls = calls.filter(|request| request["method"] == "tools/call");
+        assert_eq!(calls.count(), 1, "{path}");
+        engine.stop().await;
+    }
+}

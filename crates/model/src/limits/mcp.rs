@@ -1,0 +1,71 @@
+//! Bounds of MCP servers and token endpoints, which are whatever an agent's or a credential's author named.
+
+use std::time::Duration;
+
+/// How long a server that somebody named has for one answer: an MCP server, a token endpoint.
+pub const OUTBOUND_TIME: Duration = Duration::from_secs(15);
+/// How long a probe of an MCP server may take, all its requests together.
+pub const PROBE_TIME: Duration = Duration::from_secs(30);
+/// How often a stream of events is looked through for an answer while it arrives.
+pub const OUTBOUND_LOOKS: u32 = 256;
+/// Redirections of such a server that are followed, each within its origin.
+pub const OUTBOUND_REDIRECTS: u32 = 3;
+/// Bytes of the head of such an answer.
+pub const OUTBOUND_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of the body of such an answer.
+pub const OUTBOUND_BODY_BYTES: usize = 1 << 20;
+/// Bytes of such a body that are shown to whoever asked.
+pub const OUTBOUND_SHOWN_BYTES: usize = 4096;
+/// Bytes of the media type of such a body that are shown.
+pub const OUTBOUND_CONTENT_TYPE_BYTES: usize = 255;
+/// How long an access token is believed to live at most.
+pub const TOKEN_LIFE_MOST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+/// Validations of credentials that one server makes at once: each holds connections to servers that somebody named.
+pub const VALIDATIONS: usize = 32;
+
+/// How long beginning with an MCP server and listing its tools may take, all pages together.
+pub const MCP_LIST_TIME: Duration = Duration::from_secs(30);
+/// How long a call of a tool may take, beginning anew with its server included.
+pub const MCP_CALL_TIME: Duration = Duration::from_secs(300);
+/// How long telling a server that nobody waits any more may take, or answering what it asks.
+pub const MCP_ASIDE_TIME: Duration = Duration::from_secs(2);
+/// Bytes of one answer; of a stream, of all that comes until there is an answer.
+pub const MCP_ANSWER_BYTES: usize = 16 << 20;
+/// Bytes that are read of an answer that is an error of HTTP.
+pub const MCP_ERROR_BYTES: usize = 64 << 10;
+/// Characters that are told of what a server says about an error.
+pub const MCP_ERROR_CHARS: usize = 1000;
+/// Bytes of a server's id of a session, and of the id of an event.
+pub const MCP_ID_BYTES: usize = 1024;
+/// Bytes of a cursor.
+pub const MCP_CURSOR_BYTES: usize = 4096;
+/// How often the stream of one answer that broke off is asked for again.
+pub const MCP_RESUMPTIONS: u32 = 10;
+/// How long to wait before that, if the server says nothing of it.
+pub const MCP_RESUMPTION_WAIT: Duration = Duration::from_secs(1);
+/// How long to wait at most, whatever the server says.
+pub const MCP_RESUMPTION_WAIT_MOST: Duration = Duration::from_secs(30);
+/// What a server asks within one answer that is answered; what it asks more is not.
+pub const MCP_ASIDES: u32 = 16;
+/// Pages of a list of tools.
+pub const MCP_TOOL_PAGES: usize = 20;
+/// Tools of one server; those that come later in its list are left out.
+pub const MCP_TOOLS: usize = 256;
+/// Bytes of the schema of a tool's input.
+pub const MCP_SCHEMA_BYTES: usize = 64 << 10;
+/// Objects and lists inside one another in such a schema.
+pub const MCP_SCHEMA_DEPTH: usize = 32;
+/// Bytes of names, descriptions and schemas of all tools of one server.
+pub const MCP_TOOLS_BYTES: usize = 512 << 10;
+/// Characters of a tool's description; what is longer is cut.
+pub const MCP_DESCRIPTION_CHARS: usize = 8192;
+/// Characters of the name under which a model is offered a tool.
+pub const MCP_OFFERED_NAME_CHARS: usize = 64;
+/// Content blocks of a result; what comes later is left out.
+pub const MCP_RESULT_BLOCKS: usize = 100;
+/// Tools that one message names of those that are left out.
+pub const MCP_LEFT_OUT_TOLD: usize = 10;
+/// How long before an access token is over another one is asked for.
+pub const MCP_REFRESH_AHEAD: Duration = Duration::from_secs(60);
+/// How long a session with an MCP server that nobody uses is kept.
+pub const MCP_IDLE_TIME: Duration = Duration::from_secs(30 * 60);

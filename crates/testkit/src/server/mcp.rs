@@ -1,0 +1,95 @@
+//! MCP servers: one that is made with the official SDK, and one that lies.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::LOOPBACK;
+use super::https::python;
+use crate::process::{Child, command};
+use crate::{Authority, Sdk, User};
+
+const LYING: &str = concat!(
+    include_str!("../../data/tls_server.py"),
+    include_str!("../../data/mcp_server.py")
+);
+const OFFICIAL: &str = include_str!("../../data/mcp_official.py");
+const VERSION: &str = "1.30.0";
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// An MCP server over TLS, on some port of 127.0.0.1.
+#[derive(Debug)]
+pub struct McpServer {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl McpServer {
+    /// One of the official SDK, at `/mcp`, with a certificate for `names`. It takes this token alone, or whoever comes if it is empty. Its tools:
+    /// `add`, `count`, `picture`, `fail`, `report`, `wait`, `long`, `whoami`, `grow`.
+    pub fn official(authority: &Authority, names: &[&str], token: &str) -> Self {
+        let certificate = authority.issue(names);
+        let mut python = Sdk::mcp(VERSION).command(OFFICIAL);
+        python
+            .arg(LOOPBACK.to_string())
+            .args([certificate.certificate, certificate.key])
+            .arg(token);
+        Self::started(Child::start_helper(&mut python))
+    }
+
+    /// One that is honest at `/honest`, and lies in one way at every other path: see its script.
+    pub fn lying(authority: &Authority, names: &[&str]) -> Self {
+        let certificate = authority.issue(names);
+        let mut python = command(python(), User::current());
+        python
+            .args(["-c", LYING, &LOOPBACK.to_string()])
+            .args([certificate.certificate, certificate.key]);
+        Self::started(Child::start_helper(&mut python))
+    }
+
+    fn started(process: Child) -> Self {
+        let port = process.wait_for("the server's port", |line| {
+            serde_json::from_str::<Value>(line).ok()?["port"].as_u64()
+        });
+        let address = SocketAddr::new(LOOPBACK, u16::try_from(port).expect("a port"));
+        Self { process, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The requests that have reached it.
+    pub fn requests(&self) -> Vec<Value> {
+        self.said("request")
+    }
+
+    /// Everything that it said of a kind.
+    pub fn said(&self, kind: &str) -> Vec<Value> {
+        let lines = self.process.printed();
+        let objects = lines
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        objects
+            .filter_map(|mut object| object.get_mut(kind).map(Value::take))
+            .collect()
+    }
+
+    /// Waits until it has said so many things of a kind. Others may go on meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    pub async fn says(&self, kind: &str, count: usize) {
+        let says = async {
+            while self.said(kind).len() < count {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let said = tokio::time::timeout(PATIENCE, says).await;
+        said.unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain: {kind}"));
+    }
+}
