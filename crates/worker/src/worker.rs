@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{ServiceError, WorkerError};
 use crate::id::WireId;
@@ -85,7 +86,7 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
             self.sandboxes.clone(),
             Arc::clone(&sessions),
         );
-        let sweeping = tokio::spawn(sweeping);
+        let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeping));
         // Whatever ends this ends what is served.
         let serving_stop = stop.child_token();
         let polled = loop {
@@ -120,6 +121,8 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
             }
         };
         sweeping.abort();
+        // It has the journal, which is somebody else's from here on.
+        let _ = sweeping.await;
         serving_stop.cancel();
         while serving.join_next().await.is_some() {}
         polled

@@ -18,7 +18,7 @@ use crate::output;
 /// Takes back a prompt that nobody has answered.
 const ERASED: &str = "\r\u{1b}[K";
 
-/// Take part in a session: what has happened and what happens is printed, and lines are sent to it.
+/// Take part in a session, with live output.
 ///
 /// Ctrl-C interrupts what the session does, and a second one, or one while it rests, leaves it; so does Ctrl-D. Where a call asks for
 /// permission, the line is the answer: `y`, `n`, or `n` and why not.

@@ -8,7 +8,7 @@ use crate::client::{Client, SESSIONS, ServerArguments};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
-/// Stop what a session does: the request of the model, the command that runs, the call that waits. It rests then.
+/// Stop what a session does, so that it rests.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::output;
 
-/// Say something to a session: a message, whether a call may be made, or what a call of a tool of yours came to.
+/// Say something to a session, or answer what it asks.
 ///
 /// It prints the id of the event. With --follow it prints what happens from there on until the session rests, and ends as `session stream
 /// --until-idle` does.
