@@ -44,6 +44,16 @@ pub(super) struct Basis {
     has_vaults: bool,
 }
 
+/// What a session may reach, as it is at this moment.
+pub(crate) struct Boundary {
+    /// What the environment is called.
+    pub(crate) environment: EnvironmentName,
+    /// What decides.
+    pub(crate) uncompiled: Uncompiled,
+    variables: Vec<Variable>,
+    repositories: Vec<Repository>,
+}
+
 /// A credential that stands in a variable.
 #[derive(Debug, Clone, PartialEq)]
 struct Variable {
@@ -88,12 +98,23 @@ impl Control {
         }))
     }
 
-    /// What the sandbox of a session is to be made from now.
-    pub(super) async fn basis(
+    /// What a session that is at work may reach, whether or not it has a sandbox.
+    pub(crate) async fn session_boundary_now(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+    ) -> Result<Boundary, SandboxError> {
+        let session = self.session_at_work(organization, session).await?;
+        let session = session.ok_or(SandboxError::Ended)?;
+        self.boundary(organization, &session).await
+    }
+
+    /// The policy that the session pinned, under the organization's floor as it is now, with what its credentials open.
+    async fn boundary(
         &self,
         organization: &OrganizationId,
         session: &Session,
-    ) -> Result<Basis, SandboxError> {
+    ) -> Result<Boundary, SandboxError> {
         let pinned = session.pins.policy.as_deref();
         let pinned = pinned.ok_or(SandboxError::SelfHosted)?;
         let pinned: Pinned = serde_json::from_str(pinned).map_err(|_| corrupt("policy"))?;
@@ -104,25 +125,13 @@ impl Control {
         let environment = scope.environment(&session.pins.environment).await;
         let environment = environment.map_err(ControlError::from)?;
         let environment = environment.ok_or(ControlError::NotFound("environment"))?;
-        let config = scope.environment_config(&environment.id, session.pins.environment_revision);
-        let config = config.await.map_err(ControlError::from)?;
-        let config = config.ok_or(ControlError::NotFound("environment"))?;
-        let parts = ConfigParts::of(&config).map_err(|_| corrupt("config"))?;
-        if parts.base.is_some() || parts.project.is_some() {
-            return Err(SandboxError::BaseOrProject);
-        }
-        let packages = packages_of(parts.packages.map(RawValue::get))?;
         let variables = self.variables_of(organization, session).await?;
         let repositories = self.repositories_of(organization, &session.id).await?;
         let hosts = variables.iter().flat_map(Variable::patterns);
         let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
-        Ok(Basis {
-            environment: environment
-                .values
-                .name
-                .parse()
-                .map_err(|_| corrupt("name"))?,
-            packages,
+        let name = environment.values.name.parse();
+        Ok(Boundary {
+            environment: name.map_err(|_| corrupt("name"))?,
             uncompiled: Uncompiled {
                 effective: EffectivePolicy {
                     policy,
@@ -134,6 +143,36 @@ impl Control {
                     credential_hosts: hosts.collect(),
                 },
             },
+            variables,
+            repositories,
+        })
+    }
+
+    /// What the sandbox of a session is to be made from now.
+    pub(super) async fn basis(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+    ) -> Result<Basis, SandboxError> {
+        let Boundary {
+            environment,
+            uncompiled,
+            variables,
+            repositories,
+        } = self.boundary(organization, session).await?;
+        let (id, revision) = (&session.pins.environment, session.pins.environment_revision);
+        let scope = self.store.scope(organization);
+        let config = scope.environment_config(id, revision).await;
+        let config = config.map_err(ControlError::from)?;
+        let config = config.ok_or(ControlError::NotFound("environment"))?;
+        let parts = ConfigParts::of(&config).map_err(|_| corrupt("config"))?;
+        if parts.base.is_some() || parts.project.is_some() {
+            return Err(SandboxError::BaseOrProject);
+        }
+        Ok(Basis {
+            environment,
+            packages: packages_of(parts.packages.map(RawValue::get))?,
+            uncompiled,
             variables,
             repositories,
             session: session.id.clone(),

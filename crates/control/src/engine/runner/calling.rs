@@ -1,6 +1,6 @@
 //! Calls of tools: begun, run side by side, and told.
 
-use bailiwick_model::SessionEventId;
+use bailiwick_model::{SessionEventId, SessionUsage};
 use bailiwick_tools::{Context, ToolResult};
 use bailiwick_wire::{AgentEvent, ContentBlock, ToolOutput};
 use serde_json::Value;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Runner;
 use crate::control::Control;
 use crate::engine::history::{Call, Settlement, Tool};
+use crate::engine::web::{self, WEB_FETCH};
 use crate::error::ControlError;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
 
@@ -36,11 +37,15 @@ impl Runner {
             let shared = std::sync::Arc::clone(&self.shared);
             let (session, cancel) = (self.session.clone(), self.turn.child_token());
             let organization = self.run.organization.clone();
+            let web = self.web.tool();
             self.hands.spawn(async move {
+                let context = Context { cancel, live: None };
+                let input = call.input.read().unwrap_or(Value::Null);
                 let output = match &call.tool {
+                    Tool::BuiltIn(name) if name == WEB_FETCH => {
+                        output_of(&web::call(web, input, &context).await)
+                    }
                     Tool::BuiltIn(name) => {
-                        let context = Context { cancel, live: None };
-                        let input = call.input.read().unwrap_or(Value::Null);
                         let workplaces = &shared.workplaces;
                         let called =
                             workplaces.call(&organization, &session, name, input, &context);
@@ -80,9 +85,13 @@ impl Runner {
 
     async fn done(&mut self, done: Done) -> Result<(), ControlError> {
         self.running.retain(|id| *id != done.call.id);
-        let events = vec![result(&done.call, done.output)];
+        let is_fetch = matches!(&done.call.tool, Tool::BuiltIn(name) if name == WEB_FETCH);
         let report = TurnReport {
-            events,
+            events: vec![result(&done.call, done.output)],
+            usage: SessionUsage {
+                web_fetches: i64::from(is_fetch),
+                ..SessionUsage::default()
+            },
             ..self.nothing()
         };
         self.report(report).await
@@ -95,7 +104,7 @@ impl Runner {
     ) -> Result<(), ControlError> {
         let events = settled.into_iter().filter_map(|(id, settlement)| {
             let words = match settlement {
-                Settlement::Forbidden => "the agent does not have this tool".to_owned(),
+                Settlement::Forbidden => forbidden(self.history.open_call(&id)?),
                 Settlement::Denied(Some(words)) => words,
                 Settlement::Denied(None) => "the user does not allow this call".to_owned(),
                 Settlement::Lost => {
@@ -163,6 +172,19 @@ fn result(call: &Call, output: ToolOutput) -> NewAgentEvent {
         event,
         private: None,
     }
+}
+
+/// Why a call is not made that the agent's configuration does not allow, or this server cannot make.
+fn forbidden(call: &Call) -> String {
+    let words = match &call.tool {
+        Tool::BuiltIn(name) if name == "web_search" => {
+            "this server has no search provider: nothing is searched for. Fetch a page whose address you know, if the agent has web_fetch"
+        }
+        Tool::BuiltIn(_) | Tool::Elsewhere(_) | Tool::Mcp { .. } | Tool::Custom(_) => {
+            "the agent does not have this tool"
+        }
+    };
+    words.to_owned()
 }
 
 /// Both are blocks of the Messages API.
