@@ -18,6 +18,7 @@ pub(crate) mod inside;
 pub(crate) mod key;
 pub(crate) mod kill;
 pub(crate) mod member;
+pub(crate) mod model_upstream;
 pub(crate) mod organization;
 pub(crate) mod policy;
 pub(crate) mod ps;

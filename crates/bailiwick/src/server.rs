@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bailiwick_control::{Bootstrap, Control, HostPaths, IdentityProviders, RecordKind, Resealed};
+use bailiwick_control::{
+    Bootstrap, Control, HostPaths, IdentityProviders, ModelRules, RecordKind, Resealed,
+};
 use bailiwick_server::{ConnectionLimits, Service, TrustedProxies};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_telemetry::{Sending, Telemetry};
@@ -87,6 +89,7 @@ pub(crate) fn execute(
         Beside::Skill(command) => command::skill::execute(command, host),
         Beside::Organization(command) => command::organization::execute(command, host),
         Beside::Member(command) => command::member::execute(command, host),
+        Beside::ModelUpstream(command) => command::model_upstream::execute(command, host),
         Beside::Team(command) => command::team::execute(command, host),
         Beside::Role(command) => command::role::execute(command, host),
         Beside::Grant(command) => command::grant::execute(command, host),
@@ -191,12 +194,13 @@ async fn control(
     keys: &KeySource,
     host_paths: HostPaths,
     identity_providers: IdentityProviders,
-    outward: &Outward,
+    (outward, model_rules): (&Outward, ModelRules),
 ) -> anyhow::Result<Arc<Control>> {
     let in_use = store.sealing_keys_in_use().await?;
     let control = Control::new(store, keys.read(!in_use.is_empty())?)
         .with_host_paths(host_paths)
         .with_identity_providers(identity_providers)
+        .with_model_rules(model_rules)
         .with_outbound(outward.to_named_servers()?);
     let missing = control.missing_sealing_keys().await?;
     if missing.is_empty() {
@@ -246,7 +250,8 @@ async fn serve(
     let store = Store::open(url)
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
-    let control = control(store, keys, host_paths, identity_providers, &outward).await?;
+    let ways = (&outward, work::model_rules(&work, host));
+    let control = control(store, keys, host_paths, identity_providers, ways).await?;
     // Before there is a key that would be made and never be shown.
     let mut service = Service::listen(addresses.listen, Arc::clone(&control))
         .await?
@@ -271,7 +276,7 @@ async fn serve(
     let listeners: Vec<_> = std::iter::once(address)
         .chain(service.metrics_address()?)
         .collect();
-    let work = Work::begin(&control, &work, listeners.clone(), host)?;
+    let work = Work::begin(&control, &work, listeners.clone(), (&outward, host))?;
     output::print(&format!("listening on http://{address}\n"))?;
     let following = tokio::spawn(outward.follow(listeners));
     let (stop, stopped) = watch::channel(false);

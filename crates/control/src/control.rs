@@ -13,6 +13,7 @@ use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
 use crate::identity_providers::IdentityProviders;
+use crate::model_upstreams::ModelRules;
 use crate::oauth::Refreshing;
 use crate::password_attempts::PasswordAttempts;
 use crate::sealing::SealingKeys;
@@ -38,6 +39,7 @@ pub struct Control {
     pub(crate) outbound: Option<Outbound>,
     pub(crate) refreshing: Refreshing,
     pub(crate) validations: Semaphore,
+    pub(crate) model_rules: ModelRules,
 }
 
 impl Control {
@@ -59,6 +61,7 @@ impl Control {
             outbound: None,
             refreshing: Refreshing::default(),
             validations: Semaphore::new(VALIDATIONS),
+            model_rules: ModelRules::default(),
         }
     }
 
@@ -82,6 +85,15 @@ impl Control {
     pub fn with_outbound(self, outbound: Outbound) -> Self {
         Self {
             outbound: Some(outbound),
+            ..self
+        }
+    }
+
+    /// With these rules of the operator's for upstreams of models.
+    #[must_use]
+    pub fn with_model_rules(self, model_rules: ModelRules) -> Self {
+        Self {
+            model_rules,
             ..self
         }
     }

@@ -15,9 +15,11 @@ mod models;
 mod ports;
 mod reading;
 mod runner;
+mod web;
 
 use std::sync::Arc;
 
+use bailiwick_fetch::Web;
 use bailiwick_model::limits::{ENGINE_LOOK, RUN_LEASE, SESSIONS_AT_WORK};
 use bailiwick_store::SessionRun;
 use tokio::sync::Semaphore;
@@ -29,7 +31,7 @@ use crate::error::ControlError;
 use crate::fresh;
 use mcp::McpClients;
 
-pub use models::Models;
+pub use models::{ModelWay, Models};
 pub use ports::{NoWorkplace, PortFuture, Workplaces};
 use runner::{Left, Runner};
 
@@ -47,11 +49,18 @@ pub(crate) struct Shared {
     pub(crate) workplaces: Arc<dyn Workplaces>,
     /// Of MCP servers.
     pub(crate) mcp: McpClients,
+    /// What fetches pages, if anything does.
+    pub(crate) web: Option<Web>,
 }
 
 impl Engine {
-    /// An engine that has not begun.
-    pub fn new(control: Arc<Control>, models: Models, workplaces: Arc<dyn Workplaces>) -> Self {
+    /// An engine that has not begun. Without `web`, agents have no `web_fetch`.
+    pub fn new(
+        control: Arc<Control>,
+        models: Models,
+        workplaces: Arc<dyn Workplaces>,
+        web: Option<Web>,
+    ) -> Self {
         let random: [u8; 8] = fresh::random();
         let holder = u64::from_ne_bytes(random);
         Self {
@@ -60,6 +69,7 @@ impl Engine {
                 models,
                 workplaces,
                 mcp: McpClients::default(),
+                web,
             }),
             holder: format!("engine-{holder:016x}"),
         }

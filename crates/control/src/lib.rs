@@ -30,6 +30,7 @@ mod impact;
 mod keys;
 mod mcp_access;
 mod members;
+mod model_upstreams;
 mod names;
 mod oauth;
 mod organizations;
@@ -72,7 +73,7 @@ pub use caller::{Actor, Caller, WorkItem};
 pub use conflicts::{Conflict, ConflictKind, OnConflict};
 pub use content::{ContentLimits, Download};
 pub use control::Control;
-pub use engine::{Engine, Models, NoWorkplace, PortFuture, Workplaces};
+pub use engine::{Engine, ModelWay, Models, NoWorkplace, PortFuture, Workplaces};
 pub use environments::{
     EffectivePolicy, EnvironmentChange, EnvironmentView, NewEnvironmentRequest,
 };
@@ -87,6 +88,10 @@ pub use identity_sign_ins::{BegunSignIn, FinishedSignIn};
 pub use impact::{ConcernedEnvironment, Impact};
 pub use keys::{MadeKey, NewKeyRequest, WORKER_PERMISSIONS};
 pub use members::NewMemberRequest;
+pub use model_upstreams::{
+    KeyHeader, ModelRules, NewUpstreamRequest, ServedModel, ServerUpstream, TokensField,
+    UpstreamChange, UpstreamConfig, UpstreamList, UpstreamProtocol, UpstreamView,
+};
 pub use organizations::{OrganizationView, PoliciesChange};
 pub use password::Password;
 pub use references::References;

@@ -2,7 +2,7 @@
 
 use bailiwick_model::limits::RESEAL_BATCH;
 use bailiwick_model::{OrganizationId, Permissions, ResourceId as _};
-use bailiwick_store::{OwnedSecret, SecretOwner};
+use bailiwick_store::{OwnedSecret, Scope, SecretOwner, StoreError};
 use serde_json::json;
 
 use crate::caller::{Actor, Caller, Proof};
@@ -11,7 +11,7 @@ use crate::control::Control;
 use crate::credentials::{self, sealed};
 use crate::error::ControlError;
 use crate::sealing::Sealed;
-use crate::session_resources;
+use crate::{model_upstreams, session_resources};
 
 /// What became of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,30 +71,8 @@ impl Control {
     ) -> Result<(), ControlError> {
         let scope = self.store.scope(organization);
         let mut last: Option<OwnedSecret> = None;
-        // Those of credentials come first. Where a batch ended, the next one begins.
         loop {
-            let batch = match last
-                .as_ref()
-                .map(|last| (&last.owner, last.secret.name.as_str()))
-            {
-                None => scope.secrets_sealed_with(key, None, RESEAL_BATCH).await?,
-                Some((SecretOwner::Credential { credential, .. }, name)) => {
-                    let after = Some((credential, name));
-                    scope.secrets_sealed_with(key, after, RESEAL_BATCH).await?
-                }
-                Some((SecretOwner::SessionResource { .. }, _)) => Vec::new(),
-            };
-            let batch = if batch.is_empty() {
-                let after = match last.as_ref().map(|last| &last.owner) {
-                    Some(SecretOwner::SessionResource { resource, .. }) => Some(resource),
-                    Some(SecretOwner::Credential { .. }) | None => None,
-                };
-                scope
-                    .resource_secrets_sealed_with(key, after, RESEAL_BATCH)
-                    .await?
-            } else {
-                batch
-            };
+            let batch = next_batch(&scope, key, last.as_ref()).await?;
             if batch.is_empty() {
                 return Ok(());
             }
@@ -114,12 +92,15 @@ impl Control {
         let (mut secrets, mut unreadable) = (0, 0);
         for owned in batch {
             let name = &owned.secret.name;
-            let place = match &owned.owner {
+            let place: Vec<&str> = match &owned.owner {
                 SecretOwner::Credential { vault, credential } => {
-                    credentials::place(organization, vault, credential, name)
+                    credentials::place(organization, vault, credential, name).to_vec()
                 }
                 SecretOwner::SessionResource { session, resource } => {
-                    session_resources::place(organization, session, resource)
+                    session_resources::place(organization, session, resource).to_vec()
+                }
+                SecretOwner::ModelUpstream { upstream } => {
+                    model_upstreams::place(organization, upstream).to_vec()
                 }
             };
             let stored = Sealed {
@@ -155,4 +136,38 @@ impl Control {
         total.unreadable += unreadable;
         Ok(())
     }
+}
+
+/// What comes after the last one, of one kind of owners after the other: where a batch ended, the next one begins.
+async fn next_batch(
+    scope: &Scope<'_>,
+    key: &str,
+    last: Option<&OwnedSecret>,
+) -> Result<Vec<OwnedSecret>, StoreError> {
+    let (mut credential, mut resource, mut upstream) = (None, None, None);
+    match last.map(|last| (&last.owner, last.secret.name.as_str())) {
+        None => {}
+        Some((SecretOwner::Credential { credential: id, .. }, name)) => {
+            credential = Some((id, name));
+        }
+        Some((SecretOwner::SessionResource { resource: id, .. }, _)) => resource = Some(id),
+        Some((SecretOwner::ModelUpstream { upstream: id }, _)) => upstream = Some(id),
+    }
+    if resource.is_none() && upstream.is_none() {
+        let batch = scope.secrets_sealed_with(key, credential, RESEAL_BATCH);
+        let batch = batch.await?;
+        if !batch.is_empty() {
+            return Ok(batch);
+        }
+    }
+    if upstream.is_none() {
+        let batch = scope.resource_secrets_sealed_with(key, resource, RESEAL_BATCH);
+        let batch = batch.await?;
+        if !batch.is_empty() {
+            return Ok(batch);
+        }
+    }
+    scope
+        .upstream_secrets_sealed_with(key, upstream, RESEAL_BATCH)
+        .await
 }

@@ -72,6 +72,10 @@ permissions! {
     KeyAdmin = "key:admin";
     /// Change the organization's name and settings.
     OrganizationAdmin = "organization:admin";
+    /// See which models there are and which servers answer for them, never their keys.
+    ModelUpstreamRead = "model-upstream:read";
+    /// Say which servers answer for models, and set the keys that they know the organization by.
+    ModelUpstreamAdmin = "model-upstream:admin";
     /// Read, verify and export the audit log.
     AuditRead = "audit-log:read";
 }
@@ -202,6 +206,7 @@ impl PredefinedRole {
             P::SkillRead,
             P::WorkRead,
             P::MemberRead,
+            P::ModelUpstreamRead,
             P::KeyWrite,
         ];
         let editor = [P::AgentWrite, P::VaultWrite, P::SkillWrite, P::WorkWrite];
@@ -242,6 +247,7 @@ mod tests {
             Permission::RoleAdmin,
             Permission::KeyAdmin,
             Permission::OrganizationAdmin,
+            Permission::ModelUpstreamAdmin,
             Permission::AuditRead,
         ] {
             assert!(!editor.allow(withheld), "{withheld}");

@@ -120,6 +120,8 @@ resource_ids! {
     ApiKeyId = "key_", "an API key";
     /// The right of one member or team to deploy to one environment.
     GrantId = "grant_", "a grant";
+    /// A server that answers for models.
+    ModelUpstreamId = "mdlu_", "a model upstream";
     /// An environment.
     EnvironmentId = "env_", "an environment";
     /// An agent.

@@ -10,6 +10,7 @@ mod identity_providers;
 mod impact;
 mod keys;
 mod members;
+mod model_upstreams;
 mod organization;
 pub(crate) mod references;
 mod retention;
@@ -40,6 +41,7 @@ pub(crate) fn routes() -> Routes {
         .merge(impact::routes())
         .merge(keys::routes())
         .merge(members::routes())
+        .merge(model_upstreams::routes())
         .merge(organization::routes())
         .merge(references::routes())
         .merge(retention::routes())

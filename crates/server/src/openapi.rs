@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::NAME_CHARS;
 use bailiwick_model::{
-    AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, RoleId, ServiceAccountId,
-    SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId,
-    VaultId, WorkId,
+    AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, ModelUpstreamId, RoleId,
+    ServiceAccountId, SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId,
+    TeamId, UserId, VaultId, WorkId,
 };
 use bailiwick_wire::{Schema, example_id};
 use serde_json::{Map, Value, json};
@@ -277,6 +277,7 @@ fn id_in(collection: &str) -> Schema {
         "grants" => Schema::id::<GrantId>(),
         "keys" => Schema::id::<ApiKeyId>(),
         "members" => Schema::id::<UserId>(),
+        "model-upstreams" => Schema::id::<ModelUpstreamId>(),
         "resources" => Schema::id::<SessionResourceId>(),
         "roles" => Schema::id::<RoleId>(),
         "service-accounts" => Schema::id::<ServiceAccountId>(),

@@ -1,6 +1,8 @@
 //! Secrets, sealed: this crate cannot open them.
 
-use bailiwick_model::{CredentialId, OrganizationId, SessionId, SessionResourceId, VaultId};
+use bailiwick_model::{
+    CredentialId, ModelUpstreamId, OrganizationId, SessionId, SessionResourceId, VaultId,
+};
 use sqlx::any::AnyRow;
 
 use crate::change::Change;
@@ -35,6 +37,11 @@ pub enum SecretOwner {
         session: SessionId,
         /// Which.
         resource: SessionResourceId,
+    },
+    /// A model upstream's.
+    ModelUpstream {
+        /// Which.
+        upstream: ModelUpstreamId,
     },
 }
 
@@ -71,7 +78,8 @@ impl Store {
             let row = sqlx::query(
                 "SELECT MIN(sealing_key) AS sealing_key FROM ( \
                  SELECT MIN(sealing_key) AS sealing_key FROM credential_secret WHERE sealing_key > $1 \
-                 UNION ALL SELECT MIN(sealing_key) AS sealing_key FROM session_resource_secret WHERE sealing_key > $1) AS both_kinds",
+                 UNION ALL SELECT MIN(sealing_key) AS sealing_key FROM session_resource_secret WHERE sealing_key > $1 \
+                 UNION ALL SELECT MIN(sealing_key) AS sealing_key FROM model_upstream_secret WHERE sealing_key > $1) AS all_kinds",
             )
                 .bind(after)
                 .fetch_one(self.reader())
@@ -215,6 +223,13 @@ impl Change {
                 ),
                 resource.to_string(),
             ),
+            SecretOwner::ModelUpstream { upstream } => (
+                sqlx::query(
+                    "UPDATE model_upstream_secret SET sealing_key = $4, sealed = $5 \
+                     WHERE organization_id = $1 AND upstream_id = $2 AND sealed = $3",
+                ),
+                upstream.to_string(),
+            ),
         };
         let query = query
             .bind(organization)
@@ -224,7 +239,7 @@ impl Change {
             .bind(secret.sealed);
         let query = match &read.owner {
             SecretOwner::Credential { .. } => query.bind(read.secret.name.clone()),
-            SecretOwner::SessionResource { .. } => query,
+            SecretOwner::SessionResource { .. } | SecretOwner::ModelUpstream { .. } => query,
         };
         let done = query.execute(self.connection()).await?;
         Ok(done.rows_affected() == 1)

@@ -53,6 +53,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "accounts",
         include_str!("../migrations/0011_accounts.sql"),
     ),
+    (
+        12,
+        "model_upstreams",
+        include_str!("../migrations/0012_model_upstreams.sql"),
+    ),
     (14, "flows", include_str!("../migrations/0014_flows.sql")),
 ];
 

@@ -20,8 +20,9 @@ mod page;
 pub use address::Domains;
 pub use known::{KnownUrls, Origin, UrlSource, UrlSources};
 
-use crate::input::{Fields, InputProblem};
+use crate::input::{Fields, InputProblem, explain};
 use crate::result::ToolResult;
+use crate::{Context, Tool};
 
 /// `web_fetch` as an agent has it.
 #[derive(Clone)]
@@ -85,6 +86,9 @@ pub enum FetchProblem {
     /// What came is no HTTP.
     #[error("the answer is no HTTP")]
     Malformed,
+    /// Nobody can say now what the egress policy is, so nothing is fetched.
+    #[error("the policy of the environment cannot be read now")]
+    NoPolicy,
 }
 
 /// Why nothing is shown.
@@ -126,6 +130,19 @@ impl Request {
 }
 
 impl WebFetch {
+    /// Runs a call to its end, without any sandbox. What is wrong with it is told to the model.
+    pub async fn call(&self, input: Value, context: &Context) -> ToolResult {
+        let request = match Request::read(input) {
+            Ok(request) => request,
+            Err(problem) => return ToolResult::error(explain(Tool::WebFetch, &problem)),
+        };
+        tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => ToolResult::error("interrupted by the user"),
+            result = self.run(&request) => result,
+        }
+    }
+
     pub(crate) async fn run(&self, request: &Request) -> ToolResult {
         match self.show(&request.url).await {
             Ok(result) => result,

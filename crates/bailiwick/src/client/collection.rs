@@ -1,8 +1,8 @@
 //! What a server has many of, and how people call one of them.
 
 use bailiwick_model::{
-    AgentId, EnvironmentId, FileId, RoleId, ServiceAccountId, SessionId, SkillId, TeamId, UserId,
-    VaultId,
+    AgentId, EnvironmentId, FileId, ModelUpstreamId, RoleId, ServiceAccountId, SessionId, SkillId,
+    TeamId, UserId, VaultId,
 };
 use serde_json::Value;
 
@@ -73,6 +73,16 @@ pub(crate) const ROLES: Collection = Collection {
     id: "id",
     name: "name",
     is_id: |text| text.parse::<RoleId>().is_ok(),
+};
+
+pub(crate) const MODEL_UPSTREAMS: Collection = Collection {
+    path: &["api", "model-upstreams"],
+    noun: "model upstream",
+    listed_by: "bailiwick model-upstream list",
+    page: "1000",
+    id: "id",
+    name: "name",
+    is_id: |text| text.parse::<ModelUpstreamId>().is_ok(),
 };
 
 pub(crate) const TEAMS: Collection = Collection {

@@ -4,8 +4,9 @@
 use clap::Subcommand;
 
 use super::{
-    agent, apply, audit_log, backup, file, flow, grant, inside, key, member, organization, restore,
-    retention, role, service_account, session, skill, team, up, vault, whoami, worker,
+    agent, apply, audit_log, backup, file, flow, grant, inside, key, member, model_upstream,
+    organization, restore, retention, role, service_account, session, skill, team, up, vault,
+    whoami, worker,
 };
 
 #[derive(Debug, Subcommand)]
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Organization(organization::Command),
     #[command(subcommand)]
     Member(member::Command),
+    #[command(subcommand)]
+    ModelUpstream(model_upstream::Command),
     #[command(subcommand)]
     Team(team::Command),
     #[command(subcommand)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bailiwick_control::Export;
-use bailiwick_policy::{Pin, PinError};
+use bailiwick_policy::{CidrRule, Pin, PinError};
 
 use crate::database::DatabaseArguments;
 use crate::log::LogArguments;
@@ -77,8 +77,8 @@ pub(crate) struct Arguments {
     pub(crate) export_secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArguments,
-    /// Pin a name that credentials name (MCP servers, token endpoints) to an address; may be given many times. Only so may one be on this
-    /// machine.
+    /// Pin a name that credentials or model upstreams name (MCP servers, token endpoints, models) to an address; may be given many times. Only
+    /// so may one be on this machine.
     #[arg(long, value_name = "NAME=ADDR[:PORT]")]
     pub(crate) resolve: Vec<Pin>,
     #[command(flatten)]
@@ -101,7 +101,12 @@ pub(crate) struct WorkArguments {
     /// this machine's loopback needs the port.
     #[arg(long, value_name = "NAME=ADDR[:PORT]", value_parser = pin)]
     pub(crate) sandbox_resolve: Vec<String>,
-    /// Certificates (PEM) that sandboxes trust besides this machine's, and by which servers are known that get the secrets of credentials.
+    /// Let the model upstreams of organizations be in this network, which is not public; may be given many times. Without it they are public
+    /// servers.
+    #[arg(long = "model-upstream-cidr", value_name = "CIDR[:PORT]")]
+    pub(crate) model_upstream_cidrs: Vec<CidrRule>,
+    /// Certificates (PEM) that sandboxes trust besides this machine's, and by which servers are known that get the secrets of credentials, or
+    /// that pages are fetched from.
     #[arg(long, value_name = "FILE")]
     pub(crate) sandbox_ca: Option<PathBuf>,
     /// How long the sandbox of a session that does nothing runs on, such as 90s or 1h; then its files are kept, and it is stopped until the next

@@ -1,4 +1,5 @@
-//! The way out of a server: to receivers of the operator's choice, and, under a policy, to servers that credentials name.
+//! The way out of a server: to receivers of the operator's choice, and, under a policy, to servers that credentials name and to pages that agents
+//! fetch.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_export::trusted_here;
+use bailiwick_fetch::{NotTrusted, Web, trusting};
 use bailiwick_local::host_facts;
 use bailiwick_mcp::Outbound;
 use bailiwick_policy::{HostFacts, Pin};
@@ -20,6 +22,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// The way out.
 pub(super) struct Outward {
     dialer: Arc<Dialer>,
+    proxy: Option<ProxySettings>,
     facts: watch::Sender<Arc<HostFacts>>,
 }
 
@@ -33,11 +36,15 @@ impl Outward {
         let proxy = ProxySettings::from_variables(&host.proxy).map_err(BadInput::ProxyVariable)?;
         let (facts, watched) = watch::channel(Arc::new(host_facts(Vec::new())));
         let dialer = Arc::new(Dialer::new(DialOptions {
-            proxy,
+            proxy: proxy.clone(),
             pins: pins.into_iter().collect(),
             ..DialOptions::new(watched)
         }));
-        Ok(Self { dialer, facts })
+        Ok(Self {
+            dialer,
+            proxy,
+            facts,
+        })
     }
 
     /// What connects.
@@ -52,6 +59,24 @@ impl Outward {
     /// If the certificates of this machine's authorities cannot be read.
     pub(super) fn to_named_servers(&self) -> anyhow::Result<Outbound> {
         Ok(Outbound::new(Arc::clone(&self.dialer), trusted_here()?))
+    }
+
+    /// To pages, as sandboxes reach them: with their pins, trusting whom they trust.
+    ///
+    /// # Errors
+    ///
+    /// If the certificates of this machine's authorities, or those in `certificates` (PEM), cannot be read.
+    pub(super) fn to_pages(
+        &self,
+        pins: impl IntoIterator<Item = Pin>,
+        certificates: Option<&str>,
+    ) -> Result<Web, NotTrusted> {
+        let dialer = Dialer::new(DialOptions {
+            proxy: self.proxy.clone(),
+            pins: pins.into_iter().collect(),
+            ..DialOptions::new(self.facts.subscribe())
+        });
+        Ok(Web::new(Arc::new(dialer), trusting(certificates)?))
     }
 
     /// Follows what this machine is; nobody is let in where the server itself listens. Never ends by itself.

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bailiwick_control::{
-    Control, Engine, Models, SandboxRuntime, Sandboxes, WithoutSandboxes, Workplaces,
+    Control, Engine, ModelRules, ModelWay, Models, SandboxRuntime, Sandboxes, ServerUpstream,
+    WithoutSandboxes, Workplaces,
 };
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
+use bailiwick_fetch::Web;
 use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream, Way};
 use bailiwick_local::{HostSettings, HostedRuntime, host_facts};
 use bailiwick_model::limits::{SESSION_SANDBOX_DISK_BYTES, SESSION_SANDBOX_MEMORY_BYTES};
+use bailiwick_policy::Pin;
 use bailiwick_runtime::Limits;
 use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 use tokio::sync::watch;
@@ -24,6 +27,7 @@ use crate::command::up::WorkArguments;
 use crate::host_environment::HostEnvironment;
 use crate::project::certificates;
 use crate::server::images::Images;
+use crate::server::outward::Outward;
 use crate::{output, state};
 
 /// Where models are asked if nothing else is said.
@@ -52,16 +56,17 @@ impl Work {
         control: &Arc<Control>,
         arguments: &WorkArguments,
         listeners: Vec<SocketAddr>,
-        host: &HostEnvironment,
+        (outward, host): (&Outward, &HostEnvironment),
     ) -> anyhow::Result<Self> {
-        let models = models(host)?;
+        let models = models(outward, host)?;
+        let web = pages(arguments, outward)?;
         let tools = tools(control, arguments, listeners, host)?;
         let workplaces: Arc<dyn Workplaces> = match &tools {
             Some(tools) => Arc::new(tools.sandboxes.clone()),
             None => Arc::new(WithoutSandboxes),
         };
         let stop = CancellationToken::new();
-        let engine = Engine::new(Arc::clone(control), models, workplaces);
+        let engine = Engine::new(Arc::clone(control), models, workplaces, Some(web));
         let engine = tokio::spawn(engine.run(stop.clone()));
         if let Some(tools) = &tools {
             tokio::spawn(tools.sandboxes.clone().run(stop.clone()));
@@ -89,10 +94,35 @@ impl Work {
     }
 }
 
-/// Where models are asked: nowhere, if there is neither a key nor a URL.
-fn models(host: &HostEnvironment) -> anyhow::Result<Models> {
+/// What the operator decided about upstreams of models.
+pub(super) fn model_rules(arguments: &WorkArguments, host: &HostEnvironment) -> ModelRules {
+    let has_key = host.model_key.is_some();
+    let has_server = has_key || host.model_url.is_some();
+    ModelRules {
+        server: has_server.then_some(ServerUpstream { has_key }),
+        allowed_cidrs: arguments.model_upstream_cidrs.clone(),
+    }
+}
+
+/// Where models are asked: at what the environment of this process names, and at what organizations name.
+fn models(outward: &Outward, host: &HostEnvironment) -> anyhow::Result<Models> {
+    let tls = bailiwick_llm::trusting_this_machine()
+        .context("the certificates that this machine trusts cannot be read")?;
+    let way = ModelWay {
+        dialer: Arc::clone(outward.dialer()),
+        tls: Arc::new(tls),
+    };
+    let server = server_upstream(&way, host)?;
+    Ok(Models::new(server, Some(way)))
+}
+
+/// The server's own upstream; none if there is neither a key nor a URL.
+fn server_upstream(
+    way: &ModelWay,
+    host: &HostEnvironment,
+) -> anyhow::Result<Option<(Client, Upstream)>> {
     if host.model_key.is_none() && host.model_url.is_none() {
-        return Ok(Models::new(None));
+        return Ok(None);
     }
     let url = host.model_url.as_deref().unwrap_or(USUAL_UPSTREAM);
     let base: BaseUrl = url.parse().map_err(BadInput::ModelUrl)?;
@@ -107,12 +137,10 @@ fn models(host: &HostEnvironment) -> anyhow::Result<Models> {
         proxy,
         ..DialOptions::new(facts)
     });
-    let tls = bailiwick_llm::trusting_this_machine()
-        .context("the certificates that this machine trusts cannot be read")?;
     let client = Client::new(
         Arc::new(dialer),
         Way::Operator,
-        &Arc::new(tls),
+        &way.tls,
         Timeouts::default(),
     );
     let upstream = Upstream {
@@ -120,7 +148,15 @@ fn models(host: &HostEnvironment) -> anyhow::Result<Models> {
         protocol: Protocol::Messages,
         authentication,
     };
-    Ok(Models::new(Some((client, upstream))))
+    Ok(Some((client, upstream)))
+}
+
+/// The way to pages, which is there also where no sandboxes are.
+fn pages(arguments: &WorkArguments, outward: &Outward) -> anyhow::Result<Web> {
+    let certificates = arguments.sandbox_ca.clone().map(certificates).transpose()?;
+    let pins = arguments.sandbox_resolve.iter().map(|pin| pin.parse());
+    let pins: Vec<Pin> = pins.collect::<Result<_, _>>()?;
+    Ok(outward.to_pages(pins, certificates.as_deref())?)
 }
 
 /// Sandboxes in hosts; none where nobody wants them, or where they cannot be, which is told.

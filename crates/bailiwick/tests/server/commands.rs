@@ -111,6 +111,17 @@ const COMMANDS: &[(&str, &str)] = &[
         "api_members_set_password",
         "member password ada@example.com --password-file password",
     ),
+    (
+        "api_model_upstreams_create",
+        "model-upstream create main --protocol openai --base-url https://models.example.com/v1 --model gpt-* --key-file key",
+    ),
+    ("api_model_upstreams_list", "model-upstream list"),
+    ("api_model_upstreams_retrieve", "model-upstream get main"),
+    (
+        "api_model_upstreams_update",
+        "model-upstream update main --priority 7",
+    ),
+    ("api_model_upstreams_delete", "model-upstream delete main"),
     ("api_teams_create", "team create releases"),
     ("api_teams_list", "team list"),
     ("api_teams_add", "team add releases ada@example.com"),
@@ -198,6 +209,7 @@ fn each_command_asks_the_route_that_it_is_for() {
         "name: reviewer\nmodel: claude-sonnet-4-5\n",
     );
     machine.write("password", "a long enough password\n");
+    machine.write("key", "sk-example\n");
     let operations = operations();
     let mut made: BTreeMap<String, String> = BTreeMap::new();
     for (operation, line) in COMMANDS {

@@ -617,3 +617,71 @@ fn system_flows_of_a_session_are_kept_and_exported() {
         .collect();
     assert!(lines.starts_with(&all), "{lines:#?}\n{all:#?}");
 }
+
+#[test]
+fn a_page_is_fetched_as_sandboxes_reach_it_where_none_run() {
+    let server = HttpServer::start();
+    let port = server.address().port();
+    let pins = ["allowed.test", "denied.test"].map(|name| format!("{name}=127.0.0.1:{port}"));
+    let fetch = |url: String| ModelStep::tool("web_fetch", json!({"url": url}));
+    let place = Place::new(
+        [
+            fetch(format!("http://allowed.test:{port}/here")),
+            fetch(format!("http://denied.test:{port}/there")),
+            ModelStep::text("Done."),
+        ],
+        &[
+            "--no-sandboxes",
+            "--sandbox-resolve",
+            &pins[0],
+            "--sandbox-resolve",
+            &pins[1],
+        ],
+    );
+    let environment =
+        place.environment(&json!({"type": "limited", "allowed_hosts": ["allowed.test"]}));
+    let session = place.session(&environment, &Value::Null);
+    let results = place.says(&session, "Go.");
+    assert!(results[0].contains("GET /here"), "{results:#?}");
+    assert!(results[1].contains("no_rule"), "{results:#?}");
+    assert_eq!(server.connections(), 1);
+    let flows = || {
+        let arguments = ["flow", "list", "--session", &session];
+        place.up.json(&place.machine, &arguments)
+    };
+    let begun = Instant::now();
+    while flows().as_array().is_none_or(|flows| flows.len() < 2) {
+        assert!(begun.elapsed() < PATIENCE, "{:#}", flows());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(flows()[0]["verdict"], "allow");
+    assert_eq!(flows()[1]["verdict"], "deny");
+    place.up.stop();
+}
+
+#[test]
+fn an_organizations_upstream_is_asked_by_its_own_key_which_nobody_sees() {
+    const KEY: &str = "sk-CANARY-of-the-organization";
+    let own = ModelServer::start(ModelScript::of([ModelStep::text("I am its own.")]));
+    let pin = format!("own.test={}", own.address());
+    let place = Place::new([], &["--no-sandboxes", "--resolve", &pin]);
+    let body = json!({"name": "own", "protocol": "anthropic", "base_url": format!("http://own.test:{}", own.address().port()),
+        "models": ["claude-*"], "allow_plain_http": true, "api_key": KEY});
+    let (status, made) = place.exchange("POST", "/api/model-upstreams", &body);
+    assert_eq!(status, 201, "{made:#}");
+    let listed = place.asks("GET", "/api/model-upstreams", &Value::Null);
+    assert_eq!(listed["data"][1]["source"], "server");
+    let environment = place.environment(&json!({"type": "unrestricted"}));
+    let session = place.session(&environment, &Value::Null);
+    place.says(&session, "Who are you?");
+    let events = Value::from(place.events(&session)).to_string();
+    assert!(events.contains("I am its own."), "{events}");
+    let asked = own.requests();
+    assert_eq!(asked[0].headers["x-api-key"], KEY);
+    assert_eq!(place.model.asked().len(), 0);
+    let log = place.up.process.complained();
+    for told in [&events, &log, &listed.to_string(), &made.to_string()] {
+        assert!(!told.contains("CANARY"), "{told}");
+    }
+    place.up.stop();
+}

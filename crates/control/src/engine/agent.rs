@@ -8,7 +8,7 @@ use bailiwick_llm::{
 use bailiwick_model::limits::MODEL_OUTPUT_TOKENS;
 use bailiwick_wire::{
     AgentConfig, AgentOverrides, BuiltInTool, BuiltInToolset, CustomTool, ModelConfig,
-    PermissionEvaluation, PermissionPolicy, Speed, StoredAgent, Tool, ToolDefaults,
+    PermissionEvaluation, PermissionPolicy, Speed, StoredAgent, Tool, ToolDefaults, WebFetch,
 };
 use serde_json::{Map, Value, json};
 
@@ -30,6 +30,8 @@ pub(crate) struct Agent {
     pub(crate) listed: Listed,
     /// Its MCP servers that cannot be used at the moment, and why.
     unavailable: BTreeMap<String, String>,
+    /// What `web_fetch` is held to, where the agent says so.
+    web_fetch: Option<WebFetch>,
 }
 
 /// What the agent is told first, whoever made it.
@@ -38,8 +40,8 @@ const SURROUNDINGS: &str = "You work in a sandbox that belongs to this conversat
     /mnt/session/uploads, and what you put into /mnt/session/outputs is handed to them.";
 
 impl Agent {
-    /// From what the session shows of it.
-    pub(crate) fn of(shown: &str) -> Result<Self, ControlError> {
+    /// From what the session shows of it. It has `web_fetch` only where pages are fetched.
+    pub(crate) fn of(shown: &str, fetches_pages: bool) -> Result<Self, ControlError> {
         let mut config: Map<String, Value> =
             serde_json::from_str(shown).map_err(|_| corrupt("agent"))?;
         for key in ["id", "type", "version", "multiagent"] {
@@ -71,10 +73,15 @@ impl Agent {
             mcp: Vec::new(),
             listed: Listed::default(),
             unavailable: BTreeMap::new(),
+            web_fetch: None,
         };
         for tool in tools {
             match tool {
-                Tool::BuiltIn(toolset) => agent.built_in = enabled(&toolset),
+                Tool::BuiltIn(toolset) => {
+                    agent.built_in = enabled(&toolset, fetches_pages);
+                    let mut configs = toolset.configs.into_iter();
+                    agent.web_fetch = configs.find_map(|config| config.web_fetch);
+                }
                 Tool::Custom(custom) => agent.custom.push(custom),
                 Tool::Mcp(toolset) => {
                     let server = McpServerOfAgent::of(toolset, &mcp_servers);
@@ -83,6 +90,12 @@ impl Agent {
             }
         }
         Ok(agent)
+    }
+
+    /// Whether it has `web_fetch`, and what that is held to.
+    pub(crate) fn web_fetch(&self) -> Option<Option<&WebFetch>> {
+        let has_it = self.built_in.contains_key(&BuiltInTool::WebFetch);
+        has_it.then_some(self.web_fetch.as_ref())
     }
 
     /// Asks the model what comes next in a conversation, by its upstream's name for it.
@@ -187,7 +200,7 @@ impl Agent {
             .find(|(tool, _)| tool.name() == name)
             .map(|(_, policy)| *policy);
         let evaluated = match policy {
-            // What runs in the sandbox stays in it.
+            // What runs in the sandbox stays in it, and a page is fetched under the same policy.
             Some(PermissionPolicy::AlwaysAllow | PermissionPolicy::Auto) => {
                 PermissionEvaluation::Allow
             }
@@ -199,8 +212,8 @@ impl Agent {
     }
 }
 
-/// Whether this server has the tool: nobody fetches pages or searches the web here yet.
-fn is_here(tool: BuiltInTool) -> bool {
+/// Whether this server has the tool. Nobody searches the web for it.
+fn is_here(tool: BuiltInTool, fetches_pages: bool) -> bool {
     match tool {
         BuiltInTool::Bash
         | BuiltInTool::Read
@@ -208,17 +221,21 @@ fn is_here(tool: BuiltInTool) -> bool {
         | BuiltInTool::Edit
         | BuiltInTool::Glob
         | BuiltInTool::Grep => true,
-        BuiltInTool::WebFetch | BuiltInTool::WebSearch => false,
+        BuiltInTool::WebFetch => fetches_pages,
+        BuiltInTool::WebSearch => false,
     }
 }
 
-fn enabled(toolset: &BuiltInToolset) -> BTreeMap<BuiltInTool, PermissionPolicy> {
+fn enabled(
+    toolset: &BuiltInToolset,
+    fetches_pages: bool,
+) -> BTreeMap<BuiltInTool, PermissionPolicy> {
     let settings = |tool: BuiltInTool| -> ToolDefaults {
         let own = toolset.configs.iter().find(|config| config.name == tool);
         own.map_or(toolset.default_config, |config| config.settings)
     };
     let all = bailiwick_wire::BUILT_IN_TOOLS.iter().copied();
-    let enabled = all.filter(|tool| is_here(*tool) && settings(*tool).enabled);
+    let enabled = all.filter(|tool| is_here(*tool, fetches_pages) && settings(*tool).enabled);
     enabled
         .map(|tool| (tool, settings(tool).permission_policy))
         .collect()

@@ -12,6 +12,7 @@ use bailiwick_wire::{AgentEvent, CallPermission, ModelUsage, TextBlock};
 use super::Shared;
 use super::agent::Agent;
 use super::history::Tool;
+use super::models::Asked;
 use super::reading::{KeptAnswer, KeptRefusal};
 use crate::control::Control;
 use crate::session_engine::NewAgentEvent;
@@ -22,6 +23,8 @@ pub(crate) struct Question {
     pub(crate) session: SessionId,
     pub(crate) thread: SessionThreadId,
     pub(crate) request: Request,
+    /// Who is asked.
+    pub(crate) asked: Asked,
     /// What the answer has used so far, also if it is given up.
     pub(crate) used: Mutex<Usage>,
 }
@@ -39,7 +42,9 @@ impl Shared {
         self: Arc<Self>,
         question: Arc<Question>,
     ) -> Result<Answered, UpstreamError> {
-        let (client, upstream) = self.models.upstream().expect("looked at before");
+        let Asked {
+            client, upstream, ..
+        } = &question.asked;
         let mut events = client.stream(upstream, &question.request).await?;
         let mut fold = Fold::new();
         let mut shown = BTreeMap::new();

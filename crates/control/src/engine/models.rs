@@ -1,33 +1,160 @@
 //! Which upstream a model is asked at, and what it costs.
 
-use bailiwick_llm::{Client, ModelPrice, PriceTable, Priced, Service, Upstream, Usage};
-use bailiwick_model::SessionUsage;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bailiwick_dial::Dialer;
+use bailiwick_llm::{
+    Client, ModelPrice, PriceTable, Priced, Service, Timeouts, Upstream, Usage, Way,
+};
 use bailiwick_model::limits::CONTEXT_TOKENS;
+use bailiwick_model::{ModelUpstreamId, OrganizationId, SessionUsage};
+use bailiwick_policy::{Policy, Uncompiled};
+use rustls::ClientConfig;
+
+use crate::control::Control;
+use crate::error::ControlError;
+use crate::model_upstreams::{NoRoute, Route};
 
 /// Where models are asked.
 pub struct Models {
-    upstream: Option<(Client, Upstream)>,
+    /// The server's own upstream.
+    server: Option<(Client, Upstream)>,
+    way: Option<ModelWay>,
+    clients: Mutex<BTreeMap<OrganizationId, Clients>>,
     prices: PriceTable,
 }
 
-/// Nobody was said to be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no model upstream is configured: start the server with ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it is not the usual one)"
-)]
-pub(crate) struct NoUpstream;
+/// The way to upstreams that organizations name.
+#[derive(Clone)]
+pub struct ModelWay {
+    /// What connects.
+    pub dialer: Arc<Dialer>,
+    /// Whom TLS trusts.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// The clients of one organization's upstreams, all for one policy.
+struct Clients {
+    rules: Uncompiled,
+    policy: Arc<Policy>,
+    by_upstream: BTreeMap<ModelUpstreamId, (Timeouts, Client)>,
+}
+
+/// An upstream that a model is asked at.
+pub(crate) struct Asked {
+    pub(crate) client: Client,
+    pub(crate) upstream: Upstream,
+    /// Its name for the model.
+    pub(crate) model: String,
+}
+
+/// Nobody can be asked. The text is for whoever reads the session.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NobodyToAsk {
+    /// Neither the organization nor the server has an upstream that answers for it.
+    #[error(
+        "model_not_found: no model upstream answers for {0:?}. Name one that does (`bailiwick model-upstream create`), or start the server with \
+         ANTHROPIC_API_KEY (and ANTHROPIC_BASE_URL, if it is not the usual one)"
+    )]
+    NotServed(String),
+    /// Its key is lost.
+    #[error("{0}")]
+    Key(NoRoute),
+    /// The database.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+impl fmt::Debug for ModelWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelWay").finish_non_exhaustive()
+    }
+}
 
 impl Models {
-    /// All models are asked at this upstream, if there is one.
-    pub fn new(upstream: Option<(Client, Upstream)>) -> Self {
+    /// All models that no upstream of an organization answers for are asked at this one, if there is one. Organizations' own are asked by
+    /// way of `way`; without it, by nobody.
+    pub fn new(server: Option<(Client, Upstream)>, way: Option<ModelWay>) -> Self {
         Self {
-            upstream,
+            server,
+            way,
+            clients: Mutex::default(),
             prices: PriceTable::built_in(),
         }
     }
 
-    pub(crate) fn upstream(&self) -> Result<&(Client, Upstream), NoUpstream> {
-        self.upstream.as_ref().ok_or(NoUpstream)
+    /// Who is asked for a model, in this order: the organization's own upstreams that have it, else the server's. Looked up for each request,
+    /// so that another key, another floor and another upstream hold from the next one on.
+    pub(crate) async fn to_ask(
+        &self,
+        control: &Control,
+        organization: &OrganizationId,
+        model: &str,
+    ) -> Result<Vec<Asked>, NobodyToAsk> {
+        let routes = match control.model_routes(organization, model).await {
+            Ok(routes) => routes,
+            Err(NoRoute::Control(error)) => return Err(error.into()),
+            Err(lost @ NoRoute::Key(_)) => return Err(NobodyToAsk::Key(lost)),
+        };
+        if let (false, Some(way)) = (routes.is_empty(), &self.way) {
+            let policy = control.upstream_policy(organization).await?;
+            return Ok(self.clients(way, organization, policy, routes));
+        }
+        match &self.server {
+            // What an organization's own upstreams answer for goes nowhere else.
+            Some((client, upstream)) if routes.is_empty() => Ok(vec![Asked {
+                client: client.clone(),
+                upstream: upstream.clone(),
+                model: model.to_owned(),
+            }]),
+            Some(_) | None => Err(NobodyToAsk::NotServed(model.to_owned())),
+        }
+    }
+
+    /// Clients are kept for their connections, and with them as long as the same policy decides.
+    fn clients(
+        &self,
+        way: &ModelWay,
+        organization: &OrganizationId,
+        policy: Policy,
+        routes: Vec<Route>,
+    ) -> Vec<Asked> {
+        let mut all = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = all
+            .remove(organization)
+            .filter(|kept| kept.rules == *policy.uncompiled());
+        let mut kept = kept.unwrap_or_else(|| Clients {
+            rules: policy.uncompiled().clone(),
+            policy: Arc::new(policy),
+            by_upstream: BTreeMap::new(),
+        });
+        let asked = routes.into_iter().map(|route| {
+            let usual = Timeouts::default();
+            let timeouts = Timeouts {
+                first_byte: route.timeout.unwrap_or(usual.first_byte),
+                ..usual
+            };
+            let known = kept.by_upstream.get(&route.id);
+            let client = match known.filter(|(times, _)| *times == timeouts) {
+                Some((_, client)) => client.clone(),
+                None => {
+                    let policy = Way::Policy(Arc::clone(&kept.policy));
+                    Client::new(Arc::clone(&way.dialer), policy, &way.tls, timeouts)
+                }
+            };
+            let of_route = (timeouts, client.clone());
+            kept.by_upstream.insert(route.id, of_route);
+            Asked {
+                client,
+                upstream: route.upstream,
+                model: route.model,
+            }
+        });
+        let asked = asked.collect();
+        all.insert(organization.clone(), kept);
+        asked
     }
 
     /// What a model costs; what nobody knows the price of can have no budget.

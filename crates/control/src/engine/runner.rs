@@ -20,6 +20,7 @@ use super::Shared;
 use super::agent::Agent;
 use super::history::{Entry, History, Step, TurnEnd};
 use super::reading::Reading;
+use super::web::SessionWeb;
 use crate::error::ControlError;
 use crate::session_engine::{ThreadStep, TurnReport};
 use crate::session_feed::{Seen, Watch, WatchRequest};
@@ -40,6 +41,7 @@ pub(crate) struct Runner {
     agent: Agent,
     reading: Reading,
     history: History,
+    web: SessionWeb,
     /// The number of the last event that was read.
     cursor: i64,
     watch: Watch,
@@ -73,9 +75,18 @@ impl Runner {
         // What is stored from here on is seen.
         let watch = control.watch_run(&run, WatchRequest::default()).await?;
         let (session, _) = control.session_of_run(&run).await?;
+        let pages = shared.web.as_ref().filter(|_| !is_self_hosted(&session));
+        let agent = Agent::of(&session.values.agent, pages.is_some())?;
+        let web = match (pages, agent.web_fetch()) {
+            (Some(web), Some(configured)) => {
+                SessionWeb::new((control, web), (&run.organization, &session.id), configured)?
+            }
+            (Some(_) | None, None) | (None, Some(_)) => SessionWeb::none(),
+        };
         let mut runner = Self {
             thread: SessionThreadId::primary_of(&session.id),
-            agent: Agent::of(&session.values.agent)?,
+            agent,
+            web,
             reading: Reading::new(is_self_hosted(&session)),
             history: History::default(),
             cursor: 0,
@@ -212,7 +223,7 @@ impl Runner {
             for record in &records {
                 self.cursor = record.event.sequence;
                 for entry in self.reading.read(record)? {
-                    self.history.push(entry);
+                    self.happened(entry);
                 }
             }
             if records.len() < ENGINE_READ_EVENTS as usize {
@@ -248,9 +259,14 @@ impl Runner {
         // Stable: what is taken up as it is stored comes after.
         happened.sort_by_key(|(at, _)| *at);
         for (_, entry) in happened {
-            self.history.push(entry);
+            self.happened(entry);
         }
         Ok(())
+    }
+
+    fn happened(&mut self, entry: Entry) {
+        self.web.note(&entry);
+        self.history.push(entry);
     }
 }
 

@@ -46,6 +46,15 @@ pub(super) struct Basis {
     has_vaults: bool,
 }
 
+/// What a session may reach, as it is at this moment.
+pub(crate) struct Boundary {
+    pub(crate) environment_id: EnvironmentId,
+    /// What the environment is called.
+    pub(crate) environment: EnvironmentName,
+    /// What decides.
+    pub(crate) uncompiled: Uncompiled,
+}
+
 /// A credential that stands in a variable.
 #[derive(Debug, Clone, PartialEq)]
 struct Variable {
@@ -125,6 +134,27 @@ impl Control {
             repositories,
             session: session.id.clone(),
             has_vaults: !session.pins.vaults.is_empty(),
+        })
+    }
+
+    /// What a session that is at work may reach, whether or not it has a sandbox.
+    pub(crate) async fn session_boundary_now(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+    ) -> Result<Boundary, SandboxError> {
+        let session = self.session_at_work(organization, session).await?;
+        let session = session.ok_or(SandboxError::Ended)?;
+        let uncompiled = self.session_egress(organization, &session).await?;
+        let scope = self.store.scope(organization);
+        let environment = scope.environment(&session.pins.environment).await;
+        let environment = environment.map_err(ControlError::from)?;
+        let environment = environment.ok_or(ControlError::NotFound("environment"))?;
+        let name = environment.values.name.parse();
+        Ok(Boundary {
+            environment_id: environment.id,
+            environment: name.map_err(|_| corrupt("name"))?,
+            uncompiled: uncompiled.ok_or(SandboxError::SelfHosted)?,
         })
     }
 

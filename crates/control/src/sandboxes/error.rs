@@ -10,7 +10,7 @@ use crate::error::ControlError;
 
 /// Why a session has no sandbox: the text is for the model, and for whoever reads the session.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SandboxError {
+pub(crate) enum SandboxError {
     /// See [`SESSION_SANDBOXES`].
     #[error(
         "this server has sandboxes of {SESSION_SANDBOXES} sessions, which is the most it may have; archive sessions that are done"

@@ -5,15 +5,20 @@ mod errors;
 mod mcp;
 #[cfg(feature = "system-tests")]
 mod mcp_attacks;
+mod pages;
 mod takeover;
 mod turns;
+mod upstreams;
 mod workplace;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_control::{Bootstrap, Caller, Control, Credentials, Engine, Models, SealingKeys};
+use bailiwick_control::{
+    Bootstrap, Caller, Control, Credentials, Engine, ModelWay, Models, SealingKeys,
+};
 use bailiwick_dial::{DialOptions, Dialer};
+use bailiwick_fetch::Web;
 use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream, Way};
 use bailiwick_model::{SessionId, SessionStatus};
 use bailiwick_policy::HostFacts;
@@ -111,8 +116,12 @@ impl Place {
 
     /// Another server on the same database.
     fn start(&self) -> Running {
-        let (_, host) = watch::channel(Arc::new(HostFacts::unknown()));
-        let dialer = Arc::new(Dialer::new(DialOptions::new(host)));
+        self.start_with(self.models(&[]), None)
+    }
+
+    /// The server's own upstream, and the way to those of organizations, with these names on loopback.
+    fn models(&self, pins: &[String]) -> Models {
+        let dialer = dialer(&[]);
         let tls = Arc::new(bailiwick_llm::trusting_this_machine().unwrap());
         let client = Client::new(dialer, Way::Operator, &tls, Timeouts::default());
         let upstream = Upstream {
@@ -120,9 +129,16 @@ impl Place {
             protocol: Protocol::Messages,
             authentication: Authentication::ApiKey("sk-test".parse().unwrap()),
         };
-        let models = Models::new(Some((client, upstream)));
+        let way = ModelWay {
+            dialer: self::dialer(pins),
+            tls,
+        };
+        Models::new(Some((client, upstream)), Some(way))
+    }
+
+    fn start_with(&self, models: Models, web: Option<Web>) -> Running {
         let workplaces = Arc::clone(&self.workplace) as Arc<dyn bailiwick_control::Workplaces>;
-        let engine = Engine::new(Arc::clone(&self.control), models, workplaces);
+        let engine = Engine::new(Arc::clone(&self.control), models, workplaces, web);
         let stop = CancellationToken::new();
         let task = tokio::spawn(engine.run(stop.clone()));
         Running { stop, task }
@@ -201,6 +217,16 @@ impl Place {
         });
         shown.collect()
     }
+}
+
+/// With these names on loopback.
+fn dialer(pins: &[String]) -> Arc<Dialer> {
+    let (_, host) = watch::channel(Arc::new(HostFacts::unknown()));
+    let pins = pins.iter().map(|pin| pin.parse().unwrap());
+    Arc::new(Dialer::new(DialOptions {
+        pins: pins.collect(),
+        ..DialOptions::new(host)
+    }))
 }
 
 fn page<I>() -> bailiwick_store::PageRequest<I> {

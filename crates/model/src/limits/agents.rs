@@ -137,6 +137,14 @@ pub const PRICED_MODELS: usize = 10_000;
 
 /// Tokens that one answer of a model has at most, in a session.
 pub const MODEL_OUTPUT_TOKENS: u32 = 32_000;
+/// Upstreams of models that one organization can have.
+pub const MODEL_UPSTREAMS: usize = 32;
+/// Models, or patterns of models, that one upstream answers for.
+pub const MODELS_OF_UPSTREAM: usize = 256;
+/// The highest number of an upstream's priority; the lowest is asked first.
+pub const MODEL_UPSTREAM_PRIORITY: i64 = 1000;
+/// Seconds that an upstream can be given to begin an answer.
+pub const MODEL_UPSTREAM_SECONDS: i64 = 3600;
 /// How often a request to a model that failed, and may not fail again, is made in all.
 pub const MODEL_ATTEMPTS: u32 = 5;
 /// Sessions that one server has at work at the same time.

@@ -20,6 +20,7 @@ mod impact;
 mod keys;
 mod members;
 mod metrics;
+mod model_upstreams;
 #[path = "../shared/outbound.rs"]
 mod outbound;
 mod permissions;

@@ -91,7 +91,7 @@ fn control(server: &Server, keys: &[u8]) -> Control {
 }
 
 /// Everything that the database holds: the bytes of SQLite's files, or every row of every table of PostgreSQL as text.
-async fn everything(server: &Server) -> Vec<u8> {
+pub(crate) async fn everything(server: &Server) -> Vec<u8> {
     match &server.url {
         DatabaseUrl::Sqlite(path) => {
             let mut bytes = Vec::new();
@@ -125,7 +125,7 @@ async fn everything(server: &Server) -> Vec<u8> {
     }
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+pub(crate) fn holds(bytes: &[u8], text: &str) -> bool {
     let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
     let found = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     found(text.as_bytes()) || found(hex.as_bytes()) || found(hex.to_uppercase().as_bytes())

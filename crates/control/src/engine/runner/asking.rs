@@ -13,6 +13,7 @@ use crate::control::Control;
 use crate::engine::asking::{Answered, Question, Told, request_end};
 use crate::engine::conversation::messages;
 use crate::engine::failing::{failure, upstream_failure};
+use crate::engine::models::{Asked, NobodyToAsk};
 use crate::error::ControlError;
 use crate::fresh;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
@@ -34,9 +35,6 @@ enum Outcome {
 impl Runner {
     /// Asks the model what comes next.
     pub(super) async fn ask(&mut self) -> Result<(), ControlError> {
-        if self.shared.models.upstream().is_err() {
-            return self.give_up_without_upstream().await;
-        }
         if self.requests >= TURN_MODEL_REQUESTS {
             let words = "the turn has asked its model too often; say whether it is to go on";
             let kind = SessionErrorKind::ToolUseLimitReached;
@@ -97,9 +95,13 @@ impl Runner {
         conversation: Vec<Turn>,
     ) -> Result<Option<(SessionEventId, Outcome)>, ControlError> {
         let model = self.agent.model.id.clone();
-        let request = self.agent.request(&model, conversation)?;
+        let mut request = self.agent.request(&model, conversation)?;
         let mut attempt = 0;
         loop {
+            let Some((asked, others)) = self.whom_to_ask(&model, attempt).await? else {
+                return Ok(None);
+            };
+            request.model.clone_from(&asked.model);
             let start = self.begin_request().await?;
             if self.history.is_interrupted() {
                 return Ok(Some((start, Outcome::Interrupted)));
@@ -108,6 +110,7 @@ impl Runner {
                 session: self.session.id.clone(),
                 thread: self.thread.clone(),
                 request: request.clone(),
+                asked,
                 used: Mutex::default(),
             };
             let error = match self.answer(question).await? {
@@ -120,7 +123,8 @@ impl Runner {
             if attempt == MODEL_ATTEMPTS {
                 return Ok(Some((start, Outcome::Failed(error))));
             }
-            self.reschedule(start, attempt - 1, &error).await?;
+            self.reschedule(start, (attempt - 1, others), &error)
+                .await?;
             if self.history.is_interrupted() {
                 return Ok(None);
             }
@@ -128,11 +132,38 @@ impl Runner {
         }
     }
 
-    /// Tells that a request failed, and waits until it makes sense to make it again, or somebody interrupts.
+    /// Who is asked now, and how many others could be: after one that failed the next, and after the last the first again. None if there is
+    /// nobody, which was told.
+    async fn whom_to_ask(
+        &mut self,
+        model: &str,
+        attempt: u32,
+    ) -> Result<Option<(Asked, u32)>, ControlError> {
+        let shared = Arc::clone(&self.shared);
+        let asking = shared
+            .models
+            .to_ask(&shared.control, &self.run.organization, model);
+        let mut all = match asking.await {
+            Ok(all) => all,
+            Err(NobodyToAsk::Control(error)) => return Err(error),
+            Err(nobody @ (NobodyToAsk::NotServed(_) | NobodyToAsk::Key(_))) => {
+                let kind = SessionErrorKind::ModelRequestFailed;
+                let failed = failure(kind, nobody.to_string(), RetryStatus::Terminal);
+                self.give_up(vec![failed]).await?;
+                return Ok(None);
+            }
+        };
+        let turn = attempt as usize % all.len();
+        let others = u32::try_from(all.len() - 1).unwrap_or(u32::MAX);
+        Ok(Some((all.swap_remove(turn), others)))
+    }
+
+    /// Tells that a request failed, and waits until it makes sense to make it again, or somebody interrupts. Another upstream can be asked at
+    /// once; after all of them were, it is waited.
     async fn reschedule(
         &mut self,
         start: SessionEventId,
-        retry: u32,
+        (retry, others): (u32, u32),
         error: &UpstreamError,
     ) -> Result<(), ControlError> {
         let failed = upstream_failure(error, RetryStatus::Retrying);
@@ -143,8 +174,13 @@ impl Runner {
             ..self.nothing()
         };
         self.report(report).await?;
+        let upstreams = others.saturating_add(1);
+        if (retry + 1) % upstreams != 0 {
+            return Ok(());
+        }
         let random = u64::from_ne_bytes(fresh::random());
-        let wait = Backoff::default().wait(retry, random, error.retry_after());
+        let round = retry / upstreams;
+        let wait = Backoff::default().wait(round, random, error.retry_after());
         self.pause(wait).await
     }
 
@@ -286,13 +322,6 @@ impl Runner {
             ..self.nothing()
         };
         self.report(report).await
-    }
-
-    async fn give_up_without_upstream(&mut self) -> Result<(), ControlError> {
-        let words = crate::engine::models::NoUpstream.to_string();
-        let kind = SessionErrorKind::ModelRequestFailed;
-        let failed = failure(kind, words, RetryStatus::Terminal);
-        self.give_up(vec![failed]).await
     }
 
     /// Nothing is tried again before somebody says something. What was said so far is taken up: it did not help.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bailiwick_model::{OrganizationId, SessionEventId};
+use bailiwick_model::{OrganizationId, SessionEventId, SessionUsage};
 use bailiwick_store::Session;
+use bailiwick_tools::web::WebFetch;
 use bailiwick_tools::{Context, ToolResult};
 use bailiwick_wire::{AgentEvent, ContentBlock, ToolOutput};
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::engine::Shared;
 use crate::engine::history::{Call, Settlement, Tool};
 use crate::engine::mcp::OfSession;
 use crate::engine::mcp_tools::McpServerOfAgent;
+use crate::engine::web::{self, WEB_FETCH};
 use crate::error::ControlError;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
 
@@ -31,6 +33,8 @@ struct Hand {
     shared: Arc<Shared>,
     organization: OrganizationId,
     session: Session,
+    /// What fetches pages, if anything does.
+    web: Option<WebFetch>,
     /// The MCP server of the tool, if it is one's that the agent has.
     server: Option<McpServerOfAgent>,
 }
@@ -43,6 +47,11 @@ impl Hand {
     ) -> (ToolOutput, Option<NewAgentEvent>) {
         let (organization, session) = (&self.organization, &self.session);
         let output = match &call.tool {
+            Tool::BuiltIn(name) if name == WEB_FETCH => {
+                let context = Context { cancel, live: None };
+                let input = call.input.read().unwrap_or(Value::Null);
+                output_of(&web::call(self.web.clone(), input, &context).await)
+            }
             Tool::BuiltIn(name) => {
                 let context = Context { cancel, live: None };
                 let input = call.input.read().unwrap_or(Value::Null);
@@ -90,6 +99,7 @@ impl Runner {
                 shared: Arc::clone(&self.shared),
                 organization: self.run.organization.clone(),
                 session,
+                web: self.web.tool(),
                 server: match &call.tool {
                     Tool::Mcp { server, name } => self.agent.mcp_server_of(server, name).cloned(),
                     Tool::BuiltIn(_) | Tool::Elsewhere(_) | Tool::Custom(_) => None,
@@ -129,8 +139,13 @@ impl Runner {
         self.running.retain(|id| *id != done.call.id);
         let mut events = vec![result(&done.call, done.output)];
         events.extend(done.failure);
+        let is_fetch = matches!(&done.call.tool, Tool::BuiltIn(name) if name == WEB_FETCH);
         let report = TurnReport {
             events,
+            usage: SessionUsage {
+                web_fetches: i64::from(is_fetch),
+                ..SessionUsage::default()
+            },
             ..self.nothing()
         };
         self.report(report).await
@@ -143,7 +158,7 @@ impl Runner {
     ) -> Result<(), ControlError> {
         let events = settled.into_iter().filter_map(|(id, settlement)| {
             let words = match settlement {
-                Settlement::Forbidden => "the agent does not have this tool".to_owned(),
+                Settlement::Forbidden => forbidden(self.history.open_call(&id)?),
                 Settlement::Denied(Some(words)) => words,
                 Settlement::Denied(None) => "the user does not allow this call".to_owned(),
                 Settlement::Lost => {
@@ -211,6 +226,19 @@ fn result(call: &Call, output: ToolOutput) -> NewAgentEvent {
         event,
         private: None,
     }
+}
+
+/// Why a call is not made that the agent's configuration does not allow, or this server cannot make.
+fn forbidden(call: &Call) -> String {
+    let words = match &call.tool {
+        Tool::BuiltIn(name) if name == "web_search" => {
+            "this server has no search provider: nothing is searched for. Fetch a page whose address you know, if the agent has web_fetch"
+        }
+        Tool::BuiltIn(_) | Tool::Elsewhere(_) | Tool::Mcp { .. } | Tool::Custom(_) => {
+            "the agent does not have this tool"
+        }
+    };
+    words.to_owned()
 }
 
 /// Both are blocks of the Messages API.
