@@ -234,7 +234,8 @@ impl Runtime for HostedRuntime {
     }
 
     fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
-        let (checkpoints, checkpoint) = (Checkpoints::of(&self.state), checkpoint.clone());
+        let checkpoints = Checkpoints::at(self.settings.checkpoints.clone(), &self.state);
+        let checkpoint = checkpoint.clone();
         Box::pin(async {
             let discarded = move || checkpoints.discard(&checkpoint);
             let discarded = tokio::task::spawn_blocking(discarded).await;

@@ -17,6 +17,7 @@ mod roles;
 mod service_accounts;
 mod sessions;
 mod teams;
+mod tightening;
 
 use std::sync::Arc;
 
@@ -46,6 +47,7 @@ pub(crate) fn routes() -> Routes {
         .merge(service_accounts::routes())
         .merge(sessions::routes())
         .merge(teams::routes())
+        .merge(tightening::routes())
 }
 
 /// What answers, with errors as problem details.

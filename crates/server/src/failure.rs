@@ -110,6 +110,7 @@ impl Failure {
                 )
                 | ControlError::RunLost => Code::Stale,
                 ControlError::AlreadyAnswered => Code::AlreadyAnswered,
+                ControlError::SelfHosted(_) => Code::SelfHosted,
                 ControlError::TooManyStreams => Code::TooManyStreams,
                 ControlError::WorkStopped => Code::WorkStopped,
                 ControlError::LeaseLost(_) => Code::HeartbeatPreconditionFailed,
@@ -180,6 +181,7 @@ pub(crate) fn status_of(error: &ControlError) -> StatusCode {
         ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
         ControlError::Invalid(_)
         | ControlError::Archived(_)
+        | ControlError::SelfHosted(_)
         | ControlError::Full { .. }
         | ControlError::QuotaExceeded { .. }
         | ControlError::NotDownloadable

@@ -53,6 +53,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "accounts",
         include_str!("../migrations/0011_accounts.sql"),
     ),
+    (
+        13,
+        "session sandboxes",
+        include_str!("../migrations/0013_session_sandboxes.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.

@@ -4,6 +4,7 @@ mod archive;
 mod delete;
 mod get;
 mod list;
+mod tighten;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Get(get::Arguments),
     Archive(archive::Arguments),
     Delete(delete::Arguments),
+    Tighten(tighten::Arguments),
 }
 
 pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
@@ -35,5 +37,6 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::Get(arguments) => get::execute(&arguments, host),
         Command::Archive(arguments) => archive::execute(&arguments, host),
         Command::Delete(arguments) => delete::execute(&arguments, host),
+        Command::Tighten(arguments) => tighten::execute(&arguments, host),
     }
 }

@@ -56,6 +56,7 @@ const COMMANDS: &[&[&str]] = &[
     &["session", "get"],
     &["session", "archive"],
     &["session", "delete"],
+    &["session", "tighten"],
     &["vault"],
     &["vault", "create"],
     &["vault", "list"],

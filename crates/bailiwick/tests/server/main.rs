@@ -12,6 +12,8 @@ mod guides;
 mod logs;
 mod resources;
 #[cfg(feature = "system-tests")]
+mod tightening;
+#[cfg(feature = "system-tests")]
 mod work;
 
 use std::process::Command;
@@ -48,7 +50,10 @@ impl Up {
     }
 
     fn start_with(machine: &Bailiwick, options: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = machine.command(["up", "--data", "data"]);
+        let mut command = machine.command(["up"]);
+        if !options.contains(&"--database-url") {
+            command.args(["--data", "data"]);
+        }
         if !options.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }

@@ -12,34 +12,72 @@ use serde_json::{Value, json};
 use crate::{PATIENCE, Up, machine};
 
 /// A server whose agents do what a script says.
-struct Place {
+pub(crate) struct Place {
     machine: Bailiwick,
-    up: Up,
-    model: ModelServer,
+    pub(crate) up: Up,
+    pub(crate) model: ModelServer,
 }
 
 impl Place {
-    fn new(steps: impl IntoIterator<Item = ModelStep>, options: &[&str]) -> Self {
+    pub(crate) fn new(steps: impl IntoIterator<Item = ModelStep>, options: &[&str]) -> Self {
         let model = ModelServer::start(ModelScript::of(steps));
         let machine = machine();
-        let url = model.url();
-        let variables = [
-            ("ANTHROPIC_API_KEY", "sk-test"),
-            ("ANTHROPIC_BASE_URL", url.as_str()),
-        ];
-        let up = Up::start_with(&machine, options, &variables);
+        let up = started(&machine, &model, options);
         Self { machine, up, model }
+    }
+
+    /// The server ends, as an operator would end it, and starts again.
+    pub(crate) fn restart(&mut self, options: &[&str]) {
+        self.up.process.signal(rustix::process::Signal::TERM);
+        assert_eq!(self.up.process.wait(PATIENCE), 0);
+        self.starts_again(options);
+    }
+
+    /// The same after nobody could end anything.
+    pub(crate) fn restart_killed(&mut self, options: &[&str]) {
+        self.up.process.signal(rustix::process::Signal::KILL);
+        self.up.process.wait(PATIENCE);
+        self.starts_again(options);
+    }
+
+    fn starts_again(&mut self, options: &[&str]) {
+        let key = std::mem::take(&mut self.up.key);
+        self.up = started(&self.machine, &self.model, options);
+        self.up.key = key;
+    }
+
+    /// Another server, on the same machine and with the same model.
+    pub(crate) fn beside(&self, options: &[&str]) -> Up {
+        started(&self.machine, &self.model, options)
+    }
+
+    /// Asks another server something, with the key of this one.
+    pub(crate) fn exchange_with(&self, up: &Up, method: &str, path: &str) -> (u16, Value) {
+        let address = up.url.trim_start_matches("http://");
+        self.send_to(address, method, path, "application/json", "")
+    }
+
+    /// An environment allows these hosts from now on.
+    pub(crate) fn allows(&self, environment: &str, hosts: &[&str]) {
+        let networking = json!({"type": "limited", "allowed_hosts": hosts});
+        let body = json!({"config": {"networking": networking}});
+        self.asks("PATCH", &format!("/api/environments/{environment}"), &body);
+    }
+
+    pub(crate) fn tightens(&self, session: &str) -> Value {
+        let path = format!("/api/sessions/{session}/tighten");
+        self.asks("POST", &path, &Value::Null)
     }
 
     /// Asks the API for something, and gets it.
     #[track_caller]
-    fn asks(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn asks(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.exchange(method, path, body);
         assert_eq!(status, 200, "{method} {path}: {answer:#}");
         answer
     }
 
-    fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let body = if body.is_null() {
             String::new()
         } else {
@@ -49,7 +87,7 @@ impl Place {
     }
 
     /// The id of a file that was uploaded.
-    fn upload(&self, name: &str, contents: &str) -> String {
+    pub(crate) fn upload(&self, name: &str, contents: &str) -> String {
         let body = format!(
             "--parts\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: text/plain\r\n\r\n{contents}\r\n--parts--\r\n"
         );
@@ -98,13 +136,13 @@ impl Place {
         format!("work-{}", self.model.address().port())
     }
 
-    fn environment(&self, networking: &Value) -> String {
+    pub(crate) fn environment(&self, networking: &Value) -> String {
         let body =
             json!({"name": self.name(), "config": {"type": "cloud", "networking": networking}});
         id(&self.asks("POST", "/v1/environments", &body))
     }
 
-    fn session(&self, environment: &str, more: &Value) -> String {
+    pub(crate) fn session(&self, environment: &str, more: &Value) -> String {
         let agent = json!({
             "name": "worker",
             "model": "claude-sonnet-4-5",
@@ -119,7 +157,7 @@ impl Place {
     }
 
     /// Says something, and waits until the agent has done its part: what its tools answered since the beginning.
-    fn says(&self, session: &str, text: &str) -> Vec<String> {
+    pub(crate) fn says(&self, session: &str, text: &str) -> Vec<String> {
         let event = json!({"type": "user.message", "content": [{"type": "text", "text": text}]});
         let path = format!("/v1/sessions/{session}/events");
         let idle = self.count(session, "session.status_idle");
@@ -145,19 +183,19 @@ impl Place {
         results.map(text).collect()
     }
 
-    fn events(&self, session: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, session: &str) -> Vec<Value> {
         let path = format!("/v1/sessions/{session}/events?limit=1000");
         let page = self.asks("GET", &path, &Value::Null);
         page["data"].as_array().unwrap().clone()
     }
 
     /// How many sandboxes of its environment run.
-    fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         let listed = self.machine.execute(["ps", "--format", "json"]);
         listed.stdout.matches(&self.name()).count()
     }
 
-    fn waits_until_none_runs(&self) {
+    pub(crate) fn waits_until_none_runs(&self) {
         let begun = Instant::now();
         while self.running() > 0 {
             assert!(begun.elapsed() < PATIENCE, "it does not end");
@@ -165,17 +203,31 @@ impl Place {
         }
     }
 
-    fn count(&self, session: &str, kind: &str) -> usize {
+    pub(crate) fn count(&self, session: &str, kind: &str) -> usize {
         let events = self.events(session);
         events.iter().filter(|event| event["type"] == kind).count()
     }
 }
 
-fn id(made: &Value) -> String {
+/// A server that asks a model, and seals with the same key wherever it is started.
+fn started(machine: &Bailiwick, model: &ModelServer, options: &[&str]) -> Up {
+    let url = model.url();
+    let variables = [
+        ("ANTHROPIC_API_KEY", "sk-test"),
+        ("ANTHROPIC_BASE_URL", url.as_str()),
+        ("BAILIWICK_SECRET_KEY", SECRET_KEY),
+    ];
+    Up::start_with(machine, options, &variables)
+}
+
+/// What secrets are sealed with.
+const SECRET_KEY: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+
+pub(crate) fn id(made: &Value) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
-fn bash(command: &str) -> ModelStep {
+pub(crate) fn bash(command: &str) -> ModelStep {
     ModelStep::tool("bash", json!({"command": command}))
 }
 
@@ -219,7 +271,7 @@ fn system_a_session_s_bash_runs_in_a_sandbox_under_the_policy_of_its_environment
 }
 
 /// The options that lead sandboxes to servers of this machine, and let them trust these.
-fn leading_to(authority: &Authority, servers: &[(&str, &HttpsServer)]) -> Vec<String> {
+pub(crate) fn leading_to(authority: &Authority, servers: &[(&str, &HttpsServer)]) -> Vec<String> {
     let pins = servers.iter().flat_map(|(name, server)| {
         [
             "--sandbox-resolve".to_owned(),

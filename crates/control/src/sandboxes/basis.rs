@@ -7,16 +7,16 @@ use bailiwick_model::{
     CredentialId, EnvironmentName, OrganizationId, Packages, SessionId, SessionStatus, VaultId,
 };
 use bailiwick_policy::{
-    CredentialHost, CredentialHosts, EffectivePolicy, HeaderFields, HostPattern, InForce,
-    Placeholder, PlaceholderProjection, Projections, SessionGrants, Uncompiled,
+    CredentialHost, CredentialHosts, HeaderFields, HostPattern, InForce, Placeholder,
+    PlaceholderProjection, Policy, Projections, SessionGrants, Uncompiled,
 };
 use bailiwick_store::{Credential, PageRequest, Session};
 use bailiwick_wire::{
-    ConfigParts, CredentialAuth, CredentialNetworking, EnvironmentVariable, policy_from_json,
+    ConfigParts, CredentialAuth, CredentialNetworking, EnvironmentVariable, RetryStatus,
+    SessionError, SessionErrorKind,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
@@ -28,6 +28,7 @@ use crate::error::ControlError;
 use crate::fresh;
 use crate::organizations::policies;
 use crate::sessions::corrupt;
+use crate::tightening::{narrowed_by, pinned};
 
 /// What a sandbox is made from, but for secrets. When it changes, the sandbox is to get its policy anew.
 #[derive(Debug, PartialEq)]
@@ -44,6 +45,13 @@ pub(super) struct Basis {
     has_vaults: bool,
 }
 
+/// What a session has, and what decides for it.
+struct Had {
+    uncompiled: Uncompiled,
+    variables: Vec<Variable>,
+    repositories: Vec<Repository>,
+}
+
 /// A credential that stands in a variable.
 #[derive(Debug, Clone, PartialEq)]
 struct Variable {
@@ -52,13 +60,6 @@ struct Variable {
     updated_at: Timestamp,
     auth: EnvironmentVariable,
     hosts: CredentialHosts,
-}
-
-/// The policy of a session, as it is pinned.
-#[derive(Deserialize)]
-struct Pinned {
-    source: bailiwick_model::PolicySource,
-    networking: Value,
 }
 
 impl Basis {
@@ -94,13 +95,10 @@ impl Control {
         organization: &OrganizationId,
         session: &Session,
     ) -> Result<Basis, SandboxError> {
-        let pinned = session.pins.policy.as_deref();
-        let pinned = pinned.ok_or(SandboxError::SelfHosted)?;
-        let pinned: Pinned = serde_json::from_str(pinned).map_err(|_| corrupt("policy"))?;
-        let policy = policy_from_json(&pinned.networking).map_err(|_| corrupt("policy"))?;
+        let Some(had) = self.had(organization, session).await? else {
+            return Err(SandboxError::SelfHosted);
+        };
         let scope = self.store.scope(organization);
-        let found = scope.organization().await.map_err(ControlError::from)?;
-        let found = found.ok_or(ControlError::NotFound("organization"))?;
         let environment = scope.environment(&session.pins.environment).await;
         let environment = environment.map_err(ControlError::from)?;
         let environment = environment.ok_or(ControlError::NotFound("environment"))?;
@@ -112,10 +110,6 @@ impl Control {
             return Err(SandboxError::BaseOrProject);
         }
         let packages = packages_of(parts.packages.map(RawValue::get))?;
-        let variables = self.variables_of(organization, session).await?;
-        let repositories = self.repositories_of(organization, &session.id).await?;
-        let hosts = variables.iter().flat_map(Variable::patterns);
-        let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
         Ok(Basis {
             environment: environment
                 .values
@@ -123,11 +117,42 @@ impl Control {
                 .parse()
                 .map_err(|_| corrupt("name"))?,
             packages,
+            uncompiled: had.uncompiled,
+            variables: had.variables,
+            repositories: had.repositories,
+            session: session.id.clone(),
+            has_vaults: !session.pins.vaults.is_empty(),
+        })
+    }
+
+    /// What the policy of a session is compiled from now; `None` if its environment is self-hosted.
+    pub(crate) async fn uncompiled(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+    ) -> Result<Option<Uncompiled>, ControlError> {
+        let had = self.had(organization, session).await?;
+        Ok(had.map(|had| had.uncompiled))
+    }
+
+    async fn had(
+        &self,
+        organization: &OrganizationId,
+        session: &Session,
+    ) -> Result<Option<Had>, ControlError> {
+        let Some(effective) = pinned(session)? else {
+            return Ok(None);
+        };
+        let found = self.store.scope(organization).organization().await?;
+        let found = found.ok_or(ControlError::NotFound("organization"))?;
+        let variables = self.variables_of(organization, session).await?;
+        let repositories = self.repositories_of(organization, &session.id).await?;
+        let hosts = variables.iter().flat_map(Variable::patterns);
+        let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
+        Ok(Some(Had {
             uncompiled: Uncompiled {
-                effective: EffectivePolicy {
-                    policy,
-                    source: pinned.source,
-                },
+                effective,
+                narrowed_by: narrowed_by(session)?,
                 organization: policies(&found)?.floor,
                 grants: SessionGrants {
                     mcp_hosts: mcp_hosts(&session.values.agent)?,
@@ -136,9 +161,7 @@ impl Control {
             },
             variables,
             repositories,
-            session: session.id.clone(),
-            has_vaults: !session.pins.vaults.is_empty(),
-        })
+        }))
     }
 
     /// The credentials of a session's vaults that stand in variables; of two for one variable that of the first vault counts.
@@ -206,6 +229,34 @@ impl Control {
             policy,
             projections: std::sync::Arc::new(Projections::new(projections, headers)),
         })
+    }
+}
+
+impl Basis {
+    /// Credentials that are for hosts that the policy lets nobody reach, and what the session is told of each.
+    pub(super) fn unreachable(&self, policy: &Policy) -> Vec<(CredentialId, SessionError)> {
+        let unreachable = self
+            .variables
+            .iter()
+            .filter(|variable| match &variable.hosts {
+                CredentialHosts::Unrestricted => false,
+                CredentialHosts::Limited(hosts) => !hosts.iter().any(|host| policy.may_reach(host)),
+            });
+        let told = unreachable.map(|variable| {
+            let error = SessionError {
+                kind: SessionErrorKind::CredentialHostUnreachable {
+                    vault_id: variable.vault.to_string(),
+                    credential_id: variable.credential.to_string(),
+                },
+                message: format!(
+                    "the policy of the session lets it reach no host that the credential for {} is for",
+                    variable.auth.secret_name
+                ),
+                retry_status: RetryStatus::Terminal,
+            };
+            (variable.credential.clone(), error)
+        });
+        told.collect()
     }
 }
 

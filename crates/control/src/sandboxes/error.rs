@@ -3,9 +3,15 @@
 use std::error::Error as _;
 
 use bailiwick_images::BuildError;
-use bailiwick_model::limits::{SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_SANDBOXES};
+use bailiwick_model::limits::{
+    SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_SANDBOXES,
+    SESSION_SANDBOXES_OF_ORGANIZATION,
+};
 use bailiwick_tools::Failure;
+use bailiwick_wire::{RetryStatus, SessionError};
 
+use super::untold::unknown;
+use crate::engine::{Called, NoWorkplace};
 use crate::error::ControlError;
 
 /// Why a session has no sandbox: the text is for the model, and for whoever reads the session.
@@ -16,6 +22,11 @@ pub(super) enum SandboxError {
         "this server has sandboxes of {SESSION_SANDBOXES} sessions, which is the most it may have; archive sessions that are done"
     )]
     Full,
+    /// See [`SESSION_SANDBOXES_OF_ORGANIZATION`].
+    #[error(
+        "the organization has sandboxes of {SESSION_SANDBOXES_OF_ORGANIZATION} sessions on this server, which is the most it may have; archive sessions that are done"
+    )]
+    OrganizationFull,
     /// It was archived or deleted meanwhile.
     #[error("the session has ended")]
     Ended,
@@ -56,6 +67,32 @@ pub(super) enum SandboxError {
 }
 
 impl SandboxError {
+    /// What the session is told of it; nothing where it was told otherwise, or has ended.
+    pub(super) fn failure(&self) -> Option<SessionError> {
+        let retry_status = match self {
+            Self::Ended | Self::Outputs => return None,
+            // With the next call that needs a sandbox.
+            Self::Full
+            | Self::OrganizationFull
+            | Self::Image(_)
+            | Self::Upload(_)
+            | Self::CutOff
+            | Self::Control(_)
+            | Self::Runtime(_) => RetryStatus::Retrying,
+            Self::SelfHosted | Self::BaseOrProject | Self::NoImages => RetryStatus::Terminal,
+        };
+        let message = format!("the session has no sandbox: {self}");
+        Some(unknown(message, retry_status))
+    }
+
+    /// The answer to a call for which there is not even a place.
+    pub(super) fn as_called(&self) -> Called {
+        Called {
+            outcome: Err(NoWorkplace::Failed(self.to_string())),
+            failures: self.failure().into_iter().collect(),
+        }
+    }
+
     /// With its causes, which are not for outsiders.
     pub(super) fn for_the_log(&self) -> String {
         let mut text = self.to_string();

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use bailiwick_control::{NoWorkplace, PortFuture, Workplaces};
+use bailiwick_control::{Called, NoWorkplace, PortFuture, Workplaces};
 use bailiwick_model::OrganizationId;
 use bailiwick_store::Session;
 use bailiwick_tools::{Block, Context, ToolResult};
@@ -34,7 +34,7 @@ impl Workplaces for Workplace {
         tool: &'a str,
         input: Value,
         context: &'a Context,
-    ) -> PortFuture<'a, Result<ToolResult, NoWorkplace>> {
+    ) -> PortFuture<'a, Called> {
         Box::pin(async move {
             self.calls
                 .lock()
@@ -42,7 +42,7 @@ impl Workplaces for Workplace {
                 .push((tool.to_owned(), input.clone()));
             let command = input["command"].as_str().unwrap_or_default().to_owned();
             if command == "no sandbox" {
-                return Err(NoWorkplace::NoSandboxes);
+                return Err(NoWorkplace::NoSandboxes).into();
             }
             if command == "sleep" {
                 let long = tokio::time::sleep(Duration::from_secs(600));
@@ -56,6 +56,7 @@ impl Workplaces for Workplace {
                 content: vec![Block::Text { text }],
                 is_error: false,
             })
+            .into()
         })
     }
 

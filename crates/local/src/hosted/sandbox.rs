@@ -220,6 +220,17 @@ impl Sandbox for HostedSandbox {
         Box::pin(self.write(path, contents, mode))
     }
 
+    fn look_at<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<FileEntry, Error>> {
+        Box::pin(async move {
+            let path = OnePath(path.to_owned());
+            let Answer::Entries(entries) = self.ask(Ask::LookAt { path }).await?.0 else {
+                return confused();
+            };
+            let one: Result<[FileEntry; 1], _> = entries.try_into();
+            one.map_or_else(|_| confused(), |[entry]| Ok(entry))
+        })
+    }
+
     fn list_files<'a>(
         &'a self,
         path: &'a Path,

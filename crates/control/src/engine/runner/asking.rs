@@ -8,7 +8,7 @@ use bailiwick_model::limits::{CONTEXT_PERCENT, MODEL_ATTEMPTS, TURN_MODEL_REQUES
 use bailiwick_model::{SessionEventId, SessionUsage, StopReason};
 use bailiwick_wire::{AgentEvent, RetryStatus, SessionErrorKind};
 
-use super::Runner;
+use super::{Reported, Runner};
 use crate::control::Control;
 use crate::engine::asking::{Answered, Question, Told, request_end};
 use crate::engine::conversation::messages;
@@ -63,7 +63,7 @@ impl Runner {
                     usage,
                     ..self.nothing()
                 };
-                self.report(report).await
+                self.report(report).await.map(drop)
             }
             Outcome::Interrupted => self.end_request(start, Vec::new()).await,
             Outcome::Failed(UpstreamError::ContextTooLong { .. }) => {
@@ -95,7 +95,9 @@ impl Runner {
         let request = self.agent.request(&model, conversation)?;
         let mut attempt = 0;
         loop {
-            let start = self.begin_request().await?;
+            let Some(start) = self.begin_request().await? else {
+                return Ok(None);
+            };
             if self.history.is_interrupted() {
                 return Ok(Some((start, Outcome::Interrupted)));
             }
@@ -115,8 +117,8 @@ impl Runner {
             if attempt == MODEL_ATTEMPTS {
                 return Ok(Some((start, Outcome::Failed(error))));
             }
-            self.reschedule(start, attempt - 1, &error).await?;
-            if self.history.is_interrupted() {
+            let rescheduled = self.reschedule(start, attempt - 1, &error).await?;
+            if rescheduled == Reported::Refused || self.history.is_interrupted() {
                 return Ok(None);
             }
             self.step(ThreadStep::Resume).await?;
@@ -129,7 +131,7 @@ impl Runner {
         start: SessionEventId,
         retry: u32,
         error: &UpstreamError,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Reported, ControlError> {
         let failed = upstream_failure(error, RetryStatus::Retrying);
         let report = TurnReport {
             events: vec![request_end(start, true, &self.spent, None), failed],
@@ -137,13 +139,17 @@ impl Runner {
             steps: vec![ThreadStep::Reschedule],
             ..self.nothing()
         };
-        self.report(report).await?;
+        if self.report(report).await? == Reported::Refused {
+            return Ok(Reported::Refused);
+        }
         let random = u64::from_ne_bytes(fresh::random());
         let wait = Backoff::default().wait(retry, random, error.retry_after());
-        self.pause(wait).await
+        self.pause(wait).await?;
+        Ok(Reported::Written)
     }
 
-    async fn begin_request(&mut self) -> Result<SessionEventId, ControlError> {
+    /// None if the report was refused.
+    async fn begin_request(&mut self) -> Result<Option<SessionEventId>, ControlError> {
         let id = Control::fresh_event_id();
         let started = NewAgentEvent {
             id: id.clone(),
@@ -154,8 +160,8 @@ impl Runner {
             events: vec![started],
             ..self.nothing()
         };
-        self.report(report).await?;
-        Ok(id)
+        let reported = self.report(report).await?;
+        Ok((reported == Reported::Written).then_some(id))
     }
 
     async fn end_request(
@@ -169,7 +175,7 @@ impl Runner {
             usage: self.take_spent(),
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     /// One request, until it is answered or interrupted.
@@ -270,7 +276,7 @@ impl Runner {
             usage: self.shared.models.used(&self.agent.model.id, &usage),
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     async fn give_up_without_upstream(&mut self) -> Result<(), ControlError> {
@@ -289,6 +295,6 @@ impl Runner {
             steps: vec![ThreadStep::Rest(StopReason::RetriesExhausted)],
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 }

@@ -1,21 +1,78 @@
 //! Calls of tools: begun, run side by side, and told.
 
+use std::collections::HashMap;
+
 use bailiwick_model::SessionEventId;
 use bailiwick_tools::{Context, ToolResult};
-use bailiwick_wire::{AgentEvent, ContentBlock, ToolOutput};
+use bailiwick_wire::{AgentEvent, ContentBlock, SessionError, ToolOutput};
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Runner;
+use super::{Reported, Runner};
 use crate::control::Control;
+use crate::engine::Called;
 use crate::engine::history::{Call, Settlement, Tool};
 use crate::error::ControlError;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
 
-/// A call that came to its end.
-pub(super) struct Done {
-    call: Call,
+/// Calls that are being run. Each has its result, also if what runs it panics.
+#[derive(Default)]
+pub(super) struct Hands {
+    tasks: JoinSet<Output>,
+    calls: HashMap<tokio::task::Id, Call>,
+}
+
+/// What a call came to.
+struct Output {
     output: ToolOutput,
+    /// What failed of its sandbox.
+    failures: Vec<SessionError>,
+}
+
+impl Hands {
+    fn take(&mut self, call: Call, work: impl Future<Output = Output> + Send + 'static) {
+        let task = self.tasks.spawn(work);
+        self.calls.insert(task.id(), call);
+    }
+
+    /// The next one that comes to its end; `None` if none is being run.
+    async fn next(&mut self) -> Option<(Call, Output)> {
+        loop {
+            let (id, output) = match self.tasks.join_next_with_id().await? {
+                Ok(ended) => ended,
+                // It was not cancelled, so it panicked.
+                Err(error) => (error.id(), Output::from(told(BROKEN))),
+            };
+            if let Some(call) = self.calls.remove(&id) {
+                return Some((call, output));
+            }
+        }
+    }
+}
+
+/// The result of a call that this server failed at.
+const BROKEN: &str = "the server failed while it ran this. It may have happened, wholly or in part, and was not run again: look before you repeat it";
+
+impl From<ToolOutput> for Output {
+    fn from(output: ToolOutput) -> Self {
+        Self {
+            output,
+            failures: Vec::new(),
+        }
+    }
+}
+
+impl From<Called> for Output {
+    fn from(called: Called) -> Self {
+        Self {
+            output: match called.outcome {
+                Ok(result) => output_of(&result),
+                Err(error) => told(&error.to_string()),
+            },
+            failures: called.failures,
+        }
+    }
 }
 
 impl Runner {
@@ -28,7 +85,11 @@ impl Runner {
             begun: ids.clone(),
             ..self.nothing()
         };
-        self.report(report).await?;
+        if self.report(report).await? == Reported::Refused {
+            // What was said meanwhile comes first. None of them has begun.
+            self.running.retain(|id| !ids.contains(id));
+            return Ok(());
+        }
         for id in ids {
             self.history.push(crate::engine::history::Entry::Begun(id));
         }
@@ -36,25 +97,23 @@ impl Runner {
             let shared = std::sync::Arc::clone(&self.shared);
             let (session, cancel) = (self.session.clone(), self.turn.child_token());
             let organization = self.run.organization.clone();
-            self.hands.spawn(async move {
-                let output = match &call.tool {
+            self.hands.take(call.clone(), async move {
+                match &call.tool {
                     Tool::BuiltIn(name) => {
                         let context = Context { cancel, live: None };
                         let input = call.input.read().unwrap_or(Value::Null);
                         let workplaces = &shared.workplaces;
                         let called =
                             workplaces.call(&organization, &session, name, input, &context);
-                        match called.await {
-                            Ok(result) => output_of(&result),
-                            Err(error) => told(&error.to_string()),
-                        }
+                        called.await.into()
                     }
                     Tool::Mcp { server, .. } => {
-                        told(&format!("the MCP server {server} is not connected"))
+                        told(&format!("the MCP server {server} is not connected")).into()
                     }
-                    Tool::Elsewhere(_) | Tool::Custom(_) => told("this tool is run elsewhere"),
-                };
-                Done { call, output }
+                    Tool::Elsewhere(_) | Tool::Custom(_) => {
+                        told("this tool is run elsewhere").into()
+                    }
+                }
             });
         }
         Ok(())
@@ -63,10 +122,9 @@ impl Runner {
     /// Waits until a call has come to its end, or something was said.
     pub(super) async fn wait(&mut self) -> Result<(), ControlError> {
         tokio::select! {
-            done = self.hands.join_next() => match done {
-                Some(Ok(done)) => self.done(done).await,
-                // It was not cancelled, so it panicked: which one, nobody knows any more.
-                Some(Err(_)) | None => {
+            done = self.hands.next() => match done {
+                Some((call, output)) => self.done(&call, output).await,
+                None => {
                     self.running.clear();
                     Ok(())
                 }
@@ -78,14 +136,16 @@ impl Runner {
         }
     }
 
-    async fn done(&mut self, done: Done) -> Result<(), ControlError> {
-        self.running.retain(|id| *id != done.call.id);
-        let events = vec![result(&done.call, done.output)];
+    async fn done(&mut self, call: &Call, output: Output) -> Result<(), ControlError> {
+        self.running.retain(|id| *id != call.id);
+        let Output { output, failures } = output;
+        let failures = failures.into_iter().map(told_of);
         let report = TurnReport {
-            events,
+            events: failures.chain([result(call, output)]).collect(),
             ..self.nothing()
         };
-        self.report(report).await
+        // Refused, if somebody else has given it a result: then it has one.
+        self.report(report).await.map(drop)
     }
 
     /// Tells what becomes of calls that are not run.
@@ -110,7 +170,7 @@ impl Runner {
             events: events.collect(),
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     /// Ends the turn: what runs is stopped, really, before anybody is told so.
@@ -120,11 +180,10 @@ impl Runner {
         open: Vec<SessionEventId>,
     ) -> Result<(), ControlError> {
         self.turn.cancel();
-        let mut outputs = Vec::new();
-        while let Some(done) = self.hands.join_next().await {
-            if let Ok(Done { call, output }) = done {
-                outputs.push((call.id, output));
-            }
+        let (mut outputs, mut failures) = (Vec::new(), Vec::new());
+        while let Some((call, output)) = self.hands.next().await {
+            outputs.push((call.id, output.output));
+            failures.extend(output.failures);
         }
         self.running.clear();
         self.turn = CancellationToken::new();
@@ -137,12 +196,21 @@ impl Runner {
             Some(result(self.history.open_call(id)?, output))
         });
         let report = TurnReport {
-            events: events.collect(),
+            events: failures.into_iter().map(told_of).chain(events).collect(),
             taken: interrupts,
             steps: vec![ThreadStep::Yield],
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
+    }
+}
+
+/// What failed, as an event.
+fn told_of(error: SessionError) -> NewAgentEvent {
+    NewAgentEvent {
+        id: Control::fresh_event_id(),
+        event: AgentEvent::Error { error },
+        private: None,
     }
 }
 
