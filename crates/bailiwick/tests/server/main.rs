@@ -10,6 +10,8 @@ mod deploy;
 mod few_files;
 mod guides;
 mod logs;
+#[cfg(feature = "system-tests")]
+mod provisioning;
 mod resources;
 #[cfg(feature = "system-tests")]
 mod tightening;
