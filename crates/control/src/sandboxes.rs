@@ -285,17 +285,17 @@ impl Sandboxes {
             .await
     }
 
-    /// The image of the environment's packages, if it declares any. Whoever waits for it holds the place.
+    /// The image of the environment's packages and project, if it declares any. Whoever waits for it holds the place.
     async fn image(
         &self,
         organization: &OrganizationId,
         basis: &Basis,
     ) -> Result<Option<SessionImage>, SandboxError> {
-        if basis.packages.is_empty() {
+        if basis.declared.is_nothing() {
             return Ok(None);
         }
         let builder = self.builder.as_ref().ok_or(SandboxError::NoImages)?;
-        let built = image::built(builder, organization, basis.packages.clone());
+        let built = image::built(builder, organization, basis.declared.clone());
         built.await.map(Some)
     }
 

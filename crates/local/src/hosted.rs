@@ -12,11 +12,12 @@
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use bailiwick_model::SandboxId;
-use bailiwick_policy::InForce;
+use bailiwick_policy::{InForce, Projections};
 use bailiwick_runtime::{
     BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, StopReason,
     Verb,
@@ -64,6 +65,8 @@ pub struct HostedRuntime {
     settings: Arc<HostSettings>,
     state: StateDirectory,
     places: Arc<[Place]>,
+    /// Hosts of one sandbox each, which may have secrets.
+    own: Arc<std::sync::Mutex<Vec<Weak<Connection>>>>,
 }
 
 /// Where one host is.
@@ -74,12 +77,22 @@ struct Place {
     host: Mutex<Option<Arc<Connection>>>,
 }
 
-/// A sandbox counts in its place as long as this lives.
-struct Share(Arc<[Place]>, usize);
+/// What a sandbox has of its host as long as this lives.
+enum Share {
+    /// It counts in this place.
+    Counted(Arc<[Place]>, usize),
+    /// All of it: the host ends with the sandbox.
+    Own(Arc<Connection>),
+}
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0[self.1].sandboxes.fetch_sub(1, Ordering::Relaxed);
+        match self {
+            Self::Counted(places, number) => {
+                places[*number].sandboxes.fetch_sub(1, Ordering::Relaxed);
+            }
+            Self::Own(connection) => connection.finish(),
+        }
     }
 }
 
@@ -98,6 +111,7 @@ impl HostedRuntime {
             settings: Arc::new(settings),
             state,
             places: (0..hosts.get()).map(|_| Place::default()).collect(),
+            own: Arc::default(),
         })
     }
 
@@ -107,10 +121,26 @@ impl HostedRuntime {
         for place in &*self.places {
             ending.extend(place.host.lock().await.take());
         }
+        ending.extend(self.own().drain(..).filter_map(|host| host.upgrade()));
         ending.iter().for_each(|host| host.finish());
         for host in ending {
             host.gone().await;
         }
+    }
+
+    fn own(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Connection>>> {
+        // Nothing that holds it panics.
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A host that nothing else runs in. A launch copies the memory of its host, so one that has secrets launches nothing any more.
+    async fn own_host(&self) -> Result<(Arc<Connection>, Share), Error> {
+        let connection = Connection::start(&self.settings, &self.state).await?;
+        let mut own = self.own();
+        own.retain(|host| host.strong_count() > 0);
+        own.push(Arc::downgrade(&connection));
+        drop(own);
+        Ok((Arc::clone(&connection), Share::Own(connection)))
     }
 
     /// The host with the fewest sandboxes.
@@ -119,7 +149,7 @@ impl HostedRuntime {
         let least = places.min_by_key(|(_, place)| place.sandboxes.load(Ordering::Relaxed));
         let (number, place) = least.ok_or(HostError::Gone)?;
         place.sandboxes.fetch_add(1, Ordering::Relaxed);
-        let share = Share(Arc::clone(&self.places), number);
+        let share = Share::Counted(Arc::clone(&self.places), number);
         let mut host = place.host.lock().await;
         let connection = match host.as_ref().filter(|host| host.is_alive()) {
             Some(connection) => Arc::clone(connection),
@@ -131,15 +161,41 @@ impl HostedRuntime {
         Ok((connection, share))
     }
 
+    /// What may have secrets gets them once it is launched, in a host of its own: its init is a copy of a process that has none.
     async fn begin(
         &self,
+        spec: SandboxSpec<InForce>,
+        restore: Option<Checkpoint>,
+    ) -> Result<Running<InForce>, Error> {
+        let in_force = spec.network.policy.clone();
+        if !in_force.projections.may_have_credentials() {
+            return self.launch(self.host().await?, spec, restore).await;
+        }
+        let without = InForce {
+            policy: Arc::clone(&in_force.policy),
+            projections: Arc::new(Projections::new(Vec::new(), Vec::new())),
+        };
+        let spec = spec.with_policy(|_| Ok::<_, Error>(without))?;
+        let running = self.launch(self.own_host().await?, spec, restore).await?;
+        match running.sandbox.apply_policy(in_force).await {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                // What was brought back is lost with it: nothing runs under rules that it could not be given.
+                let _ = running.sandbox.stop(Duration::ZERO).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn launch(
+        &self,
+        (connection, share): (Arc<Connection>, Share),
         spec: SandboxSpec<InForce>,
         restore: Option<Checkpoint>,
     ) -> Result<Running<InForce>, Error> {
         spec.validate()?;
         let id = spec.id.clone();
         let spec = spec.with_policy(|in_force| PolicyText::of(&in_force))?;
-        let (connection, share) = self.host().await?;
         let backend = |error: std::io::Error| Error::Backend(error.into());
         let (ours, theirs) = Channel::pair().map_err(backend)?;
         let told = Link::new(ours).map_err(backend)?;

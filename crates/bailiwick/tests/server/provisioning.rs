@@ -33,8 +33,7 @@ impl GitHub {
         }
         let authority = Authority::new();
         let credentials = format!("x-access-token:{TOKEN}");
-        let server =
-            GitHttpsServer::start(&authority, &["github.com"], root.path(), &credentials);
+        let server = GitHttpsServer::start(&authority, &["github.com"], root.path(), &credentials);
         Self {
             address: forwarded(server.address()),
             authority,
@@ -123,8 +122,16 @@ fn system_repositories_are_there_at_their_branch_and_commit_and_the_token_is_not
     let environment = place.environment(&json!({"type": "limited"}));
     let resources = json!([
         repository("head", TOKEN, &Value::Null),
-        repository("branch", TOKEN, &json!({"checkout": {"type": "branch", "name": "other"}})),
-        repository("commit", TOKEN, &json!({"checkout": {"type": "commit", "sha": first}})),
+        repository(
+            "branch",
+            TOKEN,
+            &json!({"checkout": {"type": "branch", "name": "other"}})
+        ),
+        repository(
+            "commit",
+            TOKEN,
+            &json!({"checkout": {"type": "commit", "sha": first}})
+        ),
     ]);
     let session = place.session(&environment, &json!({"resources": resources}));
     let results = place.says(&session, "Go.");
@@ -195,7 +202,10 @@ fn system_a_credential_for_a_host_that_is_denied_is_told() {
     let networking = json!({"type": "limited", "denied_hosts": ["*.denied.test"]});
     let environment = place.environment(&networking);
     let vault = id(&place.asks("POST", "/v1/vaults", &json!({"display_name": "vault"})));
-    for (name, host) in [("REACHED", "allowed.test"), ("UNREACHED", "api.denied.test")] {
+    for (name, host) in [
+        ("REACHED", "allowed.test"),
+        ("UNREACHED", "api.denied.test"),
+    ] {
         let credential = json!({"auth": {
             "type": "environment_variable", "secret_name": name, "secret_value": "a-secret-word",
             "networking": {"type": "limited", "allowed_hosts": [host]},
@@ -225,7 +235,9 @@ fn kept(session: &str) -> Vec<PathBuf> {
 }
 
 fn checkpoints(server: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(server.join("checkpoints")).into_iter().flatten();
+    let files = fs::read_dir(server.join("checkpoints"))
+        .into_iter()
+        .flatten();
     files.flatten().map(|file| file.path()).collect()
 }
 
@@ -256,7 +268,10 @@ fn system_a_damaged_checkpoint_is_told_and_the_session_goes_on_in_another_sandbo
     assert_eq!(errors(&place, &session), [terminal]);
     assert_eq!(checkpoints(&servers[0]), Vec::<PathBuf>::new());
     place.up.stop();
-    assert!(kept(&session).is_empty(), "nothing stays of a server that ended");
+    assert!(
+        kept(&session).is_empty(),
+        "nothing stays of a server that ended"
+    );
 }
 
 #[test]
@@ -278,5 +293,62 @@ fn system_a_killed_server_s_files_go_with_the_next_start_and_the_agent_is_told()
     let results = place.says(&session, "Again.");
     assert!(results[1].contains("started anew"), "{results:#?}");
     assert!(!results[1].starts_with("kept"), "{results:#?}");
+    place.up.stop();
+}
+
+#[test]
+fn system_a_project_is_there_at_its_head_with_what_its_set_up_made() {
+    let source = GitRepository::new("source");
+    source.write("file", "first\n");
+    source.commit("first");
+    let authority = Authority::new();
+    let server = GitHttpsServer::start(&authority, &["git.test"], source.root(), "");
+    let certificate = authority.certificate().display().to_string();
+    let pin = format!("git.test={}", server.address());
+    let options = ["--sandbox-resolve", &pin, "--sandbox-ca", &certificate];
+    let look =
+        "cd source; cat file made; git status --short; echo mine > file; git log --format=%s";
+    let steps = [bash(look), ModelStep::text("Done.")];
+    let place = Place::new(steps, &options);
+    let project = json!({
+        "repository": format!("https://git.test:{}/source", server.address().port()),
+        "setup": ["cat file file > made"],
+    });
+    let networking = json!({"type": "limited"});
+    let config = json!({"type": "cloud", "networking": networking, "project": project});
+    let body = json!({"name": place.name(), "config": config});
+    let environment = id(&place.asks("POST", "/v1/environments", &body));
+    let session = place.session(&environment, &Value::Null);
+    let results = place.says(&session, "Go.");
+    assert!(
+        results[0].starts_with("first\nfirst\nfirst\n") && results[0].contains("\nfirst"),
+        "{results:#?}"
+    );
+    assert_eq!(errors(&place, &session), []);
+    place.up.stop();
+}
+
+/// What cannot be built is told, and the session goes on: the next call tries it again.
+#[test]
+fn system_an_image_that_cannot_be_built_is_told_once_and_the_session_goes_on() {
+    let authority = Authority::new();
+    let source = GitRepository::new("source");
+    let server = GitHttpsServer::start(&authority, &["git.test"], source.root(), "");
+    let certificate = authority.certificate().display().to_string();
+    let pin = format!("git.test={}", server.address());
+    let options = ["--sandbox-resolve", &pin, "--sandbox-ca", &certificate];
+    let steps = [bash("true"), bash("true"), ModelStep::text("Done.")];
+    let place = Place::new(steps, &options);
+    let repository = format!("https://git.test:{}/nothing", server.address().port());
+    let config = json!({"type": "cloud", "project": {"repository": repository}});
+    let body = json!({"name": place.name(), "config": config});
+    let environment = id(&place.asks("POST", "/v1/environments", &body));
+    let session = place.session(&environment, &Value::Null);
+    let results = place.says(&session, "Go.");
+    for result in &results {
+        assert!(result.contains("cannot be built"), "{results:#?}");
+    }
+    let retrying = ("unknown_error".to_owned(), "retrying".to_owned());
+    assert_eq!(errors(&place, &session), [retrying]);
     place.up.stop();
 }

@@ -132,7 +132,7 @@ impl Place {
     }
 
     /// What no other environment of this machine is called.
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("work-{}", self.model.address().port())
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::CREDENTIALS_OF_VAULT;
 use bailiwick_model::{
-    CredentialId, EnvironmentName, OrganizationId, Packages, SessionId, SessionStatus, VaultId,
+    CredentialId, EnvironmentName, OrganizationId, SessionId, SessionStatus, VaultId,
 };
 use bailiwick_policy::{
     CredentialHost, CredentialHosts, HeaderFields, HostPattern, InForce, Placeholder,
@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::error::SandboxError;
-use super::image::packages_of;
+use super::image::Declared;
 use super::repositories::Repository;
 use crate::control::Control;
 use crate::error::ControlError;
@@ -35,7 +35,7 @@ use crate::tightening::{narrowed_by, pinned};
 pub(super) struct Basis {
     /// What the environment is called.
     pub(super) environment: EnvironmentName,
-    pub(super) packages: Packages,
+    pub(super) declared: Declared,
     uncompiled: Uncompiled,
     variables: Vec<Variable>,
     /// What is to be cloned.
@@ -106,17 +106,20 @@ impl Control {
         let config = config.await.map_err(ControlError::from)?;
         let config = config.ok_or(ControlError::NotFound("environment"))?;
         let parts = ConfigParts::of(&config).map_err(|_| corrupt("config"))?;
-        if parts.base.is_some() || parts.project.is_some() {
-            return Err(SandboxError::BaseOrProject);
+        if parts.base.is_some() {
+            return Err(SandboxError::Base);
         }
-        let packages = packages_of(parts.packages.map(RawValue::get))?;
+        let declared = Declared::of(&config, parts.packages.map(RawValue::get))?;
+        if !declared.is_for_sessions() {
+            return Err(SandboxError::Project);
+        }
         Ok(Basis {
             environment: environment
                 .values
                 .name
                 .parse()
                 .map_err(|_| corrupt("name"))?,
-            packages,
+            declared,
             uncompiled: had.uncompiled,
             variables: had.variables,
             repositories: had.repositories,

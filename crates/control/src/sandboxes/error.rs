@@ -35,16 +35,21 @@ pub(super) enum SandboxError {
     SelfHosted,
     /// What the environment stands on.
     #[error(
-        "the environment declares a base or a project, which sandboxes of sessions do not have yet; use an environment without them, and a repository as a resource of the session"
+        "the environment declares a base, which sandboxes of sessions do not have yet; use an environment without one"
     )]
-    BaseOrProject,
-    /// The environment declares packages.
+    Base,
+    /// How the project is fetched.
     #[error(
-        "the environment declares packages, and this server cannot build images; its log says why"
+        "the environment declares a project that is not fetched over https, which is the only way for sessions; use an https URL, or a repository as a resource of the session"
+    )]
+    Project,
+    /// The environment declares packages or a project.
+    #[error(
+        "the environment declares packages or a project, and this server cannot build images; its log says why"
     )]
     NoImages,
-    /// The packages.
-    #[error("the packages of the environment cannot be installed: {0}")]
+    /// The packages, or the project.
+    #[error("the image of the environment cannot be built: {0}")]
     Image(#[source] Box<BuildError>),
     /// See [`SESSION_OUTPUT_BYTES`].
     #[error(
@@ -79,7 +84,7 @@ impl SandboxError {
             | Self::CutOff
             | Self::Control(_)
             | Self::Runtime(_) => RetryStatus::Retrying,
-            Self::SelfHosted | Self::BaseOrProject | Self::NoImages => RetryStatus::Terminal,
+            Self::SelfHosted | Self::Base | Self::Project | Self::NoImages => RetryStatus::Terminal,
         };
         let message = format!("the session has no sandbox: {self}");
         Some(unknown(message, retry_status))

@@ -1,6 +1,7 @@
 //! Sessions at work, on SQLite, with a scripted model behind real HTTP. What runs tools is scripted too: sandboxes have their own tests.
 
 mod errors;
+mod mishaps;
 mod takeover;
 mod turns;
 mod workplace;

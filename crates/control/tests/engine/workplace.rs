@@ -7,9 +7,11 @@ use bailiwick_control::{Called, NoWorkplace, PortFuture, Workplaces};
 use bailiwick_model::OrganizationId;
 use bailiwick_store::Session;
 use bailiwick_tools::{Block, Context, ToolResult};
+use bailiwick_wire::{RetryStatus, SessionError, SessionErrorKind};
 use serde_json::Value;
 
-/// The tools of all sessions. `{"command": "sleep"}` ends when it is interrupted, everything else at once.
+/// The tools of all sessions. `{"command": "sleep"}` ends when it is interrupted, `nap` after a moment,
+/// `panic` by a mistake, everything else at once.
 #[derive(Default)]
 pub(crate) struct Workplace {
     calls: Mutex<Vec<(String, Value)>>,
@@ -41,8 +43,25 @@ impl Workplaces for Workplace {
                 .unwrap()
                 .push((tool.to_owned(), input.clone()));
             let command = input["command"].as_str().unwrap_or_default().to_owned();
+            assert_ne!(command, "panic", "as a mistake of the server would");
             if command == "no sandbox" {
                 return Err(NoWorkplace::NoSandboxes).into();
+            }
+            if command == "nap" {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            if command == "told" {
+                let error = SessionError {
+                    kind: SessionErrorKind::RepositoryClone {
+                        repository_url: Some("https://github.com/owner/name".to_owned()),
+                    },
+                    message: "it is not there".to_owned(),
+                    retry_status: RetryStatus::Retrying,
+                };
+                return Called {
+                    outcome: Err(NoWorkplace::Failed("words".to_owned())),
+                    failures: vec![error],
+                };
             }
             if command == "sleep" {
                 let long = tokio::time::sleep(Duration::from_secs(600));
