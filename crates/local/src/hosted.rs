@@ -82,16 +82,31 @@ enum Share {
     /// It counts in this place.
     Counted(Arc<[Place]>, usize),
     /// All of it: the host ends with the sandbox.
-    Own(Arc<Connection>),
+    Own(Arc<OwnHost>),
+}
+
+/// A host of one sandbox, which ends once nothing more is heard of that, and nobody has it any more: an answer may be on its way.
+pub(super) struct OwnHost(Arc<Connection>);
+
+impl Drop for OwnHost {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+impl Share {
+    fn own(&self) -> Option<Arc<OwnHost>> {
+        match self {
+            Self::Counted(..) => None,
+            Self::Own(host) => Some(Arc::clone(host)),
+        }
+    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        match self {
-            Self::Counted(places, number) => {
-                places[*number].sandboxes.fetch_sub(1, Ordering::Relaxed);
-            }
-            Self::Own(connection) => connection.finish(),
+        if let Self::Counted(places, number) = self {
+            places[*number].sandboxes.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -140,7 +155,8 @@ impl HostedRuntime {
         own.retain(|host| host.strong_count() > 0);
         own.push(Arc::downgrade(&connection));
         drop(own);
-        Ok((Arc::clone(&connection), Share::Own(connection)))
+        let own = Share::Own(Arc::new(OwnHost(Arc::clone(&connection))));
+        Ok((connection, own))
     }
 
     /// The host with the fewest sandboxes.
@@ -211,11 +227,13 @@ impl HostedRuntime {
             return Err(HostError::Confused.into());
         }
         let (events, receiver) = mpsc::channel(EVENTS_WAITING);
+        let own = share.own();
         tokio::spawn(pass_on(told, events, Arc::clone(&connection), share));
         let sandbox = Arc::new(HostedSandbox {
             id,
             number,
             connection,
+            _own: own,
         });
         Ok(Running {
             sandbox,

@@ -147,7 +147,7 @@ fn system_repositories_are_there_at_their_branch_and_commit_and_the_token_is_not
     assert!(results[1].contains("fetched"), "control: {results:#?}");
     assert_eq!(errors(&place, &session), []);
     let told = format!("{:?}", place.events(&session));
-    assert!(!told.contains("canary"));
+    assert!(!told.contains(TOKEN));
     place.up.stop();
 }
 

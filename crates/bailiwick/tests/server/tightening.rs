@@ -94,7 +94,7 @@ for name in ("cut.test", "kept.test"):
         (f"raw {{name}}\n", {port}, False),
         (f"GET / HTTP/1.1\r\nHost: {{name}}:{port}\r\n\r\n", {port}, False),
         (f"GET /ws HTTP/1.1\r\nHost: {{name}}:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", {port}, False),
-        (f"CONNECT {{name}}:443 HTTP/1.1\r\nHost: {{name}}:443\r\n\r\n", {port}, False),
+        (f"CONNECT {{name}}:{port} HTTP/1.1\r\nHost: {{name}}:{port}\r\n\r\n", {port}, False),
         (f"GET /tls HTTP/1.1\r\nHost: {{name}}:{tls_port}\r\n\r\n", {tls_port}, True),
     ):
         threading.Thread(target=hold, args=(name, first, port, tls)).start()

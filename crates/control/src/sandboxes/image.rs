@@ -6,7 +6,7 @@ use bailiwick_images::{BuildError, Builder, FetchAccess, Head, Held, ImageSpec, 
 use bailiwick_model::{
     OrganizationId, PackageManager, PackageSpec, Packages, Project, ResourceId as _, Transport,
 };
-use bailiwick_runtime::Image;
+use bailiwick_runtime::{Access, Image, Mount, MountSource};
 use bailiwick_wire::{EnvironmentBody, EnvironmentConfig};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
@@ -18,6 +18,8 @@ use crate::sessions::corrupt;
 /// An image that stays on this machine as long as this lives.
 pub(super) struct SessionImage {
     pub(super) image: Image,
+    /// The project, which each sandbox has of its own.
+    pub(super) project: Option<Mount>,
     _held: Arc<Held>,
 }
 
@@ -97,7 +99,7 @@ pub(super) async fn built(
     // A build reads and hashes trees between its waits, and what it tells is not for other threads.
     let building = tokio::task::spawn_blocking(move || {
         let Declared { packages, project } = declared;
-        let (keys, held) = runtime.block_on(async {
+        runtime.block_on(async {
             let project = match project {
                 Some(project) => Some(ProjectAt {
                     head: head(&builder, &project).await?,
@@ -110,16 +112,24 @@ pub(super) async fn built(
                 project,
                 ..ImageSpec::default()
             };
-            builder.build(&spec, &mut |_| {}).await
-        })?;
-        Ok::<_, BuildError>((builder.image(&keys), held))
+            let (keys, held) = builder.build(&spec, &mut |_| {}).await?;
+            // Its layer is the topmost.
+            let directory = spec.project.as_ref().map(ProjectAt::directory);
+            let mount = directory.zip(keys.last()).map(|(target, key)| Mount {
+                source: MountSource::Layer(key.clone()),
+                target,
+                access: Access::ReadWrite,
+            });
+            Ok::<_, BuildError>((builder.image(&keys), mount, held))
+        })
     });
-    let (image, held) = building
+    let (image, project, held) = building
         .await
         .map_err(|_| SandboxError::CutOff)?
         .map_err(|error| SandboxError::Image(Box::new(error)))?;
     Ok(SessionImage {
         image,
+        project,
         _held: Arc::new(held),
     })
 }

@@ -336,10 +336,11 @@ impl<'a> Hold<'a> {
         );
         spec.environment = Some(basis.environment.clone());
         let text = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
+        spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
         if let Some(image) = &image {
             spec.image = image.image.clone();
+            spec.mounts.extend(image.project.clone());
         }
-        spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
         spec.env = variables.iter().map(text).collect();
         spec.limits = self.state.limits;
         let Begun {

@@ -14,6 +14,7 @@ use bailiwick_runtime::{
     ExecutionControl, ExitStatus, FileEntry, Sandbox, Signal, SpecProblem, TerminalSize,
 };
 
+use super::OwnHost;
 use super::connection::{Answered, Connection, End, HostError};
 use super::message::{Answer, Ask, Captured, OnePath, Question};
 use super::policy::PolicyText;
@@ -27,6 +28,8 @@ pub(super) struct HostedSandbox {
     pub(super) id: SandboxId,
     pub(super) number: u64,
     pub(super) connection: Arc<Connection>,
+    /// The host, if nothing else runs in it.
+    pub(super) _own: Option<Arc<OwnHost>>,
 }
 
 impl HostedSandbox {

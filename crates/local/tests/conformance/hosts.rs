@@ -408,14 +408,15 @@ fn children(parent: u32) -> Vec<u32> {
 
 /// A launch copies the memory of its process: that of a sandbox has neither its own secrets nor another one's.
 pub(crate) async fn no_secret_is_in_the_memory_of_an_init(local: &Local) {
-    const CANARY: &str = "canary-of-a-sandbox-0123456789";
+    // Drawn: what is written here is in the program, and so in every host.
+    let canary = format!("canary-{}", word());
     let with_secret = || {
         let mut spec = local.spec();
         let header = bailiwick_policy::HeaderProjection {
             host: "server.example".parse().expect("a host"),
             path: "/".parse().expect("a path"),
             name: "authorization".parse().expect("a name"),
-            value: bailiwick_model::SecretText::new(CANARY.to_owned()),
+            value: bailiwick_model::SecretText::new(canary.clone()),
         };
         let headers = vec![header];
         let projections = bailiwick_policy::Projections::new(Vec::new(), headers);
@@ -436,13 +437,13 @@ pub(crate) async fn no_secret_is_in_the_memory_of_an_init(local: &Local) {
     let hosts = hosts_of(std::process::id());
     let knowing = hosts
         .iter()
-        .filter(|host| remembers(**host, CANARY.as_bytes()));
+        .filter(|host| remembers(**host, canary.as_bytes()));
     assert_eq!(knowing.count(), 3, "control: who sends it has it");
     let inits: Vec<_> = hosts.iter().flat_map(|host| children(*host)).collect();
     assert_eq!(inits.len(), all.len(), "control: each is found");
     for init in inits {
         assert!(remembers(init, b"bailiwick"), "control: it can be read");
-        assert!(!remembers(init, CANARY.as_bytes()), "{init} has a secret");
+        assert!(!remembers(init, canary.as_bytes()), "{init} has a secret");
     }
     for running in all {
         running.sandbox.stop(GRACE).await.expect("it stops");

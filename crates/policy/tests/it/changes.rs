@@ -133,7 +133,12 @@ fn what_another_policy_narrows_shows_as_closed_and_never_as_opened() {
     );
     let difference = diff(&before, &after);
     assert!(difference.opened.is_empty(), "{difference}");
-    insta::assert_snapshot!(difference.to_string(), @"");
+    insta::assert_snapshot!(difference.to_string(), @r"
+    - a.example  (host_rule -> denied_rule, denied: a.example)
+    - *.b.example:443  (host_rule -> no_rule)
+    - 10.0.0.0/8  (cidr_rule -> private_address, not public (private use (RFC 1918)): 10.0.0.0/8)
+    - 10.1.0.0/16  (cidr_rule -> private_address, not public (private use (RFC 1918)): 10.0.0.0/8)
+    ");
 }
 
 #[test]
