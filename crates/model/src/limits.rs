@@ -154,8 +154,6 @@ pub const PROJECTED_WHOLE_BYTES: u64 = 64 * 1024;
 pub const REDACTED_LEAST_BYTES: usize = 8;
 /// Encoded texts with secrets inside that one connection remembers, to take them out of answers.
 pub const ENCODED_SECRETS_KEPT: usize = 16;
-/// Secrets that were replaced while one connection was open and that it remembers, to take them out of answers.
-pub const FORMER_SECRETS_KEPT: usize = 64;
 /// Certificates of its own authority that are kept for one sandbox.
 pub const CERTIFICATES_KEPT: usize = 256;
 /// Bytes of an HTTP request head that are kept while its host is checked.

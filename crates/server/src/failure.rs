@@ -83,11 +83,7 @@ impl Failure {
                 ControlError::NameTaken("skill") => Code::SkillNameTaken,
                 ControlError::NameTaken(_) => Code::NameTaken,
                 ControlError::Stale(_) => Code::Stale,
-                ControlError::Archived("environment") => Code::EnvironmentArchived,
-                ControlError::Archived("vault") => Code::VaultArchived,
-                ControlError::Archived("credential") => Code::CredentialArchived,
-                ControlError::Archived("session") => Code::SessionArchived,
-                ControlError::Archived(_) => Code::Archived,
+                ControlError::Archived(kind) => archived(kind),
                 ControlError::TargetTaken => Code::CredentialExists,
                 ControlError::Full { .. } => Code::Full,
                 ControlError::Unseal(_) => Code::Sealed,
@@ -164,6 +160,16 @@ impl Failure {
             | Self::Parameter { .. }
             | Self::Slow => None,
         }
+    }
+}
+
+fn archived(kind: &str) -> Code {
+    match kind {
+        "environment" => Code::EnvironmentArchived,
+        "vault" => Code::VaultArchived,
+        "credential" => Code::CredentialArchived,
+        "session" => Code::SessionArchived,
+        _ => Code::Archived,
     }
 }
 

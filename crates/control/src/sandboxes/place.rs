@@ -330,19 +330,10 @@ impl<'a> Hold<'a> {
             .await?;
         let variables = basis.variables(&self.state.placeholders);
         let unreachable = basis.unreachable(&in_force.policy);
-        let mut spec = SandboxSpec::new(
-            SandboxId::from_random(u64::from_ne_bytes(fresh::random())),
-            in_force,
-        );
-        spec.environment = Some(basis.environment.clone());
-        let text = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
-        spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
-        if let Some(image) = &image {
-            spec.image = image.image.clone();
-            spec.mounts.extend(image.project.clone());
-        }
-        spec.env = variables.iter().map(text).collect();
-        spec.limits = self.state.limits;
+        let spec = SandboxSpec {
+            environment: Some(basis.environment.clone()),
+            ..self.spec(in_force, &variables, image.as_ref())
+        };
         let Begun {
             running,
             is_new,
@@ -382,6 +373,25 @@ impl<'a> Hold<'a> {
             calls: Arc::default(),
         });
         Ok(())
+    }
+
+    fn spec(
+        &self,
+        in_force: InForce,
+        variables: &[(String, String)],
+        image: Option<&SessionImage>,
+    ) -> SandboxSpec<InForce> {
+        let id = SandboxId::from_random(u64::from_ne_bytes(fresh::random()));
+        let mut spec = SandboxSpec::new(id, in_force);
+        spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
+        if let Some(image) = image {
+            spec.image = image.image.clone();
+            spec.mounts.extend(image.project.clone());
+        }
+        let text = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
+        spec.env = variables.iter().map(text).collect();
+        spec.limits = self.state.limits;
+        spec
     }
 
     /// From here on this sandbox is the session's, and no other one.

@@ -85,6 +85,8 @@ pub const SESSION_SANDBOX_GRACE: Duration = Duration::from_secs(2);
 pub const SESSION_TIGHTENINGS: usize = 32;
 /// Sessions whose tightening waits to be seen to; of more, all are looked at.
 pub const TIGHTENINGS_UNHEARD: usize = 256;
+/// Secrets that were replaced while one connection was open and that it remembers, to take them out of answers.
+pub const FORMER_SECRETS_KEPT: usize = 64;
 /// How long a sandbox runs on while nobody can find out, or make, what holds for it now.
 pub const SESSION_SANDBOX_STALE: Duration = Duration::from_secs(30);
 /// Memory of a session's sandbox, with the files that are held in it, where there is a control group to hold it.
