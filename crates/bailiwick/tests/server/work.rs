@@ -57,9 +57,9 @@ impl Place {
         self.send_to(address, method, path, "application/json", "")
     }
 
-    /// An environment allows these hosts from now on.
+    /// An environment allows these hosts from now on, and not those of credentials.
     pub(crate) fn allows(&self, environment: &str, hosts: &[&str]) {
-        let networking = json!({"type": "limited", "allowed_hosts": hosts});
+        let networking = json!({"type": "limited", "allowed_hosts": hosts, "allow_credential_hosts": false});
         let body = json!({"config": {"networking": networking}});
         self.asks("PATCH", &format!("/api/environments/{environment}"), &body);
     }

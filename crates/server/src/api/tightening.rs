@@ -47,14 +47,14 @@ struct TightenedJson<'a> {
 impl TightenedJson<'_> {
     fn schema() -> Schema {
         let policy = Schema::answer()
-            .has("environment_revision", Schema::number(1..=i64::MAX))
+            .has("environment_revision", Schema::version())
             .has("source", source_schema())
             .has("networking", EnvironmentBody::networking_schema())
             .named("SessionPolicy");
         difference_schema()
             .has("session_id", Schema::id::<SessionId>())
             .has("environment_id", Schema::id::<EnvironmentId>())
-            .has("environment_revision", Schema::number(1..=i64::MAX))
+            .has("environment_revision", Schema::version())
             .has("tightened_by", Schema::list(policy))
             .named("TightenedSession")
     }
