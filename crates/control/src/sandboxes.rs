@@ -405,7 +405,7 @@ impl Workplaces for Sandboxes {
                     }
                 }
             }
-            let told = place.untold().take().is_told();
+            let told = place.untold().take().told();
             Called {
                 outcome: match outcome {
                     Ok(mut result) => {

@@ -59,7 +59,8 @@ impl Place {
 
     /// An environment allows these hosts from now on, and not those of credentials.
     pub(crate) fn allows(&self, environment: &str, hosts: &[&str]) {
-        let networking = json!({"type": "limited", "allowed_hosts": hosts, "allow_credential_hosts": false});
+        let networking =
+            json!({"type": "limited", "allowed_hosts": hosts, "allow_credential_hosts": false});
         let body = json!({"config": {"networking": networking}});
         self.asks("PATCH", &format!("/api/environments/{environment}"), &body);
     }

@@ -30,7 +30,7 @@ pub(super) struct Told {
     pub(super) failures: Vec<SessionError>,
 }
 
-/// What is about to be told. What is dropped before [`Self::is_told`] is told with the next result.
+/// What is about to be told. What is dropped before [`Self::told`] is told with the next result.
 pub(super) struct Telling<'a> {
     untold: &'a Untold,
     told: Option<Told>,
@@ -83,7 +83,7 @@ impl Untold {
 
 impl Telling<'_> {
     /// It is part of a result.
-    pub(super) fn is_told(mut self) -> Told {
+    pub(super) fn told(mut self) -> Told {
         self.told.take().unwrap_or_default()
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_and_again_when_it_is_another_or_comes_back() {
         let untold = Untold::default();
-        let told = |untold: &Untold| untold.take().is_told().failures.len();
+        let told = |untold: &Untold| untold.take().told().failures.len();
         untold.failed("a", failure("one"));
         untold.failed("b", failure("one"));
         assert_eq!(told(&untold), 2);
@@ -132,7 +132,7 @@ mod tests {
         let lost = untold.take();
         untold.notice("second".to_owned());
         drop(lost);
-        assert_eq!(untold.take().is_told().notices, ["first", "second"]);
-        assert!(untold.take().is_told().notices.is_empty());
+        assert_eq!(untold.take().told().notices, ["first", "second"]);
+        assert!(untold.take().told().notices.is_empty());
     }
 }
