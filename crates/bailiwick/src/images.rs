@@ -129,6 +129,7 @@ impl Images {
             egress: egress(Pins::default()),
             layers: store.layers_directory(),
             repositories: store.repositories_directory(),
+            checkpoints: None,
             snapshot: Some(bases.snapshot().to_owned()),
             surroundings: Surroundings {
                 home: host.home.clone(),

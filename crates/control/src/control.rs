@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bailiwick_mcp::Outbound;
-use bailiwick_model::limits::VALIDATIONS;
+use bailiwick_model::SessionId;
+use bailiwick_model::limits::{TIGHTENINGS_UNHEARD, VALIDATIONS};
 use bailiwick_store::Store;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
@@ -33,6 +34,8 @@ pub struct Control {
     pub(crate) feeds: Feeds,
     /// Told when there is something to do in some session.
     pub(crate) sessions_begun: Arc<Notify>,
+    /// Told which session was tightened, here or on another server.
+    pub(crate) tightened: broadcast::Sender<SessionId>,
     pub(crate) password_attempts: PasswordAttempts,
     pub(crate) identity_providers: IdentityProviders,
     /// The way to servers that credentials name; without it none is asked.
@@ -46,9 +49,11 @@ impl Control {
     /// On this database. Whether the keys are those of its secrets says [`Self::missing_sealing_keys`].
     pub fn new(store: Store, sealing: SealingKeys) -> Self {
         let sessions_begun = Arc::default();
+        let (tightened, _) = broadcast::channel(TIGHTENINGS_UNHEARD);
         Self {
-            feeds: Feeds::new(&store, &sessions_begun),
+            feeds: Feeds::new(&store, &sessions_begun, &tightened),
             sessions_begun,
+            tightened,
             store,
             sealing,
             known_keys: KnownKeys::default(),

@@ -20,8 +20,10 @@ mod web;
 use std::sync::Arc;
 
 use bailiwick_fetch::Web;
+use bailiwick_model::SessionThreadId;
 use bailiwick_model::limits::{ENGINE_LOOK, RUN_LEASE, SESSIONS_AT_WORK};
-use bailiwick_store::SessionRun;
+use bailiwick_store::{SessionRun, StoreError};
+use bailiwick_wire::{RetryStatus, SessionErrorKind};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,10 +31,12 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh;
+use crate::session_engine::{ThreadStep, TurnReport};
+use failing::failure;
 use mcp::McpClients;
 
 pub use models::{ModelWay, Models};
-pub use ports::{NoWorkplace, PortFuture, Workplaces};
+pub use ports::{Called, NoWorkplace, PortFuture, Workplaces};
 use runner::{Left, Runner};
 
 /// Runs sessions.
@@ -142,8 +146,44 @@ async fn serve(shared: Arc<Shared>, run: SessionRun, stop: CancellationToken) {
             shared.workplaces.rest(&run.organization, &session).await;
         }
         Ok(Left::Lost) => {}
+        Err(error) if is_unreadable(&error) => {
+            tracing::error!(%session, error = %causes(&error), "a session cannot be read");
+            end_unreadable(&control, &run).await;
+        }
         // Its lease ends, and it is taken up again.
         Err(error) => tracing::warn!(%session, %error, "a session cannot be run now"),
+    }
+}
+
+/// Whether what is stored is not what can be read, which it will not be the next time either.
+fn is_unreadable(error: &ControlError) -> bool {
+    matches!(error, ControlError::Store(StoreError::Corrupt { .. }))
+}
+
+/// An error with its causes, for the log.
+fn causes(error: &ControlError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
+        error.source()
+    });
+    let words: Vec<_> = causes.map(ToString::to_string).collect();
+    words.join(": ")
+}
+
+/// Tells that a session cannot be read any more, and ends it. Where not even that can be written its lease ends, and it is tried again.
+async fn end_unreadable(control: &Control, run: &SessionRun) {
+    let words = "what is stored of this session cannot be read any more, so that it has ended: begin another one";
+    let failed = failure(
+        SessionErrorKind::Unknown,
+        words.to_owned(),
+        RetryStatus::Terminal,
+    );
+    let report = TurnReport {
+        events: vec![failed],
+        steps: vec![ThreadStep::End],
+        ..TurnReport::of(SessionThreadId::primary_of(&run.session))
+    };
+    if let Err(error) = control.report(run, report).await {
+        tracing::warn!(session = %run.session, error = %causes(&error), "that a session cannot be read is not told");
     }
 }
 

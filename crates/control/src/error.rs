@@ -60,6 +60,9 @@ pub enum ControlError {
     /// That cannot happen to the session now.
     #[error("the session cannot do that: {0}")]
     Refused(SessionRefusal),
+    /// Workers of its owner decide what is reached there.
+    #[error("the {0} is self-hosted: what is reached there is its workers' business")]
+    SelfHosted(&'static str),
     /// As many streams are open as may be.
     #[error("too many streams are open on this server: close some, or try again later")]
     TooManyStreams,

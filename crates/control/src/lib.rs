@@ -57,6 +57,7 @@ mod sign_ins;
 mod signed_head;
 mod skills;
 mod teams;
+mod tightening;
 mod tool_calls;
 mod validation;
 mod vaults;
@@ -73,7 +74,7 @@ pub use caller::{Actor, Caller, WorkItem};
 pub use conflicts::{Conflict, ConflictKind, OnConflict};
 pub use content::{ContentLimits, Download};
 pub use control::Control;
-pub use engine::{Engine, ModelWay, Models, NoWorkplace, PortFuture, Workplaces};
+pub use engine::{Called, Engine, ModelWay, Models, NoWorkplace, PortFuture, Workplaces};
 pub use environments::{
     EffectivePolicy, EnvironmentChange, EnvironmentView, NewEnvironmentRequest,
 };
@@ -109,5 +110,6 @@ pub use sign_in_refusal::SignInRefusal;
 pub use sign_ins::{BrowserSession, SignInRequest};
 pub use signed_head::{Algorithm, HeadKey, NotAHeadKey, NotSigned, SignedHead};
 pub use skills::{NewSkillRequest, SkillRules};
+pub use tightening::{SessionPolicy, TightenedSession};
 pub use validation::{ProbeFailure, RefreshOutcome, Validation, ValidationStatus};
 pub use work::{HandedWork, HeartbeatRequest, Lease, PollRequest};

@@ -136,7 +136,7 @@ impl Control {
         organization: &OrganizationId,
         session: &Session,
     ) -> Result<Policy, ControlError> {
-        if let Some(uncompiled) = self.session_egress(organization, session).await? {
+        if let Some(uncompiled) = self.uncompiled(organization, session).await? {
             return Ok(uncompiled.compile());
         }
         let floor = self.floor_of(organization).await?;

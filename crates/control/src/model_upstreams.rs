@@ -325,6 +325,7 @@ impl Control {
                 },
                 source: PolicySource::BuiltIn,
             },
+            narrowed_by: Vec::new(),
             organization: policies(&found)?.floor,
             grants: SessionGrants::none(),
         };

@@ -13,6 +13,7 @@ mod journal;
 mod outputs;
 mod place;
 mod repositories;
+mod untold;
 mod uploads;
 
 use std::collections::BTreeMap;
@@ -21,22 +22,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_images::Builder;
-use bailiwick_model::limits::{SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK, SESSION_SANDBOXES};
+use bailiwick_model::limits::{
+    SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK, SESSION_SANDBOXES,
+    SESSION_SANDBOXES_OF_ORGANIZATION,
+};
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_policy::InForce;
 use bailiwick_runtime::{Limits, Runtime};
 use bailiwick_store::Session;
 use bailiwick_tools::{Block, Context, ToolResult};
 use serde_json::Value;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
-use crate::engine::{NoWorkplace, PortFuture, Workplaces};
+use crate::engine::{Called, NoWorkplace, PortFuture, Workplaces};
 use basis::Basis;
 use error::SandboxError;
 use image::SessionImage;
-use place::{Hold, Place, Use};
+use place::{Hold, MadeOf, Place, Use};
+use untold::SANDBOX;
 
 /// A runtime of whatever backend, with its policy as `policy` has it.
 pub type SandboxRuntime = Arc<dyn Runtime<Policy = InForce>>;
@@ -92,29 +99,61 @@ impl Sandboxes {
     }
 
     /// Looks after the sandboxes until it is stopped, and then ends them all. When this returns, none is left. One that takes its time keeps
-    /// nobody from looking after the others.
+    /// nobody from looking after the others. That of a session that was tightened is looked at as soon as that is heard of.
     pub async fn run(self, stop: CancellationToken) {
         let mut looking = JoinSet::new();
-        while !stop.is_cancelled() {
-            for (session, place) in self.known() {
-                let Some(look) = place.look() else {
-                    continue;
-                };
-                let sandboxes = self.clone();
-                looking.spawn(async move {
-                    if let Err(error) = sandboxes.look_after(&session, &place).await {
-                        tracing::warn!(%session, %error, "the sandbox of a session cannot be looked after now");
+        let mut tightened = self.control.tightened.subscribe();
+        let mut looks = tokio::time::interval(SESSION_SANDBOX_LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = looks.tick() => {
+                    for (session, place) in self.known() {
+                        self.look_if_free(session, place, &mut looking);
                     }
-                    drop(look);
-                });
+                }
+                heard = tightened.recv() => match heard {
+                    Ok(session) => {
+                        let place = self.places().get(&session).map(Arc::clone);
+                        if let Some(place) = place {
+                            self.look_at_once(session, place, &mut looking);
+                        }
+                    }
+                    // Which ones, nobody knows any more. Its sender is the control's, so that it does not close.
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => {
+                        for (session, place) in self.known() {
+                            self.look_at_once(session, place, &mut looking);
+                        }
+                    }
+                }
             }
             while looking.try_join_next().is_some() {}
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(SESSION_SANDBOX_LOOK) => {}
-            }
         }
         self.end_all().await;
+    }
+
+    /// Looks at one that nobody looks at or uses now: one that is being started reads what holds itself, and is looked at the next time.
+    fn look_if_free(&self, session: SessionId, place: Arc<Place>, looking: &mut JoinSet<()>) {
+        let Some(look) = place.look() else {
+            return;
+        };
+        let sandboxes = self.clone();
+        looking.spawn(async move {
+            if let Some(hold) = place.try_hold() {
+                sandboxes.look_after(&session, &place, hold).await;
+            }
+            drop(look);
+        });
+    }
+
+    /// Looks at one, if need be once whoever changes it now is done.
+    fn look_at_once(&self, session: SessionId, place: Arc<Place>, looking: &mut JoinSet<()>) {
+        let sandboxes = self.clone();
+        looking.spawn(async move {
+            let hold = place.hold().await;
+            sandboxes.look_after(&session, &place, hold).await;
+        });
     }
 
     /// Ends all sandboxes. When this returns, none is left.
@@ -127,25 +166,37 @@ impl Sandboxes {
         ending.join_all().await;
     }
 
+    async fn look_after(&self, session: &SessionId, place: &Arc<Place>, hold: Hold<'_>) {
+        if let Err(error) = self.follow(session, place, hold).await {
+            let error = error.for_the_log();
+            tracing::warn!(%session, error, "the sandbox of a session cannot be looked after now");
+        }
+    }
+
     /// Ends, keeps or changes a sandbox, as its session, its use and what it was made from say.
-    async fn look_after(
+    async fn follow(
         &self,
         session: &SessionId,
         place: &Arc<Place>,
+        mut hold: Hold<'_>,
     ) -> Result<(), SandboxError> {
-        let found = self
-            .control
-            .session_at_work(place.organization(), session)
-            .await?;
-        let Some(found) = found else {
-            self.end(session, place).await;
-            return Ok(());
-        };
-        // One that is being started reads what holds itself, and is looked at the next time.
-        let Some(mut hold) = place.try_hold() else {
-            return Ok(());
+        // Read while nobody starts another one.
+        let found = self.control.session_at_work(place.organization(), session);
+        let found = match found.await {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                drop(hold);
+                self.end(session, place).await;
+                return Ok(());
+            }
+            // Nobody knows what holds now: not for long.
+            Err(error) => {
+                hold.lose_if_stale().await;
+                return Err(error.into());
+            }
         };
         hold.forget_if_gone();
+        hold.give_way(&self.runtime, &found).await;
         if hold.is_idle_for(self.idle) {
             return hold.keep(&self.runtime).await;
         }
@@ -195,20 +246,24 @@ impl Sandboxes {
 
     async fn begun(
         &self,
+        place: &Place,
         organization: &OrganizationId,
-        session: &Session,
+        session: &SessionId,
     ) -> Result<Use, SandboxError> {
-        let place = self.place(organization, &session.id)?;
-        let mut used = {
+        let used = {
             let mut hold = place.hold().await;
             hold.forget_if_gone();
+            // Now: what whoever calls knows of it may be older than a sandbox on another server, or than what it was tightened by.
+            let session = self.control.session_at_work(organization, session).await?;
+            let session = session.ok_or(SandboxError::Ended)?;
+            hold.give_way(&self.runtime, &session).await;
             if !hold.is_running() {
-                self.start(&mut hold, session).await?;
+                self.start(&mut hold, &session).await?;
             }
             hold.take_up(&self.control).await?
         };
         // Others may change its policy meanwhile.
-        place.clone_missing(&mut used).await?;
+        place.clone_missing(&used).await?;
         Ok(used)
     }
 
@@ -221,21 +276,27 @@ impl Sandboxes {
             .await?;
         let image = self.image(organization, &basis).await?;
         hold.limit(self.limits);
-        hold.start(&self.control, &self.runtime, basis, in_force, image)
+        let made_of = MadeOf {
+            basis,
+            in_force,
+            image,
+        };
+        let had_one = session.sandbox.is_some();
+        hold.start(&self.control, &self.runtime, made_of, had_one)
             .await
     }
 
-    /// The image of the environment's packages, if it declares any. Whoever waits for it holds the place.
+    /// The image of the environment's packages and project, if it declares any. Whoever waits for it holds the place.
     async fn image(
         &self,
         organization: &OrganizationId,
         basis: &Basis,
     ) -> Result<Option<SessionImage>, SandboxError> {
-        if basis.packages.is_empty() {
+        if basis.declared.is_nothing() {
             return Ok(None);
         }
         let builder = self.builder.as_ref().ok_or(SandboxError::NoImages)?;
-        let built = image::built(builder, organization, basis.packages.clone());
+        let built = image::built(builder, organization, basis.declared.clone());
         built.await.map(Some)
     }
 
@@ -251,6 +312,11 @@ impl Sandboxes {
         }
         if places.len() >= SESSION_SANDBOXES {
             return Err(SandboxError::Full);
+        }
+        let own = places.values();
+        let own = own.filter(|place| place.organization() == organization);
+        if own.count() >= SESSION_SANDBOXES_OF_ORGANIZATION {
+            return Err(SandboxError::OrganizationFull);
         }
         let place = Arc::new(Place::new(
             organization.clone(),
@@ -275,15 +341,22 @@ impl Sandboxes {
 
     async fn run_tool(
         &self,
+        place: &Arc<Place>,
         organization: &OrganizationId,
-        session: &Session,
-        tool: &str,
-        input: Value,
-        context: &Context,
+        session: &SessionId,
+        call: Call<'_>,
     ) -> Result<ToolResult, SandboxError> {
-        let (this, organization, session) = (self.clone(), organization.clone(), session.clone());
-        // Whoever stops waiting for a start does not stop it in the middle.
-        let starting = tokio::spawn(async move { this.begun(&organization, &session).await });
+        let Call {
+            tool,
+            input,
+            context,
+        } = call;
+        let starting = {
+            let (this, place) = (self.clone(), Arc::clone(place));
+            let (organization, session) = (organization.clone(), session.clone());
+            // Whoever stops waiting for a start does not stop it in the middle.
+            tokio::spawn(async move { this.begun(&place, &organization, &session).await })
+        };
         let started = tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Ok(ToolResult {
@@ -292,12 +365,15 @@ impl Sandboxes {
             }),
             started = starting => started.map_err(|_| SandboxError::CutOff)??,
         };
-        let mut result = started.tools.call(tool, input, context).await?;
-        let notices = started.notices.into_iter();
-        let notices = notices.map(|text| Block::Text { text });
-        result.content.extend(notices);
-        Ok(result)
+        Ok(started.tools.call(tool, input, context).await?)
     }
+}
+
+/// A call of a tool.
+struct Call<'a> {
+    tool: &'a str,
+    input: Value,
+    context: &'a Context,
 }
 
 impl Workplaces for Sandboxes {
@@ -308,13 +384,45 @@ impl Workplaces for Sandboxes {
         tool: &'a str,
         input: Value,
         context: &'a Context,
-    ) -> PortFuture<'a, Result<ToolResult, NoWorkplace>> {
+    ) -> PortFuture<'a, Called> {
         Box::pin(async move {
-            let run = self.run_tool(organization, session, tool, input, context);
-            run.await.map_err(|error| {
-                tracing::warn!(session = %session.id, error = %error.for_the_log(), "a tool cannot be run");
-                NoWorkplace::Failed(error.to_string())
-            })
+            let place = match self.place(organization, &session.id) {
+                Ok(place) => place,
+                Err(error) => return error.as_called(),
+            };
+            let call = Call {
+                tool,
+                input,
+                context,
+            };
+            let run = self.run_tool(&place, organization, &session.id, call);
+            let outcome = run.await;
+            match &outcome {
+                Ok(_) => place.untold().is_well(SANDBOX),
+                Err(error) => {
+                    tracing::warn!(session = %session.id, error = %error.for_the_log(), "a tool cannot be run");
+                    if let Some(failure) = error.failure() {
+                        place.untold().failed(SANDBOX, failure);
+                    }
+                }
+            }
+            let told = place.untold().take().told();
+            Called {
+                outcome: match outcome {
+                    Ok(mut result) => {
+                        let notices = told.notices.into_iter();
+                        let notices = notices.map(|text| Block::Text { text });
+                        result.content.extend(notices);
+                        Ok(result)
+                    }
+                    Err(error) => {
+                        let words = std::iter::once(error.to_string()).chain(told.notices);
+                        let words = words.collect::<Vec<_>>().join("\n");
+                        Err(NoWorkplace::Failed(words))
+                    }
+                },
+                failures: told.failures,
+            }
         })
     }
 
@@ -349,8 +457,8 @@ impl Workplaces for WithoutSandboxes {
         _tool: &'a str,
         _input: Value,
         _context: &'a Context,
-    ) -> PortFuture<'a, Result<ToolResult, NoWorkplace>> {
-        Box::pin(async { Err(NoWorkplace::NoSandboxes) })
+    ) -> PortFuture<'a, Called> {
+        Box::pin(async { Err(NoWorkplace::NoSandboxes).into() })
     }
 
     fn rest<'a>(

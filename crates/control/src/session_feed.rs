@@ -148,11 +148,16 @@ impl Hubs {
 }
 
 impl Feeds {
-    /// `begun` is told when another server says that there is something to do in a session.
-    pub(crate) fn new(store: &Store, begun: &Arc<Notify>) -> Self {
+    /// `begun` is told when another server says that there is something to do in a session, and `tightened` when less is allowed in one.
+    pub(crate) fn new(
+        store: &Store,
+        begun: &Arc<Notify>,
+        tightened: &broadcast::Sender<SessionId>,
+    ) -> Self {
         let hubs = Arc::new(Hubs::default());
+        let (begun, tightened) = (Arc::clone(begun), tightened.clone());
         Self {
-            notices: Notices::new(store.clone(), &hubs, Arc::clone(begun)),
+            notices: Notices::new(store.clone(), &hubs, begun, tightened),
             hubs,
             places: Arc::new(Semaphore::new(EVENT_STREAMS)),
             closing: Arc::default(),
@@ -174,6 +179,7 @@ impl Control {
             session: session.id.clone(),
             sequence: last.sequence,
             has_begun: written.has_begun,
+            is_tightened: false,
         });
         if written.has_begun {
             // One that nobody waits for yet is kept.
@@ -190,6 +196,19 @@ impl Control {
             session: session.id.clone(),
             sequence: session.event_sequence + 1,
             has_begun: false,
+            is_tightened: false,
+        });
+    }
+
+    /// Tells whoever has the sandbox of a session, on whatever server, that less is allowed in it from now on.
+    pub(crate) fn published_tightening(&self, session: &Session) {
+        // Nobody listens where there are no sandboxes.
+        let _ = self.tightened.send(session.id.clone());
+        self.feeds.notices.tell(SessionNotice {
+            session: session.id.clone(),
+            sequence: session.event_sequence,
+            has_begun: false,
+            is_tightened: true,
         });
     }
 

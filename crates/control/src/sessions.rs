@@ -546,7 +546,7 @@ pub(crate) fn corrupt(column: &'static str) -> ControlError {
     ControlError::Store(StoreError::Corrupt { column })
 }
 
-async fn commit(
+pub(crate) async fn commit(
     change: Change,
     caller: &Caller,
     action: &str,

@@ -19,7 +19,7 @@ use bailiwick_sandbox::plan::Place;
 use tokio::sync::{mpsc, watch};
 
 use crate::boot::{self, Description};
-use crate::checkpoint::{self, Checkpoints, Held};
+use crate::checkpoint::{self, CheckpointError, Checkpoints, Held};
 use crate::keeper::ArchiveWork;
 use crate::prepare::Surroundings;
 use crate::publish::Published;
@@ -53,6 +53,8 @@ pub struct LocalOptions {
     pub snapshot: Option<PathBuf>,
     /// What of the caller's surroundings matters: toolchains of the home directory, trusted certificates, TERM.
     pub surroundings: Surroundings,
+    /// Where checkpoints are, if not where those of the whole state directory are.
+    pub checkpoints: Option<PathBuf>,
     /// Certificates to trust inside besides the host's, PEM.
     pub certificates: Option<String>,
     /// The time, in seconds since 1970.
@@ -82,6 +84,10 @@ impl LocalRuntime {
         Ok(Self { options })
     }
 
+    fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::at(self.options.checkpoints.clone(), &self.options.state)
+    }
+
     pub(crate) async fn begin(
         &self,
         spec: SandboxSpec<InForce>,
@@ -93,8 +99,11 @@ impl LocalRuntime {
             return Err(Error::Exists(spec.id));
         }
         let prepared = spec::prepare(&spec, &self.options)?;
-        let checkpoints = Checkpoints::of(&self.options.state);
-        let kept = restore.map(|kept| checkpoints.hold(kept)).transpose()?;
+        let checkpoints = self.checkpoints();
+        let kept = match restore {
+            Some(checkpoint) => Some((checkpoint, checkpoints.hold(checkpoint)?)),
+            None => None,
+        };
         let places = prepared.plan.places();
         let owner_of_pipes = prepared.owner_of_pipes();
         let description = Description {
@@ -111,7 +120,7 @@ impl LocalRuntime {
             .serve(&self.options.egress, in_force, flows)
             .map_err(started)?;
         let running = match kept {
-            Some(kept) => restored(running, kept, &places).await?,
+            Some((checkpoint, kept)) => restored(running, checkpoint, kept, &places).await?,
             None => running,
         };
         let (running, published) = publish(running, &spec.network.published_ports).await?;
@@ -169,20 +178,11 @@ pub(crate) fn list(state: &StateDirectory) -> Result<Vec<SandboxSummary>, Error>
 /// The sandbox with the files that were kept. After a failure nothing of the sandbox is left, and the files are kept still.
 async fn restored(
     running: boot::Running,
+    checkpoint: &Checkpoint,
     kept: Held,
     places: &[Place],
 ) -> Result<boot::Running, Error> {
-    let made = match kept.archive() {
-        Ok(archive) => {
-            let (work, places) = (ArchiveWork::BringBack, places.to_vec());
-            let made = running.handle().archive(work, places, archive).await;
-            made.map_err(|error| match checkpoint::not_made(&error) {
-                Some(error) => error.into(),
-                None => Error::Gone(running.id().clone()),
-            })
-        }
-        Err(error) => Err(error.into()),
-    };
+    let made = bring_back(&running, checkpoint, &kept, places).await;
     match made.and_then(|()| Ok(kept.use_up()?)) {
         Ok(()) => Ok(running),
         Err(error) => {
@@ -190,6 +190,22 @@ async fn restored(
             Err(error)
         }
     }
+}
+
+async fn bring_back(
+    running: &boot::Running,
+    checkpoint: &Checkpoint,
+    kept: &Held,
+    places: &[Place],
+) -> Result<(), Error> {
+    let (work, places) = (ArchiveWork::BringBack, places.to_vec());
+    let made = running.handle().archive(work, places, kept.archive()?);
+    made.await
+        .map_err(|error| match checkpoint::not_made(&error) {
+            Some(CheckpointError::Damaged) => Error::CheckpointDamaged(checkpoint.clone()),
+            Some(error) => error.into(),
+            None => Error::Gone(running.id().clone()),
+        })
 }
 
 /// After a failure nothing of the sandbox is left.
@@ -234,6 +250,6 @@ impl Runtime for LocalRuntime {
     }
 
     fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async { Checkpoints::of(&self.options.state).discard(checkpoint) })
+        Box::pin(async { self.checkpoints().discard(checkpoint) })
     }
 }

@@ -98,6 +98,11 @@ impl Checkpoints {
         Self(state.path().join(DIRECTORY))
     }
 
+    /// Those of a directory, if one is named.
+    pub(crate) fn at(directory: Option<PathBuf>, state: &StateDirectory) -> Self {
+        directory.map_or_else(|| Self::of(state), Self)
+    }
+
     pub(crate) fn draft(&self) -> Result<Draft, CheckpointError> {
         let mut builder = DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(&self.0);
@@ -176,13 +181,10 @@ impl Draft {
         copy_of(&self.file, &self.path)
     }
 
-    /// The archive is whole, and on the disk.
+    /// The archive is whole. Its directory is not synced, which would hold up every sandbox of the process: whoever knows its name ends
+    /// with the machine.
     pub(crate) fn finish(self) -> Result<Checkpoint, CheckpointError> {
         fs::rename(&self.path, &self.finished).map_err(io_error("keep", &self.finished))?;
-        if let Some(directory) = self.finished.parent() {
-            let synced = File::open(directory).and_then(|directory| directory.sync_all());
-            synced.map_err(io_error("keep", directory))?;
-        }
         Ok(Checkpoint(self.name.as_str().into()))
     }
 }

@@ -12,15 +12,15 @@
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use bailiwick_model::SandboxId;
 use bailiwick_policy::{InForce, Projections};
 use bailiwick_runtime::{
-    BoxFuture, Checkpoint, Error, Event, Running, Runtime, Sandbox as _, SandboxSpec,
-    SandboxSummary, StopReason, Verb,
+    BoxFuture, Checkpoint, Error, Event, Running, Runtime, SandboxSpec, SandboxSummary, StopReason,
+    Verb,
 };
 use bailiwick_sandbox::channel::Channel;
 use bailiwick_sandbox::role;
@@ -65,6 +65,8 @@ pub struct HostedRuntime {
     settings: Arc<HostSettings>,
     state: StateDirectory,
     places: Arc<[Place]>,
+    /// Hosts of one sandbox each, which may have secrets.
+    own: Arc<std::sync::Mutex<Vec<Weak<Connection>>>>,
 }
 
 /// Where one host is.
@@ -75,12 +77,37 @@ struct Place {
     host: Mutex<Option<Arc<Connection>>>,
 }
 
-/// A sandbox counts in its place as long as this lives.
-struct Share(Arc<[Place]>, usize);
+/// What a sandbox has of its host as long as this lives.
+enum Share {
+    /// It counts in this place.
+    Counted(Arc<[Place]>, usize),
+    /// All of it: the host ends with the sandbox.
+    Own(Arc<OwnHost>),
+}
+
+/// A host of one sandbox, which ends once nothing more is heard of that, and nobody has it any more: an answer may be on its way.
+pub(super) struct OwnHost(Arc<Connection>);
+
+impl Drop for OwnHost {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+impl Share {
+    fn own(&self) -> Option<Arc<OwnHost>> {
+        match self {
+            Self::Counted(..) => None,
+            Self::Own(host) => Some(Arc::clone(host)),
+        }
+    }
+}
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0[self.1].sandboxes.fetch_sub(1, Ordering::Relaxed);
+        if let Self::Counted(places, number) = self {
+            places[*number].sandboxes.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -99,6 +126,7 @@ impl HostedRuntime {
             settings: Arc::new(settings),
             state,
             places: (0..hosts.get()).map(|_| Place::default()).collect(),
+            own: Arc::default(),
         })
     }
 
@@ -108,10 +136,27 @@ impl HostedRuntime {
         for place in &*self.places {
             ending.extend(place.host.lock().await.take());
         }
+        ending.extend(self.own().drain(..).filter_map(|host| host.upgrade()));
         ending.iter().for_each(|host| host.finish());
         for host in ending {
             host.gone().await;
         }
+    }
+
+    fn own(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Connection>>> {
+        // Nothing that holds it panics.
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A host that nothing else runs in. A launch copies the memory of its host, so one that has secrets launches nothing any more.
+    async fn own_host(&self) -> Result<(Arc<Connection>, Share), Error> {
+        let connection = Connection::start(&self.settings, &self.state).await?;
+        let mut own = self.own();
+        own.retain(|host| host.strong_count() > 0);
+        own.push(Arc::downgrade(&connection));
+        drop(own);
+        let own = Share::Own(Arc::new(OwnHost(Arc::clone(&connection))));
+        Ok((connection, own))
     }
 
     /// The host with the fewest sandboxes.
@@ -120,7 +165,7 @@ impl HostedRuntime {
         let least = places.min_by_key(|(_, place)| place.sandboxes.load(Ordering::Relaxed));
         let (number, place) = least.ok_or(HostError::Gone)?;
         place.sandboxes.fetch_add(1, Ordering::Relaxed);
-        let share = Share(Arc::clone(&self.places), number);
+        let share = Share::Counted(Arc::clone(&self.places), number);
         let mut host = place.host.lock().await;
         let connection = match host.as_ref().filter(|host| host.is_alive()) {
             Some(connection) => Arc::clone(connection),
@@ -132,21 +177,41 @@ impl HostedRuntime {
         Ok((connection, share))
     }
 
+    /// What may have secrets gets them once it is launched, in a host of its own: its init is a copy of a process that has none.
     async fn begin(
         &self,
         spec: SandboxSpec<InForce>,
         restore: Option<Checkpoint>,
     ) -> Result<Running<InForce>, Error> {
+        let in_force = spec.network.policy.clone();
+        if !in_force.projections.may_have_credentials() {
+            return self.launch(self.host().await?, spec, restore).await;
+        }
+        let without = InForce {
+            policy: Arc::clone(&in_force.policy),
+            projections: Arc::new(Projections::new(Vec::new(), Vec::new())),
+        };
+        let spec = spec.with_policy(|_| Ok::<_, Error>(without))?;
+        let running = self.launch(self.own_host().await?, spec, restore).await?;
+        match running.sandbox.apply_policy(in_force).await {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                // What was brought back is lost with it: nothing runs under rules that it could not be given.
+                let _ = running.sandbox.stop(Duration::ZERO).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn launch(
+        &self,
+        (connection, share): (Arc<Connection>, Share),
+        spec: SandboxSpec<InForce>,
+        restore: Option<Checkpoint>,
+    ) -> Result<Running<InForce>, Error> {
         spec.validate()?;
         let id = spec.id.clone();
-        let mut whole = None;
-        // A launch copies the memory of its host, so its secrets come there after it, and before anything runs.
-        let spec = spec.with_policy(|in_force| {
-            let bare = without_secrets(&in_force);
-            whole = bare.is_some().then_some(in_force.clone());
-            PolicyText::of(bare.as_ref().unwrap_or(&in_force))
-        })?;
-        let (connection, share) = self.host().await?;
+        let spec = spec.with_policy(|in_force| PolicyText::of(&in_force))?;
         let backend = |error: std::io::Error| Error::Backend(error.into());
         let (ours, theirs) = Channel::pair().map_err(backend)?;
         let told = Link::new(ours).map_err(backend)?;
@@ -162,34 +227,19 @@ impl HostedRuntime {
             return Err(HostError::Confused.into());
         }
         let (events, receiver) = mpsc::channel(EVENTS_WAITING);
+        let own = share.own();
         tokio::spawn(pass_on(told, events, Arc::clone(&connection), share));
         let sandbox = Arc::new(HostedSandbox {
             id,
             number,
             connection,
+            _own: own,
         });
-        if let Some(whole) = whole
-            && let Err(error) = sandbox.apply_policy(whole).await
-        {
-            // The first failure is the one to tell.
-            let _ = sandbox.stop(Duration::ZERO).await;
-            return Err(error);
-        }
         Ok(Running {
             sandbox,
             events: receiver,
         })
     }
-}
-
-/// What is in force while a sandbox is launched that gets secrets afterwards; none for one that gets none.
-fn without_secrets(in_force: &InForce) -> Option<InForce> {
-    let projections = &in_force.projections;
-    let is_bare = projections.placeholders().is_empty() && projections.headers().is_empty();
-    (!is_bare).then(|| InForce {
-        policy: Arc::clone(&in_force.policy),
-        projections: Arc::new(Projections::new(Vec::new(), Vec::new())),
-    })
 }
 
 /// Whether something runs now that nobody had before.
@@ -258,7 +308,8 @@ impl Runtime for HostedRuntime {
     }
 
     fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
-        let (checkpoints, checkpoint) = (Checkpoints::of(&self.state), checkpoint.clone());
+        let checkpoints = Checkpoints::at(self.settings.checkpoints.clone(), &self.state);
+        let checkpoint = checkpoint.clone();
         Box::pin(async {
             let discarded = move || checkpoints.discard(&checkpoint);
             let discarded = tokio::task::spawn_blocking(discarded).await;

@@ -5,6 +5,7 @@
 //!                    lock          held (flock) as long as the holder lives
 //!                    control.sock  for `exec`, `kill`
 //! STATE/checkpoints               files of sandboxes that were kept (checkpoint.rs)
+//! STATE/servers                   what belongs to one server (share.rs)
 //! STATE/id-ranges                  its N-th byte is locked as long as a sandbox uses the N-th range of host ids
 //! STATE/work/HASH                  held, shared, by every sandbox that has the work directory
 //! ```
@@ -110,11 +111,6 @@ impl StateDirectory {
         &self.0
     }
 
-    /// Where the files of sessions are: a sandbox can have a directory of it mounted read-only, although it is Bailiwick's own state.
-    pub fn uploads(&self) -> PathBuf {
-        self.0.join("uploads")
-    }
-
     /// Enters a sandbox that is about to start.
     ///
     /// # Errors
@@ -186,6 +182,7 @@ impl StateDirectory {
     /// See [`StateError`].
     pub fn clean_up(&self) -> Result<(), StateError> {
         self.remove_remains()?;
+        self.clean_up_shares()?;
         Checkpoints::of(self).clean_up();
         for (directory, record) in self.entries()? {
             let Some(_lock) = lock_existing(
@@ -262,7 +259,7 @@ impl StateDirectory {
     }
 }
 
-fn directories(path: &Path) -> Result<Vec<PathBuf>, StateError> {
+pub(crate) fn directories(path: &Path) -> Result<Vec<PathBuf>, StateError> {
     match fs::read_dir(path) {
         Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -315,7 +312,10 @@ fn is_held(directory: &Path) -> bool {
 }
 
 /// Locks a file that may be gone by now: `None` then, and if somebody else holds it.
-fn lock_existing(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateError> {
+pub(crate) fn lock_existing(
+    path: &Path,
+    operation: FlockOperation,
+) -> Result<Option<File>, StateError> {
     match OpenOptions::new().read(true).open(path) {
         Ok(file) => Ok(rustix::fs::flock(&file, operation).is_ok().then_some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -324,7 +324,10 @@ fn lock_existing(path: &Path, operation: FlockOperation) -> Result<Option<File>,
 }
 
 /// Opens and locks a file; `None` if somebody else holds it.
-fn lock_file(path: &Path, operation: FlockOperation) -> Result<Option<File>, StateError> {
+pub(crate) fn lock_file(
+    path: &Path,
+    operation: FlockOperation,
+) -> Result<Option<File>, StateError> {
     let file = open_for_locks(path)?;
     match rustix::fs::flock(&file, operation) {
         Ok(()) => Ok(Some(file)),
@@ -343,7 +346,7 @@ fn open_for_locks(path: &Path) -> Result<File, StateError> {
         .map_err(io_error("open", path))
 }
 
-fn make_directory(path: &Path) -> Result<(), StateError> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), StateError> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -351,7 +354,7 @@ fn make_directory(path: &Path) -> Result<(), StateError> {
         .map_err(io_error("make", path))
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.to_owned();
     move |error| StateError::Io {
         action,

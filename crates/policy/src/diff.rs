@@ -167,14 +167,17 @@ impl Pair<'_> {
         HostName::from_normalised(&format!("{label}.{base}")).ok()
     }
 
+    /// The blocks that there are rules about.
+    fn nets(&self) -> BTreeSet<IpNet> {
+        let policies = self.before.each().chain(self.after.each());
+        policies
+            .flat_map(|policy| policy.addresses.nets())
+            .collect()
+    }
+
     /// For each block an address in it and in none of the blocks within, where there is one left.
     fn block_examples(&self) -> Vec<(IpNet, IpAddr)> {
-        let nets: BTreeSet<IpNet> = self
-            .before
-            .addresses
-            .nets()
-            .chain(self.after.addresses.nets())
-            .collect();
+        let nets = self.nets();
         let nets: Vec<IpNet> = nets.into_iter().collect();
         let example =
             |(index, net): (usize, &IpNet)| Some((*net, outside_of(*net, &nets[index + 1..])?));
@@ -188,12 +191,7 @@ impl Pair<'_> {
             IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)),
             IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
         ];
-        let nets: BTreeSet<IpNet> = self
-            .before
-            .addresses
-            .nets()
-            .chain(self.after.addresses.nets())
-            .collect();
+        let nets = self.nets();
         documentation
             .into_iter()
             .find(|address| !nets.iter().any(|net| net.contains(address)))
@@ -228,8 +226,8 @@ impl Pair<'_> {
         for policy in [self.before, self.after] {
             policy.each_rule(target, |rule| cut(rule.ports()));
             policy
-                .host_ports()
-                .iter()
+                .each()
+                .flat_map(Policy::host_ports)
                 .filter_map(|port| Ports::one(*port))
                 .for_each(&mut cut);
         }

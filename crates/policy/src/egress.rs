@@ -137,6 +137,9 @@ pub struct EffectivePolicy {
 pub struct Uncompiled {
     /// The policy that is in force.
     pub effective: EffectivePolicy,
+    /// What must allow a destination too: nothing is reachable that one of these denies, whatever the others say. So a policy with
+    /// one more of them is never wider.
+    pub narrowed_by: Vec<EffectivePolicy>,
     /// The organization's floor under it.
     pub organization: OrganizationFloor,
     /// What the session brings along.

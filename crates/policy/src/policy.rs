@@ -15,6 +15,7 @@ use crate::{CidrRule, HostPattern};
 
 mod decide;
 mod explain;
+mod reach;
 
 pub use decide::HOST_SERVICE;
 
@@ -27,6 +28,8 @@ pub struct Policy {
     uncompiled: Box<Uncompiled>,
     /// What the author of the policy, the organization and the session wrote; the built-in floor is not among it.
     written: Vec<Rule>,
+    /// What must allow a destination too. Each has none of its own.
+    narrowed_by: Vec<Policy>,
 }
 
 impl Policy {
@@ -38,6 +41,7 @@ impl Policy {
     ) -> Self {
         Uncompiled {
             effective,
+            narrowed_by: Vec::new(),
             organization: organization.clone(),
             grants: grants.clone(),
         }
@@ -47,29 +51,49 @@ impl Policy {
     fn of(uncompiled: Uncompiled) -> Self {
         let Uncompiled {
             effective,
+            narrowed_by,
             organization,
             grants,
         } = &uncompiled;
-        let written = written_rules(&effective.policy, organization, grants);
+        let mut written = written_rules(&effective.policy, organization, grants);
         let rules = || floor_rules().iter().chain(&written).cloned();
         let mut hosts = HostTable::default();
         rules().for_each(|rule| hosts.insert(rule));
         let addresses = AddressTable::new(rules());
+        let narrower =
+            |effective: &EffectivePolicy| Self::compile(effective.clone(), organization, grants);
+        let narrowed_by: Vec<Self> = narrowed_by.iter().map(narrower).collect();
+        for narrower in &narrowed_by {
+            written.extend_from_slice(&narrower.written);
+        }
         Self {
             hosts,
             addresses,
             uncompiled: Box::new(uncompiled),
             written,
+            narrowed_by,
         }
     }
 
-    /// Where the policy came from.
+    /// This policy and each that narrows it: a destination is allowed if all of them allow it.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.narrowed_by)
+    }
+
+    /// Where the policy came from; not what narrows it.
     pub fn source(&self) -> &PolicySource {
         &self.uncompiled.effective.source
     }
 
     /// What happens to a destination that no rule names.
     pub fn mode(&self) -> Mode {
+        let mut own = self.each().map(Self::own_mode);
+        own.find(|mode| *mode == Mode::Limited)
+            .unwrap_or(Mode::Unrestricted)
+    }
+
+    /// As [`Self::mode`], as if nothing narrowed it.
+    fn own_mode(&self) -> Mode {
         self.uncompiled.effective.policy.mode
     }
 
@@ -78,7 +102,7 @@ impl Policy {
         self.mode() == Mode::Unrestricted
     }
 
-    /// The ports that are reachable as `host.internal`.
+    /// The ports that are reachable as `host.internal`, unless something narrows the policy.
     pub fn host_ports(&self) -> &[u16] {
         &self.uncompiled.effective.policy.host_ports
     }
@@ -88,7 +112,7 @@ impl Policy {
         &self.uncompiled
     }
 
-    /// The rules of the policy, the organization's floor and the session; without the built-in floor.
+    /// The rules of the policy, of what narrows it, the organization's floor and the session; without the built-in floor.
     pub fn rules(&self) -> &[Rule] {
         &self.written
     }

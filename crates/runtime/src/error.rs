@@ -40,6 +40,9 @@ pub enum Error {
     /// There is no such checkpoint, or it is used up.
     #[error("there is no checkpoint {0}")]
     CheckpointNotFound(Checkpoint),
+    /// The checkpoint is not what was written: trying again does not help.
+    #[error("the checkpoint {0} is damaged")]
+    CheckpointDamaged(Checkpoint),
     /// The backend does not have this verb here.
     #[error("{0} is not supported by this backend")]
     Unsupported(Verb),

@@ -86,7 +86,7 @@ pub trait Runtime: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As for [`Runtime::start`]; [`Error::CheckpointNotFound`]; [`Error::Unsupported`].
+    /// As for [`Runtime::start`]; [`Error::CheckpointNotFound`]; [`Error::CheckpointDamaged`]; [`Error::Unsupported`].
     fn restore<'a>(
         &'a self,
         spec: SandboxSpec<Self::Policy>,

@@ -19,6 +19,7 @@ mod roles;
 mod service_accounts;
 mod sessions;
 mod teams;
+mod tightening;
 
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ pub(crate) fn routes() -> Routes {
         .merge(service_accounts::routes())
         .merge(sessions::routes())
         .merge(teams::routes())
+        .merge(tightening::routes())
 }
 
 /// What answers, with errors as problem details.

@@ -80,11 +80,7 @@ impl Failure {
                 ControlError::NameTaken("skill") => Code::SkillNameTaken,
                 ControlError::NameTaken(_) => Code::NameTaken,
                 ControlError::Stale(_) => Code::Stale,
-                ControlError::Archived("environment") => Code::EnvironmentArchived,
-                ControlError::Archived("vault") => Code::VaultArchived,
-                ControlError::Archived("credential") => Code::CredentialArchived,
-                ControlError::Archived("session") => Code::SessionArchived,
-                ControlError::Archived(_) => Code::Archived,
+                ControlError::Archived(kind) => archived(kind),
                 ControlError::TargetTaken => Code::CredentialExists,
                 ControlError::Full { .. } => Code::Full,
                 ControlError::Unseal(_) => Code::Sealed,
@@ -108,6 +104,7 @@ impl Failure {
                 )
                 | ControlError::RunLost => Code::Stale,
                 ControlError::AlreadyAnswered => Code::AlreadyAnswered,
+                ControlError::SelfHosted(_) => Code::SelfHosted,
                 ControlError::TooManyStreams => Code::TooManyStreams,
                 ControlError::WorkStopped => Code::WorkStopped,
                 ControlError::LeaseLost(_) => Code::HeartbeatPreconditionFailed,
@@ -173,6 +170,16 @@ fn sign_in_code(refusal: &SignInRefusal) -> Code {
     }
 }
 
+fn archived(kind: &str) -> Code {
+    match kind {
+        "environment" => Code::EnvironmentArchived,
+        "vault" => Code::VaultArchived,
+        "credential" => Code::CredentialArchived,
+        "session" => Code::SessionArchived,
+        _ => Code::Archived,
+    }
+}
+
 /// The status of the answer to what a use case refused.
 pub(crate) fn status_of(error: &ControlError) -> StatusCode {
     match error {
@@ -187,6 +194,7 @@ pub(crate) fn status_of(error: &ControlError) -> StatusCode {
         ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
         ControlError::Invalid(_)
         | ControlError::Archived(_)
+        | ControlError::SelfHosted(_)
         | ControlError::Full { .. }
         | ControlError::QuotaExceeded { .. }
         | ControlError::NotDownloadable

@@ -26,6 +26,8 @@ pub struct SessionNotice {
     pub sequence: i64,
     /// Whether there is something to do in it that there was not before.
     pub has_begun: bool,
+    /// Whether less is allowed in it than before.
+    pub is_tightened: bool,
 }
 
 /// Hears what others tell.
@@ -34,8 +36,8 @@ pub struct SessionNotices(PgListener);
 
 impl fmt::Display for SessionNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let begun = u8::from(self.has_begun);
-        write!(f, "{} {} {begun}", self.session, self.sequence)
+        let [begun, tightened] = [self.has_begun, self.is_tightened].map(u8::from);
+        write!(f, "{} {} {begun} {tightened}", self.session, self.sequence)
     }
 }
 
@@ -50,6 +52,8 @@ impl FromStr for SessionNotice {
             session: word()?.parse().map_err(|_| NONE)?,
             sequence: word()?.parse().map_err(|_| NONE)?,
             has_begun: word()? == "1",
+            // The release before says nothing of it.
+            is_tightened: word().is_ok_and(|word| word == "1"),
         })
     }
 }
@@ -141,9 +145,14 @@ mod tests {
             session: SessionId::made(1_795_000_000_000, [7; 10]),
             sequence: 12,
             has_begun: true,
+            is_tightened: true,
         };
         let heard: SessionNotice = notice.to_string().parse().unwrap();
         assert_eq!(heard, notice);
+        let text = notice.to_string();
+        let before = text.strip_suffix(" 1").unwrap();
+        let heard: SessionNotice = before.parse().unwrap();
+        assert!(heard.has_begun && !heard.is_tightened);
         assert!("sesn_x 1 1".parse::<SessionNotice>().is_err());
     }
 }

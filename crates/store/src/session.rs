@@ -4,8 +4,8 @@
 //! each other.
 
 use bailiwick_model::{
-    Activity, AgentId, EnvironmentId, OrganizationId, ResourceId as _, SessionId, SessionStatus,
-    SessionThreadId, SessionUsage, VaultId,
+    Activity, AgentId, EnvironmentId, OrganizationId, ResourceId as _, SandboxId, SessionId,
+    SessionStatus, SessionThreadId, SessionUsage, VaultId,
 };
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -21,7 +21,7 @@ use crate::store::Scope;
 
 macro_rules! columns {
     () => {
-        concat!(usage_columns!(), ", event_sequence, event_at, runner, runner_number, runner_until, id, environment_id, environment_revision, policy, agent_id, agent_version, agent, status, title, metadata, vault_ids, budget, created_at, updated_at, archived_at")
+        concat!(usage_columns!(), ", event_sequence, event_at, runner, runner_number, runner_until, id, environment_id, environment_revision, policy, tightened_by, sandbox, agent_id, agent_version, agent, status, title, metadata, vault_ids, budget, created_at, updated_at, archived_at")
     };
 }
 
@@ -73,6 +73,10 @@ pub struct Session {
     pub id: SessionId,
     /// What was in force when it was made.
     pub pins: SessionPins,
+    /// The policies that it was tightened by since then, as JSON; `None` if it never was.
+    pub tightened_by: Option<String>,
+    /// The sandbox that was last started for it.
+    pub sandbox: Option<SandboxId>,
     /// What can be changed.
     pub values: SessionValues,
     /// What it is doing.
@@ -203,6 +207,8 @@ impl Session {
                 agent_version: row.value("agent_version")?,
                 vaults: row.json("vault_ids")?,
             },
+            tightened_by: row.value("tightened_by")?,
+            sandbox: sandbox(row)?,
             values: SessionValues {
                 agent: row.value("agent")?,
                 title: row.value("title")?,
@@ -220,6 +226,13 @@ impl Session {
             archived_at: row.optional_time("archived_at")?,
         })
     }
+}
+
+fn sandbox(row: &AnyRow) -> Result<Option<SandboxId>, StoreError> {
+    let id = row.value::<Option<String>>("sandbox")?;
+    let id = id.map(|id| id.parse());
+    id.transpose()
+        .map_err(|_| StoreError::Corrupt { column: "sandbox" })
 }
 
 fn runner(row: &AnyRow) -> Result<Option<SessionRunner>, StoreError> {
@@ -371,6 +384,8 @@ impl Change {
         let made = Session {
             id: new.id,
             pins: new.pins,
+            tightened_by: None,
+            sandbox: None,
             values: new.values,
             status: SessionStatus::Idle,
             usage: SessionUsage::default(),
@@ -461,6 +476,36 @@ impl Change {
         }
         Ok(Session {
             values,
+            updated_at: self.at(),
+            ..locked.clone()
+        })
+    }
+
+    /// Says what a session that this change has locked is tightened by, from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stale`] if it is archived or gone.
+    pub async fn tighten_session(
+        &mut self,
+        locked: &Session,
+        tightened_by: String,
+    ) -> Result<Session, StoreError> {
+        let (organization, at) = (self.organization().to_string(), self.micros());
+        let done = sqlx::query(
+            "UPDATE session SET tightened_by = $3, updated_at = $4 WHERE organization_id = $1 AND id = $2 AND archived_at IS NULL",
+        )
+        .bind(organization)
+        .bind(locked.id.to_string())
+        .bind(tightened_by.clone())
+        .bind(at)
+        .execute(self.connection())
+        .await?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Stale);
+        }
+        Ok(Session {
+            tightened_by: Some(tightened_by),
             updated_at: self.at(),
             ..locked.clone()
         })

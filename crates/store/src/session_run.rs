@@ -1,6 +1,6 @@
 //! Who runs a session: claiming it, and keeping it. Each is one conditional update, so that of two that race one wins.
 
-use bailiwick_model::{OrganizationId, SessionId};
+use bailiwick_model::{OrganizationId, SandboxId, SessionId};
 use jiff::Timestamp;
 
 use crate::error::StoreError;
@@ -122,6 +122,28 @@ impl Store {
         .execute(self.writer())
         .await?;
         Ok(())
+    }
+
+    /// Says which sandbox of a session counts from now on; whether there is such a session still. Nobody waits for who runs it, or changes it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn note_sandbox(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+        sandbox: &SandboxId,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE session SET sandbox = $3 WHERE organization_id = $1 AND id = $2 AND archived_at IS NULL",
+        )
+        .bind(organization.to_string())
+        .bind(session.to_string())
+        .bind(sandbox.to_string())
+        .execute(self.writer())
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Gives all sessions back.

@@ -58,6 +58,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "model_upstreams",
         include_str!("../migrations/0012_model_upstreams.sql"),
     ),
+    (
+        13,
+        "session sandboxes",
+        include_str!("../migrations/0013_session_sandboxes.sql"),
+    ),
     (14, "flows", include_str!("../migrations/0014_flows.sql")),
 ];
 

@@ -234,6 +234,7 @@ fn trouble_inside(error: Error) -> Result<ToolResult, Failure> {
         | Error::NotFound(_)
         | Error::Gone(_)
         | Error::CheckpointNotFound(_)
+        | Error::CheckpointDamaged(_)
         | Error::Unsupported(_)
         | Error::CommandNotFound(_)
         | Error::CommandNotExecutable(_)

@@ -12,6 +12,7 @@ mod list;
 mod rest;
 mod send;
 mod stream;
+mod tighten;
 mod transcript;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Interrupt(interrupt::Arguments),
     Archive(archive::Arguments),
     Delete(delete::Arguments),
+    Tighten(tighten::Arguments),
 }
 
 pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
@@ -54,5 +56,6 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::Interrupt(arguments) => interrupt::execute(&arguments, host),
         Command::Archive(arguments) => archive::execute(&arguments, host),
         Command::Delete(arguments) => delete::execute(&arguments, host),
+        Command::Tighten(arguments) => tighten::execute(&arguments, host),
     }
 }

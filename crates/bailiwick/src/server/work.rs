@@ -13,7 +13,7 @@ use bailiwick_control::{
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_fetch::Web;
 use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream, Way};
-use bailiwick_local::{HostSettings, HostedRuntime, host_facts};
+use bailiwick_local::{HostSettings, HostedRuntime, ServerShare, host_facts};
 use bailiwick_model::limits::{SESSION_SANDBOX_DISK_BYTES, SESSION_SANDBOX_MEMORY_BYTES};
 use bailiwick_policy::Pin;
 use bailiwick_runtime::Limits;
@@ -46,6 +46,8 @@ pub(super) struct Work {
 struct Tools {
     sandboxes: Sandboxes,
     runtime: HostedRuntime,
+    /// Files of sessions and of sandboxes that were kept go with it.
+    _share: ServerShare,
     /// The snapshot of this machine stays as long as this.
     _images: Option<Images>,
 }
@@ -178,6 +180,7 @@ fn tools(
         }
     };
     let runtime = state::open(host).and_then(|state| {
+        let share = state.share()?;
         let settings = HostSettings {
             snapshot: images.as_ref().map(Images::snapshot),
             ca_file: host.ca_file.clone(),
@@ -185,18 +188,20 @@ fn tools(
             pins: arguments.sandbox_resolve.clone(),
             proxy: host.proxy.clone(),
             listeners,
+            checkpoints: Some(share.checkpoints()),
             ..HostSettings::new(&state)
         };
         Ok((
-            state.uploads(),
+            share,
             HostedRuntime::new(settings, hosts(arguments.sandbox_hosts))?,
         ))
     });
     Ok(match runtime {
-        Ok((uploads, runtime)) => {
+        Ok((share, runtime)) => {
             let shared: SandboxRuntime = Arc::new(runtime.clone());
-            let sandboxes = Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &uploads)
-                .with_limits(sandbox_limits());
+            let sandboxes =
+                Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &share.uploads())
+                    .with_limits(sandbox_limits());
             let sandboxes = match &images {
                 Some(images) => sandboxes.with_images(images.builder(shared)),
                 None => sandboxes,
@@ -208,6 +213,7 @@ fn tools(
             Some(Tools {
                 sandboxes,
                 runtime,
+                _share: share,
                 _images: images,
             })
         }

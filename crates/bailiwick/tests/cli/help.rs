@@ -61,6 +61,7 @@ const COMMANDS: &[&[&str]] = &[
     &["session", "interrupt"],
     &["session", "archive"],
     &["session", "delete"],
+    &["session", "tighten"],
     &["vault"],
     &["vault", "create"],
     &["vault", "list"],

@@ -156,6 +156,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("api_environments_delete", "environment delete scratch"),
     ("api_flows_list", "flow list --environment payments"),
+    (
+        "api_sessions_tighten",
+        "2 session tighten sesn_1ChAHYebWzUkk53nzCefZQ",
+    ),
     ("api_audit_log_list", "audit-log export audit.jsonl"),
     ("api_audit_log_verify", "audit-log verify"),
     ("api_audit_log_head", "audit-log head"),

@@ -10,8 +10,12 @@ mod deploy;
 mod few_files;
 mod guides;
 mod logs;
+#[cfg(feature = "system-tests")]
+mod provisioning;
 mod resources;
 mod sessions;
+#[cfg(feature = "system-tests")]
+mod tightening;
 #[cfg(feature = "system-tests")]
 mod work;
 #[cfg(feature = "system-tests")]
@@ -51,7 +55,10 @@ impl Up {
     }
 
     fn start_with(machine: &Bailiwick, options: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = machine.command(["up", "--data", "data"]);
+        let mut command = machine.command(["up"]);
+        if !options.contains(&"--database-url") {
+            command.args(["--data", "data"]);
+        }
         if !options.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }

@@ -23,7 +23,7 @@ use crate::{PATIENCE, Up, machine};
 pub(crate) struct Place {
     pub(crate) machine: Bailiwick,
     pub(crate) up: Up,
-    model: ModelServer,
+    pub(crate) model: ModelServer,
     options: Vec<String>,
     /// Every answer of the API, with its head.
     answers: RefCell<Vec<String>>,
@@ -55,12 +55,53 @@ impl Place {
 
     /// Kills the server, and starts it again on what it has left.
     fn kill_and_start_again(&mut self) {
+        let options = self.options.clone();
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        self.restart_killed(&options);
+    }
+
+    /// The server ends, as an operator would end it, and starts again.
+    pub(crate) fn restart(&mut self, options: &[&str]) {
+        self.up.process.signal(rustix::process::Signal::TERM);
+        assert_eq!(self.up.process.wait(PATIENCE), 0);
+        self.starts_again(options);
+    }
+
+    /// The same after nobody could end anything.
+    pub(crate) fn restart_killed(&mut self, options: &[&str]) {
         self.up.process.signal(rustix::process::Signal::KILL);
         self.up.process.wait(PATIENCE);
-        let options: Vec<_> = self.options.iter().map(String::as_str).collect();
-        let up = start(&self.machine, &self.model, &options, &[]);
+        self.starts_again(options);
+    }
+
+    fn starts_again(&mut self, options: &[&str]) {
         let key = std::mem::take(&mut self.up.key);
-        self.up = Up { key, ..up };
+        self.up = start(&self.machine, &self.model, options, &[]);
+        self.up.key = key;
+    }
+
+    /// Another server, on the same machine and with the same model.
+    pub(crate) fn beside(&self, options: &[&str]) -> Up {
+        start(&self.machine, &self.model, options, &[])
+    }
+
+    /// Asks another server something, with the key of this one.
+    pub(crate) fn exchange_with(&self, up: &Up, method: &str, path: &str) -> (u16, Value) {
+        let address = up.url.trim_start_matches("http://");
+        self.send_to(address, method, path, "application/json", "")
+    }
+
+    /// An environment allows these hosts from now on, and not those of credentials.
+    pub(crate) fn allows(&self, environment: &str, hosts: &[&str]) {
+        let networking =
+            json!({"type": "limited", "allowed_hosts": hosts, "allow_credential_hosts": false});
+        let body = json!({"config": {"networking": networking}});
+        self.asks("PATCH", &format!("/api/environments/{environment}"), &body);
+    }
+
+    pub(crate) fn tightens(&self, session: &str) -> Value {
+        let path = format!("/api/sessions/{session}/tighten");
+        self.asks("POST", &path, &Value::Null)
     }
 
     /// Asks the API for something, and gets it.
@@ -71,7 +112,7 @@ impl Place {
         answer
     }
 
-    fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn exchange(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let body = if body.is_null() {
             String::new()
         } else {
@@ -81,7 +122,7 @@ impl Place {
     }
 
     /// The id of a file that was uploaded.
-    fn upload(&self, name: &str, contents: &str) -> String {
+    pub(crate) fn upload(&self, name: &str, contents: &str) -> String {
         let body = format!(
             "--parts\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: text/plain\r\n\r\n{contents}\r\n--parts--\r\n"
         );
@@ -132,7 +173,7 @@ impl Place {
         format!("work-{}", self.model.address().port())
     }
 
-    fn environment(&self, networking: &Value) -> String {
+    pub(crate) fn environment(&self, networking: &Value) -> String {
         let body =
             json!({"name": self.name(), "config": {"type": "cloud", "networking": networking}});
         id(&self.asks("POST", "/v1/environments", &body))
@@ -201,7 +242,7 @@ impl Place {
     }
 
     /// How many sandboxes of its environment run.
-    fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         let listed = self.machine.execute(["ps", "--format", "json"]);
         listed.stdout.matches(&self.name()).count()
     }
@@ -220,7 +261,7 @@ impl Place {
     }
 }
 
-/// A server whose models are this one.
+/// A server whose models are this one, and which seals with the same key wherever it is started.
 fn start(
     machine: &Bailiwick,
     model: &ModelServer,
@@ -231,12 +272,16 @@ fn start(
     let own = [
         ("ANTHROPIC_API_KEY", "sk-test"),
         ("ANTHROPIC_BASE_URL", url.as_str()),
+        ("BAILIWICK_SECRET_KEY", SECRET_KEY),
     ];
     let variables = [&own[..], variables].concat();
     Up::start_with(machine, options, &variables)
 }
 
-fn id(made: &Value) -> String {
+/// What secrets are sealed with.
+const SECRET_KEY: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+
+pub(crate) fn id(made: &Value) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
@@ -330,7 +375,7 @@ fn system_an_mcp_server_is_called_by_the_server_and_its_token_stays_there() {
 }
 
 /// The options that lead sandboxes to servers of this machine, and let them trust these.
-fn leading_to(authority: &Authority, servers: &[(&str, &HttpsServer)]) -> Vec<String> {
+pub(crate) fn leading_to(authority: &Authority, servers: &[(&str, &HttpsServer)]) -> Vec<String> {
     let pins = servers.iter().flat_map(|(name, server)| {
         [
             "--sandbox-resolve".to_owned(),

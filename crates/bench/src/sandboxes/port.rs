@@ -66,6 +66,7 @@ fn runtime(args: &Args) -> Result<Arc<dyn Runtime<Policy = InForce>>> {
         state,
         egress: Arc::new(Egress::new(Arc::new(Dialer::new(DialOptions::new(facts))))),
         layers: settings.layers,
+        checkpoints: None,
         repositories: settings.repositories,
         snapshot: None,
         surroundings: Surroundings::default(),

@@ -319,7 +319,7 @@ impl Shared {
         let writing = self
             .workplaces
             .call(of.organization, of.session, "write", input, &context);
-        let place = match writing.await {
+        let place = match writing.await.outcome {
             Ok(result) if !result.is_error => format!("the whole output is in {path}"),
             Ok(_) | Err(_) => {
                 "the rest is lost, since there is no sandbox to keep it in".to_owned()

@@ -9,11 +9,10 @@ use std::sync::Arc;
 use bailiwick_llm::Usage;
 use bailiwick_model::limits::ENGINE_READ_EVENTS;
 use bailiwick_model::{
-    SessionEventId, SessionEventType, SessionStatus, SessionThreadId, StopReason,
+    SessionEventId, SessionEventType, SessionStatus, SessionThreadId, SessionUsage, StopReason,
 };
 use bailiwick_store::{Session, SessionRecord, SessionRun};
 use jiff::Timestamp;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -25,7 +24,7 @@ use crate::error::ControlError;
 use crate::session_engine::{ThreadStep, TurnReport};
 use crate::session_feed::{Seen, Watch, WatchRequest};
 use crate::session_input::{budget_is_reached, is_self_hosted};
-use calling::Done;
+use calling::Hands;
 pub(crate) use calling::told;
 
 /// What was reported is refused if something was said meanwhile; what comes next is then another thing. More often than this in a row, it is not
@@ -46,7 +45,7 @@ pub(crate) struct Runner {
     cursor: i64,
     watch: Watch,
     /// Calls that are being run, and their ids.
-    hands: JoinSet<Done>,
+    hands: Hands,
     running: Vec<SessionEventId>,
     /// Ends what runs when the turn is interrupted.
     turn: CancellationToken,
@@ -56,7 +55,19 @@ pub(crate) struct Runner {
     requests: u32,
     /// What the last request has used that was not answered whole.
     spent: Usage,
+    /// What was used and could not be stored, since its report was refused.
+    unreported: SessionUsage,
     refusals: u32,
+}
+
+/// What became of what was to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+enum Reported {
+    /// It is stored.
+    Written,
+    /// Nothing of it: something was said before it, which was read.
+    Refused,
 }
 
 /// Why a session is not run any more.
@@ -91,12 +102,13 @@ impl Runner {
             history: History::default(),
             cursor: 0,
             watch,
-            hands: JoinSet::new(),
+            hands: Hands::default(),
             running: Vec::new(),
             turn: CancellationToken::new(),
             context_tokens: 0,
             requests: 0,
             spent: Usage::default(),
+            unreported: SessionUsage::default(),
             refusals: 0,
             session,
             shared,
@@ -163,7 +175,7 @@ impl Runner {
             taken: ids,
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     async fn rest(&mut self, reason: StopReason) -> Result<(), ControlError> {
@@ -175,7 +187,7 @@ impl Runner {
             steps: vec![step],
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     fn nothing(&self) -> TurnReport {
@@ -183,8 +195,10 @@ impl Runner {
     }
 
     /// Stores what was done, and reads it with whatever was said before it. What is refused since something was said is not done.
-    async fn report(&mut self, report: TurnReport) -> Result<(), ControlError> {
+    async fn report(&mut self, report: TurnReport) -> Result<Reported, ControlError> {
         let taken = report.taken.clone();
+        let usage = report.usage.plus(std::mem::take(&mut self.unreported));
+        let report = TurnReport { usage, ..report };
         match self.shared.control.report(&self.run, report).await {
             Ok(progress) => {
                 self.refusals = 0;
@@ -193,13 +207,15 @@ impl Runner {
                 if !taken.is_empty() {
                     self.history.push(Entry::TakenUp(taken));
                 }
-                Ok(())
+                Ok(Reported::Written)
             }
             Err(ControlError::Refused(_) | ControlError::AlreadyAnswered)
                 if self.refusals < REFUSALS =>
             {
                 self.refusals += 1;
-                self.catch_up().await
+                self.unreported = usage;
+                self.catch_up().await?;
+                Ok(Reported::Refused)
             }
             Err(error) => Err(error),
         }

@@ -4,31 +4,31 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::CREDENTIALS_OF_VAULT;
 use bailiwick_model::{
-    CredentialId, EnvironmentId, EnvironmentName, OrganizationId, Packages, SessionId,
-    SessionStatus, VaultId,
+    CredentialId, EnvironmentId, EnvironmentName, OrganizationId, SessionId, SessionStatus, VaultId,
 };
 use bailiwick_policy::{
-    CredentialHost, CredentialHosts, EffectivePolicy, HeaderFields, HostPattern, InForce,
-    Placeholder, PlaceholderProjection, Projections, SessionGrants, Uncompiled,
+    CredentialHost, CredentialHosts, HeaderFields, HostPattern, InForce, Placeholder,
+    PlaceholderProjection, Policy, Projections, SessionGrants, Uncompiled,
 };
 use bailiwick_store::{Credential, PageRequest, Session};
 use bailiwick_wire::{
-    ConfigParts, CredentialAuth, CredentialNetworking, EnvironmentVariable, policy_from_json,
+    ConfigParts, CredentialAuth, CredentialNetworking, EnvironmentVariable, RetryStatus,
+    SessionError, SessionErrorKind,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
 
 use super::error::SandboxError;
-use super::image::packages_of;
+use super::image::Declared;
 use super::repositories::Repository;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh;
 use crate::organizations::policies;
 use crate::sessions::corrupt;
+use crate::tightening::{narrowed_by, pinned};
 
 /// What a sandbox is made from, but for secrets. When it changes, the sandbox is to get its policy anew.
 #[derive(Debug, PartialEq)]
@@ -36,7 +36,7 @@ pub(super) struct Basis {
     pub(super) environment_id: EnvironmentId,
     /// What the environment is called.
     pub(super) environment: EnvironmentName,
-    pub(super) packages: Packages,
+    pub(super) declared: Declared,
     uncompiled: Uncompiled,
     variables: Vec<Variable>,
     /// What is to be cloned.
@@ -44,6 +44,13 @@ pub(super) struct Basis {
     session: SessionId,
     /// Whether the session has vaults: their credentials may still come.
     has_vaults: bool,
+}
+
+/// What a session has, and what decides for it.
+struct Had {
+    uncompiled: Uncompiled,
+    variables: Vec<Variable>,
+    repositories: Vec<Repository>,
 }
 
 /// What a session may reach, as it is at this moment.
@@ -63,13 +70,6 @@ struct Variable {
     updated_at: Timestamp,
     auth: EnvironmentVariable,
     hosts: CredentialHosts,
-}
-
-/// The policy of a session, as it is pinned.
-#[derive(Deserialize)]
-struct Pinned {
-    source: bailiwick_model::PolicySource,
-    networking: Value,
 }
 
 impl Basis {
@@ -105,10 +105,9 @@ impl Control {
         organization: &OrganizationId,
         session: &Session,
     ) -> Result<Basis, SandboxError> {
-        let variables = self.variables_of(organization, session).await?;
-        let repositories = self.repositories_of(organization, &session.id).await?;
-        let uncompiled = self.uncompiled(organization, session, &variables, &repositories);
-        let uncompiled = uncompiled.await?.ok_or(SandboxError::SelfHosted)?;
+        let Some(had) = self.had(organization, session).await? else {
+            return Err(SandboxError::SelfHosted);
+        };
         let scope = self.store.scope(organization);
         let environment = scope.environment(&session.pins.environment).await;
         let environment = environment.map_err(ControlError::from)?;
@@ -117,10 +116,13 @@ impl Control {
         let config = config.await.map_err(ControlError::from)?;
         let config = config.ok_or(ControlError::NotFound("environment"))?;
         let parts = ConfigParts::of(&config).map_err(|_| corrupt("config"))?;
-        if parts.base.is_some() || parts.project.is_some() {
-            return Err(SandboxError::BaseOrProject);
+        if parts.base.is_some() {
+            return Err(SandboxError::Base);
         }
-        let packages = packages_of(parts.packages.map(RawValue::get))?;
+        let declared = Declared::of(&config, parts.packages.map(RawValue::get))?;
+        if !declared.is_for_sessions() {
+            return Err(SandboxError::Project);
+        }
         Ok(Basis {
             environment_id: environment.id,
             environment: environment
@@ -128,10 +130,10 @@ impl Control {
                 .name
                 .parse()
                 .map_err(|_| corrupt("name"))?,
-            packages,
-            uncompiled,
-            variables,
-            repositories,
+            declared,
+            uncompiled: had.uncompiled,
+            variables: had.variables,
+            repositories: had.repositories,
             session: session.id.clone(),
             has_vaults: !session.pins.vaults.is_empty(),
         })
@@ -145,7 +147,7 @@ impl Control {
     ) -> Result<Boundary, SandboxError> {
         let session = self.session_at_work(organization, session).await?;
         let session = session.ok_or(SandboxError::Ended)?;
-        let uncompiled = self.session_egress(organization, &session).await?;
+        let uncompiled = self.uncompiled(organization, &session).await?;
         let scope = self.store.scope(organization);
         let environment = scope.environment(&session.pins.environment).await;
         let environment = environment.map_err(ControlError::from)?;
@@ -158,46 +160,43 @@ impl Control {
         })
     }
 
-    /// The egress policy of a session, for what the server itself connects to in its stead: the same that its sandbox has. `None` in a
-    /// self-hosted environment.
-    pub(crate) async fn session_egress(
+    /// What the policy of a session is compiled from now, for its sandbox and for what the server itself connects to in its stead; `None` if
+    /// its environment is self-hosted.
+    pub(crate) async fn uncompiled(
         &self,
         organization: &OrganizationId,
         session: &Session,
     ) -> Result<Option<Uncompiled>, ControlError> {
-        let variables = self.variables_of(organization, session).await?;
-        let repositories = self.repositories_of(organization, &session.id).await?;
-        let uncompiled = self.uncompiled(organization, session, &variables, &repositories);
-        uncompiled.await
+        let had = self.had(organization, session).await?;
+        Ok(had.map(|had| had.uncompiled))
     }
 
-    /// What the session pinned, under the organization's floor as it is now.
-    async fn uncompiled(
+    async fn had(
         &self,
         organization: &OrganizationId,
         session: &Session,
-        variables: &[Variable],
-        repositories: &[Repository],
-    ) -> Result<Option<Uncompiled>, ControlError> {
-        let Some(pinned) = session.pins.policy.as_deref() else {
+    ) -> Result<Option<Had>, ControlError> {
+        let Some(effective) = pinned(session)? else {
             return Ok(None);
         };
-        let pinned: Pinned = serde_json::from_str(pinned).map_err(|_| corrupt("policy"))?;
-        let policy = policy_from_json(&pinned.networking).map_err(|_| corrupt("policy"))?;
         let found = self.store.scope(organization).organization().await?;
         let found = found.ok_or(ControlError::NotFound("organization"))?;
+        let variables = self.variables_of(organization, session).await?;
+        let repositories = self.repositories_of(organization, &session.id).await?;
         let hosts = variables.iter().flat_map(Variable::patterns);
         let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
-        Ok(Some(Uncompiled {
-            effective: EffectivePolicy {
-                policy,
-                source: pinned.source,
+        Ok(Some(Had {
+            uncompiled: Uncompiled {
+                effective,
+                narrowed_by: narrowed_by(session)?,
+                organization: policies(&found)?.floor,
+                grants: SessionGrants {
+                    mcp_hosts: mcp_hosts(&session.values.agent)?,
+                    credential_hosts: hosts.collect(),
+                },
             },
-            organization: policies(&found)?.floor,
-            grants: SessionGrants {
-                mcp_hosts: mcp_hosts(&session.values.agent)?,
-                credential_hosts: hosts.collect(),
-            },
+            variables,
+            repositories,
         }))
     }
 
@@ -266,6 +265,34 @@ impl Control {
             policy,
             projections: std::sync::Arc::new(Projections::new(projections, headers)),
         })
+    }
+}
+
+impl Basis {
+    /// Credentials that are for hosts that the policy lets nobody reach, and what the session is told of each.
+    pub(super) fn unreachable(&self, policy: &Policy) -> Vec<(CredentialId, SessionError)> {
+        let unreachable = self
+            .variables
+            .iter()
+            .filter(|variable| match &variable.hosts {
+                CredentialHosts::Unrestricted => false,
+                CredentialHosts::Limited(hosts) => !hosts.iter().any(|host| policy.may_reach(host)),
+            });
+        let told = unreachable.map(|variable| {
+            let error = SessionError {
+                kind: SessionErrorKind::CredentialHostUnreachable {
+                    vault_id: variable.vault.to_string(),
+                    credential_id: variable.credential.to_string(),
+                },
+                message: format!(
+                    "the policy of the session lets it reach no host that the credential for {} is for",
+                    variable.auth.secret_name
+                ),
+                retry_status: RetryStatus::Terminal,
+            };
+            (variable.credential.clone(), error)
+        });
+        told.collect()
     }
 }
 

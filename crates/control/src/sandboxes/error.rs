@@ -3,9 +3,15 @@
 use std::error::Error as _;
 
 use bailiwick_images::BuildError;
-use bailiwick_model::limits::{SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_SANDBOXES};
+use bailiwick_model::limits::{
+    SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_SANDBOXES,
+    SESSION_SANDBOXES_OF_ORGANIZATION,
+};
 use bailiwick_tools::Failure;
+use bailiwick_wire::{RetryStatus, SessionError};
 
+use super::untold::unknown;
+use crate::engine::{Called, NoWorkplace};
 use crate::error::ControlError;
 
 /// Why a session has no sandbox: the text is for the model, and for whoever reads the session.
@@ -16,6 +22,11 @@ pub(crate) enum SandboxError {
         "this server has sandboxes of {SESSION_SANDBOXES} sessions, which is the most it may have; archive sessions that are done"
     )]
     Full,
+    /// See [`SESSION_SANDBOXES_OF_ORGANIZATION`].
+    #[error(
+        "the organization has sandboxes of {SESSION_SANDBOXES_OF_ORGANIZATION} sessions on this server, which is the most it may have; archive sessions that are done"
+    )]
+    OrganizationFull,
     /// It was archived or deleted meanwhile.
     #[error("the session has ended")]
     Ended,
@@ -24,16 +35,21 @@ pub(crate) enum SandboxError {
     SelfHosted,
     /// What the environment stands on.
     #[error(
-        "the environment declares a base or a project, which sandboxes of sessions do not have yet; use an environment without them, and a repository as a resource of the session"
+        "the environment declares a base, which sandboxes of sessions do not have yet; use an environment without one"
     )]
-    BaseOrProject,
-    /// The environment declares packages.
+    Base,
+    /// How the project is fetched.
     #[error(
-        "the environment declares packages, and this server cannot build images; its log says why"
+        "the environment declares a project that is not fetched over https, which is the only way for sessions; use an https URL, or a repository as a resource of the session"
+    )]
+    Project,
+    /// The environment declares packages or a project.
+    #[error(
+        "the environment declares packages or a project, and this server cannot build images; its log says why"
     )]
     NoImages,
-    /// The packages.
-    #[error("the packages of the environment cannot be installed: {0}")]
+    /// The packages, or the project.
+    #[error("the image of the environment cannot be built: {0}")]
     Image(#[source] Box<BuildError>),
     /// See [`SESSION_OUTPUT_BYTES`].
     #[error(
@@ -56,6 +72,32 @@ pub(crate) enum SandboxError {
 }
 
 impl SandboxError {
+    /// What the session is told of it; nothing where it was told otherwise, or has ended.
+    pub(super) fn failure(&self) -> Option<SessionError> {
+        let retry_status = match self {
+            Self::Ended | Self::Outputs => return None,
+            // With the next call that needs a sandbox.
+            Self::Full
+            | Self::OrganizationFull
+            | Self::Image(_)
+            | Self::Upload(_)
+            | Self::CutOff
+            | Self::Control(_)
+            | Self::Runtime(_) => RetryStatus::Retrying,
+            Self::SelfHosted | Self::Base | Self::Project | Self::NoImages => RetryStatus::Terminal,
+        };
+        let message = format!("the session has no sandbox: {self}");
+        Some(unknown(message, retry_status))
+    }
+
+    /// The answer to a call for which there is not even a place.
+    pub(super) fn as_called(&self) -> Called {
+        Called {
+            outcome: Err(NoWorkplace::Failed(self.to_string())),
+            failures: self.failure().into_iter().collect(),
+        }
+    }
+
     /// With its causes, which are not for outsiders.
     pub(super) fn for_the_log(&self) -> String {
         let mut text = self.to_string();

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use bailiwick_model::limits::{SESSION_SANDBOX_GRACE, SESSION_SANDBOX_STALE};
 use bailiwick_model::{
-    CredentialId, Flow, OrganizationId, SandboxId, SessionId, SessionResourceId,
+    CredentialId, Flow, OrganizationId, ResourceId as _, SandboxId, SessionId, SessionResourceId,
 };
 use bailiwick_policy::{InForce, Placeholder};
 use bailiwick_runtime::{Checkpoint, Error, Event, Limits, Running, Sandbox, SandboxSpec, Verb};
+use bailiwick_store::Session;
 use bailiwick_tools::{Denials, Options, Toolset};
+use bailiwick_wire::RetryStatus;
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +26,10 @@ use super::image::SessionImage;
 use super::journal::{Journal, Whose};
 use super::outputs::Outputs;
 use super::repositories::Repository;
+use super::untold::{CHECKPOINT, Untold, unknown};
 use super::uploads::Uploads;
 use crate::control::Control;
+use crate::error::ControlError;
 use crate::fresh;
 
 /// Where work begins inside.
@@ -34,6 +38,8 @@ const DIRECTORY: &str = "/workspace";
 const SHELL_STATE: &str = "/home/agent/.bailiwick-shell";
 /// What a model is told of a sandbox that is another one than before.
 const STARTED_ANEW: &str = "[the sandbox of this session was lost and has been started anew: files and programs of before are gone]";
+/// What the session is told of what was kept of a sandbox and is not what was written any more.
+const DAMAGED: &str = "what was kept of the session's sandbox is damaged, so that its files are lost: the sandbox has been started anew";
 
 /// Where the sandbox of a session is.
 pub(super) struct Place {
@@ -43,6 +49,8 @@ pub(super) struct Place {
     cloned: Mutex<BTreeSet<SessionResourceId>>,
     /// One place, for whoever looks after it.
     looking: Arc<Semaphore>,
+    /// What is to be told with the next result.
+    untold: Untold,
     state: Mutex<State>,
 }
 
@@ -53,10 +61,6 @@ struct State {
     kept: Option<Kept>,
     /// They stay the same as long as the session has its place, so that what was kept finds them again.
     placeholders: BTreeMap<CredentialId, Placeholder>,
-    /// One that could be used before is gone.
-    was_lost: bool,
-    /// What the outputs of the last turn came to, if that was no good.
-    trouble: Option<String>,
     has_ended: bool,
     limits: Limits,
 }
@@ -79,7 +83,25 @@ struct Live {
 
 /// What was kept of a sandbox.
 struct Kept {
+    /// Of which.
+    sandbox: SandboxId,
     checkpoint: Checkpoint,
+    has_shell: bool,
+}
+
+/// What a sandbox is made of.
+pub(super) struct MadeOf {
+    pub(super) basis: Basis,
+    pub(super) in_force: InForce,
+    pub(super) image: Option<SessionImage>,
+}
+
+/// A sandbox that has just begun.
+struct Begun {
+    running: Running<InForce>,
+    /// It has nothing of an earlier one.
+    is_new: bool,
+    /// There is a shell to go on with.
     has_shell: bool,
 }
 
@@ -88,8 +110,6 @@ pub(super) struct Use {
     pub(super) tools: Arc<Toolset>,
     sandbox: Arc<dyn Sandbox<Policy = InForce>>,
     repositories: Vec<Repository>,
-    /// What the model has to know.
-    pub(super) notices: Vec<String>,
     _call: Arc<()>,
 }
 
@@ -108,8 +128,6 @@ impl Place {
             live: None,
             kept: None,
             placeholders: BTreeMap::new(),
-            was_lost: false,
-            trouble: None,
             has_ended: false,
             limits: Limits::default(),
         };
@@ -118,6 +136,7 @@ impl Place {
             session,
             cloned: Mutex::default(),
             looking: Arc::new(Semaphore::new(1)),
+            untold: Untold::default(),
             state: Mutex::new(state),
         }
     }
@@ -138,8 +157,12 @@ impl Place {
         }
     }
 
+    pub(super) fn untold(&self) -> &Untold {
+        &self.untold
+    }
+
     /// Clones repositories that are not there yet. What cannot be cloned is told.
-    pub(super) async fn clone_missing(&self, used: &mut Use) -> Result<(), SandboxError> {
+    pub(super) async fn clone_missing(&self, used: &Use) -> Result<(), SandboxError> {
         if used.repositories.is_empty() {
             return Ok(());
         }
@@ -151,8 +174,13 @@ impl Place {
             match repository.clone_into(&*used.sandbox).await? {
                 Ok(()) => {
                     cloned.insert(repository.id.clone());
+                    self.untold.is_well(repository.id.as_str());
                 }
-                Err(problem) => used.notices.push(repository.told(problem)),
+                Err(problem) => {
+                    self.untold.notice(repository.told(problem));
+                    let id = repository.id.as_str();
+                    self.untold.failed(id, repository.failure(problem));
+                }
             }
         }
         Ok(())
@@ -187,7 +215,18 @@ impl<'a> Hold<'a> {
             .is_some_and(|live| live.gone.is_cancelled());
         if is_gone {
             self.state.live = None;
-            self.state.was_lost = true;
+        }
+    }
+
+    /// Ends and forgets what is here of the session, if its sandbox was started elsewhere since then: it has one.
+    pub(super) async fn give_way(&mut self, runtime: &SandboxRuntime, session: &Session) {
+        let counts = session.sandbox.as_ref();
+        let is_other = |id: &SandboxId| Some(id) != counts;
+        if let Some(live) = self.state.live.take_if(|live| is_other(live.sandbox.id())) {
+            stop(&*live.sandbox).await;
+        }
+        if let Some(kept) = self.state.kept.take_if(|kept| is_other(&kept.sandbox)) {
+            discard(runtime, &kept.checkpoint).await;
         }
     }
 
@@ -207,16 +246,10 @@ impl<'a> Hold<'a> {
         live.used = Instant::now();
         let call = Arc::clone(&live.calls);
         state.uploads.follow(control, organization, session).await?;
-        let mut notices = Vec::new();
-        if std::mem::take(&mut state.was_lost) {
-            notices.push(STARTED_ANEW.to_owned());
-        }
-        notices.extend(state.trouble.take());
         Ok(Use {
             tools: Arc::clone(&live.tools),
             sandbox: Arc::clone(&live.sandbox),
             repositories: live.basis.repositories.clone(),
-            notices,
             _call: call,
         })
     }
@@ -241,11 +274,8 @@ impl<'a> Hold<'a> {
         if live.renewed.elapsed() < SESSION_SANDBOX_STALE {
             return;
         }
-        if let Err(error) = live.sandbox.stop(SESSION_SANDBOX_GRACE).await {
-            tracing::warn!(sandbox = %live.sandbox.id(), %error, "a sandbox has not ended as it should");
-        }
+        stop(&*live.sandbox).await;
         self.state.live = None;
-        self.state.was_lost = true;
     }
 
     /// Hands over what the agent put into its outputs.
@@ -263,7 +293,7 @@ impl<'a> Hold<'a> {
         let handed = outputs.follow(control, organization, session, &*live.sandbox);
         let handed = handed.await;
         if let Err(error) = &handed {
-            state.trouble = Some(format!("[{error}]"));
+            self.place.untold.notice(format!("[{error}]"));
         }
         handed
     }
@@ -279,15 +309,19 @@ impl<'a> Hold<'a> {
         live.used.elapsed() >= time
     }
 
-    /// Starts it, or brings back what was kept of it.
+    /// Starts it, or brings back what was kept of it. `had_one` says that the session had a sandbox before, here or elsewhere.
     pub(super) async fn start(
         &mut self,
         control: &Arc<Control>,
         runtime: &SandboxRuntime,
-        basis: Basis,
-        in_force: InForce,
-        image: Option<SessionImage>,
+        made_of: MadeOf,
+        had_one: bool,
     ) -> Result<(), SandboxError> {
+        let MadeOf {
+            basis,
+            in_force,
+            image,
+        } = made_of;
         if self.state.has_ended {
             return Err(SandboxError::Ended);
         }
@@ -297,20 +331,27 @@ impl<'a> Hold<'a> {
             .follow(control, &self.place.organization, &self.place.session)
             .await?;
         let variables = basis.variables(&self.state.placeholders);
-        let mut spec = SandboxSpec::new(
-            SandboxId::from_random(u64::from_ne_bytes(fresh::random())),
-            in_force,
-        );
-        spec.environment = Some(basis.environment.clone());
-        let text = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
-        if let Some(image) = &image {
-            spec.image = image.image.clone();
-        }
-        spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
-        spec.env = variables.iter().map(text).collect();
-        spec.limits = self.state.limits;
-        let (running, has_shell) = self.begin(runtime, spec).await?;
+        let unreachable = basis.unreachable(&in_force.policy);
+        let spec = SandboxSpec {
+            environment: Some(basis.environment.clone()),
+            ..self.spec(in_force, &variables, image.as_ref())
+        };
+        let Begun {
+            running,
+            is_new,
+            has_shell,
+        } = self.begin(runtime, spec).await?;
         let Running { sandbox, events } = running;
+        if let Err(error) = self.note(control, sandbox.id()).await {
+            stop(&*sandbox).await;
+            return Err(error);
+        }
+        if is_new && had_one {
+            self.place.untold.notice(STARTED_ANEW.to_owned());
+        }
+        for (credential, failure) in unreachable {
+            self.place.untold.failed(credential.as_str(), failure);
+        }
         let (denials, gone) = (Arc::new(Denials::default()), CancellationToken::new());
         let whose = Whose {
             organization: self.place.organization.clone(),
@@ -343,16 +384,62 @@ impl<'a> Hold<'a> {
         Ok(())
     }
 
-    /// The second value: whether there is a shell to go on with.
+    fn spec(
+        &self,
+        in_force: InForce,
+        variables: &[(String, String)],
+        image: Option<&SessionImage>,
+    ) -> SandboxSpec<InForce> {
+        let id = SandboxId::from_random(u64::from_ne_bytes(fresh::random()));
+        let mut spec = SandboxSpec::new(id, in_force);
+        spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
+        if let Some(image) = image {
+            spec.image = image.image.clone();
+            spec.mounts.extend(image.project.clone());
+        }
+        let text = |(name, value): &(String, String)| (OsString::from(name), OsString::from(value));
+        spec.env = variables.iter().map(text).collect();
+        spec.limits = self.state.limits;
+        spec
+    }
+
+    /// From here on this sandbox is the session's, and no other one.
+    async fn note(&self, control: &Control, sandbox: &SandboxId) -> Result<(), SandboxError> {
+        let Place {
+            organization,
+            session,
+            ..
+        } = self.place;
+        let noted = control.store.note_sandbox(organization, session, sandbox);
+        if noted.await.map_err(ControlError::from)? {
+            Ok(())
+        } else {
+            Err(SandboxError::Ended)
+        }
+    }
+
     async fn begin(
         &mut self,
         runtime: &SandboxRuntime,
         spec: SandboxSpec<InForce>,
-    ) -> Result<(Running<InForce>, bool), Error> {
+    ) -> Result<Begun, Error> {
         if let Some(kept) = self.state.kept.take() {
             match runtime.restore(spec.clone(), &kept.checkpoint).await {
-                Ok(running) => return Ok((running, kept.has_shell)),
-                Err(Error::CheckpointNotFound(_)) => self.state.was_lost = true,
+                Ok(running) => {
+                    return Ok(Begun {
+                        running,
+                        is_new: false,
+                        has_shell: kept.has_shell,
+                    });
+                }
+                Err(Error::CheckpointNotFound(_)) => {}
+                // It is as damaged the next time.
+                Err(error @ Error::CheckpointDamaged(_)) => {
+                    tracing::error!(session = %self.place.session, %error, "what was kept of a sandbox is lost");
+                    discard(runtime, &kept.checkpoint).await;
+                    let failure = unknown(DAMAGED.to_owned(), RetryStatus::Terminal);
+                    self.place.untold.failed(CHECKPOINT, failure);
+                }
                 Err(error) => {
                     self.state.kept = Some(kept);
                     return Err(error);
@@ -360,7 +447,11 @@ impl<'a> Hold<'a> {
             }
         }
         self.place.cloned.lock().await.clear();
-        Ok((runtime.start(spec).await?, false))
+        Ok(Begun {
+            running: runtime.start(spec).await?,
+            is_new: true,
+            has_shell: false,
+        })
     }
 
     /// Keeps its files and stops it. Where that cannot be, it runs on.
@@ -373,9 +464,11 @@ impl<'a> Hold<'a> {
             return Ok(());
         }
         let has_shell = live.tools.save_state(Path::new(SHELL_STATE)).await?;
+        let sandbox = live.sandbox.id().clone();
         let checkpoint = live.sandbox.checkpoint().await?;
         self.state.live = None;
         self.state.kept = Some(Kept {
+            sandbox,
             checkpoint,
             has_shell,
         });
@@ -400,7 +493,6 @@ impl<'a> Hold<'a> {
             Err(error) => {
                 let stopped = live.sandbox.stop(SESSION_SANDBOX_GRACE).await;
                 self.state.live = None;
-                self.state.was_lost = true;
                 stopped?;
                 Err(error.into())
             }
@@ -411,19 +503,25 @@ impl<'a> Hold<'a> {
     pub(super) async fn end(&mut self, runtime: &SandboxRuntime) {
         self.state.has_ended = true;
         if let Some(live) = self.state.live.take() {
-            match live.sandbox.stop(SESSION_SANDBOX_GRACE).await {
-                Ok(_) => live.journal.last().await,
-                Err(error) => {
-                    tracing::warn!(sandbox = %live.sandbox.id(), %error, "a sandbox has not ended as it should");
-                }
-            }
+            stop(&*live.sandbox).await;
+            live.journal.last().await;
         }
-        if let Some(kept) = self.state.kept.take()
-            && let Err(error) = runtime.discard(&kept.checkpoint).await
-        {
-            tracing::warn!(checkpoint = %kept.checkpoint, %error, "what was kept of a sandbox cannot be removed");
+        if let Some(kept) = self.state.kept.take() {
+            discard(runtime, &kept.checkpoint).await;
         }
         self.state.uploads.remove().await;
+    }
+}
+
+async fn stop(sandbox: &dyn Sandbox<Policy = InForce>) {
+    if let Err(error) = sandbox.stop(SESSION_SANDBOX_GRACE).await {
+        tracing::warn!(sandbox = %sandbox.id(), %error, "a sandbox has not ended as it should");
+    }
+}
+
+async fn discard(runtime: &SandboxRuntime, checkpoint: &Checkpoint) {
+    if let Err(error) = runtime.discard(checkpoint).await {
+        tracing::warn!(%checkpoint, %error, "what was kept of a sandbox cannot be removed");
     }
 }
 

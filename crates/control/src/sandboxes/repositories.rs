@@ -8,6 +8,7 @@ use bailiwick_model::{OrganizationId, SecretText, SessionId, SessionResourceId};
 use bailiwick_policy::{CredentialHost, HeaderProjection, HostPattern, InForce, PathPrefix};
 use bailiwick_runtime::{Command, Error, Execution, ExitStatus, Sandbox, Streams};
 use bailiwick_store::{SessionResource, SessionResourceKind};
+use bailiwick_wire::{RetryStatus, SessionError, SessionErrorKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -64,21 +65,28 @@ pub(super) enum CloneProblem {
 
 impl fmt::Display for CloneProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Authentication => {
-                "repository_authentication_error: its token is not accepted, or it needs one"
-            }
-            Self::Forbidden => "repository_forbidden_error: its token may not read it",
-            Self::NotFound => {
-                "repository_not_found_error: it does not exist, or its token does not see it"
-            }
-            Self::Checkout => "repository_checkout_error: it has no such branch or commit",
-            Self::Clone => "repository_clone_error: it cannot be cloned",
-        })
+        let code = match self {
+            Self::Authentication => "repository_authentication_error",
+            Self::Forbidden => "repository_forbidden_error",
+            Self::NotFound => "repository_not_found_error",
+            Self::Checkout => "repository_checkout_error",
+            Self::Clone => "repository_clone_error",
+        };
+        write!(f, "{code}: {}", self.words())
     }
 }
 
 impl CloneProblem {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Authentication => "its token is not accepted, or it needs one",
+            Self::Forbidden => "its token may not read it",
+            Self::NotFound => "it does not exist, or its token does not see it",
+            Self::Checkout => "it has no such branch or commit",
+            Self::Clone => "it cannot be cloned",
+        }
+    }
+
     /// From what git complained.
     fn of(complaint: &str) -> Self {
         let has = |words: &[&str]| words.iter().any(|word| complaint.contains(word));
@@ -161,6 +169,30 @@ impl Repository {
         ];
         let checked_out = git(sandbox, &at).await?;
         Ok(checked_out.map_err(|_| CloneProblem::Checkout))
+    }
+
+    /// What the session is told of one that is not there.
+    pub(super) fn failure(&self, problem: CloneProblem) -> SessionError {
+        let repository_url = Some(self.url.clone());
+        let kind = match problem {
+            CloneProblem::Authentication => {
+                SessionErrorKind::RepositoryAuthentication { repository_url }
+            }
+            CloneProblem::Forbidden => SessionErrorKind::RepositoryForbidden { repository_url },
+            CloneProblem::NotFound => SessionErrorKind::RepositoryNotFound { repository_url },
+            CloneProblem::Checkout => SessionErrorKind::RepositoryCheckout { repository_url },
+            CloneProblem::Clone => SessionErrorKind::RepositoryClone { repository_url },
+        };
+        SessionError {
+            kind,
+            message: format!(
+                "the repository is not at {}: {}",
+                self.mount_path,
+                problem.words()
+            ),
+            // The wire's are always.
+            retry_status: RetryStatus::Retrying,
+        }
     }
 
     /// What a model is told of one that is not there.

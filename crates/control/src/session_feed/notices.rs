@@ -10,7 +10,7 @@ use std::time::Duration;
 use bailiwick_model::SessionId;
 use bailiwick_model::limits::STREAM_LOOK;
 use bailiwick_store::{SessionNotice, SessionNotices, Store};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio::task::AbortHandle;
 
 use super::Hubs;
@@ -34,15 +34,23 @@ struct Shared {
     has_untold: Notify,
     /// Told when a session has begun, here or elsewhere.
     begun: Arc<Notify>,
+    /// Told when a session was tightened, here or elsewhere.
+    tightened: broadcast::Sender<SessionId>,
 }
 
 impl Notices {
-    pub(super) fn new(store: Store, hubs: &Arc<Hubs>, begun: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        store: Store,
+        hubs: &Arc<Hubs>,
+        begun: Arc<Notify>,
+        tightened: broadcast::Sender<SessionId>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             store,
             untold: Mutex::default(),
             has_untold: Notify::new(),
             begun,
+            tightened,
         });
         Self {
             shared,
@@ -58,10 +66,14 @@ impl Notices {
         }
         self.begin();
         let mut untold = lock(&self.shared.untold);
-        let had_begun = untold.get(&notice.session).is_some_and(|it| it.has_begun);
-        let notice = SessionNotice {
-            has_begun: notice.has_begun || had_begun,
-            ..notice
+        let notice = match untold.remove(&notice.session) {
+            Some(before) => SessionNotice {
+                sequence: notice.sequence.max(before.sequence),
+                has_begun: notice.has_begun || before.has_begun,
+                is_tightened: notice.is_tightened || before.is_tightened,
+                session: notice.session,
+            },
+            None => notice,
         };
         untold.insert(notice.session.clone(), notice);
         drop(untold);
@@ -138,6 +150,10 @@ async fn hear(shared: &Shared, hubs: &Weak<Hubs>, notices: &mut SessionNotices) 
                 }
                 if notice.has_begun {
                     shared.begun.notify_one();
+                }
+                if notice.is_tightened {
+                    // Nobody listens where there are no sandboxes.
+                    let _ = shared.tightened.send(notice.session);
                 }
             }
             Ok(None) => look(shared, hubs).await,

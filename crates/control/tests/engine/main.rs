@@ -5,6 +5,7 @@ mod errors;
 mod mcp;
 #[cfg(feature = "system-tests")]
 mod mcp_attacks;
+mod mishaps;
 mod pages;
 mod takeover;
 mod turns;

@@ -10,8 +10,8 @@ use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 
-use super::credentials::Credentials;
-use super::rewrite::{Rewriter, Texts};
+use super::credentials::{Credentials, Redacting};
+use super::rewrite::Rewriter;
 use super::rules::{self, Rules};
 
 /// A body.
@@ -21,7 +21,7 @@ pub(super) enum Relayed {
     /// Placeholders replaced by secrets. Its length is not known before its end.
     Projected(Stream, Arc<Credentials>, Arc<Rules>),
     /// Secrets replaced by asterisks. Its length does not change.
-    Redacted(Stream, Arc<Texts>),
+    Redacted(Stream, Redacting),
     /// A small one that was replaced in one piece, or words of this relay's own.
     Whole(Full<Bytes>),
 }
@@ -35,10 +35,10 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(inner: Incoming, texts: Arc<Texts>) -> Self {
+    pub(super) fn new(inner: Incoming, rewriter: Rewriter) -> Self {
         Self {
             inner,
-            rewriter: Rewriter::new(texts),
+            rewriter,
             trailers: None,
             over: false,
         }
@@ -99,12 +99,13 @@ impl Body for Relayed {
                 }
                 stream.poll_frame(cx)
             }
-            Self::Redacted(stream, texts) => {
+            Self::Redacted(stream, redacting) => {
+                redacting.renew(&mut stream.rewriter);
                 let frame = ready!(stream.poll_frame(cx));
                 Poll::Ready(frame.map(|frame| {
                     let mut frame = frame?;
                     if let Some(trailers) = frame.trailers_mut() {
-                        rules::redact(texts, trailers);
+                        rules::redact(redacting.texts(), trailers);
                     }
                     Ok(frame)
                 }))

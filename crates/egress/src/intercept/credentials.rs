@@ -8,7 +8,7 @@ use bailiwick_policy::{InForce, Projections};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use super::rewrite::Texts;
+use super::rewrite::{Rewriter, Texts};
 use super::rules::Rules;
 
 /// What is in force for the destination of one connection.
@@ -27,6 +27,50 @@ struct Made {
     redacted: Arc<Texts>,
     /// What earlier requests of this connection had secrets in.
     encoded: VecDeque<Zeroizing<Vec<u8>>>,
+    /// Secrets that were replaced while the connection was open: a server may still tell them.
+    former: VecDeque<Zeroizing<Vec<u8>>>,
+    /// How often there were others.
+    replaced: u64,
+}
+
+/// What must not come back in one answer. Secrets that are replaced while it is open stay in it, and those that replace them are added.
+pub(super) struct Redacting {
+    credentials: Arc<Credentials>,
+    texts: Arc<Texts>,
+    /// See [`Made::replaced`].
+    seen: u64,
+}
+
+impl Redacting {
+    /// All that is known by now.
+    pub(super) fn texts(&mut self) -> &Texts {
+        self.follow();
+        &self.texts
+    }
+
+    /// A stream that nothing was read of.
+    pub(super) fn rewriter(&self) -> Rewriter {
+        Rewriter::new(Arc::clone(&self.texts))
+    }
+
+    /// Before more of a stream is read.
+    pub(super) fn renew(&mut self, rewriter: &mut Rewriter) {
+        if self.follow() {
+            rewriter.change(Arc::clone(&self.texts));
+        }
+    }
+
+    /// Whether there is more to look for than before.
+    fn follow(&mut self) -> bool {
+        let made = self.credentials.made();
+        if made.replaced == self.seen {
+            return false;
+        }
+        self.seen = made.replaced;
+        // What this answer's own request had secrets in may be forgotten there by now.
+        self.texts = Arc::new(self.texts.and(&made.redacted));
+        true
+    }
 }
 
 impl Credentials {
@@ -39,6 +83,8 @@ impl Credentials {
                 of,
                 rules,
                 encoded: VecDeque::new(),
+                former: VecDeque::new(),
+                replaced: 0,
             }),
             in_force,
             destination,
@@ -51,7 +97,7 @@ impl Credentials {
     }
 
     /// What must not come back in an answer from now on; `encoded` is what the request had secrets in.
-    pub(super) fn redacted(&self, encoded: Vec<Zeroizing<Vec<u8>>>) -> Arc<Texts> {
+    pub(super) fn redacted(self: &Arc<Self>, encoded: Vec<Zeroizing<Vec<u8>>>) -> Redacting {
         let mut made = self.made();
         let mut new = false;
         for text in encoded {
@@ -64,9 +110,13 @@ impl Credentials {
             made.encoded.pop_front();
         }
         if new {
-            made.redacted = Arc::new(made.rules.redacted(made.encoded.iter()));
+            made.redact();
         }
-        Arc::clone(&made.redacted)
+        Redacting {
+            texts: Arc::clone(&made.redacted),
+            seen: made.replaced,
+            credentials: Arc::clone(self),
+        }
     }
 
     fn made(&self) -> MutexGuard<'_, Made> {
@@ -74,10 +124,32 @@ impl Credentials {
         // Every change under the lock leaves something that is whole.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&made.of, &now) {
-            made.rules = Arc::new(Rules::at(&now, &self.destination));
-            made.redacted = Arc::new(made.rules.redacted(made.encoded.iter()));
+            let rules = Arc::new(Rules::at(&now, &self.destination));
+            let before = std::mem::replace(&mut made.rules, rules);
+            made.outlive(&before);
             made.of = now;
+            made.replaced += 1;
+            made.redact();
         }
         made
+    }
+}
+
+impl Made {
+    /// Secrets of rules that do not hold any more are kept.
+    fn outlive(&mut self, before: &Rules) {
+        for secret in before.secrets() {
+            if !self.former.contains(secret) {
+                self.former.push_back(secret.clone());
+            }
+        }
+        while self.former.len() > limits::FORMER_SECRETS_KEPT {
+            self.former.pop_front();
+        }
+    }
+
+    fn redact(&mut self) {
+        let besides = self.encoded.iter().chain(&self.former);
+        self.redacted = Arc::new(self.rules.redacted(besides));
     }
 }

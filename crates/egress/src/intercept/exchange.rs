@@ -20,9 +20,9 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, oneshot};
 
 use super::body::{Relayed, Stream};
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Redacting};
 use super::request::{self, Checked, Refusal};
-use super::rewrite::Texts;
+use super::rewrite::Rewriter;
 use super::rules::{self, Rules};
 use super::tasks::Tasks;
 use super::tunnel;
@@ -118,8 +118,8 @@ impl Exchange {
         };
         let rules = self.credentials.now();
         let encoded = rules.project(&mut parts.headers, &path);
-        let redacted = self.credentials.redacted(encoded);
-        if !redacted.is_empty() {
+        let mut redacting = self.credentials.redacted(encoded);
+        if !redacting.texts().is_empty() {
             // What is packed cannot be looked into.
             parts
                 .headers
@@ -127,7 +127,7 @@ impl Exchange {
         }
         let body = self.body(&mut parts, body, rules).await?;
         let answer = self.upstream.send(Request::from_parts(parts, body)).await?;
-        Ok(self.answer(answer, redacted, websocket.then_some(switched)))
+        Ok(self.answer(answer, redacting, websocket.then_some(switched)))
     }
 
     /// The body of a request: looked at only if placeholders are replaced in bodies, and it is not packed.
@@ -151,7 +151,7 @@ impl Exchange {
             parts.headers.insert(CONTENT_LENGTH, whole.len().into());
             return Ok(Relayed::Whole(Full::new(whole)));
         }
-        let stream = Stream::new(body, Arc::clone(&rules.in_bodies));
+        let stream = Stream::new(body, Rewriter::new(Arc::clone(&rules.in_bodies)));
         Ok(Relayed::Projected(
             stream,
             Arc::clone(&self.credentials),
@@ -162,7 +162,7 @@ impl Exchange {
     fn answer(
         &self,
         mut answer: Response<Incoming>,
-        redacted: Arc<Texts>,
+        mut redacting: Redacting,
         websocket: Option<OnUpgrade>,
     ) -> Response<Relayed> {
         let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -170,7 +170,8 @@ impl Exchange {
         let (mut parts, body) = answer.into_parts();
         let closes = parts.version == Version::HTTP_10 || says_close(&parts.headers);
         request::remove_hop_by_hop(&mut parts.headers);
-        rules::redact(&redacted, &mut parts.headers);
+        let redacted = redacting.texts();
+        rules::redact(redacted, &mut parts.headers);
         let reflects = |phrase: &ReasonPhrase| redacted.are_in(phrase.as_bytes());
         if parts.extensions.get().is_some_and(reflects) {
             parts.extensions.remove::<ReasonPhrase>();
@@ -180,7 +181,7 @@ impl Exchange {
         }
         if let Some(server) = switched {
             return match websocket {
-                Some(client) => self.switch(parts, client, server, redacted),
+                Some(client) => self.switch(parts, client, server, redacting),
                 // A server that switches unasked is none that this relay understands.
                 None => self.refuse(Refusal::Framing),
             };
@@ -191,12 +192,9 @@ impl Exchange {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         // Also what is said to be packed: a server that was asked for plain bytes may call plain bytes anything.
-        let body = if redacted.is_empty() {
-            Relayed::Unchanged(body)
-        } else {
-            Relayed::Redacted(Stream::new(body, Arc::clone(&redacted)), redacted)
-        };
-        Response::from_parts(parts, body)
+        // What there is nothing to look for in now may be open when there is.
+        let stream = Stream::new(body, redacting.rewriter());
+        Response::from_parts(parts, Relayed::Redacted(stream, redacting))
     }
 
     /// From here on bytes go through as they are: no secret goes along, and none comes back.
@@ -205,7 +203,7 @@ impl Exchange {
         mut parts: hyper::http::response::Parts,
         client: OnUpgrade,
         server: OnUpgrade,
-        redacted: Arc<Texts>,
+        redacting: Redacting,
     ) -> Response<Relayed> {
         let (over, tunnel) = oneshot::channel();
         *self
@@ -215,7 +213,7 @@ impl Exchange {
             .unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
         self.tasks.spawn(async move {
             if let (Ok(client), Ok(server)) = tokio::join!(client, server) {
-                tunnel::carry(TokioIo::new(client), TokioIo::new(server), redacted).await;
+                tunnel::carry(TokioIo::new(client), TokioIo::new(server), redacting).await;
             }
             let _ = over.send(());
         });

@@ -57,6 +57,20 @@ impl Texts {
         }
     }
 
+    /// These and those, each once; of all of them nothing is left but asterisks.
+    pub(super) fn and(&self, others: &Self) -> Self {
+        let mut all = self.needles.clone();
+        for needle in &others.needles {
+            if !all.contains(needle) {
+                all.push(needle.clone());
+            }
+        }
+        let covered = all
+            .into_iter()
+            .map(|needle| (needle, Replacement::Asterisks));
+        Self::new(covered.collect())
+    }
+
     /// True if nothing is looked for.
     pub(super) fn is_empty(&self) -> bool {
         self.finder.is_none()

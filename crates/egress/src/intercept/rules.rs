@@ -30,7 +30,7 @@ pub(super) struct Rules {
     secrets: Vec<Secret>,
 }
 
-type Secret = Zeroizing<Vec<u8>>;
+pub(super) type Secret = Zeroizing<Vec<u8>>;
 
 impl Rules {
     pub(super) fn at(projections: &Projections, destination: &Destination) -> Self {
@@ -112,6 +112,11 @@ impl Rules {
         let replaced = self.in_headers.replaced(&decoded, wanted)?;
         let text = Zeroizing::new(BASE64.encode(&replaced));
         Some(Zeroizing::new([BASIC.as_bytes(), text.as_bytes()].concat()))
+    }
+
+    /// All secrets for this destination.
+    pub(super) fn secrets(&self) -> &[Secret] {
+        &self.secrets
     }
 
     /// What must not come back. `encoded` is what earlier requests of the connection had secrets in.

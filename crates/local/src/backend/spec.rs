@@ -122,9 +122,7 @@ fn read_only((source, target): (&Path, &Path), options: &LocalOptions) -> Result
     let metadata = fs::metadata(&canonical).map_err(unusable)?;
     let mirrors = fs::canonicalize(&options.repositories);
     let is_mirror = mirrors.is_ok_and(|mirrors| canonical.starts_with(mirrors));
-    let uploads = fs::canonicalize(options.state.uploads());
-    let is_upload = uploads.is_ok_and(|uploads| canonical.parent() == Some(&uploads));
-    if is_mirror || is_upload {
+    if is_mirror || options.state.is_upload(&canonical) {
         // Nobody but builds wrote to the one, and none of them lives on to listen; to the other, nobody but this program.
     } else if metadata.is_dir() {
         let workspace = Workspace {

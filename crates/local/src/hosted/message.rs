@@ -55,6 +55,9 @@ pub(super) enum Ask {
         bytes: u64,
         mode: u32,
     },
+    LookAt {
+        path: OnePath,
+    },
     List {
         path: OnePath,
         limit: usize,

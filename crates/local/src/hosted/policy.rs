@@ -265,7 +265,7 @@ impl<'de> Deserialize<'de> for Hexadecimal {
 
 #[cfg(test)]
 mod tests {
-    use bailiwick_policy::{EgressPolicy, OrganizationFloor, Policy, SessionGrants, effective};
+    use bailiwick_policy::{EgressPolicy, OrganizationFloor, SessionGrants, effective};
 
     use super::*;
 
@@ -279,6 +279,10 @@ mod tests {
         let floor = OrganizationFloor {
             denied_hosts: vec!["*.prod.example".parse().unwrap()],
             denied_cidrs: vec!["10.0.0.0/8".parse().unwrap()],
+        };
+        let narrower = EgressPolicy {
+            denied_hosts: vec!["narrower.example".parse().unwrap()],
+            ..EgressPolicy::unrestricted()
         };
         let name = "payments".parse().unwrap();
         let policy = effective(Some((name, policy)), None);
@@ -296,7 +300,15 @@ mod tests {
             value: SecretText::new("Basic canary".to_owned()),
         };
         InForce {
-            policy: Arc::new(Policy::compile(policy, &floor, &SessionGrants::none())),
+            policy: Arc::new(
+                Uncompiled {
+                    effective: policy,
+                    narrowed_by: vec![effective(None, Some(narrower))],
+                    organization: floor,
+                    grants: SessionGrants::none(),
+                }
+                .compile(),
+            ),
             projections: Arc::new(Projections::new(vec![placeholder], vec![header])),
         }
     }
@@ -340,6 +352,8 @@ mod tests {
             ("\"mode\":\"limited\",", ""),
             ("\"limited\"", "\"open\""),
             ("\"denied_hosts\"", "\"denied\""),
+            ("\"narrowed_by\"", "\"widened_by\""),
+            ("narrower.example", "*"),
             ("*.example.com:8443", "*"),
             ("10.0.0.0/8", "10.0.0.1/8"),
             ("package_managers", "everything"),

@@ -14,6 +14,7 @@ use bailiwick_runtime::{
     ExecutionControl, ExitStatus, FileEntry, Sandbox, Signal, SpecProblem, TerminalSize,
 };
 
+use super::OwnHost;
 use super::connection::{Answered, Connection, End, HostError};
 use super::message::{Answer, Ask, Captured, OnePath, Question};
 use super::policy::PolicyText;
@@ -27,6 +28,8 @@ pub(super) struct HostedSandbox {
     pub(super) id: SandboxId,
     pub(super) number: u64,
     pub(super) connection: Arc<Connection>,
+    /// The host, if nothing else runs in it.
+    pub(super) _own: Option<Arc<OwnHost>>,
 }
 
 impl HostedSandbox {
@@ -218,6 +221,17 @@ impl Sandbox for HostedSandbox {
         mode: u32,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.write(path, contents, mode))
+    }
+
+    fn look_at<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<FileEntry, Error>> {
+        Box::pin(async move {
+            let path = OnePath(path.to_owned());
+            let Answer::Entries(entries) = self.ask(Ask::LookAt { path }).await?.0 else {
+                return confused();
+            };
+            let one: Result<[FileEntry; 1], _> = entries.try_into();
+            one.map_or_else(|_| confused(), |[entry]| Ok(entry))
+        })
     }
 
     fn list_files<'a>(

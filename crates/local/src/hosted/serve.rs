@@ -171,6 +171,7 @@ impl Host {
                 sandbox.write(&path.0, contents, bytes, mode).await?;
                 plain(Answer::Done)
             }
+            Ask::LookAt { path } => plain(Answer::Entries(vec![sandbox.look_at(&path.0).await?])),
             Ask::List { path, limit } => list(sandbox, &path.0, limit).await?,
             Ask::Capture { roots, limits } => capture(sandbox, &roots, limits).await?,
             Ask::ApplyPolicy(policy) => {

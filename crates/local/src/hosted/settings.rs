@@ -27,6 +27,8 @@ pub struct HostSettings {
     pub layers: PathBuf,
     /// Where mirrors of repositories are.
     pub repositories: PathBuf,
+    /// Where checkpoints are, if not where those of the whole state directory are.
+    pub checkpoints: Option<PathBuf>,
     /// What [`crate::snapshot`] made of this host.
     pub snapshot: Option<PathBuf>,
     /// The home directory whose toolchains are mounted; none for a server.
@@ -53,6 +55,7 @@ impl HostSettings {
             state: state.path().to_owned(),
             layers: images.join("layers"),
             repositories: images.join("repositories"),
+            checkpoints: None,
             snapshot: None,
             home: None,
             ca_file: None,
@@ -88,6 +91,7 @@ impl HostSettings {
             egress: Arc::new(egress),
             layers: self.layers,
             repositories: self.repositories,
+            checkpoints: self.checkpoints,
             snapshot: self.snapshot,
             surroundings: Surroundings {
                 home: self.home,

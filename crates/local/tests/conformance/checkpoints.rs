@@ -244,7 +244,7 @@ pub(crate) async fn a_tampered_checkpoint_starts_nothing_and_stays(local: &Local
             .await
             .err();
         assert!(
-            matches!(refused, Some(Error::Backend(_))),
+            matches!(&refused, Some(Error::CheckpointDamaged(damaged)) if *damaged == checkpoint),
             "{what}: {refused:?}"
         );
         let running = local.runtime().list().await.expect("a list");

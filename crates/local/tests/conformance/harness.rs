@@ -62,6 +62,7 @@ impl Local {
             state: StateDirectory::open(state.path().to_owned()).expect("a state directory"),
             egress: Arc::new(Egress::new(Arc::new(Dialer::new(DialOptions::new(facts))))),
             layers: state.path().join(LAYERS),
+            checkpoints: None,
             repositories: state.path().join("repositories"),
             snapshot: Some(state.path().join(SNAPSHOT)),
             surroundings: Surroundings::default(),

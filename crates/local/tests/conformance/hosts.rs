@@ -369,3 +369,87 @@ pub(crate) async fn a_flow_does_not_outlive_its_rule_blocked(local: &Local) {
     assert!(cut, "and it is told so");
     hosts.end().await;
 }
+
+/// Whether a process has a text anywhere in memory that it wrote: what is mapped from a file is no secret.
+fn remembers(pid: u32, text: &[u8]) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let Ok(memory) = fs::File::open(format!("/proc/{pid}/mem")) else {
+        return false;
+    };
+    let regions = maps.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (first, last) = words.next()?.split_once('-')?;
+        let is_written = words.next()?.starts_with("rw") && !line.contains("/target/");
+        let at = |text: &str| u64::from_str_radix(text, 16).ok();
+        is_written.then_some((at(first)?, at(last)?))
+    });
+    for (first, last) in regions {
+        let mut bytes = vec![0; usize::try_from(last - first).expect("a length")];
+        // What is not there any more holds nothing.
+        if std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, first).is_ok()
+            && bytes.windows(text.len()).any(|window| window == text)
+        {
+            return true;
+        }
+    }
+    false
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let found = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(1));
+        found == Some(&parent.to_string())
+    };
+    processes().filter(is_child).collect()
+}
+
+/// A launch copies the memory of its process: that of a sandbox has neither its own secrets nor another one's.
+pub(crate) async fn no_secret_is_in_the_memory_of_an_init(local: &Local) {
+    // Drawn: what is written here is in the program, and so in every host.
+    let canary = format!("canary-{}", word());
+    let with_secret = || {
+        let mut spec = local.spec();
+        let header = bailiwick_policy::HeaderProjection {
+            host: "server.example".parse().expect("a host"),
+            path: "/".parse().expect("a path"),
+            name: "authorization".parse().expect("a name"),
+            value: bailiwick_model::SecretText::new(canary.clone()),
+        };
+        let headers = vec![header];
+        let projections = bailiwick_policy::Projections::new(Vec::new(), headers);
+        spec.network.policy.projections = std::sync::Arc::new(projections);
+        spec
+    };
+    let mut all = Vec::new();
+    for round in 0..3 {
+        all.push(local.start(with_secret()).await);
+        all.push(local.start(local.spec()).await);
+        let own = hosts_of(std::process::id());
+        assert_eq!(
+            own.len(),
+            (round + 1) + (round + 1).min(2),
+            "each has its own"
+        );
+    }
+    let hosts = hosts_of(std::process::id());
+    let knowing = hosts
+        .iter()
+        .filter(|host| remembers(**host, canary.as_bytes()));
+    assert_eq!(knowing.count(), 3, "control: who sends it has it");
+    let inits: Vec<_> = hosts.iter().flat_map(|host| children(*host)).collect();
+    assert_eq!(inits.len(), all.len(), "control: each is found");
+    for init in inits {
+        let state = local.state().as_os_str().as_encoded_bytes();
+        assert!(remembers(init, state), "control: it can be read");
+        assert!(!remembers(init, canary.as_bytes()), "{init} has a secret");
+    }
+    for running in all {
+        running.sandbox.stop(GRACE).await.expect("it stops");
+    }
+    until("the hosts of one sandbox end with it", || {
+        hosts_of(std::process::id()).len() == 2
+    });
+}

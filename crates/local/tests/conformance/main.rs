@@ -73,6 +73,7 @@ const HOSTS: &[(&str, Case)] = table!(hosts;
     an_abandoned_start_leaves_no_sandbox
     events_that_nobody_reads_hold_up_their_own_sandbox_alone
     a_flow_does_not_outlive_its_rule_blocked
+    no_secret_is_in_the_memory_of_an_init
 );
 
 const LAYERS: &[(&str, Case)] = table!(layers;

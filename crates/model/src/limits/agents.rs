@@ -73,12 +73,20 @@ pub const WEB_KNOWN_URLS: usize = 10_000;
 
 /// Sessions that have a sandbox on one server, or one that was kept, at the same time.
 pub const SESSION_SANDBOXES: usize = 500;
+/// Of one organization: it does not keep the others from having any.
+pub const SESSION_SANDBOXES_OF_ORGANIZATION: usize = 250;
 /// How long the sandbox of a session that does nothing runs on before it is kept.
 pub const SESSION_SANDBOX_IDLE: Duration = Duration::from_secs(10 * 60);
 /// How often a server looks whether what the sandboxes of its sessions were made from still holds.
 pub const SESSION_SANDBOX_LOOK: Duration = Duration::from_secs(2);
 /// How long programs of a session's sandbox have to end by themselves.
 pub const SESSION_SANDBOX_GRACE: Duration = Duration::from_secs(2);
+/// Policies that one session can be tightened by: each is asked about each connection.
+pub const SESSION_TIGHTENINGS: usize = 32;
+/// Sessions whose tightening waits to be seen to; of more, all are looked at.
+pub const TIGHTENINGS_UNHEARD: usize = 256;
+/// Secrets that were replaced while one connection was open and that it remembers, to take them out of answers.
+pub const FORMER_SECRETS_KEPT: usize = 64;
 /// How long a sandbox runs on while nobody can find out, or make, what holds for it now.
 pub const SESSION_SANDBOX_STALE: Duration = Duration::from_secs(30);
 /// Memory of a session's sandbox, with the files that are held in it, where there is a control group to hold it.

@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use bailiwick_model::{Destination, Host, HostName, Protocol, Reason};
 
 use super::Policy;
-use crate::HostFacts;
 use crate::forms::Forms;
 use crate::rule::{Rule, Ruling};
 use crate::table::Hits;
+use crate::{HostFacts, Mode};
 
 /// The name under which a sandbox reaches services of its host.
 pub const HOST_SERVICE: &str = "host.internal";
@@ -26,9 +26,23 @@ impl Policy {
             }
             (Protocol::Dns, 0) => self.decide_any_port(&destination.host, host),
             (protocol @ (Protocol::Tcp | Protocol::Udp), port) => {
-                self.judge(self.hits(&destination.host, port, host), protocol)
+                self.judge_by_all(&destination.host, port, protocol, host)
             }
         }
+    }
+
+    /// The denial of the first policy that denies; if none does, what this one says.
+    fn judge_by_all(
+        &self,
+        target: &Host,
+        port: u16,
+        protocol: Protocol,
+        host: &HostFacts,
+    ) -> Ruling<'_> {
+        first_denial(
+            self.each()
+                .map(|policy| policy.judge(policy.hits(target, port, host), protocol)),
+        )
     }
 
     /// The order of precedence: the first kind of rule that matched decides.
@@ -59,7 +73,9 @@ impl Policy {
                 ..
             } => Ruling::by(Reason::PrivateAddress, rule),
             // 5. to 9. What allows.
-            _ if self.is_unrestricted() => Ruling::without_rule(Reason::Unrestricted),
+            _ if self.own_mode() == Mode::Unrestricted => {
+                Ruling::without_rule(Reason::Unrestricted)
+            }
             Hits {
                 host_rule: Some(rule),
                 ..
@@ -85,6 +101,19 @@ impl Policy {
     /// on the host's loopback, but still not metadata, link-local, an interface of the host, a listener of Bailiwick, or
     /// denied. `host.internal` is always on loopback. Anything that is allowed has the reason of the name, or `pinned`.
     pub fn decide_resolved(
+        &self,
+        destination: &Destination,
+        address: IpAddr,
+        pinned: bool,
+        host: &HostFacts,
+    ) -> Ruling<'_> {
+        first_denial(
+            self.each()
+                .map(|policy| policy.judge_resolved(destination, address, pinned, host)),
+        )
+    }
+
+    fn judge_resolved(
         &self,
         destination: &Destination,
         address: IpAddr,
@@ -132,12 +161,13 @@ impl Policy {
     }
 
     /// Asks about every port at which the answer can change from denied to allowed: where a rule that allows begins, the
-    /// first port of all, and after the end of a rule that denies. The first one words the denial.
+    /// first port of all, and after the end of a rule that denies. The first one words the denial. Where several policies
+    /// have to allow it, it is one of their ports too at which all of them begin to.
     fn decide_any_port(&self, target: &Host, host: &HostFacts) -> Ruling<'_> {
         let mut answer: Option<Ruling<'_>> = None;
         let mut ask = |port| {
             if answer.is_none_or(|ruling| !ruling.is_allowed()) {
-                let ruling = self.judge(self.hits(target, port, host), Protocol::Tcp);
+                let ruling = self.judge_by_all(target, port, Protocol::Tcp, host);
                 if ruling.is_allowed() || answer.is_none() {
                     answer = Some(ruling);
                 }
@@ -149,7 +179,8 @@ impl Policy {
             }
         });
         if is_host_service(target) {
-            self.host_ports().iter().copied().for_each(&mut ask);
+            let ports = self.each().flat_map(Self::host_ports);
+            ports.copied().for_each(&mut ask);
         }
         ask(1);
         self.each_rule(target, |rule| {
@@ -162,11 +193,13 @@ impl Policy {
 
     /// Calls `visit` with every rule about the target, whatever its ports.
     pub(crate) fn each_rule<'p>(&'p self, target: &Host, mut visit: impl FnMut(&'p Rule)) {
-        match target {
-            Host::Name(name) => self.hosts.each_rule(name.as_str(), visit),
-            Host::Address(address) => {
-                for form in Forms::of(*address).as_slice() {
-                    self.addresses.each_rule(*form, &mut visit);
+        for policy in self.each() {
+            match target {
+                Host::Name(name) => policy.hosts.each_rule(name.as_str(), &mut visit),
+                Host::Address(address) => {
+                    for form in Forms::of(*address).as_slice() {
+                        policy.addresses.each_rule(*form, &mut visit);
+                    }
                 }
             }
         }
@@ -217,6 +250,18 @@ impl Policy {
         }
         all
     }
+}
+
+/// The first ruling that denies; if none does, the first of all.
+fn first_denial<'p>(rulings: impl Iterator<Item = Ruling<'p>>) -> Ruling<'p> {
+    let mut first = None;
+    for ruling in rulings {
+        if !ruling.is_allowed() {
+            return ruling;
+        }
+        first.get_or_insert(ruling);
+    }
+    first.unwrap_or(Ruling::without_rule(Reason::NoRule))
 }
 
 fn is_host_service(target: &Host) -> bool {

@@ -2,10 +2,11 @@
 
 use bailiwick_model::{Flow, PolicySource, Reason, SandboxId};
 use bailiwick_policy::{
-    EffectivePolicy, HostFacts, OrganizationFloor, Policy, SessionGrants, Suggestion, diff, suggest,
+    EffectivePolicy, HostFacts, OrganizationFloor, Policy, SessionGrants, Suggestion, Uncompiled,
+    diff, effective, suggest,
 };
 
-use crate::support::{destination, facts, setting};
+use crate::support::{Setting, destination, facts, setting};
 
 fn change(before: &[&str], after: &[&str]) -> String {
     diff(&setting(before).compile(), &setting(after).compile()).to_string()
@@ -92,6 +93,87 @@ fn a_block_within_a_block_has_its_own_row() {
     - 240.0.0.0/4:1-442  (cidr_rule -> private_address, not public (reserved (RFC 1112 section 4)): 240.0.0.0/4)
     - 240.0.0.0/4:444-65535  (cidr_rule -> private_address, not public (reserved (RFC 1112 section 4)): 240.0.0.0/4)
     ");
+}
+
+/// A policy, narrowed by others.
+fn narrowed(lines: &[&str], others: &[&[&str]]) -> Policy {
+    let own = |lines: &[&str]| {
+        let policy = setting(lines).policy;
+        effective(Some(("test".parse().unwrap(), policy)), None)
+    };
+    let Setting {
+        organization,
+        grants,
+        ..
+    } = setting(lines);
+    Uncompiled {
+        effective: own(lines),
+        narrowed_by: others.iter().copied().map(own).collect(),
+        organization,
+        grants,
+    }
+    .compile()
+}
+
+#[test]
+fn what_another_policy_narrows_shows_as_closed_and_never_as_opened() {
+    let lines = [
+        "+a.example",
+        "+*.b.example:443",
+        "+10.0.0.0/8",
+        "credential own.example",
+    ];
+    let before = narrowed(&lines, &[]);
+    let after = narrowed(
+        &lines,
+        &[
+            &["unrestricted", "-a.example"],
+            &["+c.b.example", "+10.1.0.0/16"],
+        ],
+    );
+    let difference = diff(&before, &after);
+    assert!(difference.opened.is_empty(), "{difference}");
+    insta::assert_snapshot!(difference.to_string(), @r"
+    - a.example  (host_rule -> denied_rule, denied: a.example)
+    - *.b.example:443  (host_rule -> no_rule)
+    - 10.0.0.0/8  (cidr_rule -> private_address, not public (private use (RFC 1918)): 10.0.0.0/8)
+    - 10.1.0.0/16  (cidr_rule -> private_address, not public (private use (RFC 1918)): 10.0.0.0/8)
+    ");
+}
+
+#[test]
+fn what_a_credential_is_for_can_be_reached_or_not() {
+    let policy = narrowed(
+        &[
+            "+a.example:443",
+            "+deep.b.example",
+            "+*.c.example",
+            "+192.0.2.1",
+            "-no.c.example",
+        ],
+        &[&["unrestricted", "-deep.b.example:443"]],
+    );
+    let may = |host: &str| policy.may_reach(&host.parse().unwrap());
+    for host in [
+        "a.example",
+        "a.example:443",
+        "*.b.example",
+        "x.c.example",
+        "*.c.example:8080",
+        "192.0.2.1",
+    ] {
+        assert!(may(host), "{host}");
+    }
+    for host in [
+        "a.example:80",
+        "b.example",
+        "*.a.example",
+        "*.b.example:443",
+        "no.c.example",
+        "192.0.2.2",
+    ] {
+        assert!(!may(host), "{host}");
+    }
 }
 
 fn flow(to: &str, reason: Reason, address: Option<&str>) -> Flow {

@@ -2,7 +2,8 @@
 
 use bailiwick_model::{Destination, Host, HostName, Protocol, Verdict};
 use bailiwick_policy::{
-    CidrRule, HostPattern, Mode, Pin, Ports, Preset, normalise_host, parse_destination,
+    CidrRule, EgressPolicy, HostPattern, Mode, Pin, Policy, Ports, Preset, Uncompiled, effective,
+    normalise_host, parse_destination,
 };
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -236,6 +237,34 @@ fn remove_an_allowance(setting: &mut Setting, which: prop::sample::Index) -> boo
     true
 }
 
+/// Where the verdict of any of these policies can change.
+const PORTS: [u16; 17] = [
+    1, 2, 22, 23, 80, 81, 443, 444, 445, 5432, 5433, 15001, 15002, 15003, 65534, 65535, 8080,
+];
+
+/// The policy of the first, narrowed by those of the others, and then each of them by itself, all with what the first denies and grants.
+fn narrowed(setting: &Setting, others: &[Setting]) -> Vec<Policy> {
+    let own =
+        |policy: &EgressPolicy| effective(Some(("test".parse().unwrap(), policy.clone())), None);
+    let of = |policy: &EgressPolicy, narrowed_by| Uncompiled {
+        effective: own(policy),
+        narrowed_by,
+        organization: setting.organization.clone(),
+        grants: setting.grants.clone(),
+    };
+    let policies = std::iter::once(setting).chain(others);
+    let policies: Vec<_> = policies.map(|setting| &setting.policy).collect();
+    let all = of(
+        &setting.policy,
+        policies[1..].iter().copied().map(own).collect(),
+    );
+    let each = policies.into_iter().map(|policy| of(policy, Vec::new()));
+    std::iter::once(all)
+        .chain(each)
+        .map(Uncompiled::compile)
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -265,6 +294,28 @@ proptest! {
             setting.policy.denied_cidrs.push(cidr);
         }
         prop_assert!(before || !allows(&setting, &destination));
+    }
+
+    #[test]
+    fn a_policy_that_others_narrow_allows_what_all_of_them_allow(setting in any_setting(), others in prop::collection::vec(any_setting(), 0..3), destinations in prop::collection::vec(any_destination(), 4), address in ip(), pinned: bool) {
+        let all = narrowed(&setting, &others);
+        let host = facts();
+        for destination in &destinations {
+            let resolved = all.iter().skip(1).all(|policy| policy.decide_resolved(destination, address, pinned, &host).is_allowed());
+            prop_assert_eq!(all[0].decide_resolved(destination, address, pinned, &host).is_allowed(), resolved);
+            let expected = if destination.protocol == Protocol::Dns && destination.port == 0 {
+                // There is a port that all of them allow.
+                PORTS.iter().any(|port| {
+                    let tcp = Destination { port: *port, protocol: Protocol::Tcp, host: destination.host.clone() };
+                    all.iter().skip(1).all(|policy| policy.decide(&tcp, &host).is_allowed())
+                })
+            } else {
+                all.iter().skip(1).all(|policy| policy.decide(destination, &host).is_allowed())
+            };
+            prop_assert_eq!(all[0].decide(destination, &host).is_allowed(), expected, "{}", destination);
+        }
+        let is_unrestricted = all.iter().skip(1).all(Policy::is_unrestricted);
+        prop_assert_eq!(all[0].is_unrestricted(), is_unrestricted);
     }
 
     #[test]

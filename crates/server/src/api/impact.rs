@@ -82,29 +82,34 @@ struct List<'a> {
     next_page: Option<String>,
 }
 
+/// What [`DifferenceReport`] writes.
+pub(super) fn difference_schema() -> Schema {
+    let modes = || Schema::words(["limited", "unrestricted"]);
+    let mode = Schema::answer()
+        .has("before", modes())
+        .has("after", modes());
+    let line = Schema::answer()
+        .has("destination", Schema::text())
+        .has("before", Schema::text().says("The reason before."))
+        .has("after", Schema::text().says("The reason after."))
+        .has("rule", Schema::text().or_null())
+        .named("ChangedDestinations");
+    Schema::answer()
+        .has("mode", mode.or_null())
+        .has("opened", Schema::list(line.clone()))
+        .has("closed", Schema::list(line))
+}
+
 impl ImpactJson<'_> {
     fn schema() -> Schema {
-        let modes = || Schema::words(["limited", "unrestricted"]);
-        let mode = Schema::answer()
-            .has("before", modes())
-            .has("after", modes());
         let source = Schema::answer()
             .has("before", source_schema())
             .has("after", source_schema());
-        let line = Schema::answer()
-            .has("destination", Schema::text())
-            .has("before", Schema::text().says("The reason before."))
-            .has("after", Schema::text().says("The reason after."))
-            .has("rule", Schema::text().or_null())
-            .named("ChangedDestinations");
-        Schema::answer()
+        difference_schema()
             .has(
                 "source",
                 source.or_null().says("Null where workers decide."),
             )
-            .has("mode", mode.or_null())
-            .has("opened", Schema::list(line.clone()))
-            .has("closed", Schema::list(line))
             .has("concerned", ReferencesJson::schema())
     }
 }

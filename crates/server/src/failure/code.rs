@@ -85,6 +85,8 @@ codes! {
     PrimaryThread = "primary_thread";
     /// Something else was said to this call of a tool already.
     AlreadyAnswered = "already_answered";
+    /// Workers of its owner decide what is reached there.
+    SelfHosted = "self_hosted";
     /// As many streams are open as may be.
     TooManyStreams = "too_many_streams";
     /// The work has been stopped.

@@ -40,6 +40,7 @@ mod session_turns;
 mod session_workers;
 mod sessions;
 mod skills;
+mod tightening;
 mod validation;
 mod vaults;
 mod work;

@@ -43,6 +43,7 @@ impl Local {
             state: StateDirectory::open(state.path().to_owned()).expect("a state directory"),
             egress: Arc::new(Egress::new(Arc::new(Dialer::new(DialOptions::new(facts))))),
             layers: state.path().join("layers"),
+            checkpoints: None,
             repositories: state.path().join("repositories"),
             snapshot: None,
             surroundings: Surroundings::default(),

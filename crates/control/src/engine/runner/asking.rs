@@ -8,7 +8,7 @@ use bailiwick_model::limits::{CONTEXT_PERCENT, MODEL_ATTEMPTS, TURN_MODEL_REQUES
 use bailiwick_model::{SessionEventId, SessionUsage, StopReason};
 use bailiwick_wire::{AgentEvent, RetryStatus, SessionErrorKind};
 
-use super::Runner;
+use super::{Reported, Runner};
 use crate::control::Control;
 use crate::engine::asking::{Answered, Question, Told, request_end};
 use crate::engine::conversation::messages;
@@ -66,7 +66,7 @@ impl Runner {
                     usage,
                     ..self.nothing()
                 };
-                self.report(report).await
+                self.report(report).await.map(drop)
             }
             Outcome::Interrupted => self.end_request(start, Vec::new()).await,
             Outcome::Failed(UpstreamError::ContextTooLong { .. }) => {
@@ -102,7 +102,9 @@ impl Runner {
                 return Ok(None);
             };
             request.model.clone_from(&asked.model);
-            let start = self.begin_request().await?;
+            let Some(start) = self.begin_request().await? else {
+                return Ok(None);
+            };
             if self.history.is_interrupted() {
                 return Ok(Some((start, Outcome::Interrupted)));
             }
@@ -123,9 +125,10 @@ impl Runner {
             if attempt == MODEL_ATTEMPTS {
                 return Ok(Some((start, Outcome::Failed(error))));
             }
-            self.reschedule(start, (attempt - 1, others), &error)
+            let rescheduled = self
+                .reschedule(start, (attempt - 1, others), &error)
                 .await?;
-            if self.history.is_interrupted() {
+            if rescheduled == Reported::Refused || self.history.is_interrupted() {
                 return Ok(None);
             }
             self.step(ThreadStep::Resume).await?;
@@ -165,7 +168,7 @@ impl Runner {
         start: SessionEventId,
         (retry, others): (u32, u32),
         error: &UpstreamError,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Reported, ControlError> {
         let failed = upstream_failure(error, RetryStatus::Retrying);
         let report = TurnReport {
             events: vec![request_end(start, true, &self.spent, None), failed],
@@ -173,18 +176,22 @@ impl Runner {
             steps: vec![ThreadStep::Reschedule],
             ..self.nothing()
         };
-        self.report(report).await?;
+        if self.report(report).await? == Reported::Refused {
+            return Ok(Reported::Refused);
+        }
         let upstreams = others.saturating_add(1);
         if (retry + 1) % upstreams != 0 {
-            return Ok(());
+            return Ok(Reported::Written);
         }
         let random = u64::from_ne_bytes(fresh::random());
         let round = retry / upstreams;
         let wait = Backoff::default().wait(round, random, error.retry_after());
-        self.pause(wait).await
+        self.pause(wait).await?;
+        Ok(Reported::Written)
     }
 
-    async fn begin_request(&mut self) -> Result<SessionEventId, ControlError> {
+    /// None if the report was refused.
+    async fn begin_request(&mut self) -> Result<Option<SessionEventId>, ControlError> {
         let id = Control::fresh_event_id();
         let started = NewAgentEvent {
             id: id.clone(),
@@ -195,8 +202,8 @@ impl Runner {
             events: vec![started],
             ..self.nothing()
         };
-        self.report(report).await?;
-        Ok(id)
+        let reported = self.report(report).await?;
+        Ok((reported == Reported::Written).then_some(id))
     }
 
     /// The tools of MCP servers, if they are others than are stored.
@@ -220,7 +227,7 @@ impl Runner {
             usage: self.take_spent(),
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     /// One request, until it is answered or interrupted.
@@ -321,7 +328,7 @@ impl Runner {
             usage: self.shared.models.used(&self.agent.model.id, &usage),
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     /// Nothing is tried again before somebody says something. What was said so far is taken up: it did not help.
@@ -333,6 +340,6 @@ impl Runner {
             steps: vec![ThreadStep::Rest(StopReason::RetriesExhausted)],
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 }

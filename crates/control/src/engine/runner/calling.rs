@@ -1,31 +1,84 @@
 //! Calls of tools: begun, run side by side, and told.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bailiwick_model::{OrganizationId, SessionEventId, SessionUsage};
 use bailiwick_store::Session;
 use bailiwick_tools::web::WebFetch;
 use bailiwick_tools::{Context, ToolResult};
-use bailiwick_wire::{AgentEvent, ContentBlock, ToolOutput};
+use bailiwick_wire::{AgentEvent, ContentBlock, SessionError, ToolOutput};
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Runner;
+use super::{Reported, Runner};
 use crate::control::Control;
-use crate::engine::Shared;
 use crate::engine::history::{Call, Settlement, Tool};
 use crate::engine::mcp::OfSession;
 use crate::engine::mcp_tools::McpServerOfAgent;
 use crate::engine::web::{self, WEB_FETCH};
+use crate::engine::{Called, Shared};
 use crate::error::ControlError;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
 
-/// A call that came to its end.
-pub(super) struct Done {
-    call: Call,
+/// Calls that are being run. Each has its result, also if what runs it panics.
+#[derive(Default)]
+pub(super) struct Hands {
+    tasks: JoinSet<Output>,
+    calls: HashMap<tokio::task::Id, Call>,
+}
+
+/// What a call came to.
+struct Output {
     output: ToolOutput,
     /// What is told of the session besides.
-    failure: Option<NewAgentEvent>,
+    events: Vec<NewAgentEvent>,
+}
+
+impl Hands {
+    fn take(&mut self, call: Call, work: impl Future<Output = Output> + Send + 'static) {
+        let task = self.tasks.spawn(work);
+        self.calls.insert(task.id(), call);
+    }
+
+    /// The next one that comes to its end; `None` if none is being run.
+    async fn next(&mut self) -> Option<(Call, Output)> {
+        loop {
+            let (id, output) = match self.tasks.join_next_with_id().await? {
+                Ok(ended) => ended,
+                // It was not cancelled, so it panicked.
+                Err(error) => (error.id(), Output::from(told(BROKEN))),
+            };
+            if let Some(call) = self.calls.remove(&id) {
+                return Some((call, output));
+            }
+        }
+    }
+}
+
+/// The result of a call that this server failed at.
+const BROKEN: &str = "the server failed while it ran this. It may have happened, wholly or in part, and was not run again: look before you repeat it";
+
+impl From<ToolOutput> for Output {
+    fn from(output: ToolOutput) -> Self {
+        Self {
+            output,
+            events: Vec::new(),
+        }
+    }
+}
+
+impl From<Called> for Output {
+    fn from(called: Called) -> Self {
+        Self {
+            output: match called.outcome {
+                Ok(result) => output_of(&result),
+                Err(error) => told(&error.to_string()),
+            },
+            events: called.failures.into_iter().map(told_of).collect(),
+        }
+    }
 }
 
 /// What runs one call.
@@ -40,27 +93,18 @@ struct Hand {
 }
 
 impl Hand {
-    async fn run(
-        &self,
-        call: &Call,
-        cancel: CancellationToken,
-    ) -> (ToolOutput, Option<NewAgentEvent>) {
+    async fn run(self, call: Call, cancel: CancellationToken) -> Output {
         let (organization, session) = (&self.organization, &self.session);
-        let output = match &call.tool {
-            Tool::BuiltIn(name) if name == WEB_FETCH => {
-                let context = Context { cancel, live: None };
-                let input = call.input.read().unwrap_or(Value::Null);
-                output_of(&web::call(self.web.clone(), input, &context).await)
-            }
+        match &call.tool {
             Tool::BuiltIn(name) => {
                 let context = Context { cancel, live: None };
                 let input = call.input.read().unwrap_or(Value::Null);
+                if name == WEB_FETCH {
+                    return output_of(&web::call(self.web, input, &context).await).into();
+                }
                 let workplaces = &self.shared.workplaces;
                 let called = workplaces.call(organization, session, name, input, &context);
-                match called.await {
-                    Ok(result) => output_of(&result),
-                    Err(error) => told(&error.to_string()),
-                }
+                called.await.into()
             }
             Tool::Mcp { name, .. } => match &self.server {
                 Some(server) => {
@@ -68,14 +112,18 @@ impl Hand {
                         organization,
                         session,
                     };
-                    let call = (call, name.as_str());
-                    return self.shared.call_mcp_tool(of, server, call, &cancel).await;
+                    let tool = (&call, name.as_str());
+                    let called = self.shared.call_mcp_tool(of, server, tool, &cancel);
+                    let (output, failure) = called.await;
+                    Output {
+                        output,
+                        events: failure.into_iter().collect(),
+                    }
                 }
-                None => told("the agent does not have this tool any more"),
+                None => told("the agent does not have this tool any more").into(),
             },
-            Tool::Elsewhere(_) | Tool::Custom(_) => told("this tool is run elsewhere"),
-        };
-        (output, None)
+            Tool::Elsewhere(_) | Tool::Custom(_) => told("this tool is run elsewhere").into(),
+        }
     }
 }
 
@@ -89,7 +137,11 @@ impl Runner {
             begun: ids.clone(),
             ..self.nothing()
         };
-        self.report(report).await?;
+        if self.report(report).await? == Reported::Refused {
+            // What was said meanwhile comes first. None of them has begun.
+            self.running.retain(|id| !ids.contains(id));
+            return Ok(());
+        }
         for id in ids {
             self.history.push(crate::engine::history::Entry::Begun(id));
         }
@@ -105,14 +157,7 @@ impl Runner {
                     Tool::BuiltIn(_) | Tool::Elsewhere(_) | Tool::Custom(_) => None,
                 },
             };
-            self.hands.spawn(async move {
-                let (output, failure) = hand.run(&call, cancel).await;
-                Done {
-                    call,
-                    output,
-                    failure,
-                }
-            });
+            self.hands.take(call.clone(), hand.run(call, cancel));
         }
         Ok(())
     }
@@ -120,10 +165,9 @@ impl Runner {
     /// Waits until a call has come to its end, or something was said.
     pub(super) async fn wait(&mut self) -> Result<(), ControlError> {
         tokio::select! {
-            done = self.hands.join_next() => match done {
-                Some(Ok(done)) => self.done(done).await,
-                // It was not cancelled, so it panicked: which one, nobody knows any more.
-                Some(Err(_)) | None => {
+            done = self.hands.next() => match done {
+                Some((call, output)) => self.done(&call, output).await,
+                None => {
                     self.running.clear();
                     Ok(())
                 }
@@ -135,11 +179,11 @@ impl Runner {
         }
     }
 
-    async fn done(&mut self, done: Done) -> Result<(), ControlError> {
-        self.running.retain(|id| *id != done.call.id);
-        let mut events = vec![result(&done.call, done.output)];
-        events.extend(done.failure);
-        let is_fetch = matches!(&done.call.tool, Tool::BuiltIn(name) if name == WEB_FETCH);
+    async fn done(&mut self, call: &Call, output: Output) -> Result<(), ControlError> {
+        self.running.retain(|id| *id != call.id);
+        let Output { output, mut events } = output;
+        events.push(result(call, output));
+        let is_fetch = matches!(&call.tool, Tool::BuiltIn(name) if name == WEB_FETCH);
         let report = TurnReport {
             events,
             usage: SessionUsage {
@@ -148,7 +192,8 @@ impl Runner {
             },
             ..self.nothing()
         };
-        self.report(report).await
+        // Refused, if somebody else has given it a result: then it has one.
+        self.report(report).await.map(drop)
     }
 
     /// Tells what becomes of calls that are not run.
@@ -173,7 +218,7 @@ impl Runner {
             events: events.collect(),
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     /// Ends the turn: what runs is stopped, really, before anybody is told so.
@@ -183,11 +228,10 @@ impl Runner {
         open: Vec<SessionEventId>,
     ) -> Result<(), ControlError> {
         self.turn.cancel();
-        let mut outputs = Vec::new();
-        while let Some(done) = self.hands.join_next().await {
-            if let Ok(Done { call, output, .. }) = done {
-                outputs.push((call.id, output));
-            }
+        let (mut outputs, mut failures) = (Vec::new(), Vec::new());
+        while let Some((call, output)) = self.hands.next().await {
+            outputs.push((call.id, output.output));
+            failures.extend(output.events);
         }
         self.running.clear();
         self.turn = CancellationToken::new();
@@ -200,12 +244,21 @@ impl Runner {
             Some(result(self.history.open_call(id)?, output))
         });
         let report = TurnReport {
-            events: events.collect(),
+            events: failures.into_iter().chain(events).collect(),
             taken: interrupts,
             steps: vec![ThreadStep::Yield],
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
+    }
+}
+
+/// What failed, as an event.
+fn told_of(error: SessionError) -> NewAgentEvent {
+    NewAgentEvent {
+        id: Control::fresh_event_id(),
+        event: AgentEvent::Error { error },
+        private: None,
     }
 }
 

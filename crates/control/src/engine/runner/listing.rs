@@ -62,7 +62,7 @@ impl Runner {
             events,
             ..self.nothing()
         };
-        self.report(report).await
+        self.report(report).await.map(drop)
     }
 
     fn take_list(&mut self, (server, listed): Listed) -> Option<NewAgentEvent> {
