@@ -202,6 +202,11 @@ async fn answer(
         let status = StatusCode::from_u16(status).unwrap();
         return (status, [("location", "/elsewhere")], text).into_response();
     }
+    honest(&inner, &asked, &method, &body)
+}
+
+/// What an honest service says.
+fn honest(inner: &Arc<Inner>, asked: &Asked, method: &Method, body: &Bytes) -> Response {
     let parts: Vec<_> = asked.path.trim_start_matches('/').split('/').collect();
     match parts.as_slice() {
         ["v1", "environments", _, "work", "poll"] => {
@@ -221,8 +226,8 @@ async fn answer(
             let usual = json!({"id": id, "environment_id": ENVIRONMENT, "status": "running"});
             axum::Json(known.unwrap_or(usual)).into_response()
         }
-        ["v1", "sessions", id, "events"] if method == Method::POST => {
-            let body: Value = serde_json::from_slice(&body).unwrap();
+        ["v1", "sessions", id, "events"] if *method == Method::POST => {
+            let body: Value = serde_json::from_slice(body).unwrap();
             let events = body["events"].as_array().unwrap();
             let mut state = inner.state.lock().unwrap();
             state
@@ -239,9 +244,7 @@ async fn answer(
             let events = state.events.get(*id).cloned().unwrap_or_default();
             axum::Json(json!({"data": events, "next_page": null})).into_response()
         }
-        ["v1", "sessions", id, "events", "stream"] => {
-            streamed(Arc::clone(&inner), (*id).to_owned())
-        }
+        ["v1", "sessions", id, "events", "stream"] => streamed(Arc::clone(inner), (*id).to_owned()),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
