@@ -150,6 +150,15 @@ impl Place {
         &self.organization
     }
 
+    /// Whose the flows of its sandbox are.
+    fn whose(&self, basis: &Basis) -> Whose {
+        Whose {
+            organization: self.organization.clone(),
+            session: self.session.clone(),
+            environment: basis.environment_id.clone(),
+        }
+    }
+
     pub(super) async fn hold(&self) -> Hold<'_> {
         Hold {
             place: self,
@@ -353,11 +362,7 @@ impl<'a> Hold<'a> {
             self.place.untold.failed(credential.as_str(), failure);
         }
         let (denials, gone) = (Arc::new(Denials::default()), CancellationToken::new());
-        let whose = Whose {
-            organization: self.place.organization.clone(),
-            session: self.place.session.clone(),
-            environment: basis.environment_id.clone(),
-        };
+        let whose = self.place.whose(&basis);
         let (flows, journal) = Journal::begin(Arc::clone(control), whose);
         tokio::spawn(attend(events, Arc::clone(&denials), flows, gone.clone()));
         let options = Options {

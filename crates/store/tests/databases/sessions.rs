@@ -442,7 +442,9 @@ async fn tokens_of_a_key_are_found_in_order_to_the_end(place: Place) {
         let Some(last) = batch.last() else { break };
         after = match &last.owner {
             SecretOwner::SessionResource { resource, .. } => Some(resource.clone()),
-            SecretOwner::Credential { .. } => unreachable!("there is none"),
+            SecretOwner::Credential { .. } | SecretOwner::ModelUpstream { .. } => {
+                unreachable!("there is none")
+            }
         };
         found.extend(batch);
     }
