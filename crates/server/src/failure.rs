@@ -166,7 +166,14 @@ fn sign_in_code(refusal: &SignInRefusal) -> Code {
         SignInRefusal::NotBegunHere => Code::SignInNotBegun,
         SignInRefusal::Spent => Code::SignInSpent,
         SignInRefusal::NotProven(_) => Code::SignInNotProven,
-        _ => Code::SignInNotAllowed,
+        SignInRefusal::NoVerifiedEmail
+        | SignInRefusal::Domain
+        | SignInRefusal::Claim
+        | SignInRefusal::NotAMember
+        | SignInRefusal::Removed
+        | SignInRefusal::SomebodyElse
+        | SignInRefusal::Disabled
+        | SignInRefusal::NoRole => Code::SignInNotAllowed,
     }
 }
 
