@@ -7,8 +7,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use bailiwick_sandbox::TerminalStreams;
 use bailiwick_sandbox::readiness::register;
+use bailiwick_sandbox::{TerminalSize, TerminalStreams};
 use rustix::fs::{FileType, Gid, Uid};
 use rustix::termios::{OptionalActions, Termios};
 use tokio::io::Interest;
@@ -40,11 +40,18 @@ impl Streams {
             refuse_door(stream, name)?;
         }
         let is_terminal = |stream: BorrowedFd<'_>| rustix::termios::isatty(stream);
-        let terminal = TerminalStreams {
+        let mut terminal = TerminalStreams {
             stdin: is_terminal(stdin),
             stdout: is_terminal(stdout),
             stderr: is_terminal(stderr),
+            size: None,
         };
+        terminal.size = rustix::termios::tcgetwinsize(screen(terminal))
+            .ok()
+            .map(|size| TerminalSize {
+                rows: size.ws_row,
+                columns: size.ws_col,
+            });
         let passed = [stdin, stdout, stderr]
             .into_iter()
             .filter(|stream| !is_terminal(*stream))
@@ -195,7 +202,7 @@ impl Terminal {
 
     /// The program's terminal output goes to whichever of the caller's streams is a terminal.
     fn show(&self, mut text: &[u8]) -> io::Result<()> {
-        let screen = self.screen();
+        let screen = screen(self.streams);
         while !text.is_empty() {
             let written = rustix::io::retry_on_intr(|| rustix::io::write(screen, text))?;
             text = &text[written..];
@@ -203,21 +210,22 @@ impl Terminal {
         Ok(())
     }
 
-    fn screen(&self) -> BorrowedFd<'static> {
-        if self.streams.stdout {
-            rustix::stdio::stdout()
-        } else if self.streams.stderr {
-            rustix::stdio::stderr()
-        } else {
-            rustix::stdio::stdin()
-        }
-    }
-
     /// A terminal that cannot tell its size leaves the program's as it is.
     fn copy_window_size(&self) {
-        if let Ok(size) = rustix::termios::tcgetwinsize(self.screen()) {
+        if let Ok(size) = rustix::termios::tcgetwinsize(screen(self.streams)) {
             let _ = rustix::termios::tcsetwinsize(self.master.get_ref(), size);
         }
+    }
+}
+
+/// Where what a program writes to its terminal is shown.
+fn screen(streams: TerminalStreams) -> BorrowedFd<'static> {
+    if streams.stdout {
+        rustix::stdio::stdout()
+    } else if streams.stderr {
+        rustix::stdio::stderr()
+    } else {
+        rustix::stdio::stdin()
     }
 }
 

@@ -13,6 +13,8 @@ pub struct TerminalStreams {
     pub stdout: bool,
     /// Standard error.
     pub stderr: bool,
+    /// How large the terminal is from the start. One that gets its size later tells its program of a change that there was none of.
+    pub size: Option<TerminalSize>,
 }
 
 impl TerminalStreams {
@@ -74,7 +76,6 @@ pub(crate) enum Request {
         number: u32,
         command: Command,
         terminal: TerminalStreams,
-        size: Option<TerminalSize>,
     },
     /// Send a signal to a program.
     Signal {

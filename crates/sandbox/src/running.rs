@@ -102,7 +102,6 @@ impl Sandbox {
                 number,
                 command,
                 terminal,
-                size: None,
             },
             streams,
         )
@@ -123,13 +122,13 @@ impl Sandbox {
             stdin: true,
             stdout: true,
             stderr: true,
+            size: Some(size),
         };
         self.channel().send(
             &Request::Start {
                 number,
                 command,
                 terminal,
-                size: Some(size),
             },
             &[],
         )

@@ -30,11 +30,10 @@ pub(super) struct Started {
 pub(super) fn start(
     command: &Command,
     streams: TerminalStreams,
-    size: Option<TerminalSize>,
     descriptors: Descriptors,
 ) -> Result<Started, Errno> {
     let terminal = if streams.any() {
-        Some(open_terminal(size)?)
+        Some(open_terminal(streams.size)?)
     } else {
         None
     };

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use super::program;
 use crate::channel::{Channel, Message};
 use crate::plan::{Command, Place};
-use crate::protocol::{Audience, ExitStatus, Report, Request, TerminalSize, TerminalStreams};
+use crate::protocol::{Audience, ExitStatus, Report, Request, TerminalStreams};
 use crate::sys;
 
 mod bring_back;
@@ -91,8 +91,7 @@ impl Programs {
                 number,
                 command,
                 terminal,
-                size,
-            } => match self.start(&command, terminal, size, message.descriptors) {
+            } => match self.start(&command, terminal, message.descriptors) {
                 Ok(started) => {
                     self.numbers.insert(started.pid, number);
                     let master: Vec<_> = started.terminal.iter().map(AsFd::as_fd).collect();
@@ -158,13 +157,12 @@ impl Programs {
         &self,
         command: &Command,
         terminal: TerminalStreams,
-        size: Option<TerminalSize>,
         descriptors: Vec<OwnedFd>,
     ) -> Result<program::Started, Errno> {
         if self.terminating {
             return Err(Errno::SHUTDOWN);
         }
-        program::start(command, terminal, size, descriptors)
+        program::start(command, terminal, descriptors)
     }
 
     /// Nothing runs any more when it is done; after a failure all goes on.

@@ -20,9 +20,9 @@ const COLUMNS: &[Column] = &[
     ("RULE", "/rule"),
 ];
 
-/// Hold a session to what its environment allows now, beside what it was made with, and show what it reaches no more.
+/// Hold a session to what its environment allows now, and show what it reaches no more.
 ///
-/// Nothing becomes reachable by it, and it is never taken back. A sandbox that runs has it at once: connections that it denies are cut.
+/// What it was made with holds as before. Nothing becomes reachable by it, and it is never taken back. A sandbox that runs has it at once: connections that it denies are cut.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
