@@ -64,8 +64,6 @@ async fn what_would_open_and_close_is_told_and_nothing_is_written(server: Server
 async fn who_is_concerned_is_told(server: Server) {
     let id = environment(&server, "dev", json!({"type": "unrestricted"})).await;
     let agent = place(&server, &id).await;
-    let path = format!("/api/environments/{id}/keys");
-    server.post(&path, json!({"name": "k"})).await.ok();
     let change = json!({"config": {"networking": {"type": "limited"}}});
     let told = impact(&server, &id, change).await.ok();
     assert_eq!(

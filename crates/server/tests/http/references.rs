@@ -4,7 +4,7 @@ use bailiwick_model::PredefinedRole;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{Server, on_both};
+use crate::{Answer, Server, on_both};
 
 on_both!(
     what_refers_to_an_environment_is_told_by_kind_and_id,
@@ -18,9 +18,14 @@ on_both!(
 
 /// An environment with a placed agent, a key and a grant; the ids of these.
 async fn used(server: &Server) -> (String, Value, Value, Value) {
-    let body = json!({"name": "dev", "restricted": true});
-    let made = server.post("/api/environments", body).await;
+    let made = hosted(server, "dev").await;
     let id = made.text("id").to_owned();
+    let restricted = json!({"restricted": true});
+    let path = format!("/api/environments/{id}");
+    server
+        .send(Method::PATCH, &path, Some(restricted))
+        .await
+        .ok();
     let agent = server
         .post("/v1/agents", json!({"name": "a", "model": "m"}))
         .await
@@ -37,6 +42,12 @@ async fn used(server: &Server) -> (String, Value, Value, Value) {
     let grant = json!({"team_id": team["id"]});
     let grant = server.post(&format!("{path}/grants"), grant).await.ok();
     (id, agent, key.ok()["id"].clone(), grant["id"].clone())
+}
+
+/// An environment whose workers may have keys.
+async fn hosted(server: &Server, name: &str) -> Answer {
+    let body = json!({"name": name, "config": {"type": "self_hosted"}});
+    server.post("/v1/environments", body).await
 }
 
 async fn what_refers_to_an_environment_is_told_by_kind_and_id(server: Server) {
@@ -110,9 +121,7 @@ async fn the_wire_tells_what_stands_in_the_way_too(server: Server) {
 }
 
 async fn a_key_that_is_not_taken_any_more_holds_nothing(server: Server) {
-    let made = server
-        .post("/api/environments", json!({"name": "dev"}))
-        .await;
+    let made = hosted(&server, "dev").await;
     let path = format!("/api/environments/{}", made.text("id"));
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(1500);
     let key = json!({"name": "short", "expires_at": soon});
@@ -167,8 +176,7 @@ async fn references_are_no_other_organizations(server: Server) {
 async fn what_comes_to_refer_to_it_meanwhile_is_never_lost(server: Server) {
     let team = server.post("/api/teams", json!({"name": "t"})).await.ok();
     for round in 0..8 {
-        let body = json!({"name": format!("e{round}")});
-        let made = server.post("/api/environments", body).await;
+        let made = hosted(&server, &format!("e{round}")).await;
         let path = format!("/api/environments/{}", made.text("id"));
         let (keys, grants) = (format!("{path}/keys"), format!("{path}/grants"));
         let (key, grant, deleted) = tokio::join!(
