@@ -104,6 +104,7 @@ fn policy_routes() -> Routes {
                 .needs(P::KeyAdmin)
                 .besides(&bailiwick_control::WORKER_PERMISSIONS)
                 .takes(KeyBody::schema())
+                .fails(StatusCode::CONFLICT)
                 .makes(made_schema()),
         )
 }

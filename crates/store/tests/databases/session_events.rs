@@ -243,7 +243,8 @@ async fn a_page_ends_where_its_bytes_do(place: Place) {
         pages.push(found.len());
     }
     assert_eq!(pages, [4, 2]);
-    assert_eq!(place.all(&session, 100).await.len(), 4);
+    // A stream reads less at once, and one event at least.
+    assert_eq!(place.all(&session, 100).await.len(), 1);
 }
 
 async fn what_a_session_has_become_is_read_again(place: Place) {
