@@ -43,7 +43,8 @@ pub(crate) fn squid(stage: &Stage) -> Result<Interceptor> {
     succeed(openssl.arg("-out").arg(&authority).arg("-keyout").arg(&key))?;
     let database = dir.join("certificates");
     let mut maker = os::command(Path::new(CERTIFICATE_MAKER));
-    succeed(maker.args(["-c", "-M", "4MB", "-s"]).arg(&database))?;
+    // It takes a size only of a directory that it knows already.
+    succeed(maker.arg("-c").arg("-s").arg(&database).args(["-M", "4MB"]))?;
     open_to_all(&dir)?;
     let (database, authority_file, key) = (database.display(), authority.display(), key.display());
     let dir = dir.display();
