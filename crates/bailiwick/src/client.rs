@@ -7,6 +7,7 @@ mod answer;
 mod collection;
 mod follow;
 mod form;
+mod records;
 mod refusal;
 
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ pub(crate) use collection::{
 };
 pub(crate) use follow::{Event, Follow};
 pub(crate) use form::{FormFile, Upload};
+pub(crate) use records::Records;
 pub(crate) use refusal::Refusal;
 
 /// The server of a machine on which nothing was configured.
@@ -74,7 +76,9 @@ pub(crate) enum ClientError {
     )]
     PlainHttp(Url),
     /// It did not answer.
-    #[error("cannot reach {server}")]
+    #[error(
+        "cannot reach {server}: is `bailiwick up` running there? Another server is named by --server or BAILIWICK_SERVER"
+    )]
     Unreachable { server: Url, source: reqwest::Error },
     /// It refused.
     #[error(transparent)]

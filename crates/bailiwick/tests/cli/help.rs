@@ -138,6 +138,7 @@ const COMMANDS: &[&[&str]] = &[
     &["audit-log"],
     &["audit-log", "export"],
     &["audit-log", "head"],
+    &["audit-log", "list"],
     &["audit-log", "verify"],
     &["flow"],
     &["flow", "list"],

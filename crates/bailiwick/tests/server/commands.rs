@@ -161,6 +161,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "2 session tighten sesn_1ChAHYebWzUkk53nzCefZQ",
     ),
     ("api_audit_log_list", "audit-log export audit.jsonl"),
+    ("api_audit_log_list", "audit-log list"),
     ("api_audit_log_verify", "audit-log verify"),
     ("api_audit_log_head", "audit-log head"),
 ];

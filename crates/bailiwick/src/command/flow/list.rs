@@ -2,17 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use bailiwick_model::Verdict;
 use clap::ValueEnum;
-use serde_json::Value;
 
 use crate::client::{
-    AnswerForm, Client, Column, ENVIRONMENTS, SESSIONS, ServerArguments, print_list,
+    AnswerForm, Client, Column, ENVIRONMENTS, Records, SESSIONS, ServerArguments, print_list,
 };
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
-use crate::output;
 
 /// What people look for in flows.
 const COLUMNS: &[Column] = &[
@@ -25,8 +22,6 @@ const COLUMNS: &[Column] = &[
     ("OUT", "/bytes_out"),
     ("IN", "/bytes_in"),
 ];
-/// The most of a page.
-const PAGE: u32 = 1000;
 
 /// List what sandboxes of sessions tried to reach, the oldest first.
 #[derive(Debug, clap::Args)]
@@ -49,7 +44,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     after: i64,
     /// At most so many.
-    #[arg(long, value_name = "COUNT", default_value_t = PAGE)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     limit: u32,
     #[command(flatten)]
     server: ServerArguments,
@@ -85,23 +80,12 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     if let Some(which) = arguments.verdict {
         narrowed.push(("verdict", Verdict::from(which).to_string()));
     }
-    let (mut flows, mut next) = (Vec::new(), Some(arguments.after));
-    while let Some(after) = next {
-        let left = arguments.limit.saturating_sub(u32::try_from(flows.len())?);
-        if left == 0 {
-            break;
-        }
-        let (after, limit) = (after.to_string(), left.min(PAGE).to_string());
-        let mut query = vec![("after", after.as_str()), ("limit", limit.as_str())];
-        query.extend(narrowed.iter().map(|(field, text)| (*field, text.as_str())));
-        let mut page = client.get(&["api", "flows"], &query)?;
-        let data = page.get_mut("data").and_then(Value::as_array_mut);
-        flows.append(data.context("the server's answer is no list of flows")?);
-        next = page["next_after"].as_i64();
-    }
+    let flows = client.records(&Records {
+        path: &["api", "flows"],
+        narrowed: &narrowed,
+        after: arguments.after,
+        limit: arguments.limit,
+    })?;
     print_list(arguments.output, &flows, COLUMNS)?;
-    if let Some(after) = next {
-        output::print_to_stderr(&format!("there are more: --after {after}\n"));
-    }
     Ok(Exit::Done.into())
 }
