@@ -2,7 +2,7 @@
 
 use bailiwick_model::{Permission, ResourceId as _};
 use bailiwick_policy::{EgressPolicy, OrganizationFloor};
-use bailiwick_store::{Organization, StoreError};
+use bailiwick_store::{Organization, OrganizationPolicies, StoreError};
 use bailiwick_wire::{FieldProblem, networking_json, policy_from_json};
 use serde_json::{Value, json};
 
@@ -29,6 +29,8 @@ pub struct PoliciesChange {
     pub denied_hosts: Option<Vec<String>>,
     /// Denied CIDRs, in every environment.
     pub denied_cidrs: Option<Vec<String>>,
+    /// Whether secrets may go into bodies of requests.
+    pub allow_body_injection: Option<bool>,
     /// Only if the organization is at this version.
     pub version: Option<i64>,
 }
@@ -112,20 +114,25 @@ impl Control {
         {
             return Err(ControlError::Stale(KIND));
         }
-        let (default, floor) = policies_after(&before, &request)?;
+        let (default_networking, floor) = policies_after(&before, &request)?;
+        let was = policies_of(&before);
+        let becomes = OrganizationPolicies {
+            default_networking,
+            floor,
+            allow_body_injection: request
+                .allow_body_injection
+                .unwrap_or(was.allow_body_injection),
+        };
         let mut change = self.change(caller, clock::now()).await?;
         change
-            .set_policies(before.version, default.as_deref(), &floor)
+            .set_policies(before.version, &becomes)
             .await
             .map_err(ControlError::of(KIND))?;
-        let told = |default: &Option<String>, floor: &str| json!({"default_networking": default, "floor": floor});
-        let was = told(&before.default_networking, &before.floor);
-        let becomes = told(&default, &floor);
         let event = caller.event(
             "organization.policies",
             (KIND, before.id.as_str()),
-            Some(&was),
-            Some(&becomes),
+            Some(&told(&was)),
+            Some(&told(&becomes)),
         );
         change
             .commit(&event)
@@ -133,6 +140,23 @@ impl Control {
             .map_err(ControlError::of(KIND))?;
         self.organization_of(caller).await
     }
+}
+
+fn policies_of(organization: &Organization) -> OrganizationPolicies {
+    OrganizationPolicies {
+        default_networking: organization.default_networking.clone(),
+        floor: organization.floor.clone(),
+        allow_body_injection: organization.allow_body_injection,
+    }
+}
+
+/// What the audit log tells of them.
+fn told(policies: &OrganizationPolicies) -> Value {
+    json!({
+        "default_networking": policies.default_networking,
+        "floor": policies.floor,
+        "allow_body_injection": policies.allow_body_injection,
+    })
 }
 
 /// The default policy and the floor after a change, as they are stored.

@@ -71,6 +71,8 @@ pub const PLACEHOLDER_LEAST_BYTES: usize = 24;
 pub const PLACEHOLDER_BYTES: usize = 128;
 /// Host rules of one credential.
 pub const CREDENTIAL_HOSTS: usize = 16;
+/// Names of header fields of one credential.
+pub const CREDENTIAL_HEADERS: usize = 16;
 /// Keys that seal secrets: the current one and those that were it.
 pub const SEALING_KEYS: usize = 64;
 /// The largest file of keys that seal secrets.

@@ -72,7 +72,7 @@ pub use identity::KnownIdentity;
 pub use member::{Member, NewMember, SignIn};
 pub use model_upstream::{ModelUpstream, ModelUpstreamValues};
 pub use notice::{SessionNotice, SessionNotices};
-pub use organization::{NewOrganization, Organization};
+pub use organization::{NewOrganization, Organization, OrganizationPolicies};
 pub use page::{Page, PageRequest};
 pub use reference::{NotAReference, Reference, ReferenceCounts, ReferenceFilter, ReferenceKind};
 pub use retention::Retention;

@@ -10,6 +10,17 @@ use crate::error::StoreError;
 use crate::row::Columns;
 use crate::store::{Scope, Store};
 
+/// What holds in all environments of an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrganizationPolicies {
+    /// See [`Organization::default_networking`].
+    pub default_networking: Option<String>,
+    /// See [`Organization::floor`].
+    pub floor: String,
+    /// See [`Organization::allow_body_injection`].
+    pub allow_body_injection: bool,
+}
+
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organization {
@@ -21,6 +32,8 @@ pub struct Organization {
     pub default_networking: Option<String>,
     /// Denied hosts and CIDRs that hold in every environment, as JSON.
     pub floor: String,
+    /// Whether secrets may go into bodies of requests.
+    pub allow_body_injection: bool,
     /// Counts its changes, from 1.
     pub version: i64,
     /// When it was made.
@@ -45,6 +58,7 @@ impl Organization {
             name: row.value("name")?,
             default_networking: row.value("default_networking")?,
             floor: row.value("floor")?,
+            allow_body_injection: row.flag("allow_body_injection")?,
             version: row.value("version")?,
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,
@@ -79,7 +93,7 @@ impl Scope<'_> {
     /// See [`StoreError`].
     pub async fn organization(&self) -> Result<Option<Organization>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, name, default_networking, floor, version, created_at, updated_at FROM organization WHERE id = $1",
+            "SELECT id, name, default_networking, floor, allow_body_injection, version, created_at, updated_at FROM organization WHERE id = $1",
         )
         .bind(self.organization.to_string())
         .fetch_optional(self.pool)
@@ -114,7 +128,7 @@ impl Change {
         Ok(())
     }
 
-    /// Changes the policy of environments that have none of their own.
+    /// Changes what holds in all environments.
     ///
     /// # Errors
     ///
@@ -122,17 +136,18 @@ impl Change {
     pub async fn set_policies(
         &mut self,
         version: i64,
-        default_networking: Option<&str>,
-        floor: &str,
+        policies: &OrganizationPolicies,
     ) -> Result<(), StoreError> {
         let (id, at) = (self.organization().to_string(), self.micros());
         let done = sqlx::query(
-            "UPDATE organization SET default_networking = $3, floor = $4, version = version + 1, updated_at = $5 WHERE id = $1 AND version = $2",
+            "UPDATE organization SET default_networking = $3, floor = $4, allow_body_injection = $5, version = version + 1, updated_at = $6 \
+             WHERE id = $1 AND version = $2",
         )
         .bind(id)
         .bind(version)
-        .bind(default_networking.map(str::to_owned))
-        .bind(floor.to_owned())
+        .bind(policies.default_networking.clone())
+        .bind(policies.floor.clone())
+        .bind(i64::from(policies.allow_body_injection))
         .bind(at)
         .execute(self.connection())
         .await?;

@@ -4,6 +4,7 @@ pub(crate) mod fields;
 
 mod auth;
 mod create;
+mod location;
 mod problem;
 mod update;
 

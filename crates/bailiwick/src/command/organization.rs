@@ -1,5 +1,6 @@
 //! `bailiwick organization`.
 
+mod credentials;
 mod floor;
 mod get;
 mod policy;
@@ -27,15 +28,17 @@ const COLUMNS: &[Column] = &[
     ("DEFAULT POLICY", "/default_networking/type"),
     ("DENIED HOSTS", "/denied_hosts"),
     ("DENIED CIDRS", "/denied_cidrs"),
+    ("BODY INJECTION", "/allow_body_injection"),
     ("VERSION", "/version"),
 ];
 
-/// What holds in all environments: the default policy and the floor.
+/// What holds in all environments: the default policy, the floor, and where secrets may go.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Get(get::Arguments),
     Policy(policy::Arguments),
     Floor(floor::Arguments),
+    Credentials(credentials::Arguments),
 }
 
 pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
@@ -43,6 +46,7 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::Get(arguments) => get::execute(&arguments, host),
         Command::Policy(arguments) => policy::execute(&arguments, host),
         Command::Floor(arguments) => floor::execute(&arguments, host),
+        Command::Credentials(arguments) => credentials::execute(&arguments, host),
     }
 }
 

@@ -95,6 +95,7 @@ const COMMANDS: &[&[&str]] = &[
     &["organization", "get"],
     &["organization", "policy"],
     &["organization", "floor"],
+    &["organization", "credentials"],
     &["member"],
     &["member", "add"],
     &["member", "list"],

@@ -38,6 +38,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "organization floor --deny vault.example.com --deny 10.9.0.0/16",
     ),
     (
+        "api_organization_update",
+        "organization credentials --body-injection off",
+    ),
+    (
         "api_organization_impact",
         "1 organization policy -f networking.yaml --dry-run",
     ),

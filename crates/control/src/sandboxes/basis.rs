@@ -181,7 +181,10 @@ impl Control {
         };
         let found = self.store.scope(organization).organization().await?;
         let found = found.ok_or(ControlError::NotFound("organization"))?;
-        let variables = self.variables_of(organization, session).await?;
+        let mut variables = self.variables_of(organization, session).await?;
+        if !found.allow_body_injection {
+            variables.iter_mut().for_each(Variable::spare_bodies);
+        }
         let repositories = self.repositories_of(organization, &session.id).await?;
         let hosts = variables.iter().flat_map(Variable::patterns);
         let hosts = hosts.chain(repositories.iter().filter_map(Repository::credential_host));
@@ -259,7 +262,7 @@ impl Control {
             };
             let secret = secrets.into_iter().next();
             let (_, secret) = secret.ok_or_else(|| corrupt("secret"))?;
-            projections.push(variable.projection(placeholder, secret));
+            projections.push(variable.projection(placeholder, secret)?);
         }
         Ok(InForce {
             policy,
@@ -336,23 +339,31 @@ impl Variable {
         names.collect()
     }
 
+    /// Its secret goes into no body, whatever the credential says.
+    fn spare_bodies(&mut self) {
+        self.auth.injection_location.body = false;
+    }
+
     fn projection(
         &self,
         placeholder: Placeholder,
         secret: bailiwick_model::SecretText,
-    ) -> PlaceholderProjection {
-        let location = self.auth.injection_location;
-        PlaceholderProjection {
+    ) -> Result<PlaceholderProjection, ControlError> {
+        let location = &self.auth.injection_location;
+        let names = location.header_names.iter().map(|name| name.parse());
+        let names = names.collect::<Result<Vec<_>, _>>();
+        let names = names.map_err(|_| corrupt("auth"))?;
+        Ok(PlaceholderProjection {
             placeholder,
             secret,
             hosts: self.hosts.clone(),
-            headers: if location.header {
-                HeaderFields::All
-            } else {
-                HeaderFields::None
+            headers: match (location.header, names.is_empty()) {
+                (false, _) => HeaderFields::None,
+                (true, true) => HeaderFields::All,
+                (true, false) => HeaderFields::Named(names),
             },
             body: location.body,
-        }
+        })
     }
 }
 

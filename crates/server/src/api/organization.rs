@@ -43,6 +43,7 @@ pub(super) struct ChangeBody {
     default_networking: Option<Value>,
     denied_hosts: Option<Vec<String>>,
     denied_cidrs: Option<Vec<String>>,
+    allow_body_injection: Option<bool>,
     version: Option<i64>,
 }
 
@@ -52,6 +53,7 @@ impl From<ChangeBody> for PoliciesChange {
             default_networking: body.default_networking,
             denied_hosts: body.denied_hosts,
             denied_cidrs: body.denied_cidrs,
+            allow_body_injection: body.allow_body_injection,
             version: body.version,
         }
     }
@@ -73,6 +75,11 @@ impl ChangeBody {
             .may_be("denied_hosts", texts(HOST_RULES))
             .may_be("denied_cidrs", texts(CIDR_RULES))
             .may_be(
+                "allow_body_injection",
+                Schema::boolean()
+                    .says("Whether secrets of credentials may go into bodies of requests."),
+            )
+            .may_be(
                 "version",
                 Schema::version().says("Only if it is at this version."),
             )
@@ -93,6 +100,7 @@ fn shown_schema() -> Schema {
         )
         .has("denied_hosts", Schema::list(Schema::text()))
         .has("denied_cidrs", Schema::list(Schema::text()))
+        .has("allow_body_injection", Schema::boolean())
         .has("version", Schema::version())
         .has("created_at", Schema::moment())
         .has("updated_at", Schema::moment())
@@ -110,6 +118,7 @@ fn shown(view: &OrganizationView) -> Response {
         "default_networking": organization.default_networking.as_deref().map(part),
         "denied_hosts": list("denied_hosts"),
         "denied_cidrs": list("denied_cidrs"),
+        "allow_body_injection": organization.allow_body_injection,
         "version": organization.version,
         "created_at": organization.created_at,
         "updated_at": organization.updated_at,

@@ -147,6 +147,12 @@ async fn what_is_absent_in_a_change_stays(server: Server) {
         json!({"header": true, "body": false})
     );
     assert_eq!(changed["auth"]["networking"], made["auth"]["networking"]);
+    let change = json!({"auth": {"type": "environment_variable", "injection_location": {"header_names": ["X-Key"]}}});
+    let changed = server.post(&path(&made), change).await.ok();
+    assert_eq!(
+        changed["auth"]["injection_location"],
+        json!({"header": true, "body": false, "header_names": ["x-key"]})
+    );
     let change =
         json!({"auth": {"type": "environment_variable", "networking": {"type": "unrestricted"}}});
     let changed = server.post(&path(&made), change).await.ok();

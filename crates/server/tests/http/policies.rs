@@ -107,6 +107,14 @@ async fn the_floor_holds_whatever_a_policy_says(server: Server) {
         (&after["denied_hosts"], &after["denied_cidrs"]),
         (&json!(["*.prod.example.com"]), &json!([]))
     );
+    assert_eq!(after["allow_body_injection"], true);
+    let after = set(&server, json!({"allow_body_injection": false})).await;
+    assert_eq!(
+        (&after["denied_hosts"], &after["allow_body_injection"]),
+        (&json!(["*.prod.example.com"]), &json!(false))
+    );
+    let after = set(&server, json!({"denied_hosts": []})).await;
+    assert_eq!(after["allow_body_injection"], false);
 }
 
 async fn a_floor_that_is_wrong_is_refused_with_its_field(server: Server) {

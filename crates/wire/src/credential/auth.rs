@@ -92,13 +92,27 @@ pub enum CredentialNetworking {
     },
 }
 
-/// In which parts of a request a placeholder is replaced: at least one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// In which parts of a request a placeholder is replaced: of a credential in at least one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InjectionLocation {
     /// In the values of headers.
     pub header: bool,
-    /// In the body.
+    /// In the body. An API that keeps what it is sent can give the secret out again.
     pub body: bool,
+    /// Of headers, in these alone, in lower case; in all if there are none. An extension of the Managed Agents API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub header_names: Vec<String>,
+}
+
+impl InjectionLocation {
+    /// Where a credential that says nothing of it is put.
+    pub(super) fn everywhere() -> Self {
+        Self {
+            header: true,
+            body: true,
+            header_names: Vec::new(),
+        }
+    }
 }
 
 impl CredentialAuth {

@@ -12,12 +12,10 @@ use super::auth::{
     TokenEndpointAuth, TokenEndpointAuthKind,
 };
 use super::fields::{
-    moment, networking, refuse, required, secret, server_url, token, token_endpoint, variable,
-    visible,
+    moment, networking, required, secret, server_url, token, token_endpoint, variable, visible,
 };
-use super::problem::CredentialProblem;
+use super::location::injection_location;
 use super::{CredentialSecrets, SecretName};
-use crate::draft::Field;
 use crate::shape::{Fields, Reader};
 use crate::tree::Node;
 
@@ -148,14 +146,10 @@ fn bearer(reader: &mut Reader<'_>, fields: &mut Fields, at: usize) -> Option<Rea
 }
 
 fn environment_variable(reader: &mut Reader<'_>, fields: &mut Fields, at: usize) -> Option<Read> {
-    let everywhere = InjectionLocation {
-        header: true,
-        body: true,
-    };
-    let nowhere = InjectionLocation {
-        header: false,
-        body: false,
-    };
+    let (everywhere, nowhere) = (
+        InjectionLocation::everywhere(),
+        InjectionLocation::default(),
+    );
     let name = reader.field(fields, "secret_name", variable);
     let value = reader.field(fields, "secret_value", secret(SECRET_VALUE_CHARS));
     let hosts = reader.field(fields, "networking", networking);
@@ -170,32 +164,4 @@ fn environment_variable(reader: &mut Reader<'_>, fields: &mut Fields, at: usize)
     };
     let secrets = vec![(SecretName::SecretValue, value?.value)];
     Some((CredentialAuth::EnvironmentVariable(auth), secrets))
-}
-
-/// `injection_location`: `absent` if it is not there, else its fields, of which those that are not there are as in `base`.
-pub(super) fn injection_location(
-    reader: &mut Reader<'_>,
-    fields: &mut Fields,
-    absent: InjectionLocation,
-    base: InjectionLocation,
-) -> Option<InjectionLocation> {
-    let span = fields.place("injection_location");
-    let read = reader.field(fields, "injection_location", |reader, _, node| {
-        reader.map(node, "`injection_location`", |reader, fields| {
-            let header = reader.field(fields, "header", Reader::boolean);
-            let body = reader.field(fields, "body", Reader::boolean);
-            InjectionLocation {
-                header: header.set().map_or(base.header, |header| header.value),
-                body: body.set().map_or(base.body, |body| body.value),
-            }
-        })
-    });
-    match read {
-        Field::Absent => Some(absent),
-        Field::Refused => None,
-        Field::Set(location) if location.value.header || location.value.body => {
-            Some(location.value)
-        }
-        Field::Set(_) | Field::Null => refuse(reader, CredentialProblem::NoLocation, span?),
-    }
 }

@@ -1,6 +1,7 @@
 //! What can be wrong with a credential. No text of these holds a value of the request.
 
 use bailiwick_model::limits;
+use bailiwick_policy::FieldNameError;
 
 /// Why a URL is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +75,12 @@ pub enum CredentialProblem {
     /// A secret that goes nowhere.
     #[error("`header` or `body` of `injection_location` must be true")]
     NoLocation,
+    /// Not a field that a secret can be in.
+    #[error("`header_names`: {0}")]
+    HeaderName(FieldNameError),
+    /// Names of headers, which nothing goes into.
+    #[error("`header_names` says nothing where `header` is not true")]
+    NamesWithoutHeader,
     /// A field that stays as it was made.
     #[error("`{field}` of a credential cannot be changed")]
     Immutable {
@@ -106,6 +113,7 @@ impl CredentialProblem {
             Self::SecretName => "invalid_secret_name",
             Self::HostPort | Self::HostAddress => "invalid_host",
             Self::NoLocation => "no_injection_location",
+            Self::HeaderName(_) | Self::NamesWithoutHeader => "invalid_header_names",
             Self::Immutable { .. } => "immutable_field",
             Self::OtherType { .. } => "invalid_auth_type_change",
             Self::NoRefresh => "no_refresh",
@@ -126,6 +134,8 @@ impl CredentialProblem {
             Self::HostPort => "remove the port: every port of the host is meant".into(),
             Self::HostAddress => format!("name hosts, at most {}", limits::CREDENTIAL_HOSTS),
             Self::NoLocation => "set one of them to true, or leave `injection_location` out".into(),
+            Self::HeaderName(_) => "write for example [\"authorization\"]".into(),
+            Self::NamesWithoutHeader => "set `header` to true, or leave `header_names` out".into(),
             Self::Immutable { .. }
             | Self::OtherType { .. }
             | Self::NoRefresh

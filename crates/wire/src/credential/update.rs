@@ -11,8 +11,9 @@ use super::auth::{
     CredentialAuth, EnvironmentVariable, McpOauth, OauthRefresh, StaticBearer,
     TokenEndpointAuthKind,
 };
-use super::create::{PLACE, Read, injection_location};
+use super::create::{PLACE, Read};
 use super::fields::{moment, networking, refuse, required, secret, token, visible};
+use super::location::injection_location;
 use super::problem::CredentialProblem;
 use super::{CredentialSecrets, SecretName};
 use crate::draft::Field;
@@ -80,8 +81,8 @@ fn environment_variable(
     immutable(reader, fields, &["secret_name"]);
     let value = reader.field(fields, "secret_value", secret(SECRET_VALUE_CHARS));
     let hosts = reader.field(fields, "networking", networking);
-    let before = stored.injection_location;
-    let location = injection_location(reader, fields, before, before);
+    let before = || stored.injection_location.clone();
+    let location = injection_location(reader, fields, before(), before());
     let auth = EnvironmentVariable {
         secret_name: stored.secret_name.clone(),
         networking: match hosts.set() {

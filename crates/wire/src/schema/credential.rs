@@ -67,7 +67,8 @@ impl CredentialAuth {
             .may("allowed_hosts", Schema::list(Schema::text()));
         let location = Schema::answer()
             .has("header", Schema::boolean())
-            .has("body", Schema::boolean());
+            .has("body", Schema::boolean())
+            .may("header_names", Schema::list(Schema::text()));
         let variable = Schema::answer()
             .has("type", Schema::word("environment_variable"))
             .has("secret_name", Schema::text())
@@ -179,4 +180,8 @@ fn location() -> Schema {
     Schema::object()
         .may_be("header", Schema::boolean())
         .may_be("body", Schema::boolean())
+        .may_be(
+            "header_names",
+            Schema::list_of(0..=limits::CREDENTIAL_HEADERS, Schema::text()),
+        )
 }

@@ -236,6 +236,59 @@ fn a_secret_goes_somewhere() {
 }
 
 #[test]
+fn headers_that_a_secret_goes_into_can_be_named() {
+    let located = |location: Value| {
+        let mut auth = variable();
+        auth["injection_location"] = location;
+        create(auth).map(|made| json!(made.values.auth)["injection_location"].clone())
+    };
+    assert_eq!(
+        located(
+            json!({"header": true, "header_names": ["Authorization", "X-Key", "authorization"]})
+        )
+        .unwrap(),
+        json!({"header": true, "body": false, "header_names": ["authorization", "x-key"]})
+    );
+    assert_eq!(
+        located(json!({"header": true, "header_names": []})).unwrap(),
+        json!({"header": true, "body": false})
+    );
+    let many: Vec<_> = (0..17).map(|number| format!("x-{number}")).collect();
+    for refused in [
+        json!({"body": true, "header_names": ["authorization"]}),
+        json!({"header": true, "header_names": ["host"]}),
+        json!({"header": true, "header_names": ["a b"]}),
+        json!({"header": true, "header_names": ["a\r\nb"]}),
+        json!({"header": true, "header_names": "authorization"}),
+        json!({"header": true, "header_names": many}),
+    ] {
+        assert!(located(refused.clone()).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn a_change_of_the_location_keeps_what_it_does_not_name() {
+    let mut stored = variable();
+    stored["injection_location"] = json!({"header": true, "header_names": ["authorization"]});
+    let changed = |location: Value| {
+        let change = json!({"type": "environment_variable", "injection_location": location});
+        let after = update(stored.clone(), change).unwrap();
+        json!(after.values.auth)["injection_location"].clone()
+    };
+    assert_eq!(
+        changed(json!({"body": true})),
+        json!({"header": true, "body": true, "header_names": ["authorization"]})
+    );
+    assert_eq!(
+        changed(json!({"header": false, "body": true})),
+        json!({"header": false, "body": true})
+    );
+    for all in [json!({"header_names": []}), json!({"header_names": null})] {
+        assert_eq!(changed(all), json!({"header": true, "body": false}));
+    }
+}
+
+#[test]
 fn a_variable_has_a_name_that_programs_can_read() {
     for (name, taken) in [
         ("API_KEY", true),

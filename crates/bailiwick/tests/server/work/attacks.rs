@@ -17,12 +17,18 @@ fn done() -> ModelStep {
 impl Place {
     /// A vault with one secret, `$API_TOKEN`, for `own.test`.
     fn vault(&self) -> String {
+        self.vault_into(&json!({"header": true, "body": true}))
+    }
+
+    /// The same, for these parts of a request.
+    fn vault_into(&self, location: &Value) -> String {
         let vault = id(&self.asks("POST", "/v1/vaults", &json!({"display_name": "vault"})));
         let auth = json!({
             "type": "environment_variable",
             "secret_name": "API_TOKEN",
             "secret_value": SECRET,
             "networking": {"type": "limited", "allowed_hosts": ["own.test"]},
+            "injection_location": location,
         });
         let path = format!("/v1/vaults/{vault}/credentials");
         self.asks("POST", &path, &json!({"auth": auth}));
@@ -97,6 +103,64 @@ fn system_a_spoofed_name_gets_no_secret_and_what_is_reflected_has_none() {
         "{results:#?}"
     );
     assert!(!json!(results).to_string().contains(SECRET));
+    place.up.stop();
+}
+
+/// Where secrets go is what the credential says, and no more than the organization lets it; that holds in sandboxes that run.
+#[test]
+fn system_secrets_go_into_no_body_once_the_organization_says_so() {
+    let authority = Authority::new();
+    let own = HttpsServer::start(&authority, &["own.test"]);
+    let options = leading_to(&authority, &[("own.test", &own)]);
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let port = own.address().port();
+    let ask = |path: &str| {
+        format!(
+            "curl -sS -m 10 -o /dev/null -H \"x-token: $API_TOKEN\" -H \"x-other: $API_TOKEN\" -d \"$API_TOKEN\" https://own.test:{port}/{path}"
+        )
+    };
+    let repeat = format!(
+        "for n in $(seq 40); do {}; sleep 0.5; done",
+        ask("after-$n")
+    );
+    let steps = [bash(&ask("before")), done(), bash(&repeat), done()];
+    let place = Place::new(steps, &options);
+    let environment = place.named_environment("bodies", &["own.test"]);
+    let location = json!({"header": true, "body": true, "header_names": ["X-Token"]});
+    let vaults = json!({"vault_ids": [place.vault_into(&location)]});
+    let session = place.session(&environment, &vaults);
+    place.says(&session, "Before.");
+    let off = json!({"allow_body_injection": false});
+    let (status, answer) = place.exchange("PATCH", "/api/organization", &off);
+    assert_eq!(
+        (status, &answer["allow_body_injection"]),
+        (200, &json!(false))
+    );
+    place.says(&session, "After.");
+    let asked = |path: &str| {
+        let requests = own.requests();
+        let found = requests
+            .iter()
+            .find(|one| one["path"] == format!("/{path}"));
+        found
+            .cloned()
+            .unwrap_or_else(|| panic!("no {path}: {requests:#?}"))
+    };
+    let parts = |request: &Value| {
+        let header = |name: &str| request["headers"][name] == SECRET;
+        (
+            header("x-token"),
+            header("x-other"),
+            request["body"] == SECRET,
+        )
+    };
+    assert_eq!(parts(&asked("before")), (true, false, true));
+    assert_eq!(parts(&asked("after-40")), (true, false, false));
+    assert!(
+        json!(asked("after-40"))
+            .to_string()
+            .contains("bw_placeholder_")
+    );
     place.up.stop();
 }
 

@@ -12,6 +12,11 @@ use crate::client::{AnswerForm, Client, ServerArguments, VAULTS, print_one};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 use crate::input;
+use crate::output;
+
+/// Said of a credential whose secret goes into bodies.
+const BODY_WARNING: &str = "warning: the secret goes into bodies of requests, too: whoever can have its hosts store a request and show it again gets it. \
+                            `bailiwick organization credentials --body-injection off` rules that out for all credentials.\n";
 
 /// Put a credential into a vault.
 ///
@@ -22,6 +27,7 @@ use crate::input;
 #[command(after_help = "\
 Examples:
   bailiwick vault credential create payments --variable API_TOKEN --allowed-host api.example.com --secret-file token
+  bailiwick vault credential create payments --variable API_TOKEN --allowed-host api.example.com --header authorization --secret-file token
   bailiwick vault credential create payments --mcp-server https://mcp.example.com/ --secret-file - < token
   bailiwick vault credential create payments -f oauth.json")]
 pub(crate) struct Arguments {
@@ -45,6 +51,12 @@ pub(crate) struct Arguments {
     /// The secret of the variable goes to every host that the environment allows.
     #[arg(long, requires = "variable", conflicts_with = "allowed_host")]
     any_host: bool,
+    /// A header field that the secret of the variable goes into; may be given several times [default: all of them].
+    #[arg(long, value_name = "NAME", requires = "variable")]
+    header: Vec<String>,
+    /// The secret of the variable goes into bodies, too. An API that keeps what it is sent can give it out again.
+    #[arg(long, requires = "variable")]
+    body: bool,
     /// The MCP server that the secret, a bearer token, is for.
     #[arg(long, value_name = "URL", requires = "secret_file")]
     mcp_server: Option<String>,
@@ -73,6 +85,9 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
     let path = ["v1", "vaults", &vault, "credentials"];
     let made = client.send(Method::POST, &path, Some(&body), None)?;
     print_one(arguments.output, &made, COLUMNS)?;
+    if made["auth"]["injection_location"]["body"] == json!(true) {
+        output::print_to_stderr(BODY_WARNING);
+    }
     Ok(Exit::Done.into())
 }
 
@@ -100,8 +115,11 @@ fn auth(arguments: &Arguments) -> anyhow::Result<Value> {
     } else {
         json!({"type": "limited", "allowed_hosts": arguments.allowed_host})
     };
-    let variable = &arguments.variable;
-    Ok(
-        json!({"type": "environment_variable", "secret_name": variable, "secret_value": secret, "networking": networking}),
-    )
+    Ok(json!({
+        "type": "environment_variable",
+        "secret_name": arguments.variable,
+        "secret_value": secret,
+        "networking": networking,
+        "injection_location": {"header": true, "body": arguments.body, "header_names": arguments.header},
+    }))
 }
