@@ -1,8 +1,8 @@
 //! Tools of MCP servers: one of the official SDK, and one that does as its path says.
 
 use bailiwick_control::{NewEnvironmentRequest, PoliciesChange};
-use bailiwick_mcp::Outbound;
 use bailiwick_model::{CredentialId, SessionId, VaultId};
+use bailiwick_outbound::Outbound;
 use bailiwick_testkit::{Authority, HttpsServer, McpServer, ModelPiece, ModelStep, dialer_to};
 use serde_json::{Value, json};
 
