@@ -136,19 +136,22 @@ impl Scope<'_> {
                 filter.environment.as_ref().map(EnvironmentId::as_str),
             ),
         ];
-        let wanted: Vec<(&str, &str)> = ids
+        let mut wanted: Vec<(&str, String)> = ids
             .into_iter()
-            .filter_map(|(column, id)| Some((column, id?)))
+            .filter_map(|(column, id)| Some((column, id?.to_owned())))
             .collect();
         let mut statement = String::from(
             "SELECT sequence, session_id, environment_id, kept_at, flow FROM flow WHERE organization_id = $1 AND sequence > $2",
         );
+        match (filter.verdict, &filter.session) {
+            // The flows of one session are few.
+            (Some(verdict), Some(_)) => wanted.push(("verdict", verdict.to_string())),
+            // Written out, without which the index of what was denied is not used.
+            (Some(verdict), None) => statement += &format!(" AND verdict = '{verdict}'"),
+            (None, _) => {}
+        }
         for (number, (column, _)) in (4..).zip(&wanted) {
             statement += &format!(" AND {column} = ${number}");
-        }
-        if let Some(verdict) = filter.verdict {
-            // Written out, which the index of what was denied needs.
-            statement += &format!(" AND verdict = '{verdict}'");
         }
         statement += " ORDER BY sequence LIMIT $3";
         // It is made of words of this function and of the enum alone.
@@ -156,8 +159,8 @@ impl Scope<'_> {
             .bind(self.organization.to_string())
             .bind(after)
             .bind(i64::from(limit));
-        for (_, id) in wanted {
-            query = query.bind(id.to_owned());
+        for (_, value) in wanted {
+            query = query.bind(value);
         }
         let rows = query.fetch_all(self.pool).await?;
         rows.iter().map(StoredFlow::read).collect()

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use bailiwick_control::{
     Control, Engine, ModelRules, Models, SandboxRuntime, Sandboxes, ServerUpstream,
     WithoutSandboxes, Workplaces,

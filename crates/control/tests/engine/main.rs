@@ -114,6 +114,13 @@ impl Place {
         }
     }
 
+    /// Until the model is asked, and its answer is on its way.
+    async fn model_answers(&self) {
+        while self.model.streaming() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Another server on the same database.
     fn start(&self) -> Running {
         self.start_with(self.models(&[]), None)
