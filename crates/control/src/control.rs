@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bailiwick_mcp::Outbound;
 use bailiwick_model::SessionId;
 use bailiwick_model::limits::{TIGHTENINGS_UNHEARD, VALIDATIONS};
+use bailiwick_outbound::Outbound;
 use bailiwick_store::Store;
 use tokio::sync::{Notify, Semaphore, broadcast};
 

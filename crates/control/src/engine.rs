@@ -35,7 +35,7 @@ use crate::session_engine::{ThreadStep, TurnReport};
 use failing::failure;
 use mcp::McpClients;
 
-pub use models::{ModelWay, Models};
+pub use models::Models;
 pub use ports::{Called, NoWorkplace, PortFuture, Workplaces};
 use runner::{Left, Runner};
 

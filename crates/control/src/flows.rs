@@ -15,6 +15,7 @@ use crate::caller::Caller;
 use crate::clock;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::fresh;
 
 /// How long to wait before flows are written again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -112,6 +113,8 @@ impl Control {
     ) {
         let new = |flow: &Flow| {
             Ok(NewFlow {
+                // All attempts to write it have the same.
+                id: fresh::id(clock::now()),
                 verdict: flow.verdict,
                 flow: serde_json::to_string(flow)?,
             })

@@ -74,7 +74,7 @@ pub use caller::{Actor, Caller, WorkItem};
 pub use conflicts::{Conflict, ConflictKind, OnConflict};
 pub use content::{ContentLimits, Download};
 pub use control::Control;
-pub use engine::{Called, Engine, ModelWay, Models, NoWorkplace, PortFuture, Workplaces};
+pub use engine::{Called, Engine, Models, NoWorkplace, PortFuture, Workplaces};
 pub use environments::{
     EffectivePolicy, EnvironmentChange, EnvironmentView, NewEnvironmentRequest,
 };

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bailiwick_mcp::{ClientAuthentication, Outbound, Refresh, RefreshError, Tokens};
+use bailiwick_mcp::{ClientAuthentication, Refresh, RefreshError, Tokens};
 use bailiwick_model::{CredentialId, VaultId};
+use bailiwick_outbound::Outbound;
 use bailiwick_policy::Policy;
 use bailiwick_wire::{
     CredentialAuth, CredentialSecrets, McpOauth, OauthRefresh, SecretName, SecretText,

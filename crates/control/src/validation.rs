@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use bailiwick_dial::DialError;
-use bailiwick_mcp::{
-    FailedStep, Outbound, OutboundError, Probe, RefreshError, ShownAnswer, StepFailure,
-};
+use bailiwick_mcp::{FailedStep, Probe, RefreshError, ShownAnswer, StepFailure};
 use bailiwick_model::{CredentialId, Permission, VaultId};
+use bailiwick_outbound::{Outbound, OutboundError};
 use bailiwick_policy::Policy;
 use bailiwick_wire::{FieldProblem, SecretText};
 use jiff::Timestamp;
@@ -205,17 +203,12 @@ impl From<FailedStep> for ProbeFailure {
 
 /// Why there was no answer, and what to do where a policy is the reason.
 pub(crate) fn detail(error: &OutboundError) -> String {
-    match error {
-        OutboundError::Dial(DialError::Denied(decision)) => match &decision.hint {
+    match error.denial() {
+        Some(decision) => match &decision.hint {
             Some(hint) => format!("denied: {}; {hint}", decision.reason),
             None => format!("denied: {}", decision.reason),
         },
-        OutboundError::Dial(_)
-        | OutboundError::Url
-        | OutboundError::Host(_)
-        | OutboundError::Tls(_)
-        | OutboundError::Http(_)
-        | OutboundError::Timeout => error.to_string(),
+        None => error.to_string(),
     }
 }
 

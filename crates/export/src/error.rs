@@ -2,9 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bailiwick_dial::DialError;
+use bailiwick_outbound::{NotTrusted, OutboundError};
 
 /// Why something was not delivered. It is to be delivered again.
 #[derive(Debug, thiserror::Error)]
@@ -23,15 +23,15 @@ pub enum ExportError {
     /// The connection ended.
     #[error("the connection to the receiver ended: {0}")]
     Connection(#[source] io::Error),
-    /// The receiver did not speak HTTP.
-    #[error("the receiver did not answer in HTTP: {0}")]
-    Http(#[from] hyper::Error),
+    /// The receiver cannot be asked over HTTP.
+    #[error("the receiver did not take it: {0}")]
+    Outbound(#[from] OutboundError),
     /// The receiver did not take it.
     #[error("the receiver answered {0}")]
     Status(u16),
     /// Certificates of authorities of this machine could not be read.
     #[error("cannot check certificates on this machine: {0}")]
-    Tls(#[from] Arc<rustls::Error>),
+    Trust(#[from] NotTrusted),
     /// It took too long.
     #[error("the receiver did not take it in time")]
     Timeout,

@@ -13,7 +13,6 @@ mod file;
 mod http;
 mod sink;
 mod syslog;
-mod tls;
 mod webhook;
 
 use jiff::Timestamp;
@@ -22,7 +21,6 @@ pub use destination::{Destination, NotADestination};
 pub use error::ExportError;
 pub use http::{HttpUrl, Receiver};
 pub use sink::Sink;
-pub use tls::trusted_here;
 pub use webhook::{NotAWebhookSecret, WebhookSecret};
 
 /// One record.

@@ -26,7 +26,7 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// [`ExportError::File`], [`ExportError::NoSecret`] for a webhook without one, [`ExportError::Tls`].
+    /// [`ExportError::File`], [`ExportError::NoSecret`] for a webhook without one, [`ExportError::Trust`].
     pub fn open(
         destination: &Destination,
         dialer: &Arc<Dialer>,

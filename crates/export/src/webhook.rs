@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use bailiwick_dial::Dialer;
+use bailiwick_model::limits::EXPORT_TIME;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
@@ -86,7 +86,10 @@ impl Posts {
             .collect();
         let body = format!("{{\"records\":[{}]}}", records.join(","));
         let headers = self.headers(&delivery.id, &body);
-        let status = self.receiver.post(headers, Bytes::from(body)).await?;
+        let status = self
+            .receiver
+            .post(headers, body.into(), EXPORT_TIME)
+            .await?;
         if status.is_success() {
             Ok(())
         } else {

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
+use bailiwick_outbound::Body;
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::header::CONTENT_ENCODING;
 
 use crate::FetchError;
@@ -30,7 +31,7 @@ enum Decoder {
 /// Reads a body to its end.
 pub(crate) async fn read(
     headers: &HeaderMap,
-    mut body: Incoming,
+    mut body: Body,
     most: usize,
 ) -> Result<Vec<u8>, FetchError> {
     let mut decoder = Decoder::of(headers, most)?;

@@ -1,11 +1,11 @@
 //! What is recorded of a fetch.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use bailiwick_dial::{DialError, Dialed};
+use bailiwick_dial::DialError;
 use bailiwick_model::{Decision, Destination, EnvironmentName, Flow, Reason, SandboxId};
+use bailiwick_outbound::{Permit, Reached, Traffic};
 use bailiwick_policy::Policy;
 use jiff::Timestamp;
 
@@ -27,30 +27,12 @@ pub struct Visitor<'a> {
     pub record: Recorder<'a>,
 }
 
-/// Bytes of a connection, TLS included.
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    sent: AtomicU64,
-    received: AtomicU64,
-}
-
-impl Traffic {
-    pub(crate) fn sent(&self, bytes: &[u8]) {
-        let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.sent.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn received(&self, bytes: &[u8]) {
-        let bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.received.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
 /// The flow of a fetch that is under way. It is recorded when this is dropped, so also when nobody waits for the fetch any more.
 pub(crate) struct Recording<'a> {
     record: Recorder<'a>,
     began: Instant,
-    traffic: Arc<Traffic>,
+    /// There is none before something is dialled.
+    traffic: Option<Arc<Traffic>>,
     flow: Option<Flow>,
 }
 
@@ -61,7 +43,7 @@ impl<'a> Recording<'a> {
         Self {
             record: visitor.record,
             began: Instant::now(),
-            traffic: Arc::default(),
+            traffic: None,
             flow: Some(Flow {
                 at: visitor.at,
                 sandbox: visitor.sandbox.clone(),
@@ -81,12 +63,20 @@ impl<'a> Recording<'a> {
         }
     }
 
-    pub(crate) fn is_dialed(&mut self, dialed: &Dialed) {
-        self.change(|flow| {
-            flow.address = dialed.address;
-            flow.rule.clone_from(&dialed.rule);
-        });
-        self.is_because_of(dialed.reason);
+    pub(crate) fn is_reached(&mut self, reached: &Reached) {
+        self.traffic = Some(reached.traffic());
+        if let Some(Permit {
+            address,
+            reason,
+            rule,
+        }) = reached.permit()
+        {
+            self.change(|flow| {
+                flow.address = *address;
+                flow.rule.clone_from(rule);
+            });
+            self.is_because_of(*reason);
+        }
     }
 
     pub(crate) fn has_failed(&mut self, error: &DialError) {
@@ -103,11 +93,6 @@ impl<'a> Recording<'a> {
         self.change(|flow| (flow.reason, flow.verdict) = (reason, reason.verdict()));
     }
 
-    /// What counts its bytes.
-    pub(crate) fn traffic(&self) -> Arc<Traffic> {
-        Arc::clone(&self.traffic)
-    }
-
     fn change(&mut self, change: impl FnOnce(&mut Flow)) {
         if let Some(flow) = &mut self.flow {
             change(flow);
@@ -119,8 +104,9 @@ impl Drop for Recording<'_> {
     fn drop(&mut self) {
         if let Some(mut flow) = self.flow.take() {
             let elapsed = self.began.elapsed().as_millis();
-            flow.bytes_out = self.traffic.sent.load(Ordering::Relaxed);
-            flow.bytes_in = self.traffic.received.load(Ordering::Relaxed);
+            if let Some(traffic) = &self.traffic {
+                (flow.bytes_out, flow.bytes_in) = (traffic.sent(), traffic.received());
+            }
             flow.duration_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
             (self.record)(flow);
         }

@@ -1,31 +1,26 @@
 //! One GET.
 
-use std::fmt;
-use std::sync::Arc;
-
-use bailiwick_dial::Dialer;
+use bailiwick_model::Reason;
 use bailiwick_model::limits::WEB_FETCH_TIME;
+use bailiwick_outbound::{Body, HttpUrl, Message, Outbound, OutboundError, Way};
 use http_body_util::Empty;
-use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, LOCATION, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
-use rustls::ClientConfig;
-use tokio::time::timeout;
-use url::{Position, Url};
+use hyper::{Method, Response};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use crate::flow::Recording;
-use crate::{FetchError, Visitor, body, connection};
+use crate::{FetchError, Visitor, body};
 
-const AGENT: &str = concat!("bailiwick/", env!("CARGO_PKG_VERSION"));
 const WANTED: &str = "text/html, text/*;q=0.9, application/pdf;q=0.9, */*;q=0.8";
 
 /// The way to pages. Nothing is kept between two fetches, no connection either: what one policy allowed serves no other.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Web {
-    dialer: Arc<Dialer>,
-    tls: Arc<ClientConfig>,
+    outbound: Outbound,
 }
 
 /// An answer.
@@ -41,16 +36,10 @@ pub struct Page {
     pub body: Vec<u8>,
 }
 
-impl fmt::Debug for Web {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Web").finish_non_exhaustive()
-    }
-}
-
 impl Web {
-    /// Dials with this dialer, and trusts whom these settings trust.
-    pub fn new(dialer: Arc<Dialer>, tls: Arc<ClientConfig>) -> Self {
-        Self { dialer, tls }
+    /// By this way out.
+    pub fn new(outbound: Outbound) -> Self {
+        Self { outbound }
     }
 
     /// Asks for a page with GET, within [`WEB_FETCH_TIME`], and reads at most `most_bytes` of it. A redirect is an answer like any other.
@@ -64,14 +53,11 @@ impl Web {
         url: &Url,
         most_bytes: usize,
     ) -> Result<Page, FetchError> {
-        let destination = connection::destination(url)?;
-        let mut recording = Recording::begin(visitor, &destination);
+        let url = HttpUrl::try_from(url.clone())?;
+        let mut recording = Recording::begin(visitor, url.destination());
+        let deadline = Instant::now() + WEB_FETCH_TIME;
         let fetching = async {
-            let request = request(url)?;
-            let way = (self.dialer.as_ref(), &self.tls);
-            let whither = (visitor.policy, &destination);
-            let asked = connection::ask(way, whither, (url, request), &mut recording).await;
-            let (answer, _connection) = asked?;
+            let answer = self.ask(visitor, &url, &mut recording, deadline).await?;
             let (head, body) = answer.into_parts();
             let text = |name: HeaderName| {
                 let value = head.headers.get(name)?;
@@ -89,20 +75,39 @@ impl Web {
                 body,
             })
         };
-        let fetched = timeout(WEB_FETCH_TIME, fetching).await;
+        let fetched = timeout_at(deadline, fetching).await;
         fetched.unwrap_or(Err(FetchError::Timeout))
+    }
+
+    async fn ask(
+        &self,
+        visitor: &Visitor<'_>,
+        url: &HttpUrl,
+        recording: &mut Recording<'_>,
+        deadline: Instant,
+    ) -> Result<Response<Body>, FetchError> {
+        let reached = self.outbound.reach(Way::Policy(visitor.policy), url).await;
+        let reached = reached.inspect_err(|error| recording.has_failed(error));
+        let reached = reached.map_err(OutboundError::from)?;
+        recording.is_reached(&reached);
+        let asked = reached.ask(question(), deadline).await;
+        asked.map_err(|error| {
+            if error.is_about_a_certificate() {
+                recording.is_because_of(Reason::UpstreamCertificate);
+            }
+            error.into()
+        })
     }
 }
 
 /// All that is ever sent.
-fn request(url: &Url) -> Result<Request<Empty<Bytes>>, FetchError> {
-    let host = &url[Position::BeforeHost..Position::AfterPort];
-    let target = &url[Position::BeforePath..Position::AfterQuery];
-    let request = Request::builder()
-        .uri(target)
-        .header(HOST, host)
-        .header(USER_AGENT, AGENT)
-        .header(ACCEPT, WANTED)
-        .header(ACCEPT_ENCODING, body::ACCEPTED);
-    request.body(Empty::new()).map_err(|_| FetchError::Url)
+fn question() -> Message<Empty<Bytes>> {
+    Message {
+        method: Method::GET,
+        headers: HeaderMap::from_iter([
+            (ACCEPT, HeaderValue::from_static(WANTED)),
+            (ACCEPT_ENCODING, HeaderValue::from_static(body::ACCEPTED)),
+        ]),
+        body: Empty::new(),
+    }
 }

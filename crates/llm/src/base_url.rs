@@ -1,21 +1,16 @@
 //! Where an upstream is.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
+use bailiwick_model::Destination;
 use bailiwick_model::limits::CREDENTIAL_URL_CHARS;
-use bailiwick_model::{Destination, Host, Protocol};
-use bailiwick_policy::{DestinationError, parse_destination};
-use hyper::Uri;
-use url::Url;
+use bailiwick_outbound::{HttpUrl, NotHttpUrl};
+use bailiwick_policy::DestinationError;
 
-/// `https://HOST[:PORT][/PATH]`: what the paths of an API are appended to, without a slash at the end.
+/// `https://HOST[:PORT][/PATH]`: what the paths of an API are appended to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BaseUrl {
-    url: Url,
-    destination: Destination,
-}
+pub struct BaseUrl(HttpUrl);
 
 /// Why a text is no base URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,14 +42,10 @@ impl FromStr for BaseUrl {
 
     fn from_str(text: &str) -> Result<Self, NotABaseUrl> {
         let base = Self::accepting_plain_http(text)?;
-        let is_here = match &base.destination.host {
-            Host::Address(address) => IpAddr::is_loopback(address),
-            Host::Name(name) => name.as_str() == "localhost",
-        };
-        if base.is_tls() || is_here {
-            Ok(base)
-        } else {
+        if base.0.is_open() {
             Err(NotABaseUrl::PlainHttp)
+        } else {
+            Ok(base)
         }
     }
 }
@@ -69,50 +60,32 @@ impl BaseUrl {
         if text.len() > CREDENTIAL_URL_CHARS {
             return Err(NotABaseUrl::TooLong);
         }
-        let mut url: Url = text.parse().map_err(|_| NotABaseUrl::Form)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(NotABaseUrl::Form);
-        }
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        if has_user || url.query().is_some() || url.fragment().is_some() {
+        let url: HttpUrl = text.parse().map_err(|error| match error {
+            NotHttpUrl::Form => NotABaseUrl::Form,
+            NotHttpUrl::Host(error) => NotABaseUrl::Host(error),
+            NotHttpUrl::UserInfo => NotABaseUrl::Extras,
+        })?;
+        if url.url().query().is_some() || url.url().fragment().is_some() {
             return Err(NotABaseUrl::Extras);
         }
-        let host = url.host_str().ok_or(NotABaseUrl::Form)?;
-        let parsed = parse_destination(host)?;
-        let destination = Destination {
-            port: url.port_or_known_default().ok_or(NotABaseUrl::Form)?,
-            protocol: Protocol::Tcp,
-            ..parsed
-        };
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
-        let base = Self { url, destination };
-        // Two crates read it; what only one of them takes is none.
-        let uri: Result<Uri, _> = base.to_string().parse();
-        uri.map(|_| base).map_err(|_| NotABaseUrl::Form)
+        Ok(Self(url))
     }
 
     /// What is dialled.
     pub fn destination(&self) -> &Destination {
-        &self.destination
+        self.0.destination()
     }
 
-    pub(crate) fn is_tls(&self) -> bool {
-        self.url.scheme() == "https"
-    }
-
-    /// This URL and a path that begins with a slash.
-    pub(crate) fn join(&self, path: &str) -> Uri {
-        let base = self.url.as_str().trim_end_matches('/');
-        let uri = format!("{base}{path}").parse();
-        uri.expect("a URL and a constant path are a URI")
+    /// This URL and a path that begins with no slash.
+    pub(crate) fn join(&self, path: &'static str) -> HttpUrl {
+        self.0.below(path)
     }
 }
 
 /// As it is written, without a slash at the end.
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.url.as_str().trim_end_matches('/'))
+        f.write_str(self.0.url().as_str().trim_end_matches('/'))
     }
 }
 
@@ -142,7 +115,7 @@ mod tests {
             ("http://localhost:1", "http://localhost:1/v1/messages"),
         ] {
             let base: BaseUrl = base.parse().unwrap();
-            assert_eq!(base.join("/v1/messages").to_string(), uri);
+            assert_eq!(base.join("v1/messages").to_string(), uri);
         }
     }
 
@@ -171,14 +144,11 @@ mod tests {
             let Ok(base) = BaseUrl::accepting_plain_http(&text) else {
                 return Ok(());
             };
-            let uri = base.join("/v1/messages");
-            prop_assert!(uri.path().ends_with("/v1/messages"));
-            let host = parse_destination(uri.host().unwrap()).unwrap().host;
-            prop_assert_eq!(&host, &base.destination().host);
-            let usual = if base.is_tls() { 443 } else { 80 };
-            prop_assert_eq!(uri.port_u16().unwrap_or(usual), base.destination().port);
-            let again: Url = base.to_string().parse().unwrap();
-            prop_assert_eq!(again.host_str(), base.url.host_str());
+            let asked = base.join("v1/messages");
+            prop_assert!(asked.url().path().ends_with("/v1/messages"));
+            prop_assert_eq!(asked.destination(), base.destination());
+            let again = BaseUrl::accepting_plain_http(&base.to_string()).unwrap();
+            prop_assert_eq!(again.destination(), base.destination());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_dial::DialError;
+use bailiwick_outbound::{OutboundError, Waited};
 
 use crate::{SseError, Untranslatable};
 
@@ -113,6 +114,19 @@ pub enum UpstreamError {
         /// How many.
         bytes: usize,
     },
+}
+
+impl From<OutboundError> for UpstreamError {
+    fn from(error: OutboundError) -> Self {
+        match error {
+            OutboundError::Dial(error) => Self::Dial(error),
+            OutboundError::Tls(error) => Self::Tls(error),
+            OutboundError::Http(error) => Self::Http(error),
+            OutboundError::Url(error) => Self::Http(Arc::new(error)),
+            OutboundError::Timeout(Waited::Connection) => Self::Timeout(Phase::Connect),
+            OutboundError::Timeout(Waited::Answer) => Self::Timeout(Phase::FirstByte),
+        }
+    }
 }
 
 /// What an upstream said about an error, for people to read. It is the upstream's text, with the key taken out.

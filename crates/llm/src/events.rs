@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bailiwick_model::limits::LLM_DRAIN_TIME;
+use bailiwick_outbound::Body;
 use futures_util::Stream;
 use http_body_util::BodyExt;
-use hyper::body::{Bytes, Frame, Incoming};
+use hyper::body::{Bytes, Frame};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{Decoder, Event, Fold, Malformed, Message, Phase, SseParser, Timeouts, UpstreamError};
@@ -15,7 +16,7 @@ use crate::{Decoder, Event, Fold, Malformed, Message, Phase, SseParser, Timeouts
 /// closed.
 #[derive(Debug)]
 pub struct Events {
-    body: Incoming,
+    body: Body,
     parser: SseParser,
     decoder: Decoder,
     ready: VecDeque<Event>,
@@ -39,7 +40,7 @@ enum State {
 
 impl Events {
     pub(crate) fn new(
-        body: Incoming,
+        body: Body,
         decoder: Decoder,
         deadline: Instant,
         timeouts: &Timeouts,

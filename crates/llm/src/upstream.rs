@@ -1,7 +1,7 @@
 //! What a client is told about an upstream.
 
+use bailiwick_outbound::HttpUrl;
 use hyper::HeaderMap;
-use hyper::Uri;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use crate::openai;
@@ -58,10 +58,10 @@ impl Upstream {
         }
     }
 
-    pub(crate) fn uri(&self) -> Uri {
+    pub(crate) fn url(&self) -> HttpUrl {
         self.base.join(match self.protocol {
-            Protocol::Messages => "/v1/messages",
-            Protocol::Completions(_) => "/chat/completions",
+            Protocol::Messages => "v1/messages",
+            Protocol::Completions(_) => "chat/completions",
         })
     }
 

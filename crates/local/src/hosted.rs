@@ -216,14 +216,19 @@ impl HostedRuntime {
         let (ours, theirs) = Channel::pair().map_err(backend)?;
         let told = Link::new(ours).map_err(backend)?;
         let number = connection.number();
+        let end = connection.end_of(number);
         let question = Question::Start {
             spec: Box::new(spec),
             restore,
         };
         let asked = connection.ask(number, question, &[theirs.as_fd()]).await;
         drop(theirs);
-        let (answer, _) = asked?.map_err(|failure| failure.about(&id))?;
-        if !started(&answer) {
+        let answer = asked
+            .map_err(Error::from)
+            .and_then(|asked| asked.map_err(|failure| failure.about(&id)))
+            .inspect_err(|_| connection.forget(number))?;
+        if !started(&answer.0) {
+            connection.forget(number);
             return Err(HostError::Confused.into());
         }
         let (events, receiver) = mpsc::channel(EVENTS_WAITING);
@@ -233,6 +238,7 @@ impl HostedRuntime {
             id,
             number,
             connection,
+            end,
             _own: own,
         });
         Ok(Running {

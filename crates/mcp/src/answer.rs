@@ -3,9 +3,9 @@
 use bailiwick_model::limits::{
     OUTBOUND_BODY_BYTES, OUTBOUND_CONTENT_TYPE_BYTES, OUTBOUND_LOOKS, OUTBOUND_SHOWN_BYTES,
 };
+use bailiwick_outbound::Body;
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName};
 use tokio::time::Instant;
 
@@ -49,7 +49,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// Reads until the end, the bound, the deadline, or until there is what is wanted.
     pub(crate) async fn read(
-        response: hyper::Response<Incoming>,
+        response: hyper::Response<Body>,
         deadline: Instant,
         wanted: Wanted,
     ) -> Self {

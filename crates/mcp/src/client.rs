@@ -15,6 +15,7 @@ use std::time::Duration;
 use bailiwick_model::limits::{
     MCP_ASIDE_TIME, MCP_CALL_TIME, MCP_CURSOR_BYTES, MCP_ID_BYTES, MCP_LIST_TIME, MCP_TOOL_PAGES,
 };
+use bailiwick_outbound::{Outbound, OutboundError};
 use bailiwick_policy::Policy;
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
@@ -25,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::heard::RpcError;
-use crate::outbound::{Outbound, OutboundError};
 use crate::result::CallResult;
 use crate::tools::{Gathering, Listing};
 use talk::Talk;
@@ -149,11 +149,10 @@ impl McpError {
             | Self::Cancelled
             | Self::Outbound(OutboundError::Http(_)) => true,
             Self::Outbound(
-                OutboundError::Url
-                | OutboundError::Host(_)
+                OutboundError::Url(_)
                 | OutboundError::Dial(_)
                 | OutboundError::Tls(_)
-                | OutboundError::Timeout,
+                | OutboundError::Timeout(_),
             )
             | Self::Token
             | Self::Unauthorized

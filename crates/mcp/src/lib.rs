@@ -4,7 +4,7 @@
 //! [`Policy`](bailiwick_policy::Policy), also where a server redirects; the crate never sends a token to another origin than the one it was
 //! made for, and what it hands out of answers has been rid of the secrets that went with the request.
 //!
-//! Entry points: [`Outbound`], [`McpClient`], [`probe`], [`refresh`].
+//! Entry points: [`McpClient`], [`probe`], [`refresh`].
 
 mod answer;
 mod client;
@@ -22,7 +22,6 @@ pub use answer::ShownAnswer;
 pub use client::{Access, McpClient, McpError, McpTimes};
 pub use heard::RpcError;
 pub use oauth::{ClientAuthentication, Refresh, RefreshError, Tokens, refresh};
-pub use outbound::{Outbound, OutboundError};
 pub use probe::{FailedStep, Probe, StepFailure, probe};
 pub use result::{CallResult, Content};
 pub use tools::{LeftOut, Listing, McpTool, Unfit};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bailiwick_model::limits::{ACCESS_TOKEN_CHARS, REFRESH_TOKEN_CHARS, TOKEN_LIFE_MOST};
+use bailiwick_outbound::{Outbound, OutboundError};
 use bailiwick_policy::Policy;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +17,7 @@ use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
 use crate::answer::{Answer, ShownAnswer, Wanted};
-use crate::outbound::{Outbound, OutboundError, Redirects, Request};
+use crate::outbound::{Redirects, Request, ask};
 use crate::secrets::{Secrets, form_encoded};
 
 /// How a client proves to a token endpoint who it is (RFC 6749, section 2.3).
@@ -109,7 +110,7 @@ pub async fn refresh(
         body: Bytes::from_owner(Form(form(&refresh))),
         redirects: Redirects::Never,
     };
-    let answer = outbound.ask(policy, request, Wanted::Whole, None).await?;
+    let answer = ask((outbound, policy), request, Wanted::Whole, None).await?;
     tokens(&answer).ok_or_else(|| refused(&answer, &secrets))
 }
 

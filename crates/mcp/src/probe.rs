@@ -2,6 +2,7 @@
 //! 2025-11-25). A server that knows no sessions any more (2026-07-28) is asked for its tools at once.
 
 use bailiwick_model::limits::PROBE_TIME;
+use bailiwick_outbound::{NotHttpUrl, Outbound, OutboundError};
 use bailiwick_policy::Policy;
 use hyper::Method;
 use hyper::body::Bytes;
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::{Answer, ShownAnswer, Wanted};
 use crate::message::MessageId;
-use crate::outbound::{Outbound, OutboundError, Redirects, Request};
+use crate::outbound::{Redirects, Request, ask};
 use crate::secrets::Secrets;
 
 /// The last revision that has sessions.
@@ -59,7 +60,7 @@ pub enum StepFailure {
 pub async fn probe(outbound: &Outbound, policy: &Policy, server: &Url, token: &str) -> Probe {
     let Ok(conversation) = Conversation::new(outbound, policy, server, token) else {
         // It cannot be sent in a header: no server can take it.
-        let failure = StepFailure::NoAnswer(OutboundError::Url);
+        let failure = StepFailure::NoAnswer(NotHttpUrl::Form.into());
         return Probe::Unknown(failed("initialize", failure));
     };
     match conversation.with_session().await {
@@ -232,9 +233,8 @@ impl<'a> Conversation<'a> {
             body,
             redirects: Redirects::WithinOrigin,
         };
-        self.outbound
-            .ask(self.policy, request, wanted, Some(self.end))
-            .await
+        let way = (self.outbound, self.policy);
+        ask(way, request, wanted, Some(self.end)).await
     }
 }
 

@@ -34,10 +34,10 @@ pub use project::{
     RepositoryProblem, SetupCommand, SetupProblem, Transport,
 };
 pub use resource_id::{
-    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, GrantId, ModelUpstreamId,
-    NotAnId, OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId, SessionEventId,
-    SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId, UserId,
-    VaultId, WorkId,
+    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, FlowId, GrantId,
+    ModelUpstreamId, NotAnId, OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId,
+    SessionEventId, SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId,
+    UserId, VaultId, WorkId,
 };
 pub use secret_text::SecretText;
 pub use session::{

@@ -146,6 +146,8 @@ resource_ids! {
     SkillId = "skill_", "a skill";
     /// A version of a skill.
     SkillVersionId = "skillver_", "a version of a skill";
+    /// A flow of a session.
+    FlowId = "flow_", "a flow";
     /// An item of an environment's work queue.
     WorkId = "work_", "a work item";
     /// An HTTP request, in answers and logs.

@@ -1,17 +1,12 @@
 //! Where a provider is asked.
 
-use std::net::IpAddr;
-
-use bailiwick_model::{Destination, Host, Protocol};
-use bailiwick_policy::{DestinationError, parse_destination};
-use url::{Position, Url};
+use bailiwick_outbound::{HttpUrl, NotHttpUrl};
+use bailiwick_policy::DestinationError;
+use url::Url;
 
 /// A URL of a provider that is connected to.
 #[derive(Debug, Clone)]
-pub(crate) struct Endpoint {
-    pub(crate) url: Url,
-    pub(crate) address: Destination,
-}
+pub(crate) struct Endpoint(HttpUrl);
 
 /// Why a text is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,60 +34,30 @@ pub enum NotAnEndpoint {
 impl Endpoint {
     /// Plain HTTP only to this machine.
     pub(crate) fn parse(text: &str) -> Result<Self, NotAnEndpoint> {
-        let form = || NotAnEndpoint::Form(text.to_owned());
-        let url: Url = text.parse().map_err(|_| form())?;
-        let host = url.host_str().ok_or_else(form)?;
-        let port = url.port_or_known_default().ok_or_else(form)?;
-        let host = match parse_destination(host) {
-            Ok(destination) => destination.host,
-            Err(source) => {
-                let text = text.to_owned();
-                return Err(NotAnEndpoint::Host { text, source });
-            }
-        };
-        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        let url: HttpUrl = text.parse().map_err(|error| match error {
+            NotHttpUrl::Form => NotAnEndpoint::Form(text.to_owned()),
+            NotHttpUrl::Host(source) => NotAnEndpoint::Host {
+                text: text.to_owned(),
+                source,
+            },
+            NotHttpUrl::UserInfo => NotAnEndpoint::Extras(text.to_owned()),
+        })?;
+        if url.url().fragment().is_some() {
             return Err(NotAnEndpoint::Extras(text.to_owned()));
         }
-        match url.scheme() {
-            "https" => {}
-            "http" if is_here(&host) => {}
-            "http" => return Err(NotAnEndpoint::PlainHttp(text.to_owned())),
-            _ => return Err(form()),
+        if url.is_open() {
+            return Err(NotAnEndpoint::PlainHttp(text.to_owned()));
         }
-        let address = Destination {
-            host,
-            port,
-            protocol: Protocol::Tcp,
-        };
-        Ok(Self { url, address })
+        Ok(Self(url))
     }
 
-    /// Whether what is sent there is encrypted.
-    pub(crate) fn is_encrypted(&self) -> bool {
-        self.url.scheme() == "https"
+    /// What is asked.
+    pub(crate) fn asked(&self) -> &HttpUrl {
+        &self.0
     }
 
-    /// The host of the URL as a certificate names it.
-    pub(crate) fn host(&self) -> &str {
-        let host = self.url.host_str().unwrap_or_default();
-        host.trim_start_matches('[').trim_end_matches(']')
-    }
-
-    /// What a request to it names as its host.
-    pub(crate) fn authority(&self) -> &str {
-        &self.url[Position::BeforeHost..Position::AfterPort]
-    }
-
-    /// What a request to it asks for.
-    pub(crate) fn target(&self) -> &str {
-        &self.url[Position::BeforePath..Position::AfterQuery]
-    }
-}
-
-fn is_here(host: &Host) -> bool {
-    match host {
-        Host::Address(address) => IpAddr::is_loopback(address),
-        Host::Name(name) => name.as_str() == "localhost",
+    pub(crate) fn url(&self) -> &Url {
+        self.0.url()
     }
 }
 

@@ -1,31 +1,23 @@
 //! Why nobody signed in.
 
-use std::io;
-
-use bailiwick_dial::DialError;
+use bailiwick_outbound::{NotTrusted, OutboundError};
 
 use crate::endpoint::NotAnEndpoint;
 
 /// The provider did not do its part; nothing is known of who would sign in.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It cannot be reached.
-    #[error("the identity provider cannot be reached")]
-    Dial(#[from] DialError),
-    /// The connection ended, or its certificate is not one that this machine trusts.
-    #[error("the connection to the identity provider failed")]
-    Connection(#[source] io::Error),
-    /// It did not speak HTTP.
-    #[error("the identity provider did not answer in HTTP")]
-    Http(#[from] hyper::Error),
-    /// It took too long.
-    #[error("the identity provider did not answer in time")]
-    Timeout,
+    /// It cannot be reached, its certificate is not one that this machine trusts, it does not speak HTTP, or took too long.
+    #[error("the identity provider cannot be asked")]
+    Outbound(#[from] OutboundError),
+    /// Certificates of authorities of this machine could not be read.
+    #[error("cannot check certificates on this machine")]
+    Trust(#[from] NotTrusted),
     /// It answered with another status than 200. A redirection is not followed.
     #[error("the identity provider answered {0}")]
     Status(u16),
-    /// Its answer has too many bytes, or broke off.
-    #[error("the answer of the identity provider is too large, or broke off")]
+    /// Its answer has too many bytes, broke off, or did not end in time.
+    #[error("the answer of the identity provider is too large, broke off, or did not end in time")]
     Body,
     /// Its answer is not JSON of the right form.
     #[error("the answer of the identity provider is not what it should be")]

@@ -1,33 +1,26 @@
 //! Requests to a provider: each over a connection of its own, bounded in bytes and time, and no redirection is followed.
 
-use std::io;
 use std::sync::Arc;
 
 use bailiwick_dial::Dialer;
 use bailiwick_model::limits::{
     IDENTITY_PROVIDER_ANSWER_BYTES, IDENTITY_PROVIDER_REQUESTS, IDENTITY_PROVIDER_TIMEOUT,
 };
-use http_body_util::{BodyExt as _, Full, Limited};
+use bailiwick_outbound::{Message, NotTrusted, Outbound, Way};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsConnector;
+use tokio::time::{Instant, timeout_at};
 
 use crate::endpoint::Endpoint;
 use crate::error::ProviderError;
 
 /// How a provider is asked.
 pub(crate) struct Http {
-    dialer: Arc<Dialer>,
-    tls: Arc<ClientConfig>,
+    outbound: Outbound,
     /// Whoever is not known yet causes requests: so many at once.
     at_once: Semaphore,
 }
@@ -43,15 +36,9 @@ pub(crate) struct Authorization(pub(crate) HeaderValue);
 
 impl Http {
     /// Certificates are checked against the authorities that this machine trusts.
-    pub(crate) fn new(dialer: Arc<Dialer>) -> Result<Self, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_platform_verifier()?
-            .with_no_client_auth();
+    pub(crate) fn new(dialer: Arc<Dialer>) -> Result<Self, NotTrusted> {
         Ok(Self {
-            dialer,
-            tls: Arc::new(tls),
+            outbound: Outbound::trusting_this_machine(dialer)?,
             at_once: Semaphore::new(IDENTITY_PROVIDER_REQUESTS),
         })
     }
@@ -62,8 +49,8 @@ impl Http {
         endpoint: &Endpoint,
         authorization: Option<Authorization>,
     ) -> Result<Answered, ProviderError> {
-        let request = request(endpoint, Method::GET, authorization);
-        self.send(endpoint, request, Bytes::new()).await
+        let message = message(Method::GET, Bytes::new(), authorization);
+        self.send(endpoint, message).await
     }
 
     /// Sends a form.
@@ -73,44 +60,47 @@ impl Http {
         form: String,
         authorization: Option<Authorization>,
     ) -> Result<Answered, ProviderError> {
-        let request = request(endpoint, Method::POST, authorization)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.send(endpoint, request, form.into()).await
+        let mut message = message(Method::POST, form.into(), authorization);
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        message.headers.insert(CONTENT_TYPE, form);
+        self.send(endpoint, message).await
     }
 
     async fn send(
         &self,
         endpoint: &Endpoint,
-        request: hyper::http::request::Builder,
-        body: Bytes,
+        message: Message<Full<Bytes>>,
     ) -> Result<Answered, ProviderError> {
         let _turn = self
             .at_once
             .try_acquire()
             .map_err(|_| ProviderError::Busy)?;
-        let request = request
-            .body(Full::new(body))
-            .expect("a URL is what a request may have");
-        let asking = self.ask(endpoint, request);
-        tokio::time::timeout(IDENTITY_PROVIDER_TIMEOUT, asking)
-            .await
-            .map_err(|_| ProviderError::Timeout)?
-    }
-
-    async fn ask(
-        &self,
-        endpoint: &Endpoint,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Answered, ProviderError> {
-        let stream = self.dialer.dial_for_operator(&endpoint.address).await?;
-        if !endpoint.is_encrypted() {
-            return exchange(stream, request).await;
+        let deadline = Instant::now() + IDENTITY_PROVIDER_TIMEOUT;
+        let asking = self
+            .outbound
+            .ask(Way::Operator, endpoint.asked(), message, deadline);
+        let answer = asking.await?;
+        let status = answer.status();
+        let body = answer.into_body().whole(IDENTITY_PROVIDER_ANSWER_BYTES);
+        match timeout_at(deadline, body).await {
+            Ok(Ok(body)) => Ok(Answered { status, body }),
+            Ok(Err(_)) | Err(_) => Err(ProviderError::Body),
         }
-        let name = ServerName::try_from(endpoint.host().to_owned())
-            .map_err(|error| ProviderError::Connection(io::Error::other(error)))?;
-        let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
-        let stream = connecting.await.map_err(ProviderError::Connection)?;
-        exchange(stream, request).await
+    }
+}
+
+fn message(
+    method: Method,
+    body: Bytes,
+    authorization: Option<Authorization>,
+) -> Message<Full<Bytes>> {
+    let json = HeaderValue::from_static("application/json");
+    let mut headers = HeaderMap::from_iter([(ACCEPT, json)]);
+    headers.extend(authorization.map(|Authorization(value)| (AUTHORIZATION, value)));
+    Message {
+        method,
+        headers,
+        body: Full::new(body),
     }
 }
 
@@ -122,39 +112,4 @@ impl Answered {
         }
         serde_json::from_slice(&self.body).map_err(ProviderError::Form)
     }
-}
-
-fn request(
-    endpoint: &Endpoint,
-    method: Method,
-    authorization: Option<Authorization>,
-) -> hyper::http::request::Builder {
-    let request = Request::builder()
-        .method(method)
-        .uri(endpoint.target())
-        .header(HOST, endpoint.authority())
-        .header(ACCEPT, "application/json")
-        .header(USER_AGENT, concat!("bailiwick/", env!("CARGO_PKG_VERSION")));
-    match authorization {
-        Some(Authorization(value)) => request.header(AUTHORIZATION, value),
-        None => request,
-    }
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    request: Request<Full<Bytes>>,
-) -> Result<Answered, ProviderError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with this, also when this is given up.
-    let mut connecting = tokio::task::JoinSet::new();
-    connecting.spawn(connection);
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), IDENTITY_PROVIDER_ANSWER_BYTES);
-    let body = body.collect().await.map_err(|_| ProviderError::Body)?;
-    Ok(Answered {
-        status,
-        body: body.to_bytes(),
-    })
 }

@@ -62,7 +62,7 @@ impl Document {
         };
         let in_form = has("client_secret_post") && !has("client_secret_basic");
         Ok(Metadata {
-            authorization: Endpoint::parse(&self.authorization_endpoint)?.url,
+            authorization: Endpoint::parse(&self.authorization_endpoint)?.url().clone(),
             token: Endpoint::parse(&self.token_endpoint)?,
             keys: Endpoint::parse(&self.jwks_uri)?,
             user_info: user_info.transpose()?,

@@ -136,14 +136,13 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// [`NotAnEndpoint`] for an issuer that is no URL to ask, and what TLS on this machine says, as [`ProviderError::Connection`].
+    /// [`NotAnEndpoint`] for an issuer that is no URL to ask, and [`ProviderError::Trust`].
     pub fn new(settings: ProviderSettings, dialer: Arc<Dialer>) -> Result<Self, ProviderError> {
         let discovery = Endpoint::parse(&metadata::place(&settings.issuer))?;
-        if discovery.url.query().is_some() {
+        if discovery.url().query().is_some() {
             return Err(NotAnEndpoint::Extras(settings.issuer).into());
         }
-        let http = Http::new(dialer)
-            .map_err(|error| ProviderError::Connection(std::io::Error::other(error)))?;
+        let http = Http::new(dialer)?;
         Ok(Self {
             settings,
             discovery,

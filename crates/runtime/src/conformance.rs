@@ -101,6 +101,7 @@ macro_rules! conformance_cases {
             a_stopped_sandbox_is_gone_and_stopping_it_again_is_no_error
             stopping_ends_what_runs_inside
             events_begin_with_started_and_end_with_stopped
+            a_mark_is_told_and_the_end_is_known_to_whoever_reads_no_events
             a_sandbox_whose_handle_was_dropped_can_be_adopted
             nothing_is_adopted_that_does_not_run
             a_checkpoint_brings_the_files_back_once
@@ -196,7 +197,7 @@ async fn last_event<P>(running: &mut Running<P>) -> Option<StopReason> {
     while let Some(event) = within(running.events.recv()).await {
         last = match event {
             Event::Stopped(reason) => Some(reason),
-            Event::Started | Event::Flow(_) | Event::OutOfMemory => None,
+            Event::Started | Event::Flow(_) | Event::Mark(_) | Event::OutOfMemory => None,
         };
     }
     last

@@ -10,6 +10,8 @@ pub enum Event {
     Started,
     /// An attempt to reach something is over.
     Flow(Box<Flow>),
+    /// The answer to [`Sandbox::mark`](crate::Sandbox::mark): what was over before it has been told.
+    Mark(u64),
     /// The kernel killed a process for the memory limit.
     OutOfMemory,
     /// Nothing of it is left. Always the last event.

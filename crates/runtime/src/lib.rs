@@ -201,6 +201,17 @@ pub trait Sandbox: Send + Sync {
     /// [`Error::Unsupported`].
     fn apply_policy(&self, policy: Self::Policy) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// Has [`Event::Mark`] told with this number, behind every flow that was over when this was called. Returns once it is on its way: a slow
+    /// reader comes to it when it comes to it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`].
+    fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Waits until nothing of it is left. Unlike [`Event::Stopped`], which is told behind all flows, this waits for no reader.
+    fn gone(&self) -> BoxFuture<'_, ()>;
+
     /// Keeps the private files for [`Runtime::restore`] and stops the sandbox. Programs do not survive it.
     ///
     /// # Errors

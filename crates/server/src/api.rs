@@ -11,6 +11,7 @@ mod impact;
 mod keys;
 mod members;
 mod model_upstreams;
+mod numbered;
 mod organization;
 pub(crate) mod references;
 mod retention;

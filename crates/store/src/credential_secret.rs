@@ -55,6 +55,15 @@ pub struct OwnedSecret {
 }
 
 impl SealedSecret {
+    /// The secret of an owner that has one, which its row need not name.
+    pub(crate) fn only(name: &str, row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            name: name.to_owned(),
+            key: row.value("sealing_key")?,
+            sealed: row.value("sealed")?,
+        })
+    }
+
     fn read(row: &AnyRow) -> Result<Self, StoreError> {
         Ok(Self {
             name: row.value("name")?,

@@ -1,7 +1,8 @@
 //! Flows of sessions: what their sandboxes tried to reach.
 
-use bailiwick_model::{EnvironmentId, OrganizationId, ResourceId as _, SessionId, Verdict};
+use bailiwick_model::{EnvironmentId, FlowId, OrganizationId, ResourceId as _, SessionId, Verdict};
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::change::Change;
@@ -12,6 +13,8 @@ use crate::store::{Scope, Store};
 /// One to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFlow {
+    /// By which it is known again.
+    pub id: FlowId,
     /// Allowed or denied.
     pub verdict: Verdict,
     /// All of it, as JSON.
@@ -58,7 +61,7 @@ impl StoredFlow {
 
 impl Store {
     /// Keeps flows of a session, all or none. They get the next numbers of the organization: whoever has read those up to a number has
-    /// missed none.
+    /// missed none. The same flows may be given again, all together, where nobody knows whether they were kept: they are there once.
     ///
     /// # Errors
     ///
@@ -70,6 +73,9 @@ impl Store {
         at: Timestamp,
         flows: &[NewFlow],
     ) -> Result<(), StoreError> {
+        let Some(first) = flows.first() else {
+            return Ok(());
+        };
         let count = i64::try_from(flows.len()).unwrap_or(i64::MAX);
         let mut transaction = self.begin().await?;
         let row = sqlx::query(
@@ -80,10 +86,20 @@ impl Store {
         .fetch_one(transaction.connection())
         .await?;
         let last: i64 = row.value("flow_sequence")?;
+        // Whoever writes them has the organization's row, so what an earlier attempt did is known by now.
+        let known =
+            sqlx::query("SELECT 1 AS known FROM flow WHERE organization_id = $1 AND id = $2")
+                .bind(organization.to_string())
+                .bind(first.id.to_string())
+                .fetch_optional(transaction.connection())
+                .await?;
+        if known.is_some() {
+            return Ok(());
+        }
         for (sequence, new) in (last - count + 1..).zip(flows) {
             sqlx::query(
-                "INSERT INTO flow (organization_id, sequence, session_id, environment_id, verdict, kept_at, flow) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                "INSERT INTO flow (organization_id, sequence, session_id, environment_id, verdict, kept_at, flow, id) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             )
             .bind(organization.to_string())
             .bind(sequence)
@@ -92,6 +108,7 @@ impl Store {
             .bind(new.verdict.to_string())
             .bind(at.as_microsecond())
             .bind(new.flow.clone())
+            .bind(new.id.to_string())
             .execute(transaction.connection())
             .await?;
         }
@@ -111,20 +128,41 @@ impl Scope<'_> {
         limit: u32,
         filter: &FlowFilter,
     ) -> Result<Vec<StoredFlow>, StoreError> {
-        let text = |id: Option<&str>| id.unwrap_or_default().to_owned();
-        let rows = sqlx::query(
-            "SELECT sequence, session_id, environment_id, kept_at, flow FROM flow WHERE organization_id = $1 AND sequence > $2 \
-             AND ($3 = '' OR session_id = $3) AND ($4 = '' OR environment_id = $4) AND ($5 = '' OR verdict = $5) \
-             ORDER BY sequence LIMIT $6",
-        )
-        .bind(self.organization.to_string())
-        .bind(after)
-        .bind(text(filter.session.as_ref().map(SessionId::as_str)))
-        .bind(text(filter.environment.as_ref().map(EnvironmentId::as_str)))
-        .bind(filter.verdict.map_or_else(String::new, |verdict| verdict.to_string()))
-        .bind(i64::from(limit))
-        .fetch_all(self.pool)
-        .await?;
+        // What is not asked for is not in the statement: a condition that a value switches off keeps both databases from their indexes.
+        let ids = [
+            ("session_id", filter.session.as_ref().map(SessionId::as_str)),
+            (
+                "environment_id",
+                filter.environment.as_ref().map(EnvironmentId::as_str),
+            ),
+        ];
+        let mut wanted: Vec<(&str, String)> = ids
+            .into_iter()
+            .filter_map(|(column, id)| Some((column, id?.to_owned())))
+            .collect();
+        let mut statement = String::from(
+            "SELECT sequence, session_id, environment_id, kept_at, flow FROM flow WHERE organization_id = $1 AND sequence > $2",
+        );
+        match (filter.verdict, &filter.session) {
+            // The flows of one session are few.
+            (Some(verdict), Some(_)) => wanted.push(("verdict", verdict.to_string())),
+            // Written out, without which the index of what was denied is not used.
+            (Some(verdict), None) => statement += &format!(" AND verdict = '{verdict}'"),
+            (None, _) => {}
+        }
+        for (number, (column, _)) in (4..).zip(&wanted) {
+            statement += &format!(" AND {column} = ${number}");
+        }
+        statement += " ORDER BY sequence LIMIT $3";
+        // It is made of words of this function and of the enum alone.
+        let mut query = sqlx::query(AssertSqlSafe(statement))
+            .bind(self.organization.to_string())
+            .bind(after)
+            .bind(i64::from(limit));
+        for (_, value) in wanted {
+            query = query.bind(value);
+        }
+        let rows = query.fetch_all(self.pool).await?;
         rows.iter().map(StoredFlow::read).collect()
     }
 }

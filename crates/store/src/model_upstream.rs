@@ -12,6 +12,9 @@ use crate::organization::name_key;
 use crate::row::Columns;
 use crate::store::Scope;
 
+/// The name of an upstream's one secret.
+const KEY: &str = "api_key";
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -61,21 +64,12 @@ impl ModelUpstream {
                 priority: row.value("priority")?,
                 config: row.value("config")?,
             },
-            key: key.map(|key| sealed(row, key)).transpose()?,
+            key: key.map(|_| SealedSecret::only(KEY, row)).transpose()?,
             version: row.value("version")?,
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,
         })
     }
-}
-
-/// An upstream has one secret.
-fn sealed(row: &AnyRow, key: String) -> Result<SealedSecret, StoreError> {
-    Ok(SealedSecret {
-        name: "api_key".to_owned(),
-        key,
-        sealed: row.value("sealed")?,
-    })
 }
 
 async fn find<'e>(
@@ -143,7 +137,7 @@ impl Scope<'_> {
                 owner: SecretOwner::ModelUpstream {
                     upstream: row.id("upstream_id")?,
                 },
-                secret: sealed(row, row.value("sealing_key")?)?,
+                secret: SealedSecret::only(KEY, row)?,
             })
         };
         rows.iter().map(read).collect()

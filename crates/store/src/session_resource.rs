@@ -13,6 +13,8 @@ use crate::error::StoreError;
 use crate::row::Columns;
 use crate::store::Scope;
 
+/// The name of a repository's one secret.
+const TOKEN: &str = "authorization_token";
 /// How many sessions one query asks for the resources of.
 const SESSIONS: usize = 20;
 
@@ -166,6 +168,7 @@ impl Scope<'_> {
         .bind(id.to_string())
         .fetch_optional(self.pool)
         .await?;
+        let token = |row| SealedSecret::only(TOKEN, row);
         row.as_ref().map(token).transpose()
     }
 
@@ -197,20 +200,11 @@ impl Scope<'_> {
                     session: row.id("session_id")?,
                     resource: row.id("resource_id")?,
                 },
-                secret: token(row)?,
+                secret: SealedSecret::only(TOKEN, row)?,
             })
         };
         rows.iter().map(read).collect()
     }
-}
-
-/// A repository has one secret.
-fn token(row: &AnyRow) -> Result<SealedSecret, StoreError> {
-    Ok(SealedSecret {
-        name: "authorization_token".to_owned(),
-        key: row.value("sealing_key")?,
-        sealed: row.value("sealed")?,
-    })
 }
 
 impl Change {

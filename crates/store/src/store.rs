@@ -65,9 +65,14 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (14, "flows", include_str!("../migrations/0014_flows.sql")),
     (
-        17,
+        15,
+        "flow ids",
+        include_str!("../migrations/0015_flow_ids.sql"),
+    ),
+    (
+        16,
         "body injection",
-        include_str!("../migrations/0017_body_injection.sql"),
+        include_str!("../migrations/0016_body_injection.sql"),
     ),
 ];
 

@@ -100,7 +100,7 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// [`ExportError::Tls`].
+    /// [`ExportError::Trust`].
     pub fn start(
         self,
         dialer: &Arc<Dialer>,

@@ -37,8 +37,6 @@ enum NotSent {
     Later(u16),
     #[error(transparent)]
     Unreachable(#[from] ExportError),
-    #[error("the receiver did not answer in time")]
-    Timeout,
 }
 
 impl NotSent {
@@ -46,14 +44,14 @@ impl NotSent {
     fn is_final(&self) -> bool {
         match self {
             Self::Refused(_) => true,
-            Self::Later(_) | Self::Unreachable(_) | Self::Timeout => false,
+            Self::Later(_) | Self::Unreachable(_) => false,
         }
     }
 
     fn reason(&self) -> Reason {
         match self {
             Self::Refused(_) => Reason::Refused,
-            Self::Later(_) | Self::Unreachable(_) | Self::Timeout => Reason::Unreachable,
+            Self::Later(_) | Self::Unreachable(_) => Reason::Unreachable,
         }
     }
 }
@@ -167,9 +165,9 @@ impl Pipeline {
 
     async fn send_once(&self, message: &[u8]) -> Result<(), NotSent> {
         let body = message.to_vec().into();
-        let posting = self.receiver.post(self.headers.to_map(), body);
-        let posted = tokio::time::timeout(TELEMETRY_TIME, posting).await;
-        let status = posted.map_err(|_| NotSent::Timeout)??.as_u16();
+        let headers = self.headers.to_map();
+        let posted = self.receiver.post(headers, body, TELEMETRY_TIME).await;
+        let status = posted?.as_u16();
         match status {
             200..=299 => Ok(()),
             429 | 502 | 503 | 504 => Err(NotSent::Later(status)),

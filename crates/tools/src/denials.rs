@@ -1,20 +1,25 @@
 //! What the sandbox was denied, so that the agent knows it was policy, and what to ask for.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bailiwick_model::{Flow, Reason, Verdict, limits};
-use tokio::sync::Notify;
+use bailiwick_runtime::Event;
+use tokio::sync::watch;
 
+use crate::inside::Inside;
 use crate::result::printable;
 
 /// The denials of a sandbox since somebody last took them.
 ///
-/// Whoever reads the sandbox's events puts every flow here; the toolset takes them at the end of each command.
+/// Whoever reads the sandbox's events lets this hear every one; the toolset takes them at the end of each command.
 #[derive(Default)]
 pub struct Denials {
     state: Mutex<State>,
-    arrived: Notify,
+    last_mark: AtomicU64,
+    /// The last mark that was heard.
+    heard: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -31,8 +36,18 @@ struct Denied {
 }
 
 impl Denials {
-    /// Takes note of a flow, if it was denied.
-    pub fn note(&self, flow: &Flow) {
+    /// Takes note of a flow that was denied, and of how far the events are.
+    pub fn hear(&self, event: &Event) {
+        match event {
+            Event::Flow(flow) => self.note(flow),
+            Event::Mark(mark) => {
+                self.heard.send_replace(*mark);
+            }
+            Event::Started | Event::OutOfMemory | Event::Stopped(_) => {}
+        }
+    }
+
+    fn note(&self, flow: &Flow) {
         match flow.verdict {
             Verdict::Deny => {}
             Verdict::Allow => return,
@@ -51,16 +66,11 @@ impl Denials {
         } else {
             state.others += 1;
         }
-        drop(state);
-        self.arrived.notify_waiters();
     }
 
-    /// One line for each destination and reason, without a line feed at the end. A command that failed may have because of a denial
-    /// whose record is on its way; that is waited for a little. What comes later is told with the next command.
-    pub(crate) async fn take(&self, failed: bool) -> String {
-        if failed && self.state().denied.is_empty() {
-            let _ = tokio::time::timeout(limits::TOOL_DENIALS_WAIT, self.some()).await;
-        }
+    /// One line for each destination and reason, without a line feed at the end: of all that was denied before this was called.
+    pub(crate) async fn take(&self, inside: &dyn Inside) -> String {
+        self.catch_up(inside).await;
         let state = std::mem::take(&mut *self.state());
         let mut lines: Vec<String> = state.denied.iter().map(line).collect();
         if state.others > 0 {
@@ -72,14 +82,18 @@ impl Denials {
         lines.join("\n")
     }
 
-    async fn some(&self) {
-        loop {
-            let arrived = self.arrived.notified();
-            if !self.state().denied.is_empty() {
-                return;
+    /// Waits until what is over by now has been heard. A reader that is held up is not waited for: what it hears later is told with the
+    /// next command.
+    async fn catch_up(&self, inside: &dyn Inside) {
+        let mark = self.last_mark.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut heard = self.heard.subscribe();
+        let hearing = async {
+            // Of a sandbox that is gone nothing more is told.
+            if inside.mark(mark).await.is_ok() {
+                let _ = heard.wait_for(|heard| *heard >= mark).await;
             }
-            arrived.await;
-        }
+        };
+        let _ = tokio::time::timeout(limits::TOOL_DENIALS_WAIT, hearing).await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -143,7 +157,10 @@ fn environment(flow: &Flow) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use bailiwick_model::{Destination, HostName, PolicySource};
+    use bailiwick_runtime::{BoxFuture, Command, Error, Execution, FileEntry};
 
     use super::*;
 
@@ -167,42 +184,106 @@ mod tests {
         }
     }
 
+    /// A sandbox whose events are heard once somebody hears them.
+    #[derive(Default)]
+    struct Told {
+        denials: Denials,
+        waiting: Mutex<Vec<Event>>,
+        /// Nobody reads its events.
+        held_up: bool,
+    }
+
+    impl Told {
+        fn is_denied(&self, name: &str, reason: Reason) {
+            let event = Event::Flow(Box::new(flow(name, reason)));
+            self.waiting.lock().unwrap().push(event);
+        }
+
+        async fn take(&self) -> String {
+            self.denials.take(self).await
+        }
+    }
+
+    /// Of all verbs the one that is used here.
+    impl Inside for Told {
+        fn exec(&self, _: Command) -> BoxFuture<'_, Result<Execution, Error>> {
+            unreachable!()
+        }
+
+        fn read<'a>(&'a self, _: &'a Path, _: u64) -> BoxFuture<'a, Result<Vec<u8>, Error>> {
+            unreachable!()
+        }
+
+        fn write<'a>(
+            &'a self,
+            _: &'a Path,
+            _: Vec<u8>,
+            _: u32,
+        ) -> BoxFuture<'a, Result<(), Error>> {
+            unreachable!()
+        }
+
+        fn list<'a>(
+            &'a self,
+            _: &'a Path,
+            _: usize,
+        ) -> BoxFuture<'a, Result<Vec<FileEntry>, Error>> {
+            unreachable!()
+        }
+
+        fn look_at<'a>(&'a self, _: &'a Path) -> BoxFuture<'a, Result<FileEntry, Error>> {
+            unreachable!()
+        }
+
+        fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Error>> {
+            if !self.held_up {
+                let waiting = std::mem::take(&mut *self.waiting.lock().unwrap());
+                for event in waiting.iter().chain([&Event::Mark(mark)]) {
+                    self.denials.hear(event);
+                }
+            }
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
+
     #[tokio::test]
     async fn a_denial_is_one_line_with_what_to_ask_for() {
-        let denials = Denials::default();
-        assert_eq!(denials.take(false).await, "");
+        let told = Told::default();
+        assert_eq!(told.take().await, "");
         for _ in 0..3 {
-            denials.note(&flow("api.example.com", Reason::NoRule));
+            told.is_denied("api.example.com", Reason::NoRule);
         }
-        denials.note(&flow("slow.example.com", Reason::Unreachable));
-        denials.note(&flow("good.example.com", Reason::HostRule));
-        insta::assert_snapshot!(denials.take(true).await, @r"
+        told.is_denied("slow.example.com", Reason::Unreachable);
+        told.is_denied("good.example.com", Reason::HostRule);
+        insta::assert_snapshot!(told.take().await, @r"
         [network denied: api.example.com:443 (no_rule, 3 times) by the policy of environment payments; what would change that: add `api.example.com` to `allowed_hosts`]
         [network: slow.example.com:443 is allowed and could not be reached (unreachable)]
         ");
-        assert_eq!(denials.take(true).await, "", "told once");
+        assert_eq!(told.take().await, "", "told once");
     }
 
     #[tokio::test]
     async fn many_destinations_are_not_many_lines() {
-        let denials = Denials::default();
+        let told = Told::default();
         for number in 0..1000 {
-            denials.note(&flow(&format!("x{number}.example.com"), Reason::NoRule));
+            told.is_denied(&format!("x{number}.example.com"), Reason::NoRule);
         }
-        let told = denials.take(false).await;
-        assert_eq!(told.lines().count(), limits::TOOL_DENIALS + 1);
-        assert!(told.ends_with("[network denied: 980 more attempts at other destinations]"));
+        let text = told.take().await;
+        assert_eq!(text.lines().count(), limits::TOOL_DENIALS + 1);
+        assert!(text.ends_with("[network denied: 980 more attempts at other destinations]"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_record_that_is_on_its_way_is_waited_for() {
-        let denials = std::sync::Arc::new(Denials::default());
-        let late = std::sync::Arc::clone(&denials);
-        tokio::spawn(async move {
-            tokio::time::sleep(limits::TOOL_DENIALS_WAIT / 2).await;
-            late.note(&flow("api.example.com", Reason::NoRule));
-        });
-        assert_eq!(denials.take(false).await, "", "a command that succeeded");
-        assert_ne!(denials.take(true).await, "");
+    async fn nothing_is_waited_for_but_a_reader_and_not_for_ever() {
+        let begun = tokio::time::Instant::now();
+        assert_eq!(Told::default().take().await, "");
+        assert_eq!(begun.elapsed().as_millis(), 0);
+        let held_up = Told {
+            held_up: true,
+            ..Told::default()
+        };
+        held_up.is_denied("api.example.com", Reason::NoRule);
+        assert_eq!(held_up.take().await, "");
+        assert_eq!(begun.elapsed(), limits::TOOL_DENIALS_WAIT);
     }
 }

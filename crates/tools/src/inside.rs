@@ -25,6 +25,7 @@ pub(crate) trait Inside: Send + Sync {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<FileEntry>, Error>>;
     fn look_at<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<FileEntry, Error>>;
+    fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Error>>;
 }
 
 impl<P: Clone + Send + Sync + 'static> Inside for Arc<dyn Sandbox<Policy = P>> {
@@ -59,5 +60,9 @@ impl<P: Clone + Send + Sync + 'static> Inside for Arc<dyn Sandbox<Policy = P>> {
 
     fn look_at<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<FileEntry, Error>> {
         self.as_ref().look_at(path)
+    }
+
+    fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Error>> {
+        self.as_ref().mark(mark)
     }
 }

@@ -140,7 +140,7 @@ impl Toolset {
             Err(problem) => return Ok(ToolResult::error(input::explain(Tool::Bash, &problem))),
         };
         let result = self.bash.call(request, context).await?;
-        let denied = self.denials.take(result.is_error).await;
+        let denied = self.denials.take(self.inside.as_ref()).await;
         Ok(result.and(denied))
     }
 

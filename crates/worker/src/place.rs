@@ -309,10 +309,7 @@ where
 /// Reads what happens in a sandbox until nothing does any more.
 async fn attend(mut events: mpsc::Receiver<Event>, denials: Arc<Denials>, gone: CancellationToken) {
     while let Some(event) = events.recv().await {
-        match event {
-            Event::Flow(flow) => denials.note(&flow),
-            Event::Started | Event::OutOfMemory | Event::Stopped(_) => {}
-        }
+        denials.hear(&event);
     }
     gone.cancel();
 }

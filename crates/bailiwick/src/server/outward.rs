@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
-use bailiwick_export::trusted_here;
-use bailiwick_fetch::{NotTrusted, Web, trusting};
+use bailiwick_fetch::Web;
 use bailiwick_local::host_facts;
-use bailiwick_mcp::Outbound;
+use bailiwick_outbound::{NotTrusted, Outbound, trusting};
 use bailiwick_policy::{HostFacts, Pin};
 use tokio::sync::watch;
 
@@ -52,13 +51,13 @@ impl Outward {
         &self.dialer
     }
 
-    /// To servers that credentials name.
+    /// To servers that credentials and organizations name.
     ///
     /// # Errors
     ///
     /// If the certificates of this machine's authorities cannot be read.
-    pub(super) fn to_named_servers(&self) -> anyhow::Result<Outbound> {
-        Ok(Outbound::new(Arc::clone(&self.dialer), trusted_here()?))
+    pub(super) fn to_named_servers(&self) -> Result<Outbound, NotTrusted> {
+        Outbound::trusting_this_machine(Arc::clone(&self.dialer))
     }
 
     /// To pages, as sandboxes reach them: with their pins, trusting whom they trust.
@@ -76,7 +75,8 @@ impl Outward {
             pins: pins.into_iter().collect(),
             ..DialOptions::new(self.facts.subscribe())
         });
-        Ok(Web::new(Arc::new(dialer), trusting(certificates)?))
+        let outbound = Outbound::new(Arc::new(dialer), trusting(certificates)?);
+        Ok(Web::new(outbound))
     }
 
     /// Follows what this machine is; nobody is let in where the server itself listens. Never ends by itself.

@@ -5,16 +5,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use bailiwick_control::{
-    Control, Engine, ModelRules, ModelWay, Models, SandboxRuntime, Sandboxes, ServerUpstream,
+    Control, Engine, ModelRules, Models, SandboxRuntime, Sandboxes, ServerUpstream,
     WithoutSandboxes, Workplaces,
 };
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_fetch::Web;
-use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream, Way};
+use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream};
 use bailiwick_local::{HostSettings, HostedRuntime, ServerShare, host_facts};
 use bailiwick_model::limits::{SESSION_SANDBOX_DISK_BYTES, SESSION_SANDBOX_MEMORY_BYTES};
+use bailiwick_outbound::{Outbound, Way};
 use bailiwick_policy::Pin;
 use bailiwick_runtime::Limits;
 use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
@@ -108,21 +108,14 @@ pub(super) fn model_rules(arguments: &WorkArguments, host: &HostEnvironment) -> 
 
 /// Where models are asked: at what the environment of this process names, and at what organizations name.
 fn models(outward: &Outward, host: &HostEnvironment) -> anyhow::Result<Models> {
-    let tls = bailiwick_llm::trusting_this_machine()
-        .context("the certificates that this machine trusts cannot be read")?;
-    let way = ModelWay {
-        dialer: Arc::clone(outward.dialer()),
-        tls: Arc::new(tls),
-    };
-    let server = server_upstream(&way, host)?;
-    Ok(Models::new(server, Some(way)))
+    Ok(Models::new(
+        server_upstream(host)?,
+        Some(outward.to_named_servers()?),
+    ))
 }
 
 /// The server's own upstream; none if there is neither a key nor a URL.
-fn server_upstream(
-    way: &ModelWay,
-    host: &HostEnvironment,
-) -> anyhow::Result<Option<(Client, Upstream)>> {
+fn server_upstream(host: &HostEnvironment) -> anyhow::Result<Option<(Client, Upstream)>> {
     if host.model_key.is_none() && host.model_url.is_none() {
         return Ok(None);
     }
@@ -139,12 +132,8 @@ fn server_upstream(
         proxy,
         ..DialOptions::new(facts)
     });
-    let client = Client::new(
-        Arc::new(dialer),
-        Way::Operator,
-        &way.tls,
-        Timeouts::default(),
-    );
+    let outbound = Outbound::trusting_this_machine(Arc::new(dialer))?;
+    let client = Client::new(&outbound, Way::Operator, Timeouts::default());
     let upstream = Upstream {
         base,
         protocol: Protocol::Messages,

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bailiwick_mcp::{CallResult, Content, Listing, McpClient, McpError, OutboundError};
+use bailiwick_mcp::{CallResult, Content, Listing, McpClient, McpError};
 use bailiwick_model::limits::{MCP_IDLE_TIME, TOOL_OUTPUT_CHARS, TOOL_PREVIEW_CHARS};
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_store::Session;
@@ -125,8 +125,8 @@ impl McpFailure {
     fn of_result(&self, server: &str) -> ToolOutput {
         let (may_have_happened, is_policy) = match self {
             Self::Server(error) => {
-                let outbound = OutboundError::is_denied;
-                let is_policy = matches!(error, McpError::Outbound(error) if outbound(error));
+                let is_policy =
+                    matches!(error, McpError::Outbound(error) if error.denial().is_some());
                 (error.may_have_happened(), is_policy)
             }
             Self::Access(_) | Self::Url => (false, false),
@@ -147,7 +147,7 @@ impl McpClients {
         &self,
         of: OfSession<'_>,
         server: &McpServerOfAgent,
-        outbound: &bailiwick_mcp::Outbound,
+        outbound: &bailiwick_outbound::Outbound,
     ) -> Result<Arc<McpClient>, McpFailure> {
         let url = Url::parse(&server.url).map_err(|_| McpFailure::Url)?;
         let mut all = self.lock();

@@ -1,17 +1,13 @@
 //! Which upstream a model is asked at, and what it costs.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bailiwick_dial::Dialer;
-use bailiwick_llm::{
-    Client, ModelPrice, PriceTable, Priced, Service, Timeouts, Upstream, Usage, Way,
-};
+use bailiwick_llm::{Client, ModelPrice, PriceTable, Priced, Service, Timeouts, Upstream, Usage};
 use bailiwick_model::limits::CONTEXT_TOKENS;
 use bailiwick_model::{ModelUpstreamId, OrganizationId, SessionUsage};
+use bailiwick_outbound::{Outbound, Way};
 use bailiwick_policy::{Policy, Uncompiled};
-use rustls::ClientConfig;
 
 use crate::control::Control;
 use crate::error::ControlError;
@@ -21,18 +17,10 @@ use crate::model_upstreams::{NoRoute, Route};
 pub struct Models {
     /// The server's own upstream.
     server: Option<(Client, Upstream)>,
-    way: Option<ModelWay>,
+    /// The way to upstreams that organizations name.
+    way: Option<Outbound>,
     clients: Mutex<BTreeMap<OrganizationId, Clients>>,
     prices: PriceTable,
-}
-
-/// The way to upstreams that organizations name.
-#[derive(Clone)]
-pub struct ModelWay {
-    /// What connects.
-    pub dialer: Arc<Dialer>,
-    /// Whom TLS trusts.
-    pub tls: Arc<ClientConfig>,
 }
 
 /// The clients of one organization's upstreams, all for one policy.
@@ -67,16 +55,10 @@ pub(crate) enum NobodyToAsk {
     Control(#[from] ControlError),
 }
 
-impl fmt::Debug for ModelWay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelWay").finish_non_exhaustive()
-    }
-}
-
 impl Models {
     /// All models that no upstream of an organization answers for are asked at this one, if there is one. Organizations' own are asked by
     /// way of `way`; without it, by nobody.
-    pub fn new(server: Option<(Client, Upstream)>, way: Option<ModelWay>) -> Self {
+    pub fn new(server: Option<(Client, Upstream)>, way: Option<Outbound>) -> Self {
         Self {
             server,
             way,
@@ -116,7 +98,7 @@ impl Models {
     /// Clients are kept for their connections, and with them as long as the same policy decides.
     fn clients(
         &self,
-        way: &ModelWay,
+        way: &Outbound,
         organization: &OrganizationId,
         policy: Policy,
         routes: Vec<Route>,
@@ -141,7 +123,7 @@ impl Models {
                 Some((_, client)) => client.clone(),
                 None => {
                     let policy = Way::Policy(Arc::clone(&kept.policy));
-                    Client::new(Arc::clone(&way.dialer), policy, &way.tls, timeouts)
+                    Client::new(way, policy, timeouts)
                 }
             };
             let of_route = (timeouts, client.clone());

@@ -235,7 +235,7 @@ fn problem(error: FetchError, environment: &bailiwick_model::EnvironmentName) ->
             hint: decision.hint,
         },
         FetchError::Url => FetchProblem::Unreachable("its host is none that can be asked"),
-        FetchError::Dial(error) => FetchProblem::Unreachable(match error {
+        FetchError::Dial(error) => FetchProblem::Unreachable(match &*error {
             bailiwick_dial::DialError::NameNotFound => "the name does not resolve",
             bailiwick_dial::DialError::Unreachable(_) | bailiwick_dial::DialError::Denied(_) => {
                 "nobody answers there"

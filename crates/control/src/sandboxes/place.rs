@@ -364,7 +364,8 @@ impl<'a> Hold<'a> {
         let (denials, gone) = (Arc::new(Denials::default()), CancellationToken::new());
         let whose = self.place.whose(&basis);
         let (flows, journal) = Journal::begin(Arc::clone(control), whose);
-        tokio::spawn(attend(events, Arc::clone(&denials), flows, gone.clone()));
+        tokio::spawn(attend(events, Arc::clone(&denials), flows));
+        tokio::spawn(tell_end(Arc::clone(&sandbox), gone.clone()));
         let options = Options {
             variables,
             denials,
@@ -535,17 +536,18 @@ async fn attend(
     mut events: mpsc::Receiver<Event>,
     denials: Arc<Denials>,
     flows: mpsc::Sender<Flow>,
-    gone: CancellationToken,
 ) {
     while let Some(event) = events.recv().await {
-        match event {
-            Event::Flow(flow) => {
-                denials.note(&flow);
-                // Whoever writes them reads on for as long as there is a sender.
-                let _ = flows.send(*flow).await;
-            }
-            Event::Started | Event::OutOfMemory | Event::Stopped(_) => {}
+        denials.hear(&event);
+        if let Event::Flow(flow) = event {
+            // Whoever writes them reads on for as long as there is a sender.
+            let _ = flows.send(*flow).await;
         }
     }
+}
+
+/// Flows that wait for a database that is away do not hold this up.
+async fn tell_end(sandbox: Arc<dyn Sandbox<Policy = InForce>>, gone: CancellationToken) {
+    sandbox.gone().await;
     gone.cancel();
 }

@@ -15,13 +15,12 @@ mod workplace;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_control::{
-    Bootstrap, Caller, Control, Credentials, Engine, ModelWay, Models, SealingKeys,
-};
+use bailiwick_control::{Bootstrap, Caller, Control, Credentials, Engine, Models, SealingKeys};
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_fetch::Web;
-use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream, Way};
+use bailiwick_llm::{Authentication, BaseUrl, Client, Protocol, Timeouts, Upstream};
 use bailiwick_model::{SessionId, SessionStatus};
+use bailiwick_outbound::{Outbound, Way};
 use bailiwick_policy::HostFacts;
 use bailiwick_store::{DatabaseUrl, Order, SessionEventFilter, SessionEventPage, Store};
 use bailiwick_testkit::{ModelScript, ModelServer, ModelStep};
@@ -115,6 +114,13 @@ impl Place {
         }
     }
 
+    /// Until the model is asked, and its answer is on its way.
+    async fn model_answers(&self) {
+        while self.model.streaming() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Another server on the same database.
     fn start(&self) -> Running {
         self.start_with(self.models(&[]), None)
@@ -122,19 +128,13 @@ impl Place {
 
     /// The server's own upstream, and the way to those of organizations, with these names on loopback.
     fn models(&self, pins: &[String]) -> Models {
-        let dialer = dialer(&[]);
-        let tls = Arc::new(bailiwick_llm::trusting_this_machine().unwrap());
-        let client = Client::new(dialer, Way::Operator, &tls, Timeouts::default());
+        let client = Client::new(&outbound(&[]), Way::Operator, Timeouts::default());
         let upstream = Upstream {
             base: BaseUrl::accepting_plain_http(&self.model.url()).unwrap(),
             protocol: Protocol::Messages,
             authentication: Authentication::ApiKey("sk-test".parse().unwrap()),
         };
-        let way = ModelWay {
-            dialer: self::dialer(pins),
-            tls,
-        };
-        Models::new(Some((client, upstream)), Some(way))
+        Models::new(Some((client, upstream)), Some(outbound(pins)))
     }
 
     fn start_with(&self, models: Models, web: Option<Web>) -> Running {
@@ -228,6 +228,11 @@ fn dialer(pins: &[String]) -> Arc<Dialer> {
         pins: pins.collect(),
         ..DialOptions::new(host)
     }))
+}
+
+/// The way to these names on loopback.
+fn outbound(pins: &[String]) -> Outbound {
+    Outbound::trusting_this_machine(dialer(pins)).unwrap()
 }
 
 fn page<I>() -> bailiwick_store::PageRequest<I> {

@@ -5,7 +5,7 @@ use bailiwick_fetch::Web;
 use bailiwick_testkit::{HttpServer, ModelStep};
 use serde_json::{Value, json};
 
-use super::{Place, Running, dialer, object, of_kind, text};
+use super::{Place, Running, object, of_kind, outbound, text};
 
 /// A call of `web_fetch`.
 fn fetch(url: &str) -> ModelStep {
@@ -16,8 +16,7 @@ impl Place {
     /// An engine that fetches, with a name that leads to a server.
     fn start_fetching(&self, name: &str, server: &HttpServer) -> Running {
         let pin = format!("{name}={}", server.address());
-        let tls = bailiwick_fetch::trusting(None).unwrap();
-        self.start_with(self.models(&[]), Some(Web::new(dialer(&[pin]), tls)))
+        self.start_with(self.models(&[]), Some(Web::new(outbound(&[pin]))))
     }
 }
 

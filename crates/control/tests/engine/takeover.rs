@@ -1,9 +1,23 @@
 //! Servers that stop and die.
 
-use bailiwick_testkit::ModelStep;
+use bailiwick_model::SessionId;
+use bailiwick_testkit::{ModelStep, Pace};
 use serde_json::json;
 
-use super::{Place, of_kind, stop_reason, text};
+use super::{Place, Running, of_kind, stop_reason, text};
+
+/// A server whose session waits for a model that never answers; whoever asks it again is answered.
+async fn waiting_for_an_answer() -> (Place, Running, SessionId) {
+    let slow = Pace {
+        first_event_ms: 600_000,
+        ..Pace::default()
+    };
+    let place = Place::new([ModelStep::text("late").at(slow), ModelStep::text("Here.")]).await;
+    let first = place.start();
+    let session = place.session("Hello?").await;
+    place.model_answers().await;
+    (place, first, session)
+}
 
 #[tokio::test]
 async fn what_a_dead_server_ran_is_told_and_not_run_again() {
@@ -31,16 +45,7 @@ async fn what_a_dead_server_ran_is_told_and_not_run_again() {
 
 #[tokio::test]
 async fn a_request_that_a_server_died_over_has_failed() {
-    let slow = bailiwick_testkit::Pace {
-        first_event_ms: 600_000,
-        ..Default::default()
-    };
-    let place = Place::new([ModelStep::text("late").at(slow), ModelStep::text("Here.")]).await;
-    let first = place.start();
-    let session = place.session("Hello?").await;
-    while place.model.streaming() == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let (place, first, session) = waiting_for_an_answer().await;
     first.kill();
     place.control.end_runs_of_others().await.unwrap();
     let second = place.start();
@@ -79,16 +84,7 @@ async fn a_server_that_dies_before_it_tries_again_leaves_that_to_another() {
 
 #[tokio::test]
 async fn a_server_that_stops_gives_its_sessions_back_at_once() {
-    let slow = bailiwick_testkit::Pace {
-        first_event_ms: 600_000,
-        ..Default::default()
-    };
-    let place = Place::new([ModelStep::text("late").at(slow), ModelStep::text("Here.")]).await;
-    let first = place.start();
-    let session = place.session("Hello?").await;
-    while place.model.streaming() == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let (place, first, session) = waiting_for_an_answer().await;
     first.stop().await;
     let second = place.start();
     let events = place.rested(&session).await;

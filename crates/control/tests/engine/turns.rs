@@ -158,9 +158,7 @@ async fn what_an_interrupted_answer_has_used_is_paid_for() {
     let place = Place::new([ModelStep::text("x".repeat(1000)).at(slow)]).await;
     let engine = place.start();
     let session = place.session("Talk.").await;
-    while place.model.streaming() == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    place.model_answers().await;
     // The first event says what the question took.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     place
@@ -184,9 +182,7 @@ async fn an_interrupt_stops_an_answer_on_its_way() {
     let place = Place::new([ModelStep::text("x".repeat(1000)).at(slow)]).await;
     let engine = place.start();
     let session = place.session("Talk.").await;
-    while place.model.streaming() == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    place.model_answers().await;
     place
         .send(&session, json!([{"type": "user.interrupt"}]))
         .await;

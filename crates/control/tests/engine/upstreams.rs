@@ -123,10 +123,7 @@ async fn a_model_that_nobody_answers_for_is_told_and_asked_again_after_it_is() {
     let own = serving([ModelStep::text("Here I am.")]);
     let models = bailiwick_control::Models::new(
         None,
-        Some(bailiwick_control::ModelWay {
-            dialer: super::dialer(&[format!("own.test={}", own.address())]),
-            tls: std::sync::Arc::new(bailiwick_llm::trusting_this_machine().unwrap()),
-        }),
+        Some(super::outbound(&[format!("own.test={}", own.address())])),
     );
     let engine = place.start_with(models, None);
     let others = UpstreamConfig {

@@ -65,12 +65,13 @@ async fn datagram(
 ) {
     match reply(sandbox, bytes, true) {
         Reply::Now(answer, denial) => {
+            // First, so that whoever was told of it can be told why.
+            if let Some((destination, decision)) = denial {
+                sandbox.record_denial(destination, decision).await;
+            }
             // A datagram that cannot be sent is a lost datagram: the client asks again.
             if let Some(answer) = answer {
                 let _ = socket.send_to(&answer, peer).await;
-            }
-            if let Some((destination, decision)) = denial {
-                sandbox.record_denial(destination, decision).await;
             }
         }
         Reply::Later(question, name) => {
@@ -137,10 +138,10 @@ async fn connection(sandbox: &Sandbox, mut stream: TcpStream) -> std::io::Result
             .unwrap_or(u16::MAX)
             .to_be_bytes();
         let framed = [&length[..], &answer].concat();
-        timeout(limits::DNS_IDLE_TIMEOUT, stream.write_all(&framed)).await??;
         if let Some((destination, decision)) = denial {
             sandbox.record_denial(destination, decision).await;
         }
+        timeout(limits::DNS_IDLE_TIMEOUT, stream.write_all(&framed)).await??;
     }
 }
 

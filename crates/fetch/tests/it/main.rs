@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_fetch::{FetchError, Page, Visitor, Web};
 use bailiwick_model::{Flow, PolicySource, Reason};
+use bailiwick_outbound::{Outbound, trusting};
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Pins, Policy, SessionGrants,
 };
@@ -117,8 +118,8 @@ impl World {
             pins: pins.collect::<Pins>(),
             ..DialOptions::new(host)
         });
-        let tls = bailiwick_fetch::trusting(self.certificates.as_deref()).unwrap();
-        Web::new(Arc::new(dialer), tls)
+        let tls = trusting(self.certificates.as_deref()).unwrap();
+        Web::new(Outbound::new(Arc::new(dialer), tls))
     }
 }
 

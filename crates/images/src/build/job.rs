@@ -242,6 +242,7 @@ async fn watch(events: &mut mpsc::Receiver<Event>) -> Seen {
                 }
             }
             Event::Stopped(reason) => seen.stopped = Some(reason),
+            Event::Mark(_) => {}
             Event::OutOfMemory => seen.out_of_memory = true,
             Event::Started => {}
         }

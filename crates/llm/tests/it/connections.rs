@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_dial::DialError;
-use bailiwick_llm::{Message, UpstreamError, Way};
+use bailiwick_llm::{Message, UpstreamError};
 use bailiwick_model::{PolicySource, Reason};
+use bailiwick_outbound::Way;
 use bailiwick_policy::{EffectivePolicy, EgressPolicy, OrganizationFloor, Policy, SessionGrants};
 use bailiwick_testkit::{FreePort, ModelScript, ModelServer, ModelStep, Pace};
 use tokio::task::JoinSet;

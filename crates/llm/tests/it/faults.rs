@@ -4,10 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use bailiwick_llm::{
-    Client, Event, Malformed, Phase, SseError, Timeouts, Upstream, UpstreamError, Way,
-};
+use bailiwick_llm::{Client, Event, Malformed, Phase, SseError, Timeouts, Upstream, UpstreamError};
 use bailiwick_model::limits::{LLM_ANSWER_HEAD_BYTES, LLM_EVENT_BYTES};
+use bailiwick_outbound::Way;
 use bailiwick_testkit::{ModelFailure, ModelFault, ModelServer, ModelStep, Pace};
 
 use crate::{TIMEOUTS, client, client_with, openai, request, serve, upstream, upstream_at};

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_llm::{
-    Authentication, BaseUrl, Client, OutputCap, Protocol, Request, Timeouts, Turn, Upstream, Way,
-    trusting_this_machine,
+    Authentication, BaseUrl, Client, OutputCap, Protocol, Request, Timeouts, Turn, Upstream,
 };
+use bailiwick_outbound::{Outbound, Way};
 use bailiwick_policy::{HostFacts, Pins};
 use bailiwick_testkit::{ModelScript, ModelServer, ModelStep};
 use tokio::sync::watch;
@@ -39,12 +39,8 @@ fn dialer(pins: &[String]) -> Arc<Dialer> {
 }
 
 fn client_with(way: Way, pins: &[String], timeouts: Timeouts) -> Client {
-    Client::new(
-        dialer(pins),
-        way,
-        &Arc::new(trusting_this_machine().unwrap()),
-        timeouts,
-    )
+    let outbound = Outbound::trusting_this_machine(dialer(pins)).unwrap();
+    Client::new(&outbound, way, timeouts)
 }
 
 /// Of the operator's own configuration.

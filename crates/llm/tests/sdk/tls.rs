@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_llm::{
-    Authentication, Client, Protocol, Request, Timeouts, Turn, Upstream, UpstreamError, Way,
-    trusting_this_machine,
+    Authentication, Client, Protocol, Request, Timeouts, Turn, Upstream, UpstreamError,
 };
+use bailiwick_outbound::{Outbound, Way, trusting};
 use bailiwick_policy::HostFacts;
 use bailiwick_testkit::{Authority, ModelScript, ModelServer, ModelStep, Pace};
 use rustls::pki_types::pem::PemObject;
@@ -62,7 +62,7 @@ async fn terminator(
     address
 }
 
-fn trusting(authority: &Authority) -> ClientConfig {
+fn trusting_alone(authority: &Authority) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(authority.certificate()).unwrap())
@@ -71,10 +71,10 @@ fn trusting(authority: &Authority) -> ClientConfig {
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap();
-    config.with_root_certificates(roots).with_no_client_auth()
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-fn client(name: &str, at: SocketAddr, tls: ClientConfig) -> Client {
+fn client(name: &str, at: SocketAddr, tls: Arc<ClientConfig>) -> Client {
     let (_, host) = watch::channel(Arc::new(HostFacts::unknown()));
     let pin = format!("{name}={at}").parse().unwrap();
     let options = DialOptions {
@@ -85,12 +85,8 @@ fn client(name: &str, at: SocketAddr, tls: ClientConfig) -> Client {
         connect: Duration::from_secs(10),
         ..Timeouts::default()
     };
-    Client::new(
-        Arc::new(Dialer::new(options)),
-        Way::Operator,
-        &Arc::new(tls),
-        timeouts,
-    )
+    let outbound = Outbound::new(Arc::new(Dialer::new(options)), tls);
+    Client::new(&outbound, Way::Operator, timeouts)
 }
 
 fn upstream(name: &str, at: SocketAddr) -> Upstream {
@@ -123,7 +119,7 @@ async fn fifty_answers_at_once_share_connections_of_http_2() {
     )
     .await;
     let (client, upstream) = (
-        client("model.test", at, trusting(&authority)),
+        client("model.test", at, trusting_alone(&authority)),
         upstream("model.test", at),
     );
     let whole = async || client.stream(&upstream, &request()).await?.whole().await;
@@ -146,7 +142,7 @@ async fn an_upstream_without_http_2_is_spoken_to_as_it_can() {
     let server = ModelServer::start(ModelScript::of([ModelStep::text("b")]));
     let authority = Authority::new();
     let at = terminator(&authority, &["model.test"], &[], server.address()).await;
-    let client = client("model.test", at, trusting(&authority));
+    let client = client("model.test", at, trusting_alone(&authority));
     client
         .stream(&upstream("model.test", at), &request())
         .await
@@ -162,12 +158,12 @@ async fn a_certificate_that_is_not_the_upstreams_gets_no_key() {
     let server = ModelServer::start(ModelScript::of([ModelStep::text("b").always()]));
     let authority = Authority::new();
     let at = terminator(&authority, &["other.test"], &["h2"], server.address()).await;
-    let own = client("model.test", at, trusting(&authority));
+    let own = client("model.test", at, trusting_alone(&authority));
     let other_name = own
         .stream(&upstream("model.test", at), &request())
         .await
         .unwrap_err();
-    let public = client("other.test", at, trusting_this_machine().unwrap());
+    let public = client("other.test", at, trusting(None).unwrap());
     let unknown = public
         .stream(&upstream("other.test", at), &request())
         .await
@@ -179,7 +175,7 @@ async fn a_certificate_that_is_not_the_upstreams_gets_no_key() {
         );
     }
     assert_eq!(server.requests().len(), 0);
-    let right = client("other.test", at, trusting(&authority));
+    let right = client("other.test", at, trusting_alone(&authority));
     assert!(
         right
             .stream(&upstream("other.test", at), &request())

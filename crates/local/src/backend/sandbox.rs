@@ -25,6 +25,9 @@ use crate::publish::Published;
 /// How often the kernel is asked whether it killed something, where memory is limited.
 const MEMORY_LOOK: Duration = Duration::from_secs(1);
 
+/// Marks that wait to be told.
+const MARKS_WAITING: usize = 16;
+
 /// How far the life of a sandbox is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
@@ -60,6 +63,7 @@ pub(crate) struct Inner {
     pub(super) owner_of_pipes: Option<(u32, u32)>,
     /// Weak, so that the channel closes with the last event.
     events: mpsc::WeakSender<Event>,
+    marks: mpsc::Sender<u64>,
     kills: Kills,
     policy: watch::Sender<InForce>,
     has_authority: bool,
@@ -86,11 +90,13 @@ impl LocalSandbox {
             places,
             checkpoints,
         } = attended;
+        let (marks, marked) = mpsc::channel(MARKS_WAITING);
         let sandbox = Arc::new(Inner {
             id: running.id().clone(),
             handle: running.handle().clone(),
             owner_of_pipes,
             events: events.downgrade(),
+            marks,
             kills: Kills::default(),
             policy,
             has_authority,
@@ -102,7 +108,7 @@ impl LocalSandbox {
         });
         let attending = Arc::clone(&sandbox);
         tokio::spawn(async move {
-            let told = tokio::spawn(tell_flows(flows, events.clone()));
+            let told = tokio::spawn(tell_flows(flows, marked, events.clone()));
             attending.until_the_end(limits).await;
             drop(published);
             let ending = running.stop().await;
@@ -259,10 +265,30 @@ impl Inner {
     }
 }
 
-/// Flows wait for a slow reader; without one they are dropped.
-async fn tell_flows(mut flows: mpsc::Receiver<Flow>, events: mpsc::Sender<Event>) {
-    while let Some(flow) = flows.recv().await {
-        if events.send(Event::Flow(Box::new(flow))).await.is_err() {
+/// Flows wait for a slow reader; without one they are dropped. A mark comes behind the flows that were there before it.
+async fn tell_flows(
+    mut flows: mpsc::Receiver<Flow>,
+    mut marks: mpsc::Receiver<u64>,
+    events: mpsc::Sender<Event>,
+) {
+    let tell = async |event| events.send(event).await.is_ok();
+    loop {
+        let is_told = tokio::select! {
+            biased;
+            Some(mark) = marks.recv() => {
+                for _ in 0..flows.len() {
+                    if let Ok(flow) = flows.try_recv() {
+                        tell(Event::Flow(Box::new(flow))).await;
+                    }
+                }
+                tell(Event::Mark(mark)).await
+            }
+            flow = flows.recv() => match flow {
+                Some(flow) => tell(Event::Flow(Box::new(flow))).await,
+                None => return,
+            },
+        };
+        if !is_told {
             return;
         }
     }
@@ -361,6 +387,21 @@ impl Sandbox for LocalSandbox {
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             Ok(())
+        })
+    }
+
+    fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.0.check_alive()?;
+            // Its reader is gone once the last flow was told.
+            let sent = self.0.marks.send(mark).await;
+            sent.map_err(|_| self.0.gone())
+        })
+    }
+
+    fn gone(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.0.until_stopped().await;
         })
     }
 

@@ -48,13 +48,13 @@ impl From<HostError> for Error {
 /// An answer and what came with it.
 pub(super) type Answered = (Answer, Vec<OwnedFd>);
 type Waiting = oneshot::Sender<Result<Answered, Failure>>;
-/// How a program ended, once it has; `Some(None)` if it was lost.
+/// How a program ended, once it has; `Some(None)` if it was lost, and for a sandbox.
 pub(super) type End = watch::Receiver<Option<Option<ExitStatus>>>;
 
 /// What waits for something that the host will say. `None` once the host is gone.
 struct Open {
     questions: HashMap<u64, Waiting>,
-    executions: HashMap<u64, watch::Sender<Option<Option<ExitStatus>>>>,
+    ends: HashMap<u64, watch::Sender<Option<Option<ExitStatus>>>>,
 }
 
 pub(super) struct Connection {
@@ -111,7 +111,7 @@ impl Connection {
             permits: Semaphore::new(limits::HOST_QUESTIONS),
             open: Mutex::new(Some(Open {
                 questions: HashMap::new(),
-                executions: HashMap::new(),
+                ends: HashMap::new(),
             })),
             ending: watch::Sender::new(false),
             gone: watch::Sender::new(false),
@@ -148,20 +148,20 @@ impl Connection {
         self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Hears of the end of the program that the question of this number starts.
-    pub(super) fn end_of(&self, execution: u64) -> End {
+    /// Hears of the end of the program or the sandbox that the question of this number starts.
+    pub(super) fn end_of(&self, number: u64) -> End {
         let told = watch::Sender::new(None);
         let end = told.subscribe();
         if let Some(open) = &mut *self.open() {
-            open.executions.insert(execution, told);
+            open.ends.insert(number, told);
         }
         end
     }
 
-    /// No program was started under this number.
-    pub(super) fn forget(&self, execution: u64) {
+    /// Nothing was started under this number.
+    pub(super) fn forget(&self, number: u64) {
         if let Some(open) = &mut *self.open() {
-            open.executions.remove(&execution);
+            open.ends.remove(&number);
         }
     }
 
@@ -239,11 +239,11 @@ impl Connection {
                     self.abandon(number, &answer);
                 }
             }
-            Told::Ended { execution, status } => {
+            Told::Ended { number, status } => {
                 let told = self
                     .open()
                     .as_mut()
-                    .and_then(|open| open.executions.remove(&execution));
+                    .and_then(|open| open.ends.remove(&number));
                 if let Some(told) = told {
                     told.send_replace(Some(status));
                 }

@@ -67,6 +67,7 @@ pub(super) enum Ask {
         limits: CaptureLimits,
     },
     ApplyPolicy(PolicyText),
+    Mark(u64),
     Checkpoint,
     Stop {
         grace: Duration,
@@ -86,9 +87,9 @@ pub(super) enum Told {
         number: u64,
         result: Result<Answer, Failure>,
     },
-    /// A program ended, or was lost with its sandbox.
+    /// A program ended, or was lost with its sandbox; or a sandbox ended, which has no status.
     Ended {
-        execution: u64,
+        number: u64,
         status: Option<ExitStatus>,
     },
 }

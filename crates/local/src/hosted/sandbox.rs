@@ -28,6 +28,7 @@ pub(super) struct HostedSandbox {
     pub(super) id: SandboxId,
     pub(super) number: u64,
     pub(super) connection: Arc<Connection>,
+    pub(super) end: End,
     /// The host, if nothing else runs in it.
     pub(super) _own: Option<Arc<OwnHost>>,
 }
@@ -264,6 +265,17 @@ impl Sandbox for HostedSandbox {
         Box::pin(async move {
             let policy = PolicyText::of(&policy)?;
             done(self.ask(Ask::ApplyPolicy(policy)).await?)
+        })
+    }
+
+    fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { done(self.ask(Ask::Mark(mark)).await?) })
+    }
+
+    fn gone(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            // Without its host it is gone too.
+            let _ = self.end.clone().wait_for(Option::is_some).await;
         })
     }
 

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_model::limits;
-use bailiwick_runtime::{CaptureLimits, Error, Event, ExecutionControl, PathProblem, Sandbox};
+use bailiwick_runtime::{
+    CaptureLimits, Error, Event, ExecutionControl, ExitStatus, PathProblem, Sandbox,
+};
 use bailiwick_sandbox::channel::{BODY_BYTES, Channel, Encoded, Message};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -178,6 +180,10 @@ impl Host {
                 sandbox.apply_policy(policy.compile()?).await?;
                 plain(Answer::Done)
             }
+            Ask::Mark(mark) => {
+                sandbox.mark(mark).await?;
+                plain(Answer::Done)
+            }
             Ask::Checkpoint => plain(Answer::Checkpoint(sandbox.checkpoint().await?)),
             Ask::Stop { grace } => {
                 sandbox.stop(grace).await?;
@@ -188,7 +194,13 @@ impl Host {
 
     /// Keeps a sandbox until it has stopped.
     fn attend(self: &Arc<Self>, number: u64, begun: Begun, told: Link) {
-        lock(&self.sandboxes).insert(number, begun.sandbox);
+        lock(&self.sandboxes).insert(number, Arc::clone(&begun.sandbox));
+        let host = Arc::clone(self);
+        // Nobody who does not read the events keeps the server from knowing.
+        tokio::spawn(async move {
+            begun.sandbox.gone().await;
+            host.tell_end(number, None).await;
+        });
         let host = Arc::clone(self);
         tokio::spawn(async move {
             pass_on(begun.events, &told).await;
@@ -204,14 +216,18 @@ impl Host {
         tokio::spawn(async move {
             let status = control.wait().await.ok();
             lock(&host.executions).remove(&execution);
-            if let Ok(told) = Encoded::new(&Told::Ended { execution, status }) {
-                // A server that is gone wants to know nothing.
-                let _ = host.link.send(&told, &[]).await;
-            }
+            host.tell_end(execution, status).await;
         });
         match started.ends {
             Ends::Pipes(pipes) => (Answer::Started { terminal: false }, pipes.into()),
             Ends::Terminal(master) => (Answer::Started { terminal: true }, vec![master]),
+        }
+    }
+
+    async fn tell_end(&self, number: u64, status: Option<ExitStatus>) {
+        if let Ok(told) = Encoded::new(&Told::Ended { number, status }) {
+            // A server that is gone wants to know nothing.
+            let _ = self.link.send(&told, &[]).await;
         }
     }
 

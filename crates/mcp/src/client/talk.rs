@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use bailiwick_model::limits::{
     MCP_ANSWER_BYTES, MCP_ASIDE_TIME, MCP_ASIDES, MCP_ERROR_BYTES, MCP_RESUMPTIONS,
 };
+use bailiwick_outbound::{Body, OutboundError};
 use http_body_util::BodyExt as _;
-use hyper::Method;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Method, Response};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 use super::{Access, McpClient, McpError, SESSION};
 use crate::events::EventStream;
 use crate::heard::{Heard, RpcError};
-use crate::outbound::{Opened, OutboundError, Redirects, Request};
+use crate::outbound::{Redirects, Request, open};
 use crate::secrets::Secrets;
 
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
@@ -94,9 +95,9 @@ impl<'a> Talk<'a> {
         id: u64,
         message: &Value,
     ) -> Result<(Map<String, Value>, Option<HeaderValue>), McpError> {
-        let opened = self.send(Method::POST, Some(message), Vec::new()).await?;
-        let session = opened.answer.headers().get(SESSION).cloned();
-        let result = self.answer(opened, id, &[]).await?;
+        let answer = self.send(Method::POST, Some(message), Vec::new()).await?;
+        let session = answer.headers().get(SESSION).cloned();
+        let result = self.answer(answer, id, &[]).await?;
         Ok((result, session))
     }
 
@@ -107,10 +108,10 @@ impl<'a> Talk<'a> {
         message: &Value,
         headers: &Headers,
     ) -> Result<Map<String, Value>, McpError> {
-        let opened = self
+        let answer = self
             .send(Method::POST, Some(message), headers.to_vec())
             .await?;
-        self.answer(opened, id, headers).await
+        self.answer(answer, id, headers).await
     }
 
     /// Something that is not answered. Whether it arrives does not matter.
@@ -131,7 +132,7 @@ impl<'a> Talk<'a> {
         method: Method,
         message: Option<&Value>,
         mut headers: Vec<(HeaderName, HeaderValue)>,
-    ) -> Result<Opened, McpError> {
+    ) -> Result<Response<Body>, McpError> {
         let accept = match method {
             Method::GET => "text/event-stream",
             _ => "application/json, text/event-stream",
@@ -154,13 +155,11 @@ impl<'a> Talk<'a> {
                 .unwrap_or_default(),
             redirects: Redirects::WithinOrigin,
         };
-        let opening = self
-            .client
-            .outbound
-            .open(self.access.policy, request, self.deadline);
+        let way = (&self.client.outbound, self.access.policy);
+        let opening = open(way, request, self.deadline);
         match opening.await {
-            Ok(opened) => Ok(opened),
-            Err(OutboundError::Timeout) => Err(McpError::Timeout),
+            Ok(answer) => Ok(answer),
+            Err(OutboundError::Timeout(_)) => Err(McpError::Timeout),
             Err(error) => Err(error.into()),
         }
     }
@@ -168,38 +167,42 @@ impl<'a> Talk<'a> {
     /// The result in an answer: in its body, or in the stream of events that it begins.
     async fn answer(
         &self,
-        opened: Opened,
+        answer: Response<Body>,
         id: u64,
         headers: &Headers,
     ) -> Result<Map<String, Value>, McpError> {
-        let opened = self.accepted(opened, headers).await?;
-        match media_type(&opened).as_str() {
-            "application/json" => self.body(opened, id).await,
-            "text/event-stream" => self.events(opened, id, headers).await,
+        let answer = self.accepted(answer, headers).await?;
+        match media_type(&answer).as_str() {
+            "application/json" => self.body(answer, id).await,
+            "text/event-stream" => self.events(answer, id, headers).await,
             _ => Err(McpError::Malformed("it sent neither JSON nor events")),
         }
     }
 
     /// An answer that is none of HTTP's errors.
-    async fn accepted(&self, opened: Opened, headers: &Headers) -> Result<Opened, McpError> {
+    async fn accepted(
+        &self,
+        answer: Response<Body>,
+        headers: &Headers,
+    ) -> Result<Response<Body>, McpError> {
         let has_session = headers.iter().any(|(name, _)| *name == SESSION);
-        match opened.answer.status().as_u16() {
-            200 => Ok(opened),
+        match answer.status().as_u16() {
+            200 => Ok(answer),
             401 => Err(McpError::Unauthorized),
             403 => Err(McpError::Forbidden),
             404 if has_session => Err(McpError::SessionGone),
             status @ 300..=399 => Err(McpError::Redirect(status)),
-            status => Err(self.refusal(opened, status).await),
+            status => Err(self.refusal(answer, status).await),
         }
     }
 
     /// What an error of HTTP says, if it says it in the words of JSON-RPC.
-    async fn refusal(&self, opened: Opened, status: u16) -> McpError {
+    async fn refusal(&self, answer: Response<Body>, status: u16) -> McpError {
         let mut room = Room {
             bytes: MCP_ERROR_BYTES,
             ..Room::default()
         };
-        let body = whole(opened.answer.into_body(), &mut room)
+        let body = whole(answer.into_body(), &mut room)
             .await
             .unwrap_or_default();
         let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -207,8 +210,12 @@ impl<'a> Talk<'a> {
         RpcError::of(body.get("error")).map_or(McpError::Status(status), McpError::Rpc)
     }
 
-    async fn body(&self, mut opened: Opened, id: u64) -> Result<Map<String, Value>, McpError> {
-        let body = whole(opened.answer.body_mut(), &mut Room::default()).await?;
+    async fn body(
+        &self,
+        mut answer: Response<Body>,
+        id: u64,
+    ) -> Result<Map<String, Value>, McpError> {
+        let body = whole(answer.body_mut(), &mut Room::default()).await?;
         match self.heard(&body, id)? {
             Heard::Answer(answer) => Ok(answer?),
             Heard::Asked { .. } | Heard::Told(_) | Heard::Else => {
@@ -220,14 +227,14 @@ impl<'a> Talk<'a> {
     /// What comes in a stream until there is the answer. Where it breaks off, it is asked for again, if the server has given its events ids.
     async fn events(
         &self,
-        mut opened: Opened,
+        mut answer: Response<Body>,
         id: u64,
         headers: &Headers,
     ) -> Result<Map<String, Value>, McpError> {
         let (mut stream, mut room) = (EventStream::default(), Room::default());
         let mut resumptions = MCP_RESUMPTIONS;
         loop {
-            let listened = self.listen(opened, &mut stream, &mut room, id, headers);
+            let listened = self.listen(answer, &mut stream, &mut room, id, headers);
             if let Listened::Answer(answer) = listened.await? {
                 return Ok(answer);
             }
@@ -242,8 +249,8 @@ impl<'a> Talk<'a> {
             headers.push((LAST_EVENT, last));
             // What was asked may well have been done, so no answer to this makes anybody ask again.
             let resumed = self.send(Method::GET, None, headers).await;
-            opened = resumed.map_err(|_| McpError::Cut)?;
-            if opened.answer.status() != 200 || media_type(&opened) != "text/event-stream" {
+            answer = resumed.map_err(|_| McpError::Cut)?;
+            if answer.status() != 200 || media_type(&answer) != "text/event-stream" {
                 return Err(McpError::Cut);
             }
         }
@@ -251,13 +258,13 @@ impl<'a> Talk<'a> {
 
     async fn listen(
         &self,
-        mut opened: Opened,
+        mut answer: Response<Body>,
         stream: &mut EventStream,
         room: &mut Room,
         id: u64,
         headers: &Headers,
     ) -> Result<Listened, McpError> {
-        while let Some(Ok(frame)) = opened.answer.body_mut().frame().await {
+        while let Some(Ok(frame)) = answer.body_mut().frame().await {
             let Some(data) = frame.data_ref() else {
                 continue;
             };
@@ -301,8 +308,8 @@ fn reply(id: &Value, method: &str) -> Value {
     }
 }
 
-fn media_type(opened: &Opened) -> String {
-    let value = opened.answer.headers().get(CONTENT_TYPE);
+fn media_type(answer: &Response<Body>) -> String {
+    let value = answer.headers().get(CONTENT_TYPE);
     let value = value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
@@ -312,7 +319,7 @@ fn media_type(opened: &Opened) -> String {
 
 /// A body that comes to its end within its room.
 async fn whole(
-    mut body: impl std::borrow::BorrowMut<Incoming>,
+    mut body: impl std::borrow::BorrowMut<Body>,
     room: &mut Room,
 ) -> Result<Vec<u8>, McpError> {
     let mut bytes = Vec::new();

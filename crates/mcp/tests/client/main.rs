@@ -6,9 +6,8 @@ mod tools;
 
 use std::time::Duration;
 
-use bailiwick_mcp::{
-    Access, CallResult, Content, Listing, McpClient, McpError, McpTimes, Outbound,
-};
+use bailiwick_mcp::{Access, CallResult, Content, Listing, McpClient, McpError, McpTimes};
+use bailiwick_outbound::Outbound;
 use bailiwick_policy::{OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_testkit::{Authority, McpServer, dialer_to};
 use serde_json::{Map, Value};

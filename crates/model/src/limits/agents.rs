@@ -54,7 +54,7 @@ pub const TOOL_WALK_TIME: Duration = Duration::from_secs(60);
 pub const TOOL_READS_AT_ONCE: usize = 16;
 /// Destinations that a result names of those that were denied.
 pub const TOOL_DENIALS: usize = 20;
-/// How long a command that failed waits for the records of its denials.
+/// How long a command waits for the records of its denials where whoever reads them is held up.
 pub const TOOL_DENIALS_WAIT: Duration = Duration::from_millis(250);
 /// Bytes of a URL that is fetched.
 pub const WEB_URL_BYTES: usize = 2048;

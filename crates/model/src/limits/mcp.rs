@@ -12,6 +12,8 @@ pub const OUTBOUND_LOOKS: u32 = 256;
 pub const OUTBOUND_REDIRECTS: u32 = 3;
 /// Bytes of the head of such an answer.
 pub const OUTBOUND_HEAD_BYTES: usize = 64 * 1024;
+/// Headers of such an answer.
+pub const OUTBOUND_HEADERS: usize = 128;
 /// Bytes of the body of such an answer.
 pub const OUTBOUND_BODY_BYTES: usize = 1 << 20;
 /// Bytes of such a body that are shown to whoever asked.

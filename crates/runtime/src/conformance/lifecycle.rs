@@ -1,6 +1,8 @@
 //! Starting, finding and stopping.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::{GRACE, Harness, is_gone, last_event, programs, run, spec, started, stop, within};
 use crate::{Checkpoint, Command, Error, Event, ExitStatus, SpecProblem, StopReason, Verb};
@@ -94,7 +96,7 @@ pub async fn a_wrong_spec_starts_nothing<H: Harness>(harness: &H) {
 /// Every verb of a stopped sandbox says so.
 pub async fn a_stopped_sandbox_is_gone_and_stopping_it_again_is_no_error<H: Harness>(harness: &H) {
     let running = started(harness).await;
-    let sandbox = std::sync::Arc::clone(&running.sandbox);
+    let sandbox = Arc::clone(&running.sandbox);
     stop(running).await;
     sandbox
         .stop(GRACE)
@@ -128,6 +130,28 @@ pub async fn events_begin_with_started_and_end_with_stopped<H: Harness>(harness:
     let mut running = started(harness).await;
     assert_eq!(within(running.events.recv()).await, Some(Event::Started));
     running.sandbox.stop(GRACE).await.expect("it stops");
+    assert_eq!(last_event(&mut running).await, Some(StopReason::Requested));
+}
+
+/// [`Sandbox::mark`](crate::Sandbox::mark) and [`Sandbox::gone`](crate::Sandbox::gone).
+pub async fn a_mark_is_told_and_the_end_is_known_to_whoever_reads_no_events<H: Harness>(
+    harness: &H,
+) {
+    let mut running = started(harness).await;
+    assert_eq!(within(running.events.recv()).await, Some(Event::Started));
+    for mark in [7, 8] {
+        running.sandbox.mark(mark).await.expect("it is told");
+    }
+    for mark in [7, 8] {
+        assert_eq!(within(running.events.recv()).await, Some(Event::Mark(mark)));
+    }
+    let sandbox = Arc::clone(&running.sandbox);
+    let knowing = tokio::time::timeout(Duration::from_millis(50), sandbox.gone());
+    assert!(knowing.await.is_err(), "it runs");
+    running.sandbox.stop(GRACE).await.expect("it stops");
+    within(sandbox.gone()).await;
+    let late = sandbox.mark(9).await;
+    assert!(matches!(late, Err(Error::Gone(_))), "{late:?}");
     assert_eq!(last_event(&mut running).await, Some(StopReason::Requested));
 }
 

@@ -311,6 +311,23 @@ impl Sandbox for FakeSandbox {
         })
     }
 
+    fn mark(&self, mark: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            if self.stopped() {
+                return Err(Error::Gone(self.spec.id.clone()));
+            }
+            self.emit(Event::Mark(mark)).await;
+            Ok(())
+        })
+    }
+
+    fn gone(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            // The sender is this sandbox's own.
+            let _ = self.stop.subscribe().wait_for(Option::is_some).await;
+        })
+    }
+
     fn checkpoint(&self) -> BoxFuture<'_, Result<Checkpoint, Error>> {
         Box::pin(async {
             self.require(Verb::Checkpoint)?;

@@ -11,29 +11,19 @@ use bailiwick_wire::Schema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::numbered::Page;
 use crate::authenticated::Authenticated;
 use crate::body::Parameters;
 use crate::failure::Failure;
 use crate::operation::{Routes, get};
 
-/// Entries of a page where nobody says how many.
-const USUAL: u32 = 100;
-/// The most of a page.
-const MOST: u32 = 1000;
-
 pub(super) fn routes() -> Routes {
-    let limit = Schema::number(1..=i64::from(MOST)).otherwise(USUAL.into());
-    let after = Schema::number(0..=i64::MAX).otherwise(0.into());
+    let list = get("list", "/audit-log", list)
+        .says("Entries of the audit log, the oldest first.")
+        .needs(Permission::AuditRead);
     Routes::of("audit-log")
         .add(
-            get("list", "/audit-log", list)
-                .says("Entries of the audit log, the oldest first.")
-                .needs(Permission::AuditRead)
-                .query("limit", limit)
-                .query(
-                    "after",
-                    after.says("Only entries after the one with this number."),
-                )
+            Page::describe(list, "Only entries after the one with this number.")
                 .answers(List::schema()),
         )
         .add(
@@ -130,29 +120,14 @@ async fn list(
     Authenticated(caller): Authenticated,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Response, Failure> {
-    let limit = parameters.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Failure::Parameter {
-            field: "limit",
-            message: format!("is a number from 1 to {MOST}"),
-        });
-    }
-    if parameters.after < 0 {
-        return Err(Failure::Parameter {
-            field: "after",
-            message: "is the number of an entry".to_owned(),
-        });
-    }
+    let page = Page::of(parameters.after, parameters.limit, "an entry")?;
     let anchor = control.audit_anchor(&caller).await?.map(|anchor| Anchor {
         entries: anchor.sequence,
         hash: hash_text(&anchor.hash),
     });
-    let mut entries = control
-        .audit_log(&caller, parameters.after, limit + 1)
-        .await?;
-    let more = entries.len() > limit as usize;
-    entries.truncate(limit as usize);
-    let next_after = entries.last().filter(|_| more).map(|entry| entry.sequence);
+    let found = control.audit_log(&caller, page.after, page.wanted());
+    let mut entries = found.await?;
+    let next_after = page.cut(&mut entries, |entry| entry.sequence);
     let line = |entry| AuditLine::of(caller.organization(), entry).map_err(|_| corrupt());
     let data = entries.into_iter().map(line).collect::<Result<_, _>>()?;
     Ok(Json(List {

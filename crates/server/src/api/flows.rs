@@ -10,28 +10,18 @@ use bailiwick_store::FlowFilter;
 use bailiwick_wire::Schema;
 use serde::{Deserialize, Serialize};
 
+use super::numbered::Page;
 use crate::authenticated::Authenticated;
 use crate::body::Parameters;
 use crate::failure::Failure;
 use crate::operation::{Routes, get};
 
-/// Flows of a page where nobody says how many.
-const USUAL: u32 = 100;
-/// The most of a page.
-const MOST: u32 = 1000;
-
 pub(super) fn routes() -> Routes {
-    let limit = Schema::number(1..=i64::from(MOST)).otherwise(USUAL.into());
-    let after = Schema::number(0..=i64::MAX).otherwise(0.into());
+    let list = get("list", "/flows", list)
+        .says("What sandboxes of sessions tried to reach, the oldest first.")
+        .needs(Permission::SessionRead);
     Routes::of("flows").add(
-        get("list", "/flows", list)
-            .says("What sandboxes of sessions tried to reach, the oldest first.")
-            .needs(Permission::SessionRead)
-            .query("limit", limit)
-            .query(
-                "after",
-                after.says("Only flows after the one with this number."),
-            )
+        Page::describe(list, "Only flows after the one with this number.")
             .query("session_id", Schema::id::<SessionId>())
             .query("environment_id", Schema::id::<EnvironmentId>())
             .query("verdict", Schema::words(["allow", "deny"]))
@@ -74,28 +64,14 @@ async fn list(
     Authenticated(caller): Authenticated,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Response, Failure> {
-    let limit = parameters.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Failure::Parameter {
-            field: "limit",
-            message: format!("is a number from 1 to {MOST}"),
-        });
-    }
-    if parameters.after < 0 {
-        return Err(Failure::Parameter {
-            field: "after",
-            message: "is the number of a flow".to_owned(),
-        });
-    }
+    let page = Page::of(parameters.after, parameters.limit, "a flow")?;
     let filter = FlowFilter {
         session: parameters.session_id,
         environment: parameters.environment_id,
         verdict: parameters.verdict,
     };
-    let found = control.flows(&caller, parameters.after, limit + 1, &filter);
+    let found = control.flows(&caller, page.after, page.wanted(), &filter);
     let mut data = found.await?;
-    let more = data.len() > limit as usize;
-    data.truncate(limit as usize);
-    let next_after = data.last().filter(|_| more).map(|flow| flow.sequence);
+    let next_after = page.cut(&mut data, |flow| flow.sequence);
     Ok(Json(List { data, next_after }).into_response())
 }

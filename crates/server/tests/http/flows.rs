@@ -1,8 +1,10 @@
 //! Flows of sessions: kept, listed and taken away.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bailiwick_control::{Bootstrap, Control};
 use bailiwick_model::{
-    Destination, EnvironmentId, Flow, HostName, OrganizationId, PolicySource, Reason,
+    Destination, EnvironmentId, Flow, FlowId, HostName, OrganizationId, PolicySource, Reason,
     ResourceId as _, SessionId, Verdict,
 };
 use bailiwick_store::{FlowFilter, NewFlow, Store};
@@ -49,7 +51,9 @@ fn flow(host: &str, verdict: Verdict) -> NewFlow {
         duration_ms: 3,
         notes: Vec::new(),
     };
+    static MADE: AtomicU64 = AtomicU64::new(1);
     NewFlow {
+        id: FlowId::made(MADE.fetch_add(1, Ordering::Relaxed), [0; 10]),
         verdict,
         flow: serde_json::to_string(&flow).unwrap(),
     }
@@ -162,7 +166,7 @@ async fn flows_whose_time_is_over_go_once_they_were_delivered(server: Server) {
         .keep_flows(&id, whose, old, &some)
         .await
         .unwrap();
-    keep(&server.store, &id, 1, &some[..1]).await;
+    keep(&server.store, &id, 1, &[flow("a.example", Verdict::Allow)]).await;
     let control = Control::new(server.store.clone(), sealing_keys(&[1]));
     let export = "flows=file:/a".to_owned();
     let to = std::slice::from_ref(&export);
@@ -174,7 +178,7 @@ async fn flows_whose_time_is_over_go_once_they_were_delivered(server: Server) {
     assert_eq!(control.sweep_flows(&[]).await.unwrap(), 2);
     assert_eq!(sequences(&server.get("/api/flows").await.ok()), [6]);
     // Numbers are never given again, and the log says what went.
-    keep(&server.store, &id, 1, &some[..1]).await;
+    keep(&server.store, &id, 1, &[flow("a.example", Verdict::Allow)]).await;
     assert_eq!(sequences(&server.get("/api/flows").await.ok()), [6, 7]);
     let log = server.get("/api/audit-log").await.ok();
     let last = log["data"].as_array().unwrap().last().unwrap();

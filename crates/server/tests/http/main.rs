@@ -51,7 +51,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bailiwick_control::{Bootstrap, Control, SealingKeys};
-use bailiwick_mcp::Outbound;
+use bailiwick_outbound::Outbound;
 use bailiwick_server::{ConnectionLimits, Service};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_testkit::Postgres;

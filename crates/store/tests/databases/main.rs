@@ -5,6 +5,7 @@ mod audit;
 mod changes;
 mod environments;
 mod files;
+mod flows;
 mod keys;
 mod session_events;
 mod sessions;

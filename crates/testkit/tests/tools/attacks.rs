@@ -278,3 +278,31 @@ pub(crate) async fn denials_are_told_with_the_command(local: &Local) {
     );
     session.stop().await;
 }
+
+/// Whether the command fails or hides it, and however soon it ends after it was denied.
+pub(crate) async fn every_denial_is_told_with_the_command_that_met_it(local: &Local) {
+    let session = local.session().await;
+    for number in 0..20 {
+        let denied = format!("(exec 3<>/dev/tcp/192.0.2.7/{}) 2>/dev/null", 2000 + number);
+        let hidden = format!("getent hosts x{number}.example.com || true");
+        let (denied, hidden) = (session.bash(&denied).await, session.bash(&hidden).await);
+        let (denied, hidden) = (denied.as_text(), hidden.as_text());
+        let address = format!("[network denied: 192.0.2.7:{} (no_rule)", 2000 + number);
+        let name = format!("[network denied: x{number}.example.com");
+        assert!(denied.contains(&address), "{denied}");
+        assert!(hidden.contains(&name), "{hidden}");
+        assert_eq!(denied.matches("[network denied").count(), 1, "{denied}");
+        assert_eq!(hidden.matches("[network denied").count(), 1, "{hidden}");
+    }
+    // Nothing is waited for in vain.
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        session.bash("false").await;
+    }
+    let each = begun.elapsed() / 20;
+    assert!(
+        each < bailiwick_model::limits::TOOL_DENIALS_WAIT,
+        "{each:?}"
+    );
+    session.stop().await;
+}

@@ -81,9 +81,7 @@ impl Local {
         let noted = Arc::clone(&denials);
         tokio::spawn(async move {
             while let Some(event) = running.events.recv().await {
-                if let Event::Flow(flow) = event {
-                    noted.note(&flow);
-                }
+                noted.hear(&event);
             }
         });
         let mut options = Options::new("/workspace");

@@ -61,6 +61,7 @@ const TABLES: &[&[(&str, Case)]] = &[
         a_stolen_command_channel_is_blocked
         sixty_four_calls_at_once
         denials_are_told_with_the_command
+        every_denial_is_told_with_the_command_that_met_it
     ),
     table!(files;
         files_are_written_read_and_edited
