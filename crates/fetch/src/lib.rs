@@ -10,6 +10,7 @@
 //! Entry points: [`Web::get`], [`trusting`].
 
 mod body;
+mod brotli;
 mod connection;
 mod error;
 mod flow;
