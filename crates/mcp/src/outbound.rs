@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bailiwick_dial::{DialError, Dialer};
 use bailiwick_model::limits::{OUTBOUND_HEAD_BYTES, OUTBOUND_REDIRECTS, OUTBOUND_TIME};
-use bailiwick_model::{Destination, Host, Protocol};
+use bailiwick_model::{Destination, Host, Protocol, Verdict};
 use bailiwick_policy::{DestinationError, Policy, parse_destination};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -83,7 +84,19 @@ pub(crate) struct Request {
 /// An answer whose body is still to come. Its connection ends with it.
 pub(crate) struct Opened {
     pub(crate) answer: Response<Incoming>,
+    /// Where it came from, after redirections.
+    pub(crate) url: Url,
+    pub(crate) reached: Reached,
     _connection: Connection,
+}
+
+/// What a connection was dialled to, so that another policy can be asked about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reached {
+    destination: Destination,
+    /// None where an upstream proxy resolved the name.
+    address: Option<IpAddr>,
+    pinned: bool,
 }
 
 /// A connection that ends with its value.
@@ -140,6 +153,17 @@ impl Outbound {
         }
     }
 
+    /// Whether this policy would have let the same connection be made.
+    pub(crate) fn would_reach(&self, policy: &Policy, reached: &Reached) -> bool {
+        let facts = self.dialer.host_facts();
+        let destination = &reached.destination;
+        let ruling = match reached.address {
+            Some(address) => policy.decide_resolved(destination, address, reached.pinned, &facts),
+            None => policy.decide(destination, &facts),
+        };
+        ruling.verdict() == Verdict::Allow
+    }
+
     async fn open_once(
         &self,
         policy: &Policy,
@@ -148,15 +172,26 @@ impl Outbound {
     ) -> Result<Opened, OutboundError> {
         let sending = async {
             let destination = destination(&request.url)?;
-            let stream = self.dialer.dial(policy, &destination).await?.stream;
-            let message = message(request)?;
-            if request.url.scheme() == "https" {
+            let dialed = self.dialer.dial(policy, &destination).await?;
+            let reached = Reached {
+                destination,
+                address: dialed.address,
+                pinned: dialed.pinned,
+            };
+            let (stream, message) = (dialed.stream, message(request)?);
+            let (answer, connection) = if request.url.scheme() == "https" {
                 let name = server_name(&request.url)?;
                 let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
-                send(connecting.await.map_err(OutboundError::Tls)?, message).await
+                send(connecting.await.map_err(OutboundError::Tls)?, message).await?
             } else {
-                send(stream, message).await
-            }
+                send(stream, message).await?
+            };
+            Ok(Opened {
+                answer,
+                url: request.url.clone(),
+                reached,
+                _connection: connection,
+            })
         };
         let sent = tokio::time::timeout_at(deadline, sending).await;
         sent.map_err(|_| OutboundError::Timeout)?
@@ -215,14 +250,11 @@ fn message(request: &Request) -> Result<hyper::Request<Full<Bytes>>, OutboundErr
 async fn send(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     message: hyper::Request<Full<Bytes>>,
-) -> Result<Opened, OutboundError> {
+) -> Result<(Response<Incoming>, Connection), OutboundError> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(OUTBOUND_HEAD_BYTES)
         .handshake(TokioIo::new(stream))
         .await?;
     let connection = Connection(tokio::spawn(connection).abort_handle());
-    Ok(Opened {
-        answer: sender.send_request(message).await?,
-        _connection: connection,
-    })
+    Ok((sender.send_request(message).await?, connection))
 }

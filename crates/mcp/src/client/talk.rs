@@ -1,7 +1,5 @@
 //! Requests of one use of a server, and what it says until they are answered.
 
-use std::sync::atomic::Ordering;
-
 use bailiwick_model::limits::{
     MCP_ANSWER_BYTES, MCP_ASIDE_TIME, MCP_ASIDES, MCP_ERROR_BYTES, MCP_RESUMPTIONS,
 };
@@ -11,27 +9,28 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Access, McpClient, McpError, SESSION};
-use crate::events::EventStream;
+use crate::events::{Event, EventStream};
 use crate::heard::{Heard, RpcError};
 use crate::outbound::{Opened, OutboundError, Redirects, Request};
 use crate::secrets::Secrets;
 
-const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
-const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
 /// A server, what it is asked with, and until when.
 pub(super) struct Talk<'a> {
-    client: &'a McpClient,
-    access: Access<'a>,
+    pub(super) client: &'a McpClient,
+    pub(super) access: Access<'a>,
     authorization: Option<HeaderValue>,
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     deadline: Instant,
 }
 
-type Headers = [(HeaderName, HeaderValue)];
+pub(super) type Headers = [(HeaderName, HeaderValue)];
 
 /// What came of listening.
 enum Listened {
@@ -41,9 +40,9 @@ enum Listened {
 }
 
 /// What may still come until an answer is there.
-struct Room {
-    bytes: usize,
-    asides: u32,
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    pub(super) asides: u32,
 }
 
 impl Default for Room {
@@ -56,7 +55,7 @@ impl Default for Room {
 }
 
 impl Room {
-    fn take(&mut self, bytes: usize) -> Result<(), McpError> {
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), McpError> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or(McpError::TooLong)?;
         Ok(())
     }
@@ -94,7 +93,9 @@ impl<'a> Talk<'a> {
         id: u64,
         message: &Value,
     ) -> Result<(Map<String, Value>, Option<HeaderValue>), McpError> {
-        let opened = self.send(Method::POST, Some(message), Vec::new()).await?;
+        let server = &self.client.server;
+        let opened = self.send(Method::POST, server, Some(message), Vec::new());
+        let opened = opened.await?;
         let session = opened.answer.headers().get(SESSION).cloned();
         let result = self.answer(opened, id, &[]).await?;
         Ok((result, session))
@@ -107,14 +108,13 @@ impl<'a> Talk<'a> {
         message: &Value,
         headers: &Headers,
     ) -> Result<Map<String, Value>, McpError> {
-        let opened = self
-            .send(Method::POST, Some(message), headers.to_vec())
-            .await?;
-        self.answer(opened, id, headers).await
+        let server = &self.client.server;
+        let opened = self.send(Method::POST, server, Some(message), headers.to_vec());
+        self.answer(opened.await?, id, headers).await
     }
 
     /// Something that is not answered. Whether it arrives does not matter.
-    pub(super) async fn tell(&self, message: &Value, headers: Vec<(HeaderName, HeaderValue)>) {
+    pub(super) async fn tell(&self, to: &Url, message: &Value, headers: &Headers) {
         let aside = Self {
             client: self.client,
             access: self.access,
@@ -122,13 +122,16 @@ impl<'a> Talk<'a> {
             secrets: Secrets::default(),
             deadline: Instant::now() + MCP_ASIDE_TIME,
         };
-        let _ = aside.send(Method::POST, Some(message), headers).await;
+        let _ = aside
+            .send(Method::POST, to, Some(message), headers.to_vec())
+            .await;
     }
 
     /// Sends a request, and returns once it begins to be answered.
     pub(super) async fn send(
         &self,
         method: Method,
+        url: &Url,
         message: Option<&Value>,
         mut headers: Vec<(HeaderName, HeaderValue)>,
     ) -> Result<Opened, McpError> {
@@ -147,7 +150,7 @@ impl<'a> Talk<'a> {
         }
         let request = Request {
             method,
-            url: self.client.server.clone(),
+            url: url.clone(),
             headers,
             body: message
                 .map(|message| Bytes::from(message.to_string()))
@@ -185,11 +188,18 @@ impl<'a> Talk<'a> {
         let has_session = headers.iter().any(|(name, _)| *name == SESSION);
         match opened.answer.status().as_u16() {
             200 => Ok(opened),
-            401 => Err(McpError::Unauthorized),
-            403 => Err(McpError::Forbidden),
-            404 if has_session => Err(McpError::SessionGone),
-            status @ 300..=399 => Err(McpError::Redirect(status)),
-            status => Err(self.refusal(opened, status).await),
+            _ => Err(self.failed(opened, has_session).await),
+        }
+    }
+
+    /// What went wrong with something that was sent in a session, or without one.
+    pub(super) async fn failed(&self, opened: Opened, has_session: bool) -> McpError {
+        match opened.answer.status().as_u16() {
+            401 => McpError::Unauthorized,
+            403 => McpError::Forbidden,
+            404 if has_session => McpError::SessionGone,
+            status @ 300..=399 => McpError::Redirect(status),
+            status => self.refusal(opened, status).await,
         }
     }
 
@@ -209,9 +219,9 @@ impl<'a> Talk<'a> {
 
     async fn body(&self, mut opened: Opened, id: u64) -> Result<Map<String, Value>, McpError> {
         let body = whole(opened.answer.body_mut(), &mut Room::default()).await?;
-        match self.heard(&body, id)? {
-            Heard::Answer(answer) => Ok(answer?),
-            Heard::Asked { .. } | Heard::Told(_) | Heard::Else => {
+        match self.heard(&body)? {
+            Heard::Answer { id: of, answer } if of == id => Ok(answer?),
+            Heard::Answer { .. } | Heard::Asked { .. } | Heard::Told(_) | Heard::Else => {
                 Err(McpError::Malformed("its answer is to something else"))
             }
         }
@@ -241,7 +251,8 @@ impl<'a> Talk<'a> {
             let mut headers = headers.to_vec();
             headers.push((LAST_EVENT, last));
             // What was asked may well have been done, so no answer to this makes anybody ask again.
-            let resumed = self.send(Method::GET, None, headers).await;
+            let resumed = self.send(Method::GET, &self.client.server, None, headers);
+            let resumed = resumed.await;
             opened = resumed.map_err(|_| McpError::Cut)?;
             if opened.answer.status() != 200 || media_type(&opened) != "text/event-stream" {
                 return Err(McpError::Cut);
@@ -263,31 +274,56 @@ impl<'a> Talk<'a> {
             };
             room.take(data.len())?;
             for event in stream.push(data) {
-                // Servers begin streams with an event that has an id alone.
-                if event.iter().all(u8::is_ascii_whitespace) {
+                if event.is_empty() {
                     continue;
                 }
-                match self.heard(&event, id)? {
-                    Heard::Answer(answer) => return Ok(Listened::Answer(answer?)),
-                    Heard::Told(method) if method == TOOLS_CHANGED => {
-                        self.client.has_changed.store(true, Ordering::Relaxed);
+                match self.heard(&event.data)? {
+                    Heard::Answer { id: of, answer } if of == id => {
+                        return Ok(Listened::Answer(answer?));
                     }
-                    Heard::Asked { id, method } if room.asides > 0 => {
-                        room.asides -= 1;
-                        self.tell(&reply(&id, &method), headers.to_vec()).await;
+                    Heard::Answer { .. } | Heard::Else => {}
+                    Heard::Told(method) => self.client.told(&method),
+                    Heard::Asked { id, method } => {
+                        self.reply(room, &self.client.server, (&id, &method), headers)
+                            .await;
                     }
-                    Heard::Asked { .. } | Heard::Told(_) | Heard::Else => {}
                 }
             }
         }
         Ok(Listened::Ended)
     }
 
-    fn heard(&self, message: &[u8], id: u64) -> Result<Heard, McpError> {
-        let mut message: Value = serde_json::from_slice(message)
-            .map_err(|_| McpError::Malformed("what it sent is no JSON, or too deep"))?;
-        self.secrets.redact_json(&mut message);
-        Ok(Heard::of(message, id))
+    /// Answers what a server asks itself, as long as there is room for it.
+    pub(super) async fn reply(
+        &self,
+        room: &mut Room,
+        to: &Url,
+        (id, method): (&Value, &str),
+        headers: &Headers,
+    ) {
+        if let Some(left) = room.asides.checked_sub(1) {
+            room.asides = left;
+            self.tell(to, &reply(id, method), headers).await;
+        }
+    }
+
+    pub(super) fn heard(&self, message: &[u8]) -> Result<Heard, McpError> {
+        heard(message, &self.secrets)
+    }
+}
+
+/// A message without what must not be shown.
+pub(super) fn heard(message: &[u8], secrets: &Secrets) -> Result<Heard, McpError> {
+    let mut message: Value = serde_json::from_slice(message)
+        .map_err(|_| McpError::Malformed("what it sent is no JSON, or too deep"))?;
+    secrets.redact_json(&mut message);
+    Ok(Heard::of(message))
+}
+
+impl Event {
+    /// Whether it says nothing: servers begin streams with an event that has an id alone.
+    pub(super) fn is_empty(&self) -> bool {
+        self.data.iter().all(u8::is_ascii_whitespace)
     }
 }
 
@@ -301,7 +337,7 @@ fn reply(id: &Value, method: &str) -> Value {
     }
 }
 
-fn media_type(opened: &Opened) -> String {
+pub(super) fn media_type(opened: &Opened) -> String {
     let value = opened.answer.headers().get(CONTENT_TYPE);
     let value = value
         .and_then(|value| value.to_str().ok())
