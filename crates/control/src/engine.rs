@@ -10,6 +10,7 @@ mod conversation;
 mod failing;
 mod history;
 mod mcp;
+mod mcp_news;
 mod mcp_tools;
 mod models;
 mod ports;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bailiwick_mcp::Access;
 use bailiwick_model::limits::{CREDENTIALS_OF_VAULT, MCP_REFRESH_AHEAD};
 use bailiwick_model::{CredentialId, OrganizationId, VaultId};
-use bailiwick_policy::{OrganizationFloor, Policy, SessionGrants};
+use bailiwick_policy::{Policy, SessionGrants};
 use bailiwick_store::{Credential, PageRequest, Session};
 use bailiwick_wire::{CredentialAuth, SecretName, SecretText, StaticBearer};
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +19,8 @@ use crate::control::Control;
 use crate::credentials::corrupt;
 use crate::error::ControlError;
 use crate::oauth::NoToken;
+use crate::organizations::Policies;
+use crate::sandboxes::mcp_hosts;
 
 /// A policy, and a token if there is one.
 pub(crate) struct McpAccess {
@@ -130,7 +132,8 @@ impl Control {
         Ok(access)
     }
 
-    /// In a self-hosted environment, which has no policy, all that is public and that the organization's floor leaves.
+    /// What a session may reach now. A self-hosted environment has no policy of its own and its sessions pin none: there it is the
+    /// organization's default policy, as it is now.
     async fn egress_policy(
         &self,
         organization: &OrganizationId,
@@ -139,17 +142,14 @@ impl Control {
         if let Some(uncompiled) = self.uncompiled(organization, session).await? {
             return Ok(uncompiled.compile());
         }
-        let floor = self.floor_of(organization).await?;
-        let effective = bailiwick_policy::effective(None, None);
-        Ok(Policy::compile(effective, &floor, &SessionGrants::none()))
-    }
-
-    async fn floor_of(
-        &self,
-        organization: &OrganizationId,
-    ) -> Result<OrganizationFloor, ControlError> {
         let caller = Caller::system(organization.clone());
-        Ok(self.policies(&caller).await?.floor)
+        let Policies { default, floor } = self.policies(&caller).await?;
+        let effective = bailiwick_policy::effective(None, default);
+        let grants = SessionGrants {
+            mcp_hosts: mcp_hosts(&session.values.agent)?,
+            ..SessionGrants::none()
+        };
+        Ok(Policy::compile(effective, &floor, &grants))
     }
 
     /// The first credential for a server, in the order of the session's vaults.

@@ -71,16 +71,18 @@ impl Control {
         Ok(made)
     }
 
-    /// Changes a role; those who have it may what it says from then on.
+    /// Changes a role; those who have it may what it says from then on. `version` is the one that it must be at, if the caller says so.
     ///
     /// # Errors
     ///
-    /// [`ControlError::NotFound`], [`ControlError::Predefined`], [`ControlError::Forbidden`] for what the caller lacks, before or after.
+    /// [`ControlError::NotFound`], [`ControlError::Predefined`], [`ControlError::Stale`], [`ControlError::Forbidden`] for what the caller
+    /// lacks, before or after.
     pub async fn update_role(
         &self,
         caller: &Caller,
         id: &RoleId,
         values: RoleValues,
+        version: Option<i64>,
     ) -> Result<Role, ControlError> {
         caller.require(Permission::RoleAdmin)?;
         caller.require_all(values.permissions)?;
@@ -91,6 +93,9 @@ impl Control {
             return Err(ControlError::Predefined);
         }
         caller.require_all(before.permissions)?;
+        if version.is_some_and(|version| version != before.version) {
+            return Err(ControlError::Stale(KIND));
+        }
         let changed = change.update_role(&before, &name, values.permissions).await;
         let after = changed.map_err(ControlError::of(KIND))?;
         let (was, becomes) = (evidence(&before), evidence(&after));

@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use crate::control::Control;
 use crate::engine::{Called, NoWorkplace, PortFuture, Workplaces};
 use basis::Basis;
+pub(crate) use basis::mcp_hosts;
 use error::SandboxError;
 use image::SessionImage;
 use place::{Hold, MadeOf, Place, Use};

@@ -10,9 +10,10 @@ use hyper::body::Body as _;
 use hyper::header::CONTENT_ENCODING;
 
 use crate::FetchError;
+use crate::brotli::BrotliDecoder;
 
-/// What is offered. Both are one pass with a window of 32 KiB, whatever a server sends.
-pub(crate) const ACCEPTED: &str = "gzip, deflate";
+/// What is offered. Each is one pass; the window is 32 KiB, of brotli at most 16 MiB, whatever a server sends.
+pub(crate) const ACCEPTED: &str = "gzip, deflate, br";
 
 /// Takes at most so many bytes.
 struct Capped {
@@ -26,6 +27,7 @@ enum Decoder {
     Identity(Capped),
     Gzip(MultiGzDecoder<Capped>),
     Deflate(ZlibDecoder<Capped>),
+    Brotli(BrotliDecoder<Capped>),
 }
 
 /// Reads a body to its end.
@@ -71,6 +73,7 @@ impl Decoder {
             "" | "identity" => Ok(Self::Identity(into)),
             "gzip" | "x-gzip" => Ok(Self::Gzip(MultiGzDecoder::new(into))),
             "deflate" => Ok(Self::Deflate(ZlibDecoder::new(into))),
+            "br" => Ok(Self::Brotli(BrotliDecoder::new(into))),
             _ => Err(FetchError::Encoding),
         }
     }
@@ -80,6 +83,7 @@ impl Decoder {
             Self::Identity(into) => into.write_all(data),
             Self::Gzip(decoder) => decoder.write_all(data),
             Self::Deflate(decoder) => decoder.write_all(data),
+            Self::Brotli(decoder) => decoder.write_all(data),
         };
         done.map_err(|_| self.why())
     }
@@ -90,6 +94,7 @@ impl Decoder {
             Self::Identity(_) => Ok(()),
             Self::Gzip(decoder) => decoder.try_finish(),
             Self::Deflate(decoder) => decoder.try_finish(),
+            Self::Brotli(decoder) => decoder.try_finish(),
         };
         if done.is_err() {
             return Err(self.why());
@@ -98,6 +103,7 @@ impl Decoder {
             Self::Identity(mut into) => std::mem::take(&mut into.bytes),
             Self::Gzip(mut decoder) => std::mem::take(&mut decoder.get_mut().bytes),
             Self::Deflate(mut decoder) => std::mem::take(&mut decoder.get_mut().bytes),
+            Self::Brotli(mut decoder) => std::mem::take(&mut decoder.get_mut().bytes),
         })
     }
 
@@ -106,6 +112,7 @@ impl Decoder {
             Self::Identity(into) => into,
             Self::Gzip(decoder) => decoder.get_ref(),
             Self::Deflate(decoder) => decoder.get_ref(),
+            Self::Brotli(decoder) => decoder.get_ref(),
         };
         if into.is_over {
             FetchError::TooLarge(into.most)

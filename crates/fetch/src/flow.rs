@@ -69,6 +69,7 @@ impl<'a> Recording<'a> {
             address,
             reason,
             rule,
+            ..
         }) = reached.permit()
         {
             self.change(|flow| {

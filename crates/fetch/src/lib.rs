@@ -10,6 +10,7 @@
 //! Entry point: [`Web::get`].
 
 mod body;
+mod brotli;
 mod error;
 mod flow;
 mod web;

@@ -1,11 +1,16 @@
 //! A client of one MCP server: its tools, and calls of them.
 //!
-//! Streamable HTTP of the revisions from 2025-03-26 on, with and without sessions. Each request is dialled by itself, under the policy and with
-//! the token that hold at that moment, so nothing that was taken away lives on in a connection. What the server says is bounded in bytes and
-//! time, and rid of the token before anybody sees it.
+//! Streamable HTTP of the revisions from 2025-03-26 on, with and without sessions; where a server refuses that, the older transport of
+//! 2024-11-05. Each request is dialled by itself, under the policy and with the token that hold at that moment. What is kept open besides (a
+//! stream of news, the stream of the older transport) is closed by the next use whose policy or token would not let it be made. So nothing
+//! that was taken away lives on in a connection. What the server says is bounded in bytes and time, and rid of the token before anybody sees it.
 //!
 //! A call is sent once. It is sent again only where the server says that it did not know the session it came with, and so ran nothing.
 
+mod begun;
+mod kept;
+mod line;
+mod listening;
 mod talk;
 
 use std::sync::Arc;
@@ -28,7 +33,11 @@ use url::Url;
 use crate::heard::RpcError;
 use crate::result::CallResult;
 use crate::tools::{Gathering, Listing};
-use talk::Talk;
+use begun::{Begun, Way};
+use line::Line;
+use listening::Ear;
+pub use listening::Listening;
+use talk::{TOOLS_CHANGED, Talk};
 
 /// Revisions with sessions, the newest first: the first is asked for, the others are taken.
 const WITH_SESSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
@@ -72,8 +81,10 @@ pub struct McpClient {
     server: Url,
     times: McpTimes,
     era: Mutex<Era>,
+    ear: Mutex<Option<Ear>>,
     last_id: AtomicU64,
-    has_changed: AtomicBool,
+    has_changed: Arc<AtomicBool>,
+    has_no_news: AtomicBool,
 }
 
 /// Why there is no result. None of it holds the token.
@@ -94,6 +105,9 @@ pub enum McpError {
     /// The server leads to another origin, where nobody follows.
     #[error("the server redirects to another place ({0}), which is not followed")]
     Redirect(u16),
+    /// A server of the older transport wants messages to be sent to another origin.
+    #[error("the server names an endpoint of another origin, where nothing is sent")]
+    Endpoint,
     /// Another answer of HTTP than one with a result.
     #[error("the server answered {0}")]
     Status(u16),
@@ -121,21 +135,12 @@ pub enum McpError {
 }
 
 /// How a server is talked to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Era {
     /// Nobody knows yet.
     Unknown,
-    /// It was begun with; these headers go along.
+    /// It was begun with.
     Begun(Arc<Begun>),
-}
-
-/// What was agreed with a server.
-#[derive(Debug)]
-struct Begun {
-    version: HeaderValue,
-    /// Of its session, if it keeps one.
-    session: Option<HeaderValue>,
-    has_sessions: bool,
 }
 
 impl McpError {
@@ -158,6 +163,7 @@ impl McpError {
             | Self::Unauthorized
             | Self::Forbidden
             | Self::Redirect(_)
+            | Self::Endpoint
             | Self::Status(_)
             | Self::Rpc(_)
             | Self::SessionGone => false,
@@ -173,8 +179,10 @@ impl McpClient {
             server,
             times: McpTimes::default(),
             era: Mutex::new(Era::Unknown),
+            ear: Mutex::default(),
             last_id: AtomicU64::new(0),
-            has_changed: AtomicBool::new(false),
+            has_changed: Arc::default(),
+            has_no_news: AtomicBool::new(false),
         }
     }
 
@@ -187,6 +195,79 @@ impl McpClient {
     /// Whether the server may have other tools, since this was last asked: it said so, or it forgot its session.
     pub fn take_change(&self) -> bool {
         self.has_changed.swap(false, Ordering::Relaxed)
+    }
+
+    fn has_other_tools(&self) {
+        self.has_changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note of what the server told.
+    fn told(&self, method: &str) {
+        if method == TOOLS_CHANGED {
+            self.has_other_tools();
+        }
+    }
+
+    /// Whether there is nothing to [listen](Self::listen) to: the server said so when it was last asked, since it was begun with.
+    pub fn has_no_news(&self) -> bool {
+        self.has_no_news.load(Ordering::Relaxed)
+    }
+
+    /// Hears for this long what the server says without being asked; [`Self::take_change`] has what came of it. A stream that is open stays
+    /// open until this is asked again, which whoever listens does at once, with the access of then, or they [hang up](Self::hang_up).
+    ///
+    /// # Errors
+    ///
+    /// See [`McpError`]. What may pass is no error, and tried again.
+    pub async fn listen(&self, access: Access<'_>, time: Duration) -> Result<Listening, McpError> {
+        let end = Instant::now() + time;
+        let mut ear = self.ear.lock().await;
+        let Era::Begun(begun) = self.era.lock().await.clone() else {
+            *ear = None;
+            return Ok(Listening::IsOver);
+        };
+        let listened = match &begun.way {
+            Way::NoSessions => Ok(Listening::IsOver),
+            Way::Line(line) => {
+                let talk = Talk::new(self, access, end)?;
+                let goes_on = begun.holds(self, access) && line.listen(&talk, end).await;
+                if goes_on {
+                    return Ok(Listening::GoesOn);
+                }
+                Err(McpError::SessionGone)
+            }
+            Way::Sessions(_) => {
+                let known = ear.take().filter(|ear| ear.is_of(&begun));
+                let ear = ear.insert(known.unwrap_or_else(|| Ear::of(Arc::clone(&begun))));
+                ear.listen(self, access, end).await
+            }
+        };
+        match listened {
+            Ok(Listening::GoesOn) => return listened,
+            Ok(Listening::IsOver) => self.has_no_news.store(true, Ordering::Relaxed),
+            Err(McpError::SessionGone) => {
+                *ear = None;
+                self.forget(&begun).await;
+                self.has_other_tools();
+                return Ok(Listening::IsOver);
+            }
+            // The place in the stream stays, for whoever may listen again.
+            Err(_) => return listened,
+        }
+        *ear = None;
+        listened
+    }
+
+    /// Closes what is kept open. The session with the server goes on if it does not hang on that.
+    pub async fn hang_up(&self) {
+        if let Some(ear) = &mut *self.ear.lock().await {
+            ear.close();
+        }
+        let mut era = self.era.lock().await;
+        if matches!(&*era, Era::Begun(begun) if matches!(begun.way, Way::Line(_))) {
+            *era = Era::Unknown;
+            self.has_other_tools();
+        }
     }
 
     /// The tools of the server.
@@ -244,16 +325,16 @@ impl McpClient {
 
     /// Ends the session with the server, if there is one, for politeness: servers end sessions by themselves too.
     pub async fn end(&self, access: Access<'_>) {
+        *self.ear.lock().await = None;
         let Era::Begun(begun) = std::mem::replace(&mut *self.era.lock().await, Era::Unknown) else {
             return;
         };
         let deadline = Instant::now() + MCP_ASIDE_TIME;
-        if begun.session.is_some()
+        if matches!(begun.way, Way::Sessions(Some(_)))
             && let Ok(talk) = Talk::new(self, access, deadline)
         {
-            let _ = talk
-                .send(Method::DELETE, None, begun.headers("", None))
-                .await;
+            let headers = begun.headers("", None);
+            let _ = talk.send(Method::DELETE, &self.server, None, headers).await;
         }
     }
 
@@ -294,21 +375,19 @@ impl McpClient {
     ) -> Result<Map<String, Value>, McpError> {
         let begun = self.begun(talk).await?;
         let mut params = params.clone();
-        let name = params["name"].as_str().map(str::to_owned);
-        if !begun.has_sessions {
+        if !begun.has_sessions() {
             params["_meta"] = without_session();
         }
         let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        let headers = begun.headers(method, name.as_deref());
-        let asked = talk.request(id, &message, &headers).await;
+        let asked = begun.request(talk, (id, method), &message).await;
         match &asked {
             Err(McpError::SessionGone) => {
                 self.forget(&begun).await;
                 // Most likely it was started anew.
-                self.has_changed.store(true, Ordering::Relaxed);
+                self.has_other_tools();
             }
             // It was not of this revision, either.
-            Err(error) if !begun.has_sessions && is_another_revision(error) => {
+            Err(error) if !begun.has_sessions() && is_another_revision(error) => {
                 self.forget(&begun).await;
             }
             Err(_) => {}
@@ -326,47 +405,69 @@ impl McpClient {
     async fn begun(&self, talk: &Talk<'_>) -> Result<Arc<Begun>, McpError> {
         let mut era = self.era.lock().await;
         if let Era::Begun(begun) = &*era {
-            return Ok(Arc::clone(begun));
+            if begun.holds(self, talk.access) {
+                return Ok(Arc::clone(begun));
+            }
+            *era = Era::Unknown;
+            self.has_other_tools();
         }
-        let begun = match self.initialize(talk).await {
-            Ok(begun) => begun,
-            Err(error) if is_another_revision(&error) => Begun {
-                version: HeaderValue::from_static(WITHOUT_SESSIONS),
-                session: None,
-                has_sessions: false,
-            },
-            Err(error) => return Err(error),
-        };
-        let begun = Arc::new(begun);
+        self.has_no_news.store(false, Ordering::Relaxed);
+        let begun = Arc::new(self.begin(talk).await?);
         *era = Era::Begun(Arc::clone(&begun));
         Ok(begun)
     }
 
-    async fn initialize(&self, talk: &Talk<'_>) -> Result<Begun, McpError> {
+    /// In the newest way that the server knows.
+    async fn begin(&self, talk: &Talk<'_>) -> Result<Begun, McpError> {
+        let refused = match self.initialize(talk, None).await {
+            Err(error) => error,
+            begun => return begun,
+        };
+        // As the specification has it: who does not take the message there may have a stream instead.
+        if matches!(refused, McpError::Status(400..=499))
+            && let Some(line) = Line::open(talk).await?
+        {
+            return self.initialize(talk, Some(line)).await;
+        }
+        if is_another_revision(&refused) {
+            return Ok(Begun {
+                version: HeaderValue::from_static(WITHOUT_SESSIONS),
+                way: Way::NoSessions,
+            });
+        }
+        Err(refused)
+    }
+
+    async fn initialize(&self, talk: &Talk<'_>, line: Option<Line>) -> Result<Begun, McpError> {
+        const INITIALIZED: &str = "notifications/initialized";
         let id = self.fresh_id();
         let message = json!({"jsonrpc": "2.0", "id": id, "method": "initialize", "params": {
             "protocolVersion": WITH_SESSIONS[0],
             "capabilities": {},
             "clientInfo": client_info(),
         }});
-        let (result, session) = talk.begin(id, &message).await?;
+        let (result, way) = match line {
+            Some(line) => (line.request(talk, id, &message).await?, Way::Line(line)),
+            None => {
+                let (result, session) = talk.begin(id, &message).await?;
+                (result, Way::Sessions(session))
+            }
+        };
         let version = result.get("protocolVersion").and_then(Value::as_str);
         let version = WITH_SESSIONS.iter().find(|known| Some(**known) == version);
         let version = version.ok_or(McpError::Malformed(
             "it speaks no revision that is known here",
         ))?;
-        if session.as_ref().is_some_and(|id| id.len() > MCP_ID_BYTES) {
+        if matches!(&way, Way::Sessions(Some(id)) if id.len() > MCP_ID_BYTES) {
             return Err(McpError::Malformed("the id of its session is too long"));
         }
         let begun = Begun {
             version: HeaderValue::from_static(version),
-            session,
-            has_sessions: true,
+            way,
         };
-        let told = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         // What is answered to it says nothing; the next request does.
-        talk.tell(&told, begun.headers("notifications/initialized", None))
-            .await;
+        let told = json!({"jsonrpc": "2.0", "method": INITIALIZED});
+        begun.tell(talk, INITIALIZED, &told).await;
         Ok(begun)
     }
 
@@ -385,25 +486,12 @@ impl McpClient {
             return;
         };
         if let Era::Begun(begun) = era
-            && begun.has_sessions
+            && begun.has_sessions()
         {
             let params = json!({"requestId": id, "reason": "nobody waits for it any more"});
             let told = json!({"jsonrpc": "2.0", "method": CANCELLED, "params": params});
-            talk.tell(&told, begun.headers(CANCELLED, None)).await;
+            begun.tell(talk, CANCELLED, &told).await;
         }
-    }
-}
-
-impl Begun {
-    fn headers(&self, method: &'static str, name: Option<&str>) -> Vec<(HeaderName, HeaderValue)> {
-        let mut headers = vec![(VERSION, self.version.clone())];
-        headers.extend(self.session.clone().map(|session| (SESSION, session)));
-        if !self.has_sessions {
-            headers.push((METHOD, HeaderValue::from_static(method)));
-            let name = name.and_then(|name| HeaderValue::from_str(name).ok());
-            headers.extend(name.map(|name| (NAME, name)));
-        }
-        headers
     }
 }
 

@@ -4,10 +4,19 @@ use std::time::Duration;
 
 use bailiwick_model::limits::{MCP_ID_BYTES, MCP_RESUMPTION_WAIT, MCP_RESUMPTION_WAIT_MOST};
 
+/// An event that came whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// Its kind; nothing if it did not say.
+    pub(crate) kind: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+}
+
 /// What has come of a stream of events. It holds no more than what was pushed: who pushes bounds that.
 #[derive(Debug)]
 pub(crate) struct EventStream {
     line: Vec<u8>,
+    kind: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
     /// Of the event that is coming.
@@ -22,6 +31,7 @@ impl Default for EventStream {
     fn default() -> Self {
         Self {
             line: Vec::new(),
+            kind: Vec::new(),
             data: Vec::new(),
             has_data: false,
             id: None,
@@ -33,8 +43,8 @@ impl Default for EventStream {
 }
 
 impl EventStream {
-    /// The data of events that are whole by these bytes.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+    /// The events that are whole by these bytes and have data.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
         let mut whole = Vec::new();
         for byte in bytes {
             let is_second = std::mem::take(&mut self.is_after_return) && *byte == b'\n';
@@ -64,12 +74,13 @@ impl EventStream {
     /// Forgets the beginning of an event: the rest of it does not come.
     pub(crate) fn break_off(&mut self) {
         self.line.clear();
+        self.kind.clear();
         self.data.clear();
         (self.has_data, self.is_after_return) = (false, false);
         self.id = None;
     }
 
-    fn end_line(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+    fn end_line(&mut self, line: &[u8]) -> Option<Event> {
         if line.is_empty() {
             return self.end_event();
         }
@@ -87,6 +98,7 @@ impl EventStream {
                 self.has_data = true;
                 self.data.extend_from_slice(value);
             }
+            b"event" => self.kind = value.to_vec(),
             b"id" => self.id = id(value),
             b"retry" => {
                 let milliseconds = std::str::from_utf8(value)
@@ -100,12 +112,15 @@ impl EventStream {
         None
     }
 
-    fn end_event(&mut self) -> Option<Vec<u8>> {
+    fn end_event(&mut self) -> Option<Event> {
         if let Some(id) = self.id.take() {
             self.last_id = Some(id);
         }
-        let data = std::mem::take(&mut self.data);
-        std::mem::take(&mut self.has_data).then_some(data)
+        let event = Event {
+            kind: std::mem::take(&mut self.kind),
+            data: std::mem::take(&mut self.data),
+        };
+        std::mem::take(&mut self.has_data).then_some(event)
     }
 }
 
@@ -125,7 +140,7 @@ mod tests {
         let whole = at_once.push(text.as_bytes());
         let whole: Vec<_> = whole
             .iter()
-            .map(|data| String::from_utf8_lossy(data))
+            .map(|event| String::from_utf8_lossy(&event.data))
             .collect();
         assert_eq!(whole, expect);
         let mut by_bytes = EventStream::default();
@@ -164,6 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn an_event_has_its_own_kind() {
+        let mut stream = EventStream::default();
+        let events = stream.push(b"event: endpoint\ndata: /x\n\nevent: left over\n\ndata: b\n\n");
+        let kinds: Vec<_> = events.iter().map(|event| &event.kind[..]).collect();
+        assert_eq!(kinds, [&b"endpoint"[..], b""]);
+    }
+
+    #[test]
     fn nobody_is_kept_waiting_for_long() {
         let stream = check("retry: 99999999999\n\n", &[]);
         assert_eq!(stream.wait(), MCP_RESUMPTION_WAIT_MOST);
@@ -175,7 +198,7 @@ mod tests {
     fn half_an_event_is_forgotten_where_a_stream_broke_off() {
         let mut stream = check("id: 1\ndata: a\n\nid: 2\ndata: b", &["a"]);
         stream.break_off();
-        assert_eq!(stream.push(b"data: c\n\n"), [b"c"]);
+        assert_eq!(stream.push(b"data: c\n\n")[0].data, b"c");
         assert_eq!(stream.last_id(), Some("1"));
     }
 }

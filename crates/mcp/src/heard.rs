@@ -6,13 +6,16 @@ use serde_json::{Map, Value};
 /// A message.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Heard {
-    /// The answer to the request with the id that was asked for.
-    Answer(Result<Map<String, Value>, RpcError>),
+    /// The answer to the request with this id.
+    Answer {
+        id: u64,
+        answer: Result<Map<String, Value>, RpcError>,
+    },
     /// The server asks something, under this id.
     Asked { id: Value, method: String },
     /// It tells something.
     Told(String),
-    /// Nothing that concerns the request.
+    /// Nothing that concerns anybody.
     Else,
 }
 
@@ -27,8 +30,8 @@ pub struct RpcError {
 }
 
 impl Heard {
-    /// Reads a message, while the answer to `awaited` is awaited.
-    pub(crate) fn of(message: Value, awaited: u64) -> Self {
+    /// Reads a message.
+    pub(crate) fn of(message: Value) -> Self {
         let Value::Object(mut message) = message else {
             return Self::Else;
         };
@@ -36,7 +39,10 @@ impl Heard {
         match (id, method) {
             (Some(id), Some(Value::String(method))) => Self::Asked { id, method },
             (None, Some(Value::String(method))) => Self::Told(method),
-            (Some(id), None) if number(&id) == Some(awaited) => Self::Answer(answer(message)),
+            (Some(id), None) => number(&id).map_or(Self::Else, |id| Self::Answer {
+                id,
+                answer: answer(message),
+            }),
             _ => Self::Else,
         }
     }
@@ -85,9 +91,13 @@ mod tests {
 
     #[test]
     fn messages_are_told_apart() {
-        let heard = |message| Heard::of(message, 7);
+        let heard = Heard::of;
         let result = json!({"jsonrpc": "2.0", "id": 7, "result": {"a": 1}});
-        let Heard::Answer(Ok(found)) = heard(result) else {
+        let Heard::Answer {
+            id: 7,
+            answer: Ok(found),
+        } = heard(result)
+        else {
             panic!("no answer");
         };
         assert_eq!(found["a"], 1);
@@ -97,7 +107,8 @@ mod tests {
             code: -32602,
             message: "no such  [1mtool".to_owned(),
         };
-        assert_eq!(heard(failed), Heard::Answer(Err(error)));
+        let answer = Err(error);
+        assert_eq!(heard(failed), Heard::Answer { id: 7, answer });
         let asked = json!({"id": 7, "method": "sampling/createMessage", "params": {}});
         assert!(matches!(heard(asked), Heard::Asked { .. }));
         let told = json!({"method": "notifications/tools/list_changed"});
@@ -106,7 +117,7 @@ mod tests {
             Heard::Told("notifications/tools/list_changed".to_owned())
         );
         for other in [
-            json!({"id": 8, "result": {}}),
+            json!({"id": "x", "result": {}}),
             json!([]),
             json!(null),
             json!({"id": null}),
@@ -115,7 +126,7 @@ mod tests {
         }
         assert!(matches!(
             heard(json!({"id": 7, "result": []})),
-            Heard::Answer(Err(_))
+            Heard::Answer { answer: Err(_), .. }
         ));
     }
 }

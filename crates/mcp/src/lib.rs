@@ -1,4 +1,4 @@
-//! MCP servers as a client sees them: their tools and calls of them (Streamable HTTP), whether one takes a token, and how OAuth gives another one.
+//! MCP servers as a client sees them: their tools and calls of them (Streamable HTTP, and the transport before it), whether one takes a token, and how OAuth gives another one.
 //!
 //! Values in, values out. Where secrets are kept, and who may ask, is the caller's business. Every connection is made by `dial` under a
 //! [`Policy`](bailiwick_policy::Policy), also where a server redirects; the crate never sends a token to another origin than the one it was
@@ -19,7 +19,7 @@ mod secrets;
 mod tools;
 
 pub use answer::ShownAnswer;
-pub use client::{Access, McpClient, McpError, McpTimes};
+pub use client::{Access, Listening, McpClient, McpError, McpTimes};
 pub use heard::RpcError;
 pub use oauth::{ClientAuthentication, Refresh, RefreshError, Tokens, refresh};
 pub use probe::{FailedStep, Probe, StepFailure, probe};

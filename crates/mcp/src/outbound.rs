@@ -1,13 +1,13 @@
 //! One request to a server that somebody named: under a policy, within a time, followed within its origin and no further.
 
 use bailiwick_model::limits::{OUTBOUND_REDIRECTS, OUTBOUND_TIME};
-use bailiwick_outbound::{Body, HttpUrl, Message, Outbound, OutboundError, Way};
+use bailiwick_outbound::{Body, HttpUrl, Message, Outbound, OutboundError, Permit, Waited, Way};
 use bailiwick_policy::Policy;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, Response};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::answer::{Answer, Wanted};
@@ -31,6 +31,29 @@ pub(crate) struct Request {
     pub(crate) redirects: Redirects,
 }
 
+/// An answer whose body is still to come. Its connection ends with it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) answer: Response<Body>,
+    pub(crate) reached: Reached,
+}
+
+/// Where an answer came from, after redirections, and what the policy said of the connection: so that another one can be asked about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reached {
+    pub(crate) url: HttpUrl,
+    permit: Option<Permit>,
+}
+
+impl Reached {
+    /// Whether this policy would have let the same connection be made.
+    pub(crate) fn is_within(&self, (outbound, policy): (&Outbound, &Policy)) -> bool {
+        self.permit
+            .as_ref()
+            .is_some_and(|permit| outbound.would_reach(policy, &self.url, permit))
+    }
+}
+
 /// Sends a request and reads what is wanted of the answer, within [`OUTBOUND_TIME`] and before `end`. Wherever it leads, the policy is asked
 /// first.
 pub(crate) async fn ask(
@@ -41,8 +64,8 @@ pub(crate) async fn ask(
 ) -> Result<Answer, OutboundError> {
     let own = Instant::now() + OUTBOUND_TIME;
     let deadline = end.map_or(own, |end| end.min(own));
-    let answer = open((outbound, policy), request, deadline).await?;
-    Ok(Answer::read(answer, deadline, wanted).await)
+    let opened = open((outbound, policy), request, deadline).await?;
+    Ok(Answer::read(opened.answer, deadline, wanted).await)
 }
 
 /// Sends a request, and returns once it begins to be answered.
@@ -50,7 +73,7 @@ pub(crate) async fn open(
     (outbound, policy): (&Outbound, &Policy),
     request: Request,
     deadline: Instant,
-) -> Result<Response<Body>, OutboundError> {
+) -> Result<Opened, OutboundError> {
     let mut url = HttpUrl::try_from(request.url.clone())?;
     let mut followed = 0;
     loop {
@@ -59,11 +82,17 @@ pub(crate) async fn open(
             headers: request.headers.iter().cloned().collect(),
             body: Full::new(request.body.clone()),
         };
-        let asking = outbound.ask(Way::Policy(policy), &url, message, deadline);
-        let answer = asking.await?;
+        let reaching = outbound.reach(Way::Policy(policy), &url);
+        let reached = timeout_at(deadline, reaching).await;
+        let reached = reached.map_err(|_| OutboundError::Timeout(Waited::Connection))??;
+        let permit = reached.permit().cloned();
+        let answer = reached.ask(message, deadline).await?;
         match next(&url, request.redirects, &answer) {
             Some(other) if followed < OUTBOUND_REDIRECTS => url = other,
-            Some(_) | None => return Ok(answer),
+            Some(_) | None => {
+                let reached = Reached { url, permit };
+                return Ok(Opened { answer, reached });
+            }
         }
         followed += 1;
     }

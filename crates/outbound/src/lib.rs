@@ -23,8 +23,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bailiwick_dial::{DialError, Dialer};
-use bailiwick_model::Reason;
 use bailiwick_model::limits::{OUTBOUND_HEAD_BYTES, OUTBOUND_HEADERS};
+use bailiwick_model::{Reason, Verdict};
 use bailiwick_policy::Policy;
 use hyper::body::{Body as HttpBody, Bytes};
 use hyper::client::conn::http1;
@@ -81,6 +81,8 @@ pub struct Reached {
 pub struct Permit {
     /// The address that was checked and dialled; none where an upstream proxy resolved the name.
     pub address: Option<IpAddr>,
+    /// Whether the operator said which address the name has.
+    pub pinned: bool,
     /// Why the policy allowed it.
     pub reason: Reason,
     /// The rule that allowed it, as written.
@@ -115,6 +117,16 @@ impl Outbound {
             tls: Arc::clone(&self.tls),
             dialed,
         })
+    }
+
+    /// Whether this policy would let the same connection be made now.
+    pub fn would_reach(&self, policy: &Policy, url: &HttpUrl, permit: &Permit) -> bool {
+        let (destination, facts) = (url.destination(), self.dialer.host_facts());
+        let ruling = match permit.address {
+            Some(address) => policy.decide_resolved(destination, address, permit.pinned, &facts),
+            None => policy.decide(destination, &facts),
+        };
+        ruling.verdict() == Verdict::Allow
     }
 
     /// Asks over a connection of its own, which ends with the answer's body, and returns once the answer's head is there. The body is the caller's

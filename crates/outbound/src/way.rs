@@ -42,6 +42,7 @@ impl Way<&Policy> {
                 let dialed = dialer.dial(policy, destination).await?;
                 let permit = Permit {
                     address: dialed.address,
+                    pinned: dialed.pinned,
                     reason: dialed.reason,
                     rule: dialed.rule,
                 };

@@ -31,7 +31,8 @@ def add(a: int, b: int) -> int:
 @server.tool()
 def count(ctx: Context) -> str:
     """Counts its calls in a session."""
-    session = ctx.request_context.request.headers.get("mcp-session-id")
+    request = ctx.request_context.request
+    session = request.headers.get("mcp-session-id") or request.query_params.get("session_id")
     counts[session] = counts.get(session, 0) + 1
     return f"call {counts[session]}"
 
@@ -93,7 +94,7 @@ def guarded(app):
         if scope["type"] != "http":
             return await app(scope, receive, send)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        say(request={"method": scope["method"], "session": headers.get("mcp-session-id"), "authorization": headers.get("authorization")})
+        say(request={"method": scope["method"], "path": scope["path"], "session": headers.get("mcp-session-id"), "authorization": headers.get("authorization")})
         if token and headers.get("authorization") != f"Bearer {token}":
             await send({"type": "http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Bearer"), (b"content-length", b"0")]})
             return await send({"type": "http.response.body", "body": b""})
@@ -105,7 +106,20 @@ def guarded(app):
 listener = socket.socket()
 listener.bind((address, 0))
 listener.listen()
-config = uvicorn.Config(guarded(server.streamable_http_app()), ssl_certfile=certificate, ssl_keyfile=key, log_level="critical")
+
+
+def both(newer, older):
+    """The transport of one path beside the older one of /sse, as servers offer them to clients of any age."""
+
+    async def serve(scope, receive, send):
+        is_older = scope.get("path", "").startswith(("/sse", "/messages"))
+        await (older if is_older else newer)(scope, receive, send)
+
+    return serve
+
+
+app = both(server.streamable_http_app(), server.sse_app())
+config = uvicorn.Config(guarded(app), ssl_certfile=certificate, ssl_keyfile=key, log_level="critical")
 # The files of the certificate may go once the port is known.
 config.load()
 say(port=listener.getsockname()[1])

@@ -1,16 +1,20 @@
 
 # An MCP server on loopback; TLS by tls_server.py, which stands above. It is honest under /honest, and lies in one way under each other path.
-# /private takes the token "good-token" alone.
+# /private takes the token "good-token" alone. What begins with /old speaks the older transport alone; what begins with /news has a stream of news.
 
 import time
 import threading
-from urllib.parse import unquote, urlsplit
+from queue import Queue
+from urllib.parse import parse_qs, unquote, urlsplit
 
 address, certificate, key = sys.argv[1:4]
 lock = threading.Lock()
 # Sessions that there are, what each was called so far, and what waits to be asked for again.
 sessions, calls, waiting = {}, {}, {}
 answered = threading.Event()
+# What is to be said on each stream of the older transport.
+lines = {}
+CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
 OBJECT = {"type": "object"}
 
 
@@ -65,11 +69,82 @@ class Mcp(Handler):
     def do_GET(self):
         last = self.headers.get("Last-Event-Id")
         say(request={"method": "GET", "path": self.path, "last": last})
+        lie = urlsplit(self.path).path.strip("/")
+        if lie.startswith("old"):
+            return self.line(lie)
+        if lie.startswith("news"):
+            return self.news(lie, last)
         with lock:
             message = waiting.pop(last, None)
         if message is None:
             return self.send(404 if "gone" in self.path else 405, {})
         self.stream(message)
+
+    def news(self, lie, last):
+        """What is said without being asked."""
+        if lie == "news-forgets":
+            return self.send(404, {})
+        if lie == "news-asks":
+            self.begin("text/event-stream")
+            answered.clear()
+            self.piece('data: {"jsonrpc":"2.0","id":"s1","method":"ping"}\n\n')
+            answered.wait(10)
+            self.piece(f"data: {json.dumps(CHANGED)}\n\n")
+            return time.sleep(60)
+        if lie == "news-without-ids":
+            return self.stream(": nothing new\n\n")
+        if last is None:
+            return self.stream("id: n1\nretry: 10\ndata:\n\n", 'id: n2\ndata: {"half')
+        self.begin("text/event-stream")
+        self.piece(f"id: n3\ndata: {json.dumps(CHANGED)}\n\n")
+        time.sleep(60)
+
+    def line(self, lie):
+        """The stream of the older transport."""
+        with lock:
+            number = str(len(lines) + 1)
+            said = lines[number] = Queue()
+        self.begin("text/event-stream")
+        if lie == "old-silent":
+            return time.sleep(60)
+        endpoint = f"/{lie}/messages?line={number}"
+        if lie == "old-away":
+            endpoint = unquote(urlsplit(self.path).query)
+        self.piece(f"event: endpoint\ndata: {endpoint}\n\n")
+        while (what := said.get()) is not None:
+            self.piece(what if isinstance(what, str) else f"event: message\ndata: {json.dumps(what)}\n\n")
+
+    def posted_to_line(self, method):
+        lie, _, place = self.lie.partition("/")
+        if place != "messages":
+            return self.send(405, {})
+        number = parse_qs(self.url.query)["line"][0]
+        if lie == "old-gone" and method == "tools/call" and number == "1":
+            return self.send(404, {})
+        self.send(202, b"")
+        if not method:
+            answered.set()
+        if not method or "id" not in self.message:
+            return
+        said = lines[number]
+        if method == "initialize":
+            return said.put(self.result(protocolVersion="2024-11-05", capabilities={"tools": {}}, serverInfo={"name": "x", "version": "1"}))
+        if method == "tools/list":
+            return said.put(self.result(tools=[tool("do")]))
+        if lie == "old-cut":
+            return said.put(None)
+        if lie == "old-endless":
+            piece = f"data: {json.dumps({'jsonrpc': '2.0', 'method': 'notifications/progress', 'params': {}})}\n\n" * 10_000
+            for _ in range(100):
+                said.put(piece)
+            return
+        if lie == "old-asks":
+            answered.clear()
+            said.put({"jsonrpc": "2.0", "id": "s1", "method": "sampling/createMessage", "params": {}})
+            answered.wait(10)
+        if lie == "old-rug":
+            said.put(CHANGED)
+        said.put(self.text(f"done for {self.token}"))
 
     def do_POST(self):
         self.message = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
@@ -79,6 +154,8 @@ class Mcp(Handler):
         method = self.message.get("method", "")
         say(request={"method": method, "path": self.path, "token": self.token, "session": self.headers.get("Mcp-Session-Id"),
                      "version": self.headers.get("Mcp-Protocol-Version"), "params": self.message.get("params")})
+        if self.lie.startswith("old"):
+            return self.posted_to_line(method)
         if self.lie == "away":
             return self.send(307, b"", Location=unquote(self.url.query))
         if self.lie == "private" and self.token != "good-token":

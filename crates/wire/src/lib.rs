@@ -75,6 +75,6 @@ pub use session::{
     SessionAgent, SessionAgentReference, SessionBody, SessionPatch, SessionText, added_resource,
     overlapping, rotated_token,
 };
-pub use skill::{SkillBundle, SkillFile, SkillProblem};
+pub use skill::{SkillBundle, SkillFile, SkillProblem, UnpackedFile, UnpackedSkill};
 pub use vault::VaultBody;
 pub use work::work_metadata;

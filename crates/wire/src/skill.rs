@@ -147,6 +147,26 @@ impl From<SkillProblem> for FieldProblem {
     }
 }
 
+/// A skill as it is unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnpackedSkill {
+    /// The directory that it goes to.
+    pub name: String,
+    /// Its files, by their paths below that, which never lead out of it.
+    pub files: Vec<UnpackedFile>,
+}
+
+/// A file of a skill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnpackedFile {
+    /// Below the skill's directory, with `/` between names.
+    pub path: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
 /// A file below the skill's directory.
 struct Entry {
     bytes: Vec<u8>,
@@ -165,22 +185,8 @@ impl SkillBundle {
     /// # Errors
     ///
     /// The first thing that is wrong.
-    pub fn of(mut uploaded: Vec<SkillFile>) -> Result<Self, SkillProblem> {
-        let files = match uploaded.as_slice() {
-            [] => return Err(SkillProblem::NoFiles),
-            [only] if archive::is_one(&only.bytes) => archive::read(&only.bytes)?,
-            _ => loose(std::mem::take(&mut uploaded))?,
-        };
-        drop(uploaded);
-        let Some(manifest) = files.entries.get(MANIFEST) else {
-            return Err(SkillProblem::NoManifest(files.directory));
-        };
-        let (name, description) = front_matter::read(&manifest.bytes)?;
-        // The format's rule: without a name it has that of its directory.
-        let name = name.unwrap_or_else(|| files.directory.clone());
-        if !is_name(&name) {
-            return Err(SkillProblem::Name(name));
-        }
+    pub fn of(uploaded: Vec<SkillFile>) -> Result<Self, SkillProblem> {
+        let (name, description, files) = checked(uploaded)?;
         Ok(Self {
             archive: archive::write(&name, files.entries)?,
             name,
@@ -202,6 +208,53 @@ impl SkillBundle {
     pub fn archive(&self) -> &[u8] {
         &self.archive
     }
+}
+
+impl UnpackedSkill {
+    /// What is in an archive of a skill, whoever sent it: it is held to what an upload is held to.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong.
+    pub fn of(archive: Vec<u8>) -> Result<Self, SkillProblem> {
+        if !archive::is_one(&archive) {
+            return Err(SkillProblem::Archive("it is no zip".to_owned()));
+        }
+        let only = SkillFile {
+            path: String::new(),
+            bytes: archive,
+        };
+        let (name, _, files) = checked(vec![only])?;
+        let unpacked = |(path, Entry { bytes, executable })| UnpackedFile {
+            path,
+            bytes,
+            executable,
+        };
+        Ok(Self {
+            name,
+            files: files.entries.into_iter().map(unpacked).collect(),
+        })
+    }
+}
+
+/// Name, description and files of what came in.
+fn checked(mut uploaded: Vec<SkillFile>) -> Result<(String, String, Files), SkillProblem> {
+    let files = match uploaded.as_slice() {
+        [] => return Err(SkillProblem::NoFiles),
+        [only] if archive::is_one(&only.bytes) => archive::read(&only.bytes)?,
+        _ => loose(std::mem::take(&mut uploaded))?,
+    };
+    drop(uploaded);
+    let Some(manifest) = files.entries.get(MANIFEST) else {
+        return Err(SkillProblem::NoManifest(files.directory));
+    };
+    let (name, description) = front_matter::read(&manifest.bytes)?;
+    // The format's rule: without a name it has that of its directory.
+    let name = name.unwrap_or_else(|| files.directory.clone());
+    if !is_name(&name) {
+        return Err(SkillProblem::Name(name));
+    }
+    Ok((name, description, files))
 }
 
 fn loose(uploaded: Vec<SkillFile>) -> Result<Files, SkillProblem> {

@@ -20,6 +20,7 @@ mod lease;
 mod place;
 mod served;
 mod service;
+mod skills;
 mod stream;
 mod worker;
 

@@ -14,6 +14,7 @@ use crate::error::JournalError;
 use crate::event::Call;
 use crate::id::WireId;
 use crate::journal::{Entry, Record, Whereabouts};
+use crate::skills::Skills;
 
 /// Where the shell is kept over a checkpoint.
 const SHELL_STATE: &str = "/home/agent/.bailiwick-shell";
@@ -44,6 +45,8 @@ pub(crate) struct Place<P> {
     live: Option<Live<P>>,
     /// One that could be used before is gone, and the model does not know it yet.
     was_lost: bool,
+    /// What else the model does not know yet of its sandbox.
+    untold: Vec<String>,
 }
 
 struct Live<P> {
@@ -99,17 +102,19 @@ impl<P: Clone + Send + Sync + 'static> Sandboxes<P> {
             was_lost: entry.record().sandbox == Whereabouts::Running,
             entry,
             live: None,
+            untold: Vec::new(),
         }
     }
 }
 
 impl<P: Clone + Send + Sync + 'static> Place<P> {
-    /// Runs a call to its end, and starts the sandbox for it if there is none. That it begins is written down before; [`Self::is_told`] takes
+    /// Runs a call to its end, and starts the sandbox for it if there is none, with these skills. That it begins is written down before; [`Self::is_told`] takes
     /// that back.
     pub(crate) async fn run(
         &mut self,
         call: Call,
         cancel: CancellationToken,
+        skills: &Skills,
     ) -> Result<ToolResult, PlaceError> {
         if self
             .live
@@ -120,7 +125,7 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
             self.was_lost = true;
         }
         if self.live.is_none() {
-            self.start().await?;
+            self.start(skills).await?;
         }
         let begins = call.id.clone();
         self.note(move |record| {
@@ -151,6 +156,10 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
             let text = STARTED_ANEW.to_owned();
             result.content.push(Block::Text { text });
         }
+        let untold = std::mem::take(&mut self.untold).into_iter();
+        result
+            .content
+            .extend(untold.map(|text| Block::Text { text }));
         Ok(result)
     }
 
@@ -203,7 +212,7 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
         }
     }
 
-    async fn start(&mut self) -> Result<(), PlaceError> {
+    async fn start(&mut self, skills: &Skills) -> Result<(), PlaceError> {
         let spec = self.sandboxes.spec();
         let directory = spec.directory.clone();
         let (running, has_shell) = match self.entry.record().sandbox.clone() {
@@ -216,6 +225,11 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
             }
         };
         let Running { sandbox, events } = running;
+        // What was kept has them.
+        let is_fresh = self.was_lost || self.entry.record().sandbox == Whereabouts::Nowhere;
+        if is_fresh {
+            self.untold = skills.place(sandbox.as_ref(), &directory).await;
+        }
         let (denials, gone) = (Arc::new(Denials::default()), CancellationToken::new());
         tokio::spawn(attend(events, Arc::clone(&denials), gone.clone()));
         let options = Options {

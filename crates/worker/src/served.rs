@@ -18,7 +18,8 @@ use crate::event::Seen;
 use crate::id::WireId;
 use crate::lease::{Lease, LeaseEnd};
 use crate::place::{Place, PlaceError, told};
-use crate::service::{Service, Work};
+use crate::service::{Service, Session, Work};
+use crate::skills::Skills;
 use crate::worker::{Terms, random};
 
 /// What a model is told of a call that had begun when its worker ended.
@@ -34,6 +35,7 @@ pub(crate) struct Served<P> {
     stop: CancellationToken,
     place: Arc<Mutex<Place<P>>>,
     calls: Calls,
+    skills: Skills,
     /// Calls that had begun before this worker did.
     lost: BTreeSet<WireId>,
     running: Option<Running>,
@@ -85,6 +87,7 @@ impl<P: Clone + Send + Sync + 'static> Served<P> {
         stop: CancellationToken,
     ) -> Self {
         Self {
+            skills: Skills::new(service.clone(), Vec::new()),
             service,
             work,
             session,
@@ -148,11 +151,14 @@ impl<P: Clone + Send + Sync + 'static> Served<P> {
             work,
             session,
             calls,
+            skills,
             ..
         } = self;
         // Before the list is read, so that nothing comes in between.
         let opening = async {
-            let mut is_over = !goes_on(service, work, session).await?;
+            let found = found(service, work, session).await?;
+            let mut is_over = found.has_ended();
+            *skills = Skills::new(service.clone(), found.into_skills());
             let events = service.events(session).await?;
             let take = |json: &str| {
                 let seen = Seen::read(json).ok_or(ServiceError::NotUnderstood("an event"))?;
@@ -225,7 +231,8 @@ impl<P: Clone + Send + Sync + 'static> Served<P> {
             tracing::info!(session = %self.session, call = %id, tool = call.tool.name(), "a call begins");
             let cancel = CancellationToken::new();
             let (place, cancelled) = (Arc::clone(&self.place), cancel.clone());
-            let run = async move { place.lock().await.run(call, cancelled).await };
+            let skills = self.skills.clone();
+            let run = async move { place.lock().await.run(call, cancelled, &skills).await };
             self.running = Some(Running {
                 call: id,
                 cancel,
@@ -377,15 +384,15 @@ fn result_of(
     }
 }
 
-/// Whether the session goes on. One of another environment, or another one than the item says, is none of this worker's.
-async fn goes_on(service: &Service, work: &Work, session: &WireId) -> Result<bool, ServiceError> {
+/// The session. One of another environment, or another one than the item says, is none of this worker's.
+async fn found(service: &Service, work: &Work, session: &WireId) -> Result<Session, ServiceError> {
     let found = service.session(session).await?;
     if found.environment_id != work.environment_id || found.id != *session {
         return Err(ServiceError::NotUnderstood(
             "a session of another environment, or another session",
         ));
     }
-    Ok(!found.has_ended())
+    Ok(found)
 }
 
 /// The end of what runs; never, if nothing does.

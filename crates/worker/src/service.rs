@@ -132,11 +132,37 @@ pub(crate) struct Session {
     pub(crate) id: WireId,
     pub(crate) environment_id: WireId,
     status: String,
+    #[serde(default)]
+    agent: Agent,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Agent {
+    #[serde(default)]
+    skills: Vec<SkillOfAgent>,
+}
+
+/// A skill that an agent has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct SkillOfAgent {
+    pub(crate) skill_id: WireId,
+    /// None for the latest.
+    version: Option<WireId>,
+}
+
+/// A version of a skill, as far as it matters.
+#[derive(Debug, Deserialize)]
+struct SkillVersion {
+    id: WireId,
 }
 
 impl Session {
     pub(crate) fn has_ended(&self) -> bool {
         self.status == "terminated"
+    }
+
+    pub(crate) fn into_skills(self) -> Vec<SkillOfAgent> {
+        self.agent.skills
     }
 }
 
@@ -225,6 +251,17 @@ impl Service {
             &self.text(self.request(Method::GET, url)).await?,
             "a session",
         )
+    }
+
+    /// The archive of a skill.
+    pub(crate) async fn skill(&self, skill: &SkillOfAgent) -> Result<Vec<u8>, ServiceError> {
+        let versions = ["v1", "skills", skill.skill_id.as_str(), "versions"];
+        let version = skill.version.as_ref().map_or("latest", WireId::as_str);
+        let url = self.url(&[&versions[..], &[version]].concat())?;
+        let found = self.text(self.request(Method::GET, url)).await?;
+        let found: SkillVersion = read(&found, "a version of a skill")?;
+        let url = self.url(&[&versions[..], &[found.id.as_str(), "content"]].concat())?;
+        bytes(self.begin(self.request(Method::GET, url)).await?).await
     }
 
     /// Hands every event of a session to `take`, in order.
@@ -323,7 +360,12 @@ impl Service {
     }
 }
 
-async fn bounded(mut answer: Response) -> Result<String, ServiceError> {
+async fn bounded(answer: Response) -> Result<String, ServiceError> {
+    let bytes = bytes(answer).await?;
+    String::from_utf8(bytes).map_err(|_| ServiceError::NotUnderstood("it is not UTF-8"))
+}
+
+async fn bytes(mut answer: Response) -> Result<Vec<u8>, ServiceError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(ServiceError::Unreachable)? {
         if bytes.len() + chunk.len() > WORKER_ANSWER_BYTES {
@@ -331,7 +373,7 @@ async fn bounded(mut answer: Response) -> Result<String, ServiceError> {
         }
         bytes.extend_from_slice(&chunk);
     }
-    String::from_utf8(bytes).map_err(|_| ServiceError::NotUnderstood("it is not UTF-8"))
+    Ok(bytes)
 }
 
 fn read<T: DeserializeOwned>(text: &str, what: &'static str) -> Result<T, ServiceError> {

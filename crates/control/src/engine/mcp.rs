@@ -7,12 +7,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_mcp::{CallResult, Content, Listing, McpClient, McpError};
-use bailiwick_model::limits::{MCP_IDLE_TIME, TOOL_OUTPUT_CHARS, TOOL_PREVIEW_CHARS};
+use bailiwick_model::limits::{
+    MCP_IDLE_TIME, MCP_LISTENERS, TOOL_OUTPUT_CHARS, TOOL_PREVIEW_CHARS,
+};
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_store::Session;
 use bailiwick_tools::Context;
 use bailiwick_wire::{ContentBlock, ImageSource, RetryStatus, SessionErrorKind, ToolOutput};
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -20,19 +23,40 @@ use url::Url;
 use super::Shared;
 use super::failing::failure;
 use super::history::Call;
+use super::mcp_news::Listener;
 use super::mcp_tools::McpServerOfAgent;
+use crate::control::Control;
 use crate::mcp_access::NoMcpAccess;
 use crate::session_engine::NewAgentEvent;
 use crate::validation::detail;
 
 /// The clients that sessions have, by what they are of.
-#[derive(Default)]
-pub(crate) struct McpClients(Mutex<HashMap<(SessionId, String), Known>>);
+pub(crate) struct McpClients {
+    all: Mutex<HashMap<(SessionId, String), Known>>,
+    /// Places of those that listen.
+    listeners: Arc<Semaphore>,
+}
 
 struct Known {
     organization: OrganizationId,
     client: Arc<McpClient>,
     used: Instant,
+    listener: Option<Listener>,
+}
+
+impl Default for McpClients {
+    fn default() -> Self {
+        Self {
+            all: Mutex::default(),
+            listeners: Arc::new(Semaphore::new(MCP_LISTENERS)),
+        }
+    }
+}
+
+impl Known {
+    fn is_listening(&self) -> bool {
+        self.listener.as_ref().is_some_and(Listener::is_at_work)
+    }
 }
 
 /// Whose use of a server it is.
@@ -61,6 +85,7 @@ fn words(error: &McpError) -> String {
         | McpError::Unauthorized
         | McpError::Forbidden
         | McpError::Redirect(_)
+        | McpError::Endpoint
         | McpError::Status(_)
         | McpError::Rpc(_)
         | McpError::Malformed(_)
@@ -83,9 +108,12 @@ impl McpFailure {
             | Self::Server(McpError::Token | McpError::Unauthorized | McpError::Forbidden) => false,
             Self::Access(NoMcpAccess::NoWayOut | NoMcpAccess::Control(_))
             | Self::Url
-            | Self::Server(McpError::Outbound(_) | McpError::Redirect(_) | McpError::Status(_)) => {
-                true
-            }
+            | Self::Server(
+                McpError::Outbound(_)
+                | McpError::Redirect(_)
+                | McpError::Endpoint
+                | McpError::Status(_),
+            ) => true,
             Self::Server(
                 McpError::Rpc(_)
                 | McpError::Malformed(_)
@@ -156,9 +184,31 @@ impl McpClients {
             organization: of.organization.clone(),
             client: Arc::new(McpClient::new(outbound.clone(), url)),
             used: Instant::now(),
+            listener: None,
         });
         known.used = Instant::now();
         Ok(Arc::clone(&known.client))
+    }
+
+    /// Hears from now on what a server says without being asked, if that is not done and there is a place for it.
+    fn listen(&self, control: &Arc<Control>, of: OfSession<'_>, server: &McpServerOfAgent) {
+        let mut all = self.lock();
+        let key = (of.session.id.clone(), server.url.clone());
+        let Some(known) = all.get_mut(&key) else {
+            return;
+        };
+        if known.is_listening() || known.client.has_no_news() {
+            return;
+        }
+        if let Ok(place) = Arc::clone(&self.listeners).try_acquire_owned() {
+            known.listener = Some(Listener::start(
+                Arc::clone(control),
+                (of.organization.clone(), key.0),
+                key.1,
+                Arc::clone(&known.client),
+                place,
+            ));
+        }
     }
 
     /// Whether a server said that it has other tools now.
@@ -173,13 +223,14 @@ impl McpClients {
         let mut all = self.lock();
         // A call may take a while without anybody touching this.
         let is_idle = |known: &Known| {
-            known.used.elapsed() > MCP_IDLE_TIME && Arc::strong_count(&known.client) == 1
+            let of_its_own = 1 + usize::from(known.is_listening());
+            known.used.elapsed() > MCP_IDLE_TIME && Arc::strong_count(&known.client) <= of_its_own
         };
         all.extract_if(|_, known| is_idle(known)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(SessionId, String), Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -212,14 +263,16 @@ impl Shared {
         let access = control
             .mcp_access(of.organization, of.session, &server.url)
             .await?;
-        match client.tools(access.under()).await {
+        let listed = match client.tools(access.under()).await {
             Err(McpError::Unauthorized) => {
                 let anew =
                     control.mcp_access_anew(of.organization, of.session, &server.url, &access);
-                Ok(client.tools(anew.await?.under()).await?)
+                client.tools(anew.await?.under()).await?
             }
-            listed => Ok(listed?),
-        }
+            listed => listed?,
+        };
+        self.mcp.listen(control, of, server);
+        Ok(listed)
     }
 
     /// Makes a call: what it came to, and what is told of the session besides.
@@ -253,16 +306,19 @@ impl Shared {
         let control = &self.control;
         let access = control.mcp_access(of.organization, of.session, &server.url);
         let access = unless_cancelled(cancel, access).await?;
-        match client.call(access.under(), tool, input, cancel).await {
+        let called = match client.call(access.under(), tool, input, cancel).await {
             // Who is not let in has had nothing run.
             Err(McpError::Unauthorized) => {
                 let anew =
                     control.mcp_access_anew(of.organization, of.session, &server.url, &access);
                 let anew = unless_cancelled(cancel, anew).await?;
-                Ok(client.call(anew.under(), tool, input, cancel).await?)
+                client.call(anew.under(), tool, input, cancel).await?
             }
-            called => Ok(called?),
-        }
+            called => called?,
+        };
+        // Another server may have listed the tools, or this one given up to listen.
+        self.mcp.listen(control, of, server);
+        Ok(called)
     }
 
     fn mcp_client(

@@ -368,7 +368,7 @@ impl Variable {
 }
 
 /// The hosts of the MCP servers of an agent, as the session shows it. What is no host that a rule could name opens nothing.
-fn mcp_hosts(agent: &str) -> Result<Vec<HostPattern>, ControlError> {
+pub(crate) fn mcp_hosts(agent: &str) -> Result<Vec<HostPattern>, ControlError> {
     #[derive(Deserialize)]
     struct Agent {
         #[serde(default)]

@@ -9,6 +9,26 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use crate::server::{Manner, Server};
 use crate::{Fetched, World, answer};
 
+/// `hello ` a hundred times.
+const BROTLI_TEXT: &[u8] = &[
+    0x1b, 0x57, 0x02, 0xf8, 0x8d, 0x94, 0x6e, 0xde, 0x44, 0x55, 0x86, 0x96, 0x6c, 0x20, 0x6f, 0x51,
+    0x5b, 0x1c, 0x80, 0x41, 0x1c,
+];
+
+/// 64 MiB of zeros.
+const BROTLI_BOMB: &[u8] = &[
+    0xcb, 0xff, 0xff, 0x3f, 0xf8, 0x27, 0x00, 0xe2, 0xb1, 0x40, 0x20, 0xf7, 0xfe, 0x8f, 0xff, 0xff,
+    0x7f, 0xf0, 0x4f, 0x00, 0xc4, 0x61, 0x11, 0x80, 0xee, 0xfd, 0x1f, 0xff, 0xff, 0xff, 0xe0, 0x9f,
+    0x00, 0x88, 0xc3, 0x02, 0x00, 0xdd, 0xfb, 0x3f, 0xfe, 0xff, 0xff, 0xc1, 0x3f, 0x01, 0x10, 0x87,
+    0x05, 0x00, 0xba, 0xf7, 0x7f, 0xfc, 0xff, 0xff, 0x83, 0x7f, 0x02, 0x20, 0x0e, 0x0b, 0x00, 0x74,
+    0xef, 0xff, 0xf8, 0xff, 0xff, 0x07, 0xff, 0x04, 0x40, 0x1c, 0x16, 0x00, 0xe8, 0xde, 0xff, 0xf1,
+    0xff, 0xff, 0x0f, 0xfe, 0x09, 0x80, 0x38, 0x2c, 0x00, 0xd0, 0xbd, 0xff, 0xe3, 0xff, 0xff, 0x1f,
+    0xfc, 0x13, 0x00, 0x71, 0x58, 0x00, 0xa0, 0x7b, 0xff, 0x37,
+];
+
+/// The beginning of a stream that asks for a window of 1 GiB (the extension of large windows), and an empty last block.
+const BROTLI_LARGE_WINDOW: &[u8] = &[0x11, 0x1e, 0x03];
+
 async fn get(page: Vec<u8>, most: usize) -> Fetched {
     let server = Server::answering(page).await;
     let world = World::limited(&["docs.test"]).with("docs.test", &server);
@@ -41,6 +61,8 @@ async fn an_encoding_that_was_offered_is_taken_off() {
         ("deflate", deflate(&text)),
         ("identity", text.clone()),
         ("gzip", [gzip(&text[..60]), gzip(&text[60..])].concat()),
+        ("br", BROTLI_TEXT.to_vec()),
+        ("BR", BROTLI_TEXT.to_vec()),
     ] {
         let got = get(encoded(encoding, &body), text.len()).await;
         assert_eq!(got.body(), text, "{encoding}");
@@ -50,7 +72,11 @@ async fn an_encoding_that_was_offered_is_taken_off() {
 #[tokio::test]
 async fn a_bomb_is_never_held() {
     let zeros = vec![0; 8 << 20];
-    for (encoding, body) in [("gzip", gzip(&zeros)), ("deflate", deflate(&zeros))] {
+    for (encoding, body) in [
+        ("gzip", gzip(&zeros)),
+        ("deflate", deflate(&zeros)),
+        ("br", BROTLI_BOMB.to_vec()),
+    ] {
         assert!(body.len() < 1 << 20, "it comes small");
         let got = get(encoded(encoding, &body), 1 << 20).await;
         assert!(
@@ -66,6 +92,11 @@ async fn an_encoding_that_was_not_offered_or_is_a_lie_is_none() {
     let twice = gzip(&gzip(b"hello"));
     for page in [
         encoded("br", b"hello"),
+        encoded("br", &BROTLI_TEXT[..BROTLI_TEXT.len() - 1]),
+        encoded("br", &[BROTLI_TEXT, b"x"].concat()),
+        encoded("br", &BROTLI_TEXT.repeat(2)),
+        encoded("br", BROTLI_LARGE_WINDOW),
+        encoded("br", b""),
         encoded("zstd", b"hello"),
         encoded("gzip, gzip", &twice),
         answer(

@@ -35,7 +35,7 @@ async fn a_page_comes_with_its_type_and_nothing_else_is_said_than_what_is_asked_
          host: docs.test:{}\r\n\
          user-agent: bailiwick/{}\r\n\
          accept: text/html, text/*;q=0.9, application/pdf;q=0.9, */*;q=0.8\r\n\
-         accept-encoding: gzip, deflate\r\n\r\n",
+         accept-encoding: gzip, deflate, br\r\n\r\n",
         server.port(),
         env!("CARGO_PKG_VERSION")
     );

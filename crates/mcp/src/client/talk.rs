@@ -1,38 +1,37 @@
 //! Requests of one use of a server, and what it says until they are answered.
 
-use std::sync::atomic::Ordering;
-
 use bailiwick_model::limits::{
     MCP_ANSWER_BYTES, MCP_ASIDE_TIME, MCP_ASIDES, MCP_ERROR_BYTES, MCP_RESUMPTIONS,
 };
 use bailiwick_outbound::{Body, OutboundError};
 use http_body_util::BodyExt as _;
+use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Response};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Access, McpClient, McpError, SESSION};
-use crate::events::EventStream;
+use crate::events::{Event, EventStream};
 use crate::heard::{Heard, RpcError};
-use crate::outbound::{Redirects, Request, open};
+use crate::outbound::{Opened, Redirects, Request, open};
 use crate::secrets::Secrets;
 
-const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
-const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
 /// A server, what it is asked with, and until when.
 pub(super) struct Talk<'a> {
-    client: &'a McpClient,
-    access: Access<'a>,
+    pub(super) client: &'a McpClient,
+    pub(super) access: Access<'a>,
     authorization: Option<HeaderValue>,
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     deadline: Instant,
 }
 
-type Headers = [(HeaderName, HeaderValue)];
+pub(super) type Headers = [(HeaderName, HeaderValue)];
 
 /// What came of listening.
 enum Listened {
@@ -42,9 +41,9 @@ enum Listened {
 }
 
 /// What may still come until an answer is there.
-struct Room {
-    bytes: usize,
-    asides: u32,
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    pub(super) asides: u32,
 }
 
 impl Default for Room {
@@ -57,7 +56,7 @@ impl Default for Room {
 }
 
 impl Room {
-    fn take(&mut self, bytes: usize) -> Result<(), McpError> {
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), McpError> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or(McpError::TooLong)?;
         Ok(())
     }
@@ -95,9 +94,11 @@ impl<'a> Talk<'a> {
         id: u64,
         message: &Value,
     ) -> Result<(Map<String, Value>, Option<HeaderValue>), McpError> {
-        let answer = self.send(Method::POST, Some(message), Vec::new()).await?;
-        let session = answer.headers().get(SESSION).cloned();
-        let result = self.answer(answer, id, &[]).await?;
+        let server = &self.client.server;
+        let opened = self.send(Method::POST, server, Some(message), Vec::new());
+        let opened = opened.await?;
+        let session = opened.answer.headers().get(SESSION).cloned();
+        let result = self.answer(opened, id, &[]).await?;
         Ok((result, session))
     }
 
@@ -108,14 +109,13 @@ impl<'a> Talk<'a> {
         message: &Value,
         headers: &Headers,
     ) -> Result<Map<String, Value>, McpError> {
-        let answer = self
-            .send(Method::POST, Some(message), headers.to_vec())
-            .await?;
-        self.answer(answer, id, headers).await
+        let server = &self.client.server;
+        let opened = self.send(Method::POST, server, Some(message), headers.to_vec());
+        self.answer(opened.await?, id, headers).await
     }
 
     /// Something that is not answered. Whether it arrives does not matter.
-    pub(super) async fn tell(&self, message: &Value, headers: Vec<(HeaderName, HeaderValue)>) {
+    pub(super) async fn tell(&self, to: &Url, message: &Value, headers: &Headers) {
         let aside = Self {
             client: self.client,
             access: self.access,
@@ -123,16 +123,19 @@ impl<'a> Talk<'a> {
             secrets: Secrets::default(),
             deadline: Instant::now() + MCP_ASIDE_TIME,
         };
-        let _ = aside.send(Method::POST, Some(message), headers).await;
+        let _ = aside
+            .send(Method::POST, to, Some(message), headers.to_vec())
+            .await;
     }
 
     /// Sends a request, and returns once it begins to be answered.
     pub(super) async fn send(
         &self,
         method: Method,
+        url: &Url,
         message: Option<&Value>,
         mut headers: Vec<(HeaderName, HeaderValue)>,
-    ) -> Result<Response<Body>, McpError> {
+    ) -> Result<Opened, McpError> {
         let accept = match method {
             Method::GET => "text/event-stream",
             _ => "application/json, text/event-stream",
@@ -148,7 +151,7 @@ impl<'a> Talk<'a> {
         }
         let request = Request {
             method,
-            url: self.client.server.clone(),
+            url: url.clone(),
             headers,
             body: message
                 .map(|message| Bytes::from(message.to_string()))
@@ -158,7 +161,7 @@ impl<'a> Talk<'a> {
         let way = (&self.client.outbound, self.access.policy);
         let opening = open(way, request, self.deadline);
         match opening.await {
-            Ok(answer) => Ok(answer),
+            Ok(opened) => Ok(opened),
             Err(OutboundError::Timeout(_)) => Err(McpError::Timeout),
             Err(error) => Err(error.into()),
         }
@@ -167,42 +170,45 @@ impl<'a> Talk<'a> {
     /// The result in an answer: in its body, or in the stream of events that it begins.
     async fn answer(
         &self,
-        answer: Response<Body>,
+        opened: Opened,
         id: u64,
         headers: &Headers,
     ) -> Result<Map<String, Value>, McpError> {
-        let answer = self.accepted(answer, headers).await?;
-        match media_type(&answer).as_str() {
-            "application/json" => self.body(answer, id).await,
-            "text/event-stream" => self.events(answer, id, headers).await,
+        let opened = self.accepted(opened, headers).await?;
+        match media_type(&opened).as_str() {
+            "application/json" => self.body(opened, id).await,
+            "text/event-stream" => self.events(opened, id, headers).await,
             _ => Err(McpError::Malformed("it sent neither JSON nor events")),
         }
     }
 
     /// An answer that is none of HTTP's errors.
-    async fn accepted(
-        &self,
-        answer: Response<Body>,
-        headers: &Headers,
-    ) -> Result<Response<Body>, McpError> {
+    async fn accepted(&self, opened: Opened, headers: &Headers) -> Result<Opened, McpError> {
         let has_session = headers.iter().any(|(name, _)| *name == SESSION);
-        match answer.status().as_u16() {
-            200 => Ok(answer),
-            401 => Err(McpError::Unauthorized),
-            403 => Err(McpError::Forbidden),
-            404 if has_session => Err(McpError::SessionGone),
-            status @ 300..=399 => Err(McpError::Redirect(status)),
-            status => Err(self.refusal(answer, status).await),
+        match opened.answer.status().as_u16() {
+            200 => Ok(opened),
+            _ => Err(self.failed(opened, has_session).await),
+        }
+    }
+
+    /// What went wrong with something that was sent in a session, or without one.
+    pub(super) async fn failed(&self, opened: Opened, has_session: bool) -> McpError {
+        match opened.answer.status().as_u16() {
+            401 => McpError::Unauthorized,
+            403 => McpError::Forbidden,
+            404 if has_session => McpError::SessionGone,
+            status @ 300..=399 => McpError::Redirect(status),
+            status => self.refusal(opened, status).await,
         }
     }
 
     /// What an error of HTTP says, if it says it in the words of JSON-RPC.
-    async fn refusal(&self, answer: Response<Body>, status: u16) -> McpError {
+    async fn refusal(&self, opened: Opened, status: u16) -> McpError {
         let mut room = Room {
             bytes: MCP_ERROR_BYTES,
             ..Room::default()
         };
-        let body = whole(answer.into_body(), &mut room)
+        let body = whole(opened.answer.into_body(), &mut room)
             .await
             .unwrap_or_default();
         let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -210,15 +216,11 @@ impl<'a> Talk<'a> {
         RpcError::of(body.get("error")).map_or(McpError::Status(status), McpError::Rpc)
     }
 
-    async fn body(
-        &self,
-        mut answer: Response<Body>,
-        id: u64,
-    ) -> Result<Map<String, Value>, McpError> {
-        let body = whole(answer.body_mut(), &mut Room::default()).await?;
-        match self.heard(&body, id)? {
-            Heard::Answer(answer) => Ok(answer?),
-            Heard::Asked { .. } | Heard::Told(_) | Heard::Else => {
+    async fn body(&self, mut opened: Opened, id: u64) -> Result<Map<String, Value>, McpError> {
+        let body = whole(opened.answer.body_mut(), &mut Room::default()).await?;
+        match self.heard(&body)? {
+            Heard::Answer { id: of, answer } if of == id => Ok(answer?),
+            Heard::Answer { .. } | Heard::Asked { .. } | Heard::Told(_) | Heard::Else => {
                 Err(McpError::Malformed("its answer is to something else"))
             }
         }
@@ -227,14 +229,14 @@ impl<'a> Talk<'a> {
     /// What comes in a stream until there is the answer. Where it breaks off, it is asked for again, if the server has given its events ids.
     async fn events(
         &self,
-        mut answer: Response<Body>,
+        mut opened: Opened,
         id: u64,
         headers: &Headers,
     ) -> Result<Map<String, Value>, McpError> {
         let (mut stream, mut room) = (EventStream::default(), Room::default());
         let mut resumptions = MCP_RESUMPTIONS;
         loop {
-            let listened = self.listen(answer, &mut stream, &mut room, id, headers);
+            let listened = self.listen(opened, &mut stream, &mut room, id, headers);
             if let Listened::Answer(answer) = listened.await? {
                 return Ok(answer);
             }
@@ -248,9 +250,10 @@ impl<'a> Talk<'a> {
             let mut headers = headers.to_vec();
             headers.push((LAST_EVENT, last));
             // What was asked may well have been done, so no answer to this makes anybody ask again.
-            let resumed = self.send(Method::GET, None, headers).await;
-            answer = resumed.map_err(|_| McpError::Cut)?;
-            if answer.status() != 200 || media_type(&answer) != "text/event-stream" {
+            let resumed = self.send(Method::GET, &self.client.server, None, headers);
+            let resumed = resumed.await;
+            opened = resumed.map_err(|_| McpError::Cut)?;
+            if opened.answer.status() != 200 || media_type(&opened) != "text/event-stream" {
                 return Err(McpError::Cut);
             }
         }
@@ -258,43 +261,68 @@ impl<'a> Talk<'a> {
 
     async fn listen(
         &self,
-        mut answer: Response<Body>,
+        mut opened: Opened,
         stream: &mut EventStream,
         room: &mut Room,
         id: u64,
         headers: &Headers,
     ) -> Result<Listened, McpError> {
-        while let Some(Ok(frame)) = answer.body_mut().frame().await {
+        while let Some(Ok(frame)) = opened.answer.body_mut().frame().await {
             let Some(data) = frame.data_ref() else {
                 continue;
             };
             room.take(data.len())?;
             for event in stream.push(data) {
-                // Servers begin streams with an event that has an id alone.
-                if event.iter().all(u8::is_ascii_whitespace) {
+                if event.is_empty() {
                     continue;
                 }
-                match self.heard(&event, id)? {
-                    Heard::Answer(answer) => return Ok(Listened::Answer(answer?)),
-                    Heard::Told(method) if method == TOOLS_CHANGED => {
-                        self.client.has_changed.store(true, Ordering::Relaxed);
+                match self.heard(&event.data)? {
+                    Heard::Answer { id: of, answer } if of == id => {
+                        return Ok(Listened::Answer(answer?));
                     }
-                    Heard::Asked { id, method } if room.asides > 0 => {
-                        room.asides -= 1;
-                        self.tell(&reply(&id, &method), headers.to_vec()).await;
+                    Heard::Answer { .. } | Heard::Else => {}
+                    Heard::Told(method) => self.client.told(&method),
+                    Heard::Asked { id, method } => {
+                        self.reply(room, &self.client.server, (&id, &method), headers)
+                            .await;
                     }
-                    Heard::Asked { .. } | Heard::Told(_) | Heard::Else => {}
                 }
             }
         }
         Ok(Listened::Ended)
     }
 
-    fn heard(&self, message: &[u8], id: u64) -> Result<Heard, McpError> {
-        let mut message: Value = serde_json::from_slice(message)
-            .map_err(|_| McpError::Malformed("what it sent is no JSON, or too deep"))?;
-        self.secrets.redact_json(&mut message);
-        Ok(Heard::of(message, id))
+    /// Answers what a server asks itself, as long as there is room for it.
+    pub(super) async fn reply(
+        &self,
+        room: &mut Room,
+        to: &Url,
+        (id, method): (&Value, &str),
+        headers: &Headers,
+    ) {
+        if let Some(left) = room.asides.checked_sub(1) {
+            room.asides = left;
+            self.tell(to, &reply(id, method), headers).await;
+        }
+    }
+
+    pub(super) fn heard(&self, message: &[u8]) -> Result<Heard, McpError> {
+        heard(message, &self.secrets)
+    }
+}
+
+/// A message without what must not be shown.
+pub(super) fn heard(message: &[u8], secrets: &Secrets) -> Result<Heard, McpError> {
+    let mut message: Value = serde_json::from_slice(message)
+        .map_err(|_| McpError::Malformed("what it sent is no JSON, or too deep"))?;
+    secrets.redact_json(&mut message);
+    Ok(Heard::of(message))
+}
+
+impl Event {
+    /// Whether it says nothing: servers begin streams with an event that has an id alone.
+    pub(super) fn is_empty(&self) -> bool {
+        self.data.iter().all(u8::is_ascii_whitespace)
     }
 }
 
@@ -308,8 +336,8 @@ fn reply(id: &Value, method: &str) -> Value {
     }
 }
 
-fn media_type(answer: &Response<Body>) -> String {
-    let value = answer.headers().get(CONTENT_TYPE);
+pub(super) fn media_type(opened: &Opened) -> String {
+    let value = opened.answer.headers().get(CONTENT_TYPE);
     let value = value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();

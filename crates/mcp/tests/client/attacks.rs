@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use bailiwick_mcp::{Access, McpError, OutboundError};
-use bailiwick_policy::{EgressPolicy, OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_testkit::HttpServer;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -115,12 +114,7 @@ async fn a_server_that_is_not_allowed_any_more_is_blocked_from_the_next_request_
     let client = world.client("honest");
     client.tools(world.access("")).await.unwrap();
     let before = world.server.requests().len();
-    let nothing = EgressPolicy::limited();
-    let closed = Policy::compile(
-        effective(None, Some(nothing)),
-        &OrganizationFloor::empty(),
-        &SessionGrants::none(),
-    );
+    let closed = World::closed();
     let access = Access {
         policy: &closed,
         token: None,

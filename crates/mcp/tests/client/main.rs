@@ -2,13 +2,15 @@
 
 mod attacks;
 mod calls;
+mod news;
+mod older;
 mod tools;
 
 use std::time::Duration;
 
 use bailiwick_mcp::{Access, CallResult, Content, Listing, McpClient, McpError, McpTimes};
 use bailiwick_outbound::Outbound;
-use bailiwick_policy::{OrganizationFloor, Policy, SessionGrants, effective};
+use bailiwick_policy::{EgressPolicy, OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_testkit::{Authority, McpServer, dialer_to};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -87,6 +89,15 @@ impl World {
         client
             .call(self.access(""), tool, &object(input), &never)
             .await
+    }
+
+    /// What denies everything.
+    fn closed() -> Policy {
+        Policy::compile(
+            effective(None, Some(EgressPolicy::limited())),
+            &OrganizationFloor::empty(),
+            &SessionGrants::none(),
+        )
     }
 
     /// The methods that the server was asked for, in their order.

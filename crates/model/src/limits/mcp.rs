@@ -49,6 +49,14 @@ pub const MCP_RESUMPTION_WAIT: Duration = Duration::from_secs(1);
 pub const MCP_RESUMPTION_WAIT_MOST: Duration = Duration::from_secs(30);
 /// What a server asks within one answer that is answered; what it asks more is not.
 pub const MCP_ASIDES: u32 = 16;
+/// How long a server of the older transport has to name its endpoint.
+pub const MCP_ENDPOINT_TIME: Duration = Duration::from_secs(10);
+/// How long a stream of a server's news is read before it is looked at again whether it may be.
+pub const MCP_LISTEN_LOOK: Duration = Duration::from_secs(5);
+/// How often such a stream fails, one time after the other, before nobody asks for it any more.
+pub const MCP_LISTEN_FAILURES: u32 = 10;
+/// Sessions with MCP servers whose news one process reads at once; those of others are not heard.
+pub const MCP_LISTENERS: usize = 1024;
 /// Pages of a list of tools.
 pub const MCP_TOOL_PAGES: usize = 20;
 /// Tools of one server; those that come later in its list are left out.

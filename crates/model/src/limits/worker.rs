@@ -16,6 +16,10 @@ pub const WORKER_SESSION_CALLS: usize = 100_000;
 pub const WORKER_RECORD_BYTES: u64 = 32 << 20;
 /// How long a worker waits for an answer of its service.
 pub const WORKER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long fetching all skills of a session's agent may take.
+pub const WORKER_SKILLS_TIME: Duration = Duration::from_secs(120);
+/// How often one is asked for that could not be had for now.
+pub const WORKER_SKILL_ATTEMPTS: u32 = 3;
 /// How long a stream of events may be silent before a worker opens another one; services send pings.
 pub const WORKER_STREAM_SILENCE: Duration = Duration::from_secs(120);
 /// How often a worker sends heartbeats at most, and at least; in between it is twice for a lease.

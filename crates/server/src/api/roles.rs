@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::{Control, RoleValues};
 use bailiwick_model::{Permission, RoleId};
@@ -12,6 +13,7 @@ use bailiwick_wire::Schema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::environments::version;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, JsonBody};
 use crate::failure::Failure;
@@ -39,8 +41,8 @@ pub(super) fn routes() -> Routes {
             put("update", "/roles/{id}", update)
                 .says("Changes a role, and with it what those may do who have it.")
                 .needs(P::RoleAdmin)
+                .takes_version()
                 .takes(RoleBody::schema())
-                .fails(StatusCode::CONFLICT)
                 .answers(shown_schema()),
         )
         .add(
@@ -99,6 +101,11 @@ fn shown(role: &Role) -> Value {
     json!({"id": role.id, "name": role.name, "predefined": role.predefined, "permissions": role.permissions, "version": role.version})
 }
 
+fn answer(status: StatusCode, role: &Role) -> Response {
+    let tag = [(ETAG, format!("\"{}\"", role.version))];
+    (status, tag, Json(shown(role))).into_response()
+}
+
 async fn list(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
@@ -113,17 +120,19 @@ async fn create(
     JsonBody(body): JsonBody<RoleBody>,
 ) -> Result<Response, Failure> {
     let made = control.create_role(&caller, body.into()).await?;
-    Ok((StatusCode::CREATED, Json(shown(&made))).into_response())
+    Ok(answer(StatusCode::CREATED, &made))
 }
 
 async fn update(
     State(control): State<Arc<Control>>,
     Authenticated(caller): Authenticated,
     IdOf(id): IdOf<RoleId>,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<RoleBody>,
 ) -> Result<Response, Failure> {
-    let changed = control.update_role(&caller, &id, body.into()).await?;
-    Ok(Json(shown(&changed)).into_response())
+    let version = version(&headers)?;
+    let changed = control.update_role(&caller, &id, body.into(), version);
+    Ok(answer(StatusCode::OK, &changed.await?))
 }
 
 async fn remove(

@@ -16,6 +16,7 @@ on_both!(
     the_last_administrator_stays,
     a_member_who_was_removed_can_do_nothing,
     a_role_that_somebody_has_stays,
+    of_two_changes_of_one_role_one_wins,
     a_service_account_acts_with_its_role_until_it_is_deleted,
     a_team_has_members_of_its_organization_alone,
 );
@@ -327,6 +328,34 @@ async fn a_member_who_was_removed_can_do_nothing(server: Server) {
         sign_in(&server, "ann@example.com", PASSWORD).await.status,
         refused
     );
+}
+
+async fn of_two_changes_of_one_role_one_wins(server: Server) {
+    let body = json!({"name": "readers", "permissions": ["environment:read"]});
+    let made = server.post("/api/roles", body).await;
+    let path = format!("/api/roles/{}", made.text("id"));
+    assert_eq!(made.header("etag"), "\"1\"");
+    let at = async |version: &str, name: &str| {
+        let request = server.request(Method::PUT, &path);
+        let request = request.header("x-api-key", &server.key);
+        let request = request.header("if-match", version);
+        let body = json!({"name": name, "permissions": ["environment:read", "member:read"]});
+        answer(request.json(&body)).await
+    };
+    let first = at("\"1\"", "readers").await;
+    assert_eq!(
+        (first.status, first.header("etag")),
+        (StatusCode::OK, "\"2\"")
+    );
+    let second = at("\"1\"", "others").await;
+    assert_eq!(second.status, StatusCode::CONFLICT);
+    assert_eq!(second.text("code"), "stale");
+    assert_eq!(at("nonsense", "x").await.status, StatusCode::BAD_REQUEST);
+    role(&server, "readers").await;
+    // Whoever names no version means what is there.
+    let renamed = json!({"name": "others", "permissions": ["environment:read"]});
+    let third = server.send(Method::PUT, &path, Some(renamed)).await;
+    assert_eq!(third.ok()["version"], 3);
 }
 
 async fn a_role_that_somebody_has_stays(server: Server) {

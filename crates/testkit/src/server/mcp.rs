@@ -27,7 +27,7 @@ pub struct McpServer {
 }
 
 impl McpServer {
-    /// One of the official SDK, at `/mcp`, with a certificate for `names`. It takes this token alone, or whoever comes if it is empty. Its tools:
+    /// One of the official SDK, at `/mcp`, and by the older transport at `/sse`, with a certificate for `names`. It takes this token alone, or whoever comes if it is empty. Its tools:
     /// `add`, `count`, `picture`, `fail`, `report`, `wait`, `long`, `whoami`, `grow`.
     pub fn official(authority: &Authority, names: &[&str], token: &str) -> Self {
         let certificate = authority.issue(names);

@@ -2,6 +2,7 @@
 
 mod lies;
 mod service;
+mod skills;
 mod work;
 
 use std::path::Path;

@@ -48,6 +48,8 @@ struct Queue {
     events: BTreeMap<String, Vec<Value>>,
     /// What each session is, if not the usual.
     sessions: BTreeMap<String, Value>,
+    /// Archives of skills.
+    skills: BTreeMap<String, Vec<u8>>,
     asked: Vec<Asked>,
     beats: u64,
 }
@@ -96,6 +98,11 @@ impl FakeService {
     /// What a session is, besides its events.
     pub(crate) fn session_is(&self, id: &str, session: Value) {
         self.state().sessions.insert(id.to_owned(), session);
+    }
+
+    /// What the archive of a skill is.
+    pub(crate) fn has_skill(&self, id: &str, archive: Vec<u8>) {
+        self.state().skills.insert(id.to_owned(), archive);
     }
 
     /// Lets something happen in a session.
@@ -243,6 +250,17 @@ fn honest(inner: &Arc<Inner>, asked: &Asked, method: &Method, body: &Bytes) -> R
             let state = inner.state.lock().unwrap();
             let events = state.events.get(*id).cloned().unwrap_or_default();
             axum::Json(json!({"data": events, "next_page": null})).into_response()
+        }
+        ["v1", "skills", id, "versions", version] => {
+            let id = format!("skillver_{id}_{version}");
+            axum::Json(json!({"id": id, "type": "skill_version"})).into_response()
+        }
+        ["v1", "skills", id, "versions", _, "content"] => {
+            let archive = inner.state.lock().unwrap().skills.get(*id).cloned();
+            archive.map_or_else(
+                || StatusCode::NOT_FOUND.into_response(),
+                IntoResponse::into_response,
+            )
         }
         ["v1", "sessions", id, "events", "stream"] => streamed(Arc::clone(inner), (*id).to_owned()),
         _ => StatusCode::NOT_FOUND.into_response(),

@@ -15,6 +15,8 @@ use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
 /// Change a role, and with it what those may do who have it: what is not named stays.
+///
+/// If somebody else changes it at the same moment, one of the two changes is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -33,6 +35,9 @@ pub(crate) struct Arguments {
     /// Something that it allows no longer; may be given several times.
     #[arg(long = "remove-permission", value_name = "PERMISSION")]
     removed: Vec<Permission>,
+    /// Only if it is at this version.
+    #[arg(long, value_name = "VERSION")]
+    if_version: Option<i64>,
     #[command(flatten)]
     server: ServerArguments,
     /// In which form to answer.
@@ -60,7 +65,10 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
         None => role["name"].clone(),
     };
     let body = json!({"name": name, "permissions": permissions});
-    let changed = client.send(Method::PUT, &["api", "roles", &id], Some(&body), None)?;
+    // What it allows was taken from the role as it was read.
+    let version = arguments.if_version.or_else(|| role["version"].as_i64());
+    let path = ["api", "roles", &id];
+    let changed = client.send(Method::PUT, &path, Some(&body), version)?;
     print_one(arguments.output, &changed, COLUMNS)?;
     Ok(Exit::Done.into())
 }

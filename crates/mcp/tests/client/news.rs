@@ -1,0 +1,134 @@
+//! What a server says without being asked.
+
+use std::time::Duration;
+
+use bailiwick_mcp::{Access, Listening, McpError};
+use serde_json::{Value, json};
+
+use super::World;
+
+const SHORT: Duration = Duration::from_millis(200);
+/// Longer than the pause before a stream is asked for again.
+const LONG: Duration = Duration::from_secs(5);
+
+/// What came along with each request for news.
+fn asked(world: &World) -> Vec<Value> {
+    let all = world.server.requests().into_iter();
+    let news = all.filter(|request| request["method"] == "GET");
+    news.map(|request| request["last"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_server_of_the_official_sdk_says_that_it_has_other_tools() {
+    let world = World::official("");
+    let client = world.client("mcp");
+    client.tools(world.access("")).await.unwrap();
+    assert!(!client.take_change());
+    let listening = client.listen(world.access(""), SHORT).await.unwrap();
+    assert_eq!(listening, Listening::GoesOn);
+    world.call(&client, "grow", json!({})).await.unwrap();
+    let listening = client.listen(world.access(""), SHORT).await.unwrap();
+    assert_eq!(listening, Listening::GoesOn);
+    assert!(client.take_change());
+    let gets = world.server.requests().into_iter();
+    let gets = gets.filter(|request| request["method"] == "GET");
+    assert_eq!(gets.count(), 1, "the stream was kept");
+}
+
+#[tokio::test]
+async fn news_go_on_where_they_broke_off() {
+    let world = World::lying();
+    let client = world.client("news");
+    client.tools(world.access("")).await.unwrap();
+    let listening = client.listen(world.access(""), LONG).await.unwrap();
+    assert_eq!(listening, Listening::GoesOn);
+    assert_eq!(asked(&world), [Value::Null, json!("n1")]);
+    assert!(client.take_change());
+}
+
+#[tokio::test]
+async fn what_may_have_been_missed_counts_as_a_change() {
+    let world = World::lying();
+    let client = world.client("news-without-ids");
+    client.tools(world.access("")).await.unwrap();
+    client.listen(world.access(""), SHORT).await.unwrap();
+    assert!(!client.take_change(), "nothing was missed yet");
+    client.listen(world.access(""), LONG).await.unwrap();
+    assert!(asked(&world).len() > 1);
+    assert!(client.take_change());
+}
+
+#[tokio::test]
+async fn a_server_without_news_is_asked_once() {
+    let world = World::lying();
+    let client = world.client("honest");
+    let listening = client.listen(world.access(""), SHORT).await.unwrap();
+    assert_eq!(listening, Listening::IsOver, "nothing has begun");
+    client.tools(world.access("")).await.unwrap();
+    assert!(!client.has_no_news());
+    let listening = client.listen(world.access(""), SHORT).await.unwrap();
+    assert_eq!(listening, Listening::IsOver);
+    assert!(client.has_no_news() && !client.take_change());
+    assert_eq!(asked(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_is_begun_anew_by_the_next_use() {
+    let world = World::lying();
+    let client = world.client("news-forgets");
+    client.tools(world.access("")).await.unwrap();
+    let listening = client.listen(world.access(""), SHORT).await.unwrap();
+    assert_eq!(listening, Listening::IsOver);
+    assert!(client.take_change());
+    client.tools(world.access("")).await.unwrap();
+    let methods = world.methods().into_iter();
+    assert_eq!(methods.filter(|method| method == "initialize").count(), 2);
+}
+
+#[tokio::test]
+async fn what_a_server_asks_among_its_news_is_answered() {
+    let world = World::lying();
+    let client = world.client("news-asks");
+    client.tools(world.access("")).await.unwrap();
+    client.listen(world.access(""), LONG).await.unwrap();
+    // It says so once it has its answer.
+    assert!(client.take_change());
+    let mut all = world.server.requests().into_iter();
+    assert!(all.any(|request| request["method"] == ""));
+}
+
+#[tokio::test]
+async fn news_of_a_server_that_is_not_allowed_any_more_are_blocked() {
+    let world = World::official("");
+    let client = world.client("mcp");
+    client.tools(world.access("")).await.unwrap();
+    client.listen(world.access(""), SHORT).await.unwrap();
+    let before = world.server.requests().len();
+    let closed = World::closed();
+    let access = Access {
+        policy: &closed,
+        token: None,
+    };
+    let denied = client.listen(access, SHORT).await.unwrap_err();
+    assert!(
+        matches!(&denied, McpError::Outbound(error) if error.denial().is_some()),
+        "{denied:?}"
+    );
+    assert_eq!(world.server.requests().len(), before);
+    // The stream is not the one from before, either, once it may be read again.
+    client.listen(world.access(""), LONG).await.unwrap();
+    assert!(world.server.requests().len() > before);
+}
+
+#[tokio::test]
+async fn news_are_asked_for_with_the_token_of_the_moment() {
+    let world = World::lying();
+    let client = world.client("news");
+    client.tools(world.access("one")).await.unwrap();
+    client.listen(world.access("one"), LONG).await.unwrap();
+    let before = asked(&world).len();
+    client.listen(world.access("one"), SHORT).await.unwrap();
+    assert_eq!(asked(&world).len(), before);
+    client.listen(world.access("other"), SHORT).await.unwrap();
+    assert_eq!(asked(&world).len(), before + 1);
+}
