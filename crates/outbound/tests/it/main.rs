@@ -14,11 +14,11 @@ use bailiwick_outbound::{
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Policy, SessionGrants,
 };
-use http_body_util::{BodyExt as _, Channel, Full};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::Method;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use server::{Heard, Server};
@@ -197,17 +197,18 @@ async fn bodies_go_through_as_they_come() {
     let mut server = Server::answering(head).await;
     let (outbound, url) = (outbound(&server), url(&server));
     let pool = Pool::new(&outbound, Way::Operator, LIMITS);
-    let (mut sender, body) = Channel::<Bytes, std::convert::Infallible>::new(1);
+    let (sender, pieces) = mpsc::channel::<&'static [u8]>(1);
+    let body = futures_util::stream::unfold(pieces, async |mut pieces| {
+        let piece = Frame::data(Bytes::from_static(pieces.recv().await?));
+        Some((Ok::<_, std::convert::Infallible>(piece), pieces))
+    });
     let message = Message {
         method: Method::POST,
         headers: HeaderMap::new(),
-        body: Box::pin(body),
+        body: StreamBody::new(Box::pin(body)),
     };
     let asking = tokio::spawn(async move { pool.ask(&url, message, LIMITS.connect).await });
-    sender
-        .send_data(Bytes::from_static(b"hello"))
-        .await
-        .unwrap();
+    sender.send(b"hello").await.unwrap();
     drop(sender);
     let (answer, _) = asking.await.unwrap().unwrap();
     let Heard::Request(request) = server.hears().await else {
