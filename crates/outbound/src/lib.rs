@@ -234,7 +234,11 @@ where
         .map_err(OutboundError::http)?;
     let connection = Connection::begin(connection);
     let mut request = message.into_request(url.target());
+    // First, as RFC 9110, section 7.2, asks for; and no other one.
+    let mut others = std::mem::take(request.headers_mut());
+    others.remove(HOST);
     request.headers_mut().insert(HOST, url.host_header());
+    request.headers_mut().extend(others);
     let answer = sender.send_request(request).await;
     let answer = answer.map_err(OutboundError::http)?;
     Ok(answer.map(|incoming| Body::of_one(incoming, connection)))
