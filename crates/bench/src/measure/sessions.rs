@@ -16,14 +16,14 @@ use super::wire::{ask, await_event, made, watch};
 use crate::peers::Stage;
 use crate::peers::control_plane::{Place, Server};
 use crate::peers::launchers::{self, Launcher};
-use crate::peers::repository::Repository;
+use crate::peers::repository::{self, Repository};
 use crate::protocol::Spawn;
 use crate::report::{BAILIWICK, Better, Report, Row};
 
 /// The model that every agent here names.
 const MODEL: &str = "claude-sonnet-4-5";
 /// What makes the model call a tool, and what it runs then.
-const CALL: (&str, &str) = ("Run something.", "cat /etc/passwd");
+const CALL: (&str, &str) = ("Run something.", "cat /proc/self/status");
 const LOOK: (&str, &str) = ("Look into the repository.", "wc -l repository/file-0");
 
 /// Who has the first result.
@@ -105,6 +105,7 @@ fn with_repository(
     let resource = json!([{
         "type": "github_repository",
         "url": repository.url(),
+        "authorization_token": repository::TOKEN,
         "mount_path": "/workspace/repository",
     }]);
     let body = says(session, LOOK.0, &resource);

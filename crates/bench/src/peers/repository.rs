@@ -14,6 +14,8 @@ use crate::os;
 
 /// What the server is called: https has one port, so it has an address of its own.
 const NAME: &str = "github.com";
+/// What it asks for.
+pub(crate) const TOKEN: &str = "ghp-bench-0123456789";
 /// Files of the repository, of a few kilobytes each.
 const FILES: u32 = 500;
 
@@ -44,7 +46,8 @@ impl Repository {
         fs::create_dir(&owner)?;
         symlink(source.path(), owner.join("repository"))?;
         let authority = Authority::new();
-        let server = GitHttpsServer::start(&authority, &[NAME], root.path(), "");
+        let credentials = format!("x-access-token:{TOKEN}");
+        let server = GitHttpsServer::start(&authority, &[NAME], root.path(), &credentials);
         let (address, behind) = (listener.local_addr()?, server.address());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -77,10 +80,9 @@ impl Repository {
     /// What a person would type, as a word of a shell's command.
     pub(crate) fn clone_into(&self, directory: &Path) -> String {
         format!(
-            "git -c http.sslCAInfo={} -c http.curloptResolve={NAME}:443:{} clone --quiet {} {}",
+            "GIT_SSL_CAINFO={} git -c http.curloptResolve={NAME}:443:{} clone --quiet https://x-access-token:{TOKEN}@{NAME}/owner/repository {}",
             self.authority.certificate().display(),
             self.address.ip(),
-            self.url(),
             directory.display()
         )
     }
