@@ -84,14 +84,14 @@ async fn visit(order: Rc<HttpLoad>, number: usize, window: Window) -> Result<His
 
 /// One connection, its next request and the answer to its last.
 #[derive(Debug)]
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     request: Vec<u8>,
     answer: Vec<u8>,
 }
 
 impl Connection {
-    async fn open(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         Ok(Self {
             stream: os::connect_async(address).await?,
             request: Vec::new(),
@@ -99,7 +99,8 @@ impl Connection {
         })
     }
 
-    fn prepare(&mut self, order: &HttpLoad, request: &HttpRequest) {
+    /// Writes down the next request.
+    pub(crate) fn prepare(&mut self, order: &HttpLoad, request: &HttpRequest) {
         use std::io::Write as _;
         let HttpRequest { method, path, body } = request;
         let body = if body.contains("{n}") {
@@ -119,7 +120,8 @@ impl Connection {
         written.expect("memory takes it");
     }
 
-    async fn ask(&mut self) -> Result<()> {
+    /// Sends what was written down, and waits for the answer.
+    pub(crate) async fn ask(&mut self) -> Result<()> {
         self.stream.write_all(&self.request).await?;
         self.answer.clear();
         loop {

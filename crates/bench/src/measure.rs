@@ -10,8 +10,10 @@ mod image;
 mod memory;
 mod network;
 mod project;
+mod sessions;
 mod start;
 mod turns;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -51,6 +53,7 @@ const GROUPS: &[Group] = &[
     ("memory", memory::measure),
     ("control", control::measure),
     ("events", events::measure),
+    ("sessions", sessions::measure),
     ("control-size", control::size),
     ("control-start", control::start),
 ];

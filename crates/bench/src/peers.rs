@@ -5,6 +5,7 @@ pub(crate) mod destination;
 pub(crate) mod interceptors;
 pub(crate) mod launchers;
 pub(crate) mod proxies;
+pub(crate) mod repository;
 pub(crate) mod sandboxed;
 
 use std::path::{Path, PathBuf};

@@ -190,9 +190,19 @@ pub(crate) async fn change(
     at: Timestamp,
 ) -> Result<Change, ControlError> {
     let change = store.change(&caller.organization, at).await?;
-    // Whatever takes a right away is a change of the organization too: none comes in before this one is over.
+    still(store, caller, at).await?;
+    Ok(change)
+}
+
+/// Whether somebody is still who they were when their request began. It is asked once a change of their organization has begun: whatever takes a
+/// right away is a change of it too, and none comes in before this one is over.
+pub(crate) async fn still(
+    store: &Store,
+    caller: &Caller,
+    at: Timestamp,
+) -> Result<(), ControlError> {
     let permissions = match caller.proof {
-        Proof::Itself => return Ok(change),
+        Proof::Itself => return Ok(()),
         Proof::Key(hash) => {
             let known = store.known_key(&hash).await?;
             let known = known.filter(|key| key.expires_at.is_none_or(|expires| expires > at));
@@ -214,7 +224,7 @@ pub(crate) async fn change(
         .find(|one| !permissions.allow(*one))
     {
         Some(taken) => Err(ControlError::Forbidden(taken)),
-        None => Ok(change),
+        None => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use bailiwick_model::{
     SessionThreadId, SessionUsage, StatusEvent, ThreadState,
 };
 use bailiwick_store::{
-    LockedSession, NewSessionEvent, Session, SessionEvent, SessionProgress, SessionThread,
+    LockedSession, NewSessionEvent, Queued, Session, SessionEvent, SessionProgress, SessionThread,
     StoreError,
 };
 use bailiwick_wire::StatusFacts;
@@ -43,15 +43,7 @@ impl<'t> Writing<'t> {
     /// Begins with what is stored.
     pub(crate) async fn begin(mut locked: LockedSession<'t>) -> Result<Self, ControlError> {
         let threads = locked.threads().await?;
-        let mut states: BTreeMap<_, _> = threads.iter().map(state_of).collect();
-        for (thread, kind, count) in locked.queued().await? {
-            if let Some(state) = states.get_mut(&thread) {
-                let (messages, interrupts) = counts(kind);
-                let count = u32::try_from(count).unwrap_or(u32::MAX);
-                state.queued += messages * count;
-                state.interrupts += interrupts * count;
-            }
-        }
+        let states: BTreeMap<_, _> = threads.iter().map(state_of).collect();
         let session = locked.session();
         let primary = SessionThreadId::primary_of(&session.id);
         Ok(Self {
@@ -59,7 +51,10 @@ impl<'t> Writing<'t> {
             usage: session.usage,
             activity: session.activity,
             primary,
-            threads: threads.into_iter().map(|it| (it.id.clone(), it)).collect(),
+            threads: threads
+                .into_iter()
+                .map(|(it, _)| (it.id.clone(), it))
+                .collect(),
             changed: BTreeSet::new(),
             stored: Vec::new(),
             locked,
@@ -244,14 +239,14 @@ impl<'t> Writing<'t> {
                 usage: self.usage,
                 activity: self.activity,
             };
-            self.locked.put_progress(progress).await?;
+            self.locked.put_progress(progress);
         }
         // Whoever comes next may begin at once.
         if was.runner.is_some() && is_at_rest(status) {
-            self.locked.end_run().await?;
+            self.locked.end_run();
         }
         Ok(Written {
-            session: self.locked.into_session(),
+            session: self.locked.finish().await?,
             events: self.stored,
             has_begun: is_at_rest(was.status) && !is_at_rest(status),
         })
@@ -265,12 +260,13 @@ fn is_at_rest(status: SessionStatus) -> bool {
     }
 }
 
-fn state_of(thread: &SessionThread) -> (SessionThreadId, ThreadState) {
+fn state_of((thread, queued): &(SessionThread, Queued)) -> (SessionThreadId, ThreadState) {
+    let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
     let state = ThreadState {
         status: thread.status,
         awaits: thread.awaits.clone(),
-        queued: 0,
-        interrupts: 0,
+        queued: count(queued.messages),
+        interrupts: count(queued.interrupts),
     };
     (thread.id.clone(), state)
 }

@@ -21,7 +21,7 @@ use crate::names::problem;
 use crate::session_input::{self, budget_is_reached};
 use crate::session_resources::{self, Mounted};
 use crate::session_writing::{Writing, Written};
-use crate::{clock, fresh, work};
+use crate::{authentication, clock, fresh, work};
 
 /// What the errors call it.
 pub(crate) const KIND: &str = "session";
@@ -428,9 +428,13 @@ impl Control {
         caller: &Caller,
         id: &SessionId,
     ) -> Result<(Change, Session), ControlError> {
-        let mut change = self.change(caller, clock::now()).await?;
-        let session = change.lock_session(id).await?;
-        Ok((change, session.ok_or(ControlError::NotFound(KIND))?))
+        let at = clock::now();
+        let mut change = self.store.change(&caller.organization, at).await?;
+        // On two connections, so that other changes wait for the longer of the two and not for both.
+        let still = authentication::still(&self.store, caller, at);
+        let (still, session) = tokio::join!(still, change.lock_session(id));
+        still?;
+        Ok((change, session?.ok_or(ControlError::NotFound(KIND))?))
     }
 }
 

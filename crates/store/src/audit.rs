@@ -3,7 +3,6 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_model::OrganizationId;
 use jiff::Timestamp;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use crate::error::StoreError;
@@ -211,21 +210,44 @@ impl AuditEntry {
     }
 }
 
-/// Takes the next number and the end of the chain; changes of an organization follow each other, so entries have the order of their commits.
+/// Where a log ends: what its next entry comes after.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AuditEnd {
+    sequence: i64,
+    hash: AuditHash,
+}
+
+impl AuditEnd {
+    pub(crate) fn read(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            sequence: row.value("audit_sequence")?,
+            hash: row.hash("audit_hash")?,
+        })
+    }
+}
+
+/// Enters what comes after the end of a log; where it ends then. Changes of an organization follow each other, so that nobody else has moved its
+/// end meanwhile, and entries have the order of their commits.
 pub(crate) async fn append(
     transaction: &mut Transaction,
     organization: &OrganizationId,
     at: Timestamp,
+    end: Option<AuditEnd>,
     event: &AuditEvent<'_>,
-) -> Result<(), StoreError> {
-    let end = sqlx::query(
-        "UPDATE organization SET audit_sequence = audit_sequence + 1 WHERE id = $1 RETURNING audit_sequence, audit_hash",
-    )
-    .bind(organization.to_string())
-    .fetch_one(transaction.connection())
-    .await?;
+) -> Result<AuditEnd, StoreError> {
+    let end = match end {
+        Some(end) => end,
+        None => {
+            let row =
+                sqlx::query("SELECT audit_sequence, audit_hash FROM organization WHERE id = $1")
+                    .bind(organization.to_string())
+                    .fetch_one(transaction.connection())
+                    .await?;
+            AuditEnd::read(&row)?
+        }
+    };
     let mut entry = AuditEntry {
-        sequence: end.try_get("audit_sequence")?,
+        sequence: end.sequence + 1,
         at,
         actor_kind: event.actor_kind.to_owned(),
         actor_id: event.actor_id.to_owned(),
@@ -237,13 +259,19 @@ pub(crate) async fn append(
         after: event.after.clone(),
         hash: AuditHash::default(),
     };
-    entry.hash = entry.hash_after(&end.hash("audit_hash")?, organization);
-    sqlx::query("UPDATE organization SET audit_hash = $2 WHERE id = $1")
+    entry.hash = entry.hash_after(&end.hash, organization);
+    let end = AuditEnd {
+        sequence: entry.sequence,
+        hash: entry.hash,
+    };
+    sqlx::query("UPDATE organization SET audit_sequence = $2, audit_hash = $3 WHERE id = $1")
         .bind(organization.to_string())
-        .bind(entry.hash.to_vec())
+        .bind(end.sequence)
+        .bind(end.hash.to_vec())
         .execute(transaction.connection())
         .await?;
-    insert(transaction, organization, entry).await
+    insert(transaction, organization, entry).await?;
+    Ok(end)
 }
 
 async fn insert(

@@ -3,7 +3,7 @@
 use bailiwick_model::{EnvironmentId, OrganizationId};
 use jiff::Timestamp;
 
-use crate::audit::{self, AuditEvent};
+use crate::audit::{self, AuditEnd, AuditEvent};
 use crate::dialect::Dialect;
 use crate::environment::Environment;
 use crate::environment_revision;
@@ -20,6 +20,8 @@ pub struct Change {
     transaction: Transaction,
     organization: OrganizationId,
     at: Timestamp,
+    /// Where the audit log ends, once it was read under the lock.
+    audit_end: Option<AuditEnd>,
     /// Environments that it changed, whose revisions are written with the entry that says by whom.
     revised: Vec<Environment>,
 }
@@ -36,20 +38,24 @@ impl Store {
         at: Timestamp,
     ) -> Result<Change, StoreError> {
         let mut transaction = self.begin().await?;
-        match self.dialect() {
+        let audit_end = match self.dialect() {
             // It has one writer.
-            Dialect::Sqlite => {}
+            Dialect::Sqlite => None,
             Dialect::Postgres => {
-                sqlx::query("SELECT id FROM organization WHERE id = $1 FOR NO KEY UPDATE")
-                    .bind(organization.to_string())
-                    .execute(transaction.connection())
-                    .await?;
+                let row = sqlx::query(
+                    "SELECT audit_sequence, audit_hash FROM organization WHERE id = $1 FOR NO KEY UPDATE",
+                )
+                .bind(organization.to_string())
+                .fetch_optional(transaction.connection())
+                .await?;
+                row.as_ref().map(AuditEnd::read).transpose()?
             }
-        }
+        };
         Ok(Change {
             transaction,
             organization: organization.clone(),
             at,
+            audit_end,
             revised: Vec::new(),
         })
     }
@@ -94,7 +100,10 @@ impl Change {
     ///
     /// See [`StoreError`].
     pub async fn enter(&mut self, event: &AuditEvent<'_>) -> Result<(), StoreError> {
-        audit::append(&mut self.transaction, &self.organization, self.at, event).await
+        let (transaction, end) = (&mut self.transaction, self.audit_end);
+        let entered = audit::append(transaction, &self.organization, self.at, end, event).await;
+        self.audit_end = Some(entered?);
+        Ok(())
     }
 
     /// Enters the change in the audit log and makes it visible. Nobody is told of a change before this has returned.
@@ -107,7 +116,7 @@ impl Change {
         for environment in std::mem::take(&mut self.revised) {
             environment_revision::insert(&mut self.transaction, &environment, at, event).await?;
         }
-        audit::append(&mut self.transaction, &self.organization, self.at, event).await?;
+        self.enter(event).await?;
         self.transaction.commit().await
     }
 }

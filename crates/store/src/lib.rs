@@ -85,7 +85,7 @@ pub use session::{
 pub use session_event::{
     SessionAnswer, SessionEvent, SessionEventFilter, SessionEventPage, SessionRecord,
 };
-pub use session_lock::{LockedSession, NewSessionEvent, SessionProgress, Turn};
+pub use session_lock::{LockedSession, NewSessionEvent, Queued, SessionProgress, Turn};
 pub use session_resource::{NewSessionResource, SessionResource, SessionResourceKind};
 pub use session_run::SessionRun;
 pub use session_thread::SessionThread;

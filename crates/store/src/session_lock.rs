@@ -18,13 +18,57 @@ use crate::session_thread::{SessionThread, select_threads};
 use crate::session_usage::{self, set_usage, usage_columns};
 use crate::store::Store;
 
-/// A session whose row is locked until its transaction ends.
+/// How many events of a kind wait in a thread.
+macro_rules! waiting {
+    ($kind:literal) => {
+        concat!(
+            "SELECT COUNT(*) FROM session_event WHERE session_event.session_id = session_thread.session_id AND processed_at IS NULL \
+             AND thread_id = session_thread.id AND type = '",
+            $kind,
+            "'"
+        )
+    };
+}
+
+/// The threads of a session, each with what waits in it. The events are found by their session, and by nothing that SQLite could find more of
+/// them by: told of the organization too, it reads all events that this has.
+const THREADS: &str = select_threads!(
+    concat!(
+        ", (",
+        waiting!("user.message"),
+        ") AS messages, (",
+        waiting!("user.interrupt"),
+        ") AS interrupts"
+    ),
+    "ORDER BY created_at, id"
+);
+/// In an order in which SQLite finds them by the call, and does not read all events of the session.
+const ANSWERS: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM session_event WHERE organization_id = $1 AND session_id = $2 AND answers = $3 ORDER BY answer"
+);
+
+/// A session whose row is locked until its transaction ends. What its row becomes is written by [`Self::finish`].
 #[derive(Debug)]
+#[must_use]
 pub struct LockedSession<'t> {
     transaction: &'t mut Transaction,
     organization: OrganizationId,
     at: Timestamp,
     session: Session,
+    is_changed: bool,
+    /// Whether nobody runs it from here on.
+    is_let_go: bool,
+}
+
+/// What waits in a thread until somebody takes it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queued {
+    /// Messages.
+    pub messages: i64,
+    /// Interrupts.
+    pub interrupts: i64,
 }
 
 /// What whoever runs a session writes about it. It is no change by somebody that the audit log has an entry for: the events themselves are kept.
@@ -78,6 +122,8 @@ impl Change {
             organization,
             at,
             session,
+            is_changed: false,
+            is_let_go: false,
         }
     }
 }
@@ -113,6 +159,8 @@ impl Turn {
             organization: self.organization.clone(),
             at: self.at,
             session: self.session.clone(),
+            is_changed: false,
+            is_let_go: false,
         }
     }
 
@@ -137,52 +185,28 @@ impl LockedSession<'_> {
         &self.session
     }
 
-    /// The session, as it has become.
-    pub fn into_session(self) -> Session {
-        self.session
-    }
-
     /// When this is written.
     pub fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// Its threads, the oldest first.
+    /// Its threads, the oldest first, each with what nobody has taken up in it.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn threads(&mut self) -> Result<Vec<SessionThread>, StoreError> {
-        let rows = sqlx::query(select_threads!("ORDER BY created_at, id"))
+    pub async fn threads(&mut self) -> Result<Vec<(SessionThread, Queued)>, StoreError> {
+        let rows = sqlx::query(THREADS)
             .bind(self.organization.to_string())
             .bind(self.session.id.to_string())
             .fetch_all(self.transaction.connection())
             .await?;
-        rows.iter().map(SessionThread::read).collect()
-    }
-
-    /// How many events of each kind nobody has taken up in each thread.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`].
-    pub async fn queued(
-        &mut self,
-    ) -> Result<Vec<(SessionThreadId, SessionEventType, i64)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT thread_id, type, COUNT(*) AS events FROM session_event \
-             WHERE organization_id = $1 AND session_id = $2 AND processed_at IS NULL GROUP BY thread_id, type",
-        )
-        .bind(self.organization.to_string())
-        .bind(self.session.id.to_string())
-        .fetch_all(self.transaction.connection())
-        .await?;
         let read = |row: &AnyRow| {
-            Ok((
-                row.id("thread_id")?,
-                row.word("type")?,
-                row.value("events")?,
-            ))
+            let queued = Queued {
+                messages: row.value("messages")?,
+                interrupts: row.value("interrupts")?,
+            };
+            Ok((SessionThread::read(row)?, queued))
         };
         rows.iter().map(read).collect()
     }
@@ -215,17 +239,16 @@ impl LockedSession<'_> {
         &mut self,
         call: &SessionEventId,
     ) -> Result<Vec<SessionEvent>, StoreError> {
-        let rows = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM session_event WHERE organization_id = $1 AND session_id = $2 AND answers = $3 ORDER BY sequence"
-        ))
-        .bind(self.organization.to_string())
-        .bind(self.session.id.to_string())
-        .bind(call.to_string())
-        .fetch_all(self.transaction.connection())
-        .await?;
-        rows.iter().map(SessionEvent::read).collect()
+        let rows = sqlx::query(ANSWERS)
+            .bind(self.organization.to_string())
+            .bind(self.session.id.to_string())
+            .bind(call.to_string())
+            .fetch_all(self.transaction.connection())
+            .await?;
+        let answers = rows.iter().map(SessionEvent::read);
+        let mut answers = answers.collect::<Result<Vec<_>, _>>()?;
+        answers.sort_by_key(|answer| answer.sequence);
+        Ok(answers)
     }
 
     /// Stores events, which take the next numbers. Nobody sees them before the transaction is committed.
@@ -238,12 +261,8 @@ impl LockedSession<'_> {
         events: Vec<NewSessionEvent>,
     ) -> Result<Vec<SessionEvent>, StoreError> {
         let mut stored = Vec::with_capacity(events.len());
-        if events.is_empty() {
-            return Ok(stored);
-        }
-        let mut at = self.at;
         for new in events {
-            at = after(at, self.session.event_at);
+            let at = after(self.at, self.session.event_at);
             let event = SessionEvent {
                 session: self.session.id.clone(),
                 sequence: self.session.event_sequence + 1,
@@ -258,15 +277,9 @@ impl LockedSession<'_> {
             };
             self.insert(&event, new.private).await?;
             (self.session.event_sequence, self.session.event_at) = (event.sequence, at);
+            self.is_changed = true;
             stored.push(event);
         }
-        sqlx::query("UPDATE session SET event_sequence = $3, event_at = $4 WHERE organization_id = $1 AND id = $2")
-            .bind(self.organization.to_string())
-            .bind(self.session.id.to_string())
-            .bind(self.session.event_sequence)
-            .bind(self.session.event_at.as_microsecond())
-            .execute(self.transaction.connection())
-            .await?;
         Ok(stored)
     }
 
@@ -345,34 +358,13 @@ impl LockedSession<'_> {
         if done.rows_affected() != 1 {
             return Err(StoreError::Stale);
         }
-        sqlx::query("UPDATE session SET event_at = $3 WHERE organization_id = $1 AND id = $2")
-            .bind(self.organization.to_string())
-            .bind(self.session.id.to_string())
-            .bind(at.as_microsecond())
-            .execute(self.transaction.connection())
-            .await?;
         self.session.event_at = at;
+        self.is_changed = true;
         Ok(())
     }
 
     /// Sets what the session is doing and has used. What it becomes says [`bailiwick_model::SessionState`] alone.
-    ///
-    /// # Errors
-    ///
-    /// See [`StoreError`].
-    pub async fn put_progress(&mut self, progress: SessionProgress) -> Result<(), StoreError> {
-        let query = sqlx::query(concat!(
-            "UPDATE session SET ",
-            set_usage!(),
-            ", status = $13, updated_at = $14 WHERE organization_id = $1 AND id = $2"
-        ))
-        .bind(self.organization.to_string())
-        .bind(self.session.id.to_string());
-        session_usage::bind(query, progress.usage, progress.activity)
-            .bind(progress.status.as_str())
-            .bind(self.at.as_microsecond())
-            .execute(self.transaction.connection())
-            .await?;
+    pub fn put_progress(&mut self, progress: SessionProgress) {
         let SessionProgress {
             status,
             usage,
@@ -381,7 +373,7 @@ impl LockedSession<'_> {
         self.session.updated_at = self.at;
         (self.session.status, self.session.usage) = (status, usage);
         self.session.activity = activity;
-        Ok(())
+        self.is_changed = true;
     }
 
     /// Gives the session one more thread.
@@ -422,18 +414,39 @@ impl LockedSession<'_> {
     }
 
     /// Lets go of whoever runs the session, since nobody needs to.
+    pub fn end_run(&mut self) {
+        self.session.runner = None;
+        (self.is_changed, self.is_let_go) = (true, true);
+    }
+
+    /// Writes what the session's row has become, in one statement however much was written about it; the session, as it has become.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn end_run(&mut self) -> Result<(), StoreError> {
-        sqlx::query("UPDATE session SET runner = NULL, runner_until = NULL WHERE organization_id = $1 AND id = $2")
-            .bind(self.organization.to_string())
-            .bind(self.session.id.to_string())
+    pub async fn finish(self) -> Result<Session, StoreError> {
+        if !self.is_changed {
+            return Ok(self.session);
+        }
+        let session = &self.session;
+        let query = sqlx::query(concat!(
+            "UPDATE session SET ",
+            set_usage!(),
+            ", status = $13, updated_at = $14, event_sequence = $15, event_at = $16, \
+             runner = CASE WHEN $17 = 1 THEN NULL ELSE runner END, \
+             runner_until = CASE WHEN $17 = 1 THEN NULL ELSE runner_until END WHERE organization_id = $1 AND id = $2"
+        ))
+        .bind(self.organization.to_string())
+        .bind(session.id.to_string());
+        session_usage::bind(query, session.usage, session.activity)
+            .bind(session.status.as_str())
+            .bind(session.updated_at.as_microsecond())
+            .bind(session.event_sequence)
+            .bind(session.event_at.as_microsecond())
+            .bind(i64::from(self.is_let_go))
             .execute(self.transaction.connection())
             .await?;
-        self.session.runner = None;
-        Ok(())
+        Ok(self.session)
     }
 }
 
@@ -464,4 +477,37 @@ pub(crate) async fn insert_thread(
 fn after(at: Timestamp, last: Timestamp) -> Timestamp {
     let next = last.checked_add(SignedDuration::from_micros(1));
     at.max(next.unwrap_or(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Row as _};
+
+    use super::*;
+    use crate::dialect::DatabaseUrl;
+
+    /// SQLite has no statistics and takes an index of two columns of the right ones for better than one of all that is asked for.
+    #[tokio::test]
+    async fn what_is_asked_under_a_lock_costs_as_much_however_many_events_there_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        let store = Store::open(&url).await.unwrap();
+        for (asked, index) in [
+            (THREADS, "session_event_queued"),
+            (ANSWERS, "session_event_answer"),
+        ] {
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {asked}"));
+            let mut query = sqlx::query(explain);
+            for _ in 0..asked.matches('$').count() {
+                query = query.bind("x");
+            }
+            let rows = query.fetch_all(store.reader()).await.unwrap();
+            let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            let of_events = steps.iter().filter(|step| step.contains("session_event"));
+            let of_events: Vec<_> = of_events.collect();
+            assert!(!of_events.is_empty(), "{steps:?}");
+            let is_right = |step: &&String| step.contains(index);
+            assert!(of_events.iter().all(is_right), "{steps:?}");
+        }
+    }
 }

@@ -15,9 +15,13 @@ use crate::store::Scope;
 
 macro_rules! select {
     ($rest:literal) => {
+        select_threads!("", $rest)
+    };
+    ($more:expr, $rest:literal) => {
         concat!(
             "SELECT id, session_id, parent_id, agent, status, awaits, created_at, updated_at, archived_at, ",
             usage_columns!(),
+            $more,
             " FROM session_thread WHERE organization_id = $1 AND session_id = $2 ",
             $rest
         )

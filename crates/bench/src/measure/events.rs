@@ -1,16 +1,16 @@
 //! Events of sessions: how many are stored in a second, how soon whoever watches has one, and what a stream holds in which nothing happens.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::wire::{PATIENCE, ask, made, watch};
 use crate::memory::pss_kib;
-use crate::os;
 use crate::peers::Stage;
 use crate::peers::control_plane::{KEY, Place, Server};
 use crate::protocol::{HttpLoad, HttpRequest};
@@ -22,8 +22,6 @@ const SENDERS: [usize; 3] = [1, 10, 50];
 /// Of each of as many as there are senders.
 const SESSIONS: usize = 50;
 const STREAMS: usize = 500;
-/// How long an event may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What an idle session takes up when it comes, so that sessions stay as they are.
 const EVENT: &str = r#"{"events":[{"type":"user.interrupt"}]}"#;
 
@@ -44,57 +42,14 @@ fn on(stage: &Stage, database: &str, place: &Place, report: &mut Report) -> Resu
     idle(database, &server, &sessions, report)
 }
 
-fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let stream = os::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
-
-/// One request; what came back, as JSON.
-fn ask(address: SocketAddr, path: &str, body: &str) -> Result<Value> {
-    let mut stream = connect(address)?;
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\nx-api-key: {KEY}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-    ensure!(head.starts_with("HTTP/1.1 200"), "{answer}");
-    Ok(serde_json::from_str(body)?)
-}
-
 fn sessions(address: SocketAddr) -> Result<Vec<String>> {
-    let id = |path, body: Value| -> Result<String> {
-        let made = ask(address, path, &body.to_string())?;
-        Ok(made["id"].as_str().context("no id")?.to_owned())
-    };
+    let id = |path, body: Value| made(address, path, &body);
     let agent = id("/v1/agents", json!({"name": "bench", "model": "m"}))?;
     let environment = id("/v1/environments", json!({"name": "bench"}))?;
     let body = json!({"agent": agent, "environment_id": environment});
     (0..SESSIONS)
         .map(|_| id("/v1/sessions", body.clone()))
         .collect()
-}
-
-/// An open stream, past its head.
-fn watch(address: SocketAddr, session: &str) -> Result<BufReader<TcpStream>> {
-    let mut stream = connect(address)?;
-    write!(
-        stream,
-        "GET /v1/sessions/{session}/events/stream HTTP/1.1\r\nhost: {address}\r\nx-api-key: {KEY}\r\n\r\n"
-    )?;
-    let mut stream = BufReader::with_capacity(4096, stream);
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    ensure!(line.starts_with("HTTP/1.1 200"), "{line}");
-    while line != "\r\n" {
-        line.clear();
-        ensure!(stream.read_line(&mut line)? > 0, "the head has no end");
-    }
-    Ok(stream)
 }
 
 /// When each event came.
@@ -125,7 +80,7 @@ fn received(
     let mut took = Vec::new();
     for round in 0..stage.pick(1000, 50) {
         let begun = Instant::now();
-        ask(server.address, &path, EVENT)?;
+        ask(server.address, "POST", &path, EVENT)?;
         let came = arrivals.recv_timeout(PATIENCE)?;
         // The first ones open connections and fill caches.
         if round >= 10 {

@@ -85,7 +85,7 @@ fn processes(wrap: &[String]) -> Result<Vec<f64>> {
 }
 
 /// KiB of a process and all below it, but for those that run `command`.
-fn sandbox_processes(root: u32, command: &str) -> Result<f64> {
+pub(super) fn sandbox_processes(root: u32, command: &str) -> Result<f64> {
     let own: Vec<_> = family(root)?
         .into_iter()
         .filter(|pid| program(*pid) != command)

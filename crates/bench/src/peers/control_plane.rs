@@ -65,7 +65,22 @@ impl Place {
 impl Server {
     /// Starts a server and waits until it says where it listens.
     pub(crate) fn start(stage: &Stage, place: &Place) -> Result<Self> {
+        Self::listening(command(stage, place, "127.0.0.1:0"))
+    }
+
+    /// The same, with a model to ask, and more options.
+    pub(crate) fn at_work(
+        stage: &Stage,
+        place: &Place,
+        model: &str,
+        options: &[String],
+    ) -> Result<Self> {
         let mut command = command(stage, place, "127.0.0.1:0");
+        command.args(options).env("ANTHROPIC_BASE_URL", model);
+        Self::listening(command)
+    }
+
+    fn listening(mut command: Command) -> Result<Self> {
         let mut process = command.stdout(Stdio::piped()).spawn()?;
         let output = process.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(output).lines();
@@ -76,6 +91,18 @@ impl Server {
             }
         };
         Ok(Self { process, address })
+    }
+
+    /// Ends it as an operator would, so that it leaves nothing of its sandboxes.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let begun = Instant::now();
+        while self.process.try_wait()?.is_none() {
+            ensure!(begun.elapsed() < PATIENCE, "not ended after {PATIENCE:?}");
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 
     /// Its process.

@@ -65,13 +65,44 @@ pub(crate) fn bailiwick(stage: &Stage) -> Result<Launcher> {
 
 /// crun with a bundle that shows the host's programs.
 pub(crate) fn crun(stage: &Stage) -> Result<Launcher> {
+    Ok(Launcher {
+        spawner: spawner_with_cgroup2(stage)?,
+        command: crun_command(stage, "bundle", &[TRUE], None)?,
+    })
+}
+
+/// The same with a shell's command in `/workspace`, which is this directory; and before it, what makes the directory's contents.
+pub(crate) fn crun_in(
+    stage: &Stage,
+    (name, work): (&str, &Path),
+    command: &str,
+    before: Option<&str>,
+) -> Result<Launcher> {
+    let inside = ["/bin/sh", "-c", command];
+    let mut command = crun_command(stage, name, &inside, Some(work))?;
+    if let Some(before) = before {
+        let script = format!("{before} && exec \"$0\" \"$@\"");
+        command.splice(0..0, words(&["/bin/sh", "-c", &script]));
+    }
+    Ok(Launcher {
+        spawner: spawner_with_cgroup2(stage)?,
+        command,
+    })
+}
+
+fn crun_command(
+    stage: &Stage,
+    name: &str,
+    inside: &[&str],
+    work: Option<&Path>,
+) -> Result<Vec<String>> {
     let program = os::find("crun").context("crun is not installed")?;
     ensure!(
         rustix::process::geteuid().is_root(),
         "crun is measured as root only"
     );
-    let (bundle, state) = (stage.path("bundle"), stage.path("crun-state"));
-    make_bundle(&bundle)?;
+    let (bundle, state) = (stage.path(name), stage.path("crun-state"));
+    make_bundle(&bundle, inside, work)?;
     let mut command = words(&[
         &program.display().to_string(),
         "--cgroup-manager=disabled",
@@ -83,11 +114,8 @@ pub(crate) fn crun(stage: &Stage) -> Result<Launcher> {
         "--bundle".to_owned(),
         bundle.display().to_string(),
     ]);
-    command.push("bench-{n}".to_owned());
-    Ok(Launcher {
-        spawner: spawner_with_cgroup2(stage)?,
-        command,
-    })
+    command.push(format!("{name}-{{n}}"));
+    Ok(command)
 }
 
 fn spawner(stage: &Stage) -> Result<Worker> {
@@ -110,10 +138,10 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 /// A root file system that is the host's `/usr` and nothing else.
-fn make_bundle(bundle: &Path) -> Result<()> {
+fn make_bundle(bundle: &Path, inside: &[&str], work: Option<&Path>) -> Result<()> {
     let root = bundle.join("rootfs");
     fs::create_dir_all(&root)?;
-    for dir in ["usr", "proc", "dev", "tmp", "sys"] {
+    for dir in ["usr", "proc", "dev", "tmp", "sys", "workspace"] {
         fs::create_dir_all(root.join(dir))?;
     }
     for link in ["bin", "lib", "lib64", "sbin"] {
@@ -121,18 +149,18 @@ fn make_bundle(bundle: &Path) -> Result<()> {
             symlink(format!("usr/{link}"), root.join(link))?;
         }
     }
-    fs::write(bundle.join("config.json"), config().to_string())?;
+    fs::write(bundle.join("config.json"), config(inside, work).to_string())?;
     Ok(())
 }
 
 /// An OCI runtime configuration (runtime-spec 1.0.2) with the namespaces that `bwrap --unshare-all` has.
-fn config() -> Value {
+fn config(inside: &[&str], work: Option<&Path>) -> Value {
     let namespaces =
         ["pid", "network", "ipc", "uts", "mount", "cgroup"].map(|kind| json!({"type": kind}));
-    json!({
+    let mut config = json!({
         "ociVersion": "1.0.2",
         "process": {
-            "terminal": false, "user": {"uid": 0, "gid": 0}, "args": [TRUE], "cwd": "/", "env": ["PATH=/usr/bin"],
+            "terminal": false, "user": {"uid": 0, "gid": 0}, "args": inside, "cwd": "/", "env": ["PATH=/usr/bin"],
             "noNewPrivileges": true,
             "capabilities": {"bounding": [], "effective": [], "permitted": [], "inheritable": [], "ambient": []},
         },
@@ -144,5 +172,10 @@ fn config() -> Value {
             {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]},
         ],
         "linux": {"namespaces": namespaces},
-    })
+    });
+    if let (Some(work), Some(mounts)) = (work, config["mounts"].as_array_mut()) {
+        mounts.push(json!({"destination": "/workspace", "type": "bind", "source": work, "options": ["bind", "rw"]}));
+        config["process"]["cwd"] = json!("/workspace");
+    }
+    config
 }

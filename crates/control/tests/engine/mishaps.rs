@@ -84,7 +84,9 @@ async fn a_session_that_cannot_be_read_ends_and_says_so_and_others_go_on() {
         is_processed: false,
         private: None,
     };
-    turn.locked().append(vec![event]).await.unwrap();
+    let mut locked = turn.locked();
+    locked.append(vec![event]).await.unwrap();
+    locked.finish().await.unwrap();
     turn.commit().await.unwrap();
     let engine = place.start();
     let ends = async {

@@ -37,7 +37,9 @@ impl Place {
     async fn append(&self, session: &Session, events: Vec<NewSessionEvent>) -> Vec<SessionEvent> {
         let turn = self.store.turn(&self.organization, &session.id, now());
         let mut turn = turn.await.unwrap().expect("it is there");
-        let stored = turn.locked().append(events).await.unwrap();
+        let mut locked = turn.locked();
+        let stored = locked.append(events).await.unwrap();
+        locked.finish().await.unwrap();
         turn.commit().await.unwrap();
         stored
     }
@@ -62,7 +64,9 @@ impl Place {
             usage: SessionUsage::default(),
             activity: Activity::default(),
         };
-        turn.locked().put_progress(progress).await.unwrap();
+        let mut locked = turn.locked();
+        locked.put_progress(progress);
+        locked.finish().await.unwrap();
         turn.commit().await.unwrap();
     }
 }
@@ -106,6 +110,7 @@ async fn events_have_the_numbers_and_times_of_their_order(place: Place) {
     // What waits is taken up at a time after all others, once.
     let waits = NewSessionEvent {
         is_processed: false,
+        kind: SessionEventType::UserMessage,
         ..new(&session, "{}")
     };
     let [waits, last] = &place
@@ -125,11 +130,15 @@ async fn events_have_the_numbers_and_times_of_their_order(place: Place) {
     let queued = scope.queued_session_events(&session.id, 9).await;
     assert_eq!(queued.unwrap(), std::slice::from_ref(waits));
     let mut locked = turn.locked();
-    let queued = locked.queued().await.unwrap();
-    assert_eq!(queued, [(waits.thread.clone(), waits.kind, 1)]);
+    let threads = locked.threads().await.unwrap();
+    let [(primary, queued)] = &threads[..] else {
+        panic!("{threads:?}");
+    };
+    assert_eq!((&primary.id, queued.messages), (&waits.thread, 1));
     locked.take_up(&waits.id).await.unwrap();
     let again = locked.take_up(&waits.id).await;
     assert!(matches!(again, Err(StoreError::Stale)), "{again:?}");
+    locked.finish().await.unwrap();
     turn.commit().await.unwrap();
     let scope = place.store.scope(&place.organization);
     let taken = scope
@@ -275,10 +284,10 @@ async fn what_a_session_has_become_is_read_again(place: Place) {
         usage,
         activity,
     };
-    locked.put_progress(progress).await.unwrap();
+    locked.put_progress(progress);
     let mut threads = locked.threads().await.unwrap();
     assert_eq!(threads.len(), 1);
-    let mut primary = threads.remove(0);
+    let (mut primary, _) = threads.remove(0);
     assert_eq!(primary.id, SessionThreadId::primary_of(&session.id));
     (primary.usage, primary.activity) = (usage, activity);
     primary.awaits = BTreeSet::from([fresh(), fresh()]);
@@ -286,7 +295,7 @@ async fn what_a_session_has_become_is_read_again(place: Place) {
     let (parent, agent) = (Some(primary.id.clone()), Some("{}".to_owned()));
     let child = SessionThread::new(fresh(), session.id.clone(), parent, agent, now());
     locked.insert_thread(&child).await.unwrap();
-    let written = locked.into_session();
+    let written = locked.finish().await.unwrap();
     turn.commit().await.unwrap();
     let scope = place.store.scope(&place.organization);
     assert_eq!(scope.session(&session.id).await.unwrap(), Some(written));
@@ -382,7 +391,7 @@ async fn what_happened_long_ago_is_taken_away_where_nobody_needs_it(place: Place
         .unwrap()
         .unwrap();
     let mut locked = turn.locked();
-    let mut thread = locked.threads().await.unwrap().remove(0);
+    let (mut thread, _) = locked.threads().await.unwrap().remove(0);
     thread.awaits.insert(fresh());
     locked.put_thread(&thread).await.unwrap();
     turn.commit().await.unwrap();
