@@ -6,6 +6,7 @@ use anyhow::Context;
 use bailiwick_control::SandboxRuntime;
 use bailiwick_images::{BaseImage, BuildLimits, Builder, HostBase, Store, host_base};
 use bailiwick_local::{snapshot, snapshot_sources};
+use bailiwick_policy::OrganizationFloor;
 use bailiwick_runtime::Base;
 use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 
@@ -39,6 +40,7 @@ impl Images {
             store: self.store.clone(),
             organization: String::new(),
             registries: Vec::new(),
+            floor: OrganizationFloor::empty(),
             limits: BuildLimits::usual(Hierarchies::detect().has(Controller::Memory)),
             base: BaseImage::Outside {
                 base: Base::Host,
