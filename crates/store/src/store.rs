@@ -64,6 +64,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0013_session_sandboxes.sql"),
     ),
     (14, "flows", include_str!("../migrations/0014_flows.sql")),
+    (
+        17,
+        "environment bases",
+        include_str!("../migrations/0017_environment_bases.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.

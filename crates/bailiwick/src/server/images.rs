@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bailiwick_control::SandboxRuntime;
+use bailiwick_control::{SandboxRuntime, SessionImages};
 use bailiwick_images::{BaseImage, BuildLimits, Builder, HostBase, Store, host_base};
 use bailiwick_local::{snapshot, snapshot_sources};
 use bailiwick_policy::OrganizationFloor;
@@ -11,8 +11,8 @@ use bailiwick_runtime::Base;
 use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 
 use crate::host_environment::HostEnvironment;
-use crate::images::{fresh_id, store};
-use crate::{clock, state};
+use crate::images::{fresh_id, owners, store};
+use crate::{clock, sibling, state};
 
 /// What images of this machine are made from.
 pub(super) struct Images {
@@ -31,6 +31,16 @@ impl Images {
 
     pub(super) fn snapshot(&self) -> PathBuf {
         self.base.snapshot.clone()
+    }
+
+    /// The same for sessions, whose environments may have bases of their own.
+    pub(super) fn of_sessions(&self, runtime: SandboxRuntime) -> anyhow::Result<SessionImages> {
+        Ok(SessionImages {
+            builder: self.builder(runtime),
+            program: sibling::path()?,
+            memory: self.store.bases_directory(),
+            owners: owners(),
+        })
     }
 
     /// What builds them. Whose they are is said for each.
