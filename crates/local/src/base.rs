@@ -65,6 +65,7 @@ const MADE_ANEW: &[&str] = &[
     "mnt",
     "media",
     "lost+found",
+    ".layers",
 ];
 /// Files of /etc that are written for every sandbox.
 const GENERATED: &[&str] = &[
