@@ -291,6 +291,43 @@ fn system_a_base_that_cannot_be_had_is_told_with_what_the_registry_said() {
     place.up.stop();
 }
 
+/// Archives of the server's machine are for whoever the operator allows them, and by links nothing else is.
+#[test]
+fn system_an_archive_that_the_operator_allows_is_a_base_and_what_a_link_leads_to_is_not() {
+    let machine = crate::machine();
+    let allowed = machine.home().join("bases");
+    std::fs::create_dir(&allowed).unwrap();
+    let allowed = allowed.canonicalize().unwrap();
+    let entries = json!([{"program": "/bin/bash"}, {"name": "etc/edition", "content": "archived"}]);
+    root_archive(&allowed.join("root.tar"), &entries);
+    root_archive(&machine.home().join("other.tar"), &entries);
+    std::os::unix::fs::symlink(machine.home().join("other.tar"), allowed.join("link.tar")).unwrap();
+    let options = [
+        "--allow-host-path".to_owned(),
+        allowed.display().to_string(),
+    ];
+    let steps = (0..2).flat_map(|_| [bash("cat /etc/edition"), done()]);
+    let place = Place::for_images(machine, steps, &options);
+    let base = |name: &str| json!({"base": format!("tar:{}", allowed.join(name).display())});
+    let environment = place.of(&base("root.tar"));
+    let session = place.session(&environment, &Value::Null);
+    assert_eq!(place.says_patiently(&session, "Go."), ["archived"]);
+    let mut config = base("link.tar");
+    config["type"] = "cloud".into();
+    let path = format!("/v1/environments/{environment}");
+    place.asks("POST", &path, &json!({"config": config}));
+    let session = place.session(&environment, &Value::Null);
+    place.says_patiently(&session, "Go.");
+    let told = place.told(&session);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0]["retry_status"]["type"], "terminal", "{told:#?}");
+    assert!(
+        told[0].to_string().contains("--allow-host-path"),
+        "{told:#?}"
+    );
+    place.up.stop();
+}
+
 /// One layer for each manager, made once: for a session, for the next, and for two at once.
 #[test]
 fn system_packages_of_real_registries_are_built_once_and_what_runs_keeps_them() {
