@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::https::python;
 use super::port::FreePort;
-use crate::{Authority, User};
 use crate::process::{Child, command, eventually, succeed};
+use crate::{Authority, User};
 
 const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/root_archive.py");
 const PUSH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/push_image.py");
@@ -31,11 +31,20 @@ pub struct OciRegistry {
 /// A registry's images once more, over HTTPS on a port of its own.
 #[derive(Debug)]
 pub struct SecureRegistry {
-    _process: Child,
+    process: Child,
     port: FreePort,
 }
 
 impl SecureRegistry {
+    /// How many layers of images were pulled from it, as its log has it.
+    pub fn pulled(&self) -> usize {
+        let log = self.process.complained();
+        let is_pull = |line: &&str| {
+            line.contains("response completed") && line.contains("GET") && line.contains("/blobs/")
+        };
+        log.lines().filter(is_pull).count()
+    }
+
     /// Where it listens, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port.number()
@@ -85,7 +94,7 @@ impl OciRegistry {
             certificate.key.display()
         );
         SecureRegistry {
-            _process: serve(self.directory.path(), port.number(), &tls, ""),
+            process: serve(self.directory.path(), port.number(), &tls, ""),
             port,
         }
     }

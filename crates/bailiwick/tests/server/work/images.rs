@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bailiwick_testkit::{
-    Authority, Bailiwick, GitHttpsServer, GitRepository, ModelStep, OciRegistry, SecureRegistry,
-    root_archive,
+    Authority, Bailiwick, GitHttpsServer, GitRepository, ModelStep, OciRegistry, Postgres,
+    SecureRegistry, root_archive,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -289,6 +289,34 @@ fn system_a_base_that_cannot_be_had_is_told_with_what_the_registry_said() {
         "{refused:#}"
     );
     place.up.stop();
+}
+
+#[test]
+fn system_two_servers_of_one_machine_pull_a_base_once() {
+    let (registry, database) = (Registry::start(), Postgres::start());
+    registry.push(
+        "team/shared:1",
+        &[json!({"name": "etc/edition", "content": "shared"})],
+    );
+    let options = registry.options();
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let steps = || (0..2).flat_map(|_| [bash("cat /etc/edition"), done()]);
+    let replica = || Place::replica(&database, steps().collect(), &options);
+    let replicas = [replica(), replica()];
+    let environment = replicas[0].of(&json!({"base": registry.base("team/shared:1")}));
+    let sessions = [(); 2].map(|()| replicas[0].session(&environment, &Value::Null));
+    for (place, session) in replicas.iter().zip(&sessions) {
+        place.tells(session, "Go.");
+    }
+    for session in &sessions {
+        replicas[0].rests_within(session, 1, BUILD);
+        assert_eq!(replicas[0].results(session), ["shared"]);
+    }
+    // Two layers of one image.
+    assert_eq!(registry.secure.pulled(), 2);
+    for place in replicas {
+        place.up.stop();
+    }
 }
 
 /// Archives of the server's machine are for whoever the operator allows them, and by links nothing else is.
