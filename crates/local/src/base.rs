@@ -67,8 +67,9 @@ const MADE_ANEW: &[&str] = &[
     "lost+found",
     ".layers",
 ];
-/// Files of /etc that are written for every sandbox.
+/// What of /etc is written for every sandbox.
 const GENERATED: &[&str] = &[
+    "bailiwick",
     "passwd",
     "group",
     "hosts",
