@@ -162,7 +162,6 @@ impl Bases {
     fn names(&self) -> Names {
         Names::in_directory(&self.directory)
     }
-
 }
 
 fn pulled(reference: &Reference, digest: &str) -> anyhow::Result<BaseImage> {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_images::base::oci;
 use bailiwick_images::{
-    BaseImage, BaseSource, BuildError, Builder, BuiltBase, Owners, Reference, archive_digest, directory_digest,
+    BaseImage, BaseSource, BuildError, Builder, BuiltBase, Owners, Reference, archive_digest,
+    directory_digest,
 };
 use bailiwick_model::{EnvironmentId, OrganizationId};
 use bailiwick_runtime::Base;

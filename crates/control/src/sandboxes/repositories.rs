@@ -184,7 +184,9 @@ impl Repository {
             CloneProblem::Forbidden => SessionErrorKind::RepositoryForbidden { repository_url },
             CloneProblem::NotFound => SessionErrorKind::RepositoryNotFound { repository_url },
             CloneProblem::Checkout => SessionErrorKind::RepositoryCheckout { repository_url },
-            CloneProblem::NoGit | CloneProblem::Clone => SessionErrorKind::RepositoryClone { repository_url },
+            CloneProblem::NoGit | CloneProblem::Clone => {
+                SessionErrorKind::RepositoryClone { repository_url }
+            }
         };
         SessionError {
             kind,

@@ -88,7 +88,6 @@ pub(super) fn needed(manager: PackageManager) -> impl Iterator<Item = PackageMan
     [PackageManager::Apt].into_iter().chain(besides)
 }
 
-
 fn variables(manager: PackageManager) -> BTreeMap<OsString, OsString> {
     let mut variables = BTreeMap::new();
     // Rust is mostly installed in a home directory; what such a toolchain brings along is in the PATH that a sandbox has anyway.
