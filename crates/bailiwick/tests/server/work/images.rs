@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{Place, bash, id};
 
 /// An image is pulled, or packages are installed from a registry of the network.
-const BUILD: Duration = Duration::from_secs(240);
+const BUILD: Duration = Duration::from_secs(600);
 
 fn done() -> ModelStep {
     ModelStep::text("Done.")
