@@ -293,9 +293,8 @@ fn system_two_servers_of_one_machine_pull_a_base_once() {
     );
     let options = registry.options();
     let options: Vec<_> = options.iter().map(String::as_str).collect();
-    let turn = || [bash("cat /etc/edition").in_round(0), done().in_round(1)];
-    let steps = || (0..2).flat_map(|_| turn());
-    let replica = || Place::replica(&database, steps().collect(), &options);
+    let steps = || vec![bash("cat /etc/edition").in_round(0), done().in_round(1)];
+    let replica = || Place::replica(&database, steps(), &options);
     let replicas = [replica(), replica()];
     let environment = replicas[0].of(&json!({"base": registry.base("team/shared:1")}));
     let sessions = [(); 2].map(|()| replicas[0].session(&environment, &Value::Null));
@@ -356,8 +355,12 @@ fn system_packages_of_real_registries_are_built_once_and_what_runs_keeps_them() 
     for machine in machines() {
         let look = "python3 -c 'import six; print(six.__version__)'; node -p 'require(\"is-odd\")(3)'; echo $WORD; WORD=kept";
         // Two at once: what they are answered goes by how far each is.
-        let first = (0..3).flat_map(|_| [bash(look).in_round(0), done().in_round(1)]);
-        let steps = first.chain([bash(look).in_round(2), done().in_round(3)]);
+        let steps = [
+            bash(look).in_round(0),
+            done().in_round(1),
+            bash(look).in_round(2),
+            done().in_round(3),
+        ];
         let place = Place::for_images(machine, steps, &[]);
         let networking = json!({"type": "limited", "allow_package_managers": true});
         let packages = json!({"pip": ["six==1.16.0"], "npm": ["is-odd@3.0.1"]});
