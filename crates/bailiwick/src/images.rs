@@ -9,14 +9,15 @@ use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_egress::Egress;
 use bailiwick_images::{
     BaseImage, BaseSource, BuildError, BuildLimits, Builder, Head, Held, HostBase, ImageSpec,
-    Layer, Material, Progress, ProjectAt, Refreshed, Registry, Store, host_base, remove_tree,
+    Layer, Material, Owners, Progress, ProjectAt, Refreshed, Registry, Store, host_base,
+    remove_tree,
 };
 use bailiwick_local::{
     Layers, LocalOptions, LocalRuntime, MountedLayer, StateDirectory, Surroundings,
     has_subordinate_ids, host_facts, privileged, snapshot, snapshot_sources, with_subordinate_ids,
 };
-use bailiwick_model::{GitRef, PackageManager, PackageSpec, Packages, Project, SandboxId};
-use bailiwick_policy::Pins;
+use bailiwick_model::{GitRef, Project, SandboxId};
+use bailiwick_policy::{OrganizationFloor, Pins};
 use bailiwick_runtime::{Base, LayerDigest};
 use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 use tokio::sync::watch;
@@ -149,6 +150,7 @@ impl Images {
             store,
             organization: ORGANIZATION.to_owned(),
             registries: registries.to_vec(),
+            floor: OrganizationFloor::empty(),
             limits: BuildLimits::usual(Hierarchies::detect().has(Controller::Memory)),
             base: BaseImage::Outside {
                 base: Base::Host,
@@ -309,7 +311,7 @@ impl Images {
     /// The image, resolved anew, also what the name of its base stands for. If it cannot be built, that stays what it was.
     pub(crate) fn refresh(&self, spec: &ImageSpec, telling: Telling) -> anyhow::Result<Refreshed> {
         self.told(telling, async |tell| {
-            refuse_what_takes_other_users(&self.source, &spec.packages)?;
+            owners().suffice_for(&self.source, &spec.packages)?;
             let before = match self.builder()? {
                 Some(builder) => builder.keys(spec)?,
                 None => Vec::new(),
@@ -343,7 +345,7 @@ impl Images {
         telling: Telling,
         tell: &mut dyn FnMut(Progress<'_>),
     ) -> anyhow::Result<Builder> {
-        refuse_what_takes_other_users(&self.source, &spec.packages)?;
+        owners().suffice_for(&self.source, &spec.packages)?;
         let base = match self.bases.known(&self.source)? {
             Some(base) => base,
             None => {
@@ -391,26 +393,15 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// Debian packages have files of many users, which an ordinary user can only have with subordinate ids, and only on a base of his own.
-fn refuse_what_takes_other_users(source: &BaseSource, packages: &Packages) -> anyhow::Result<()> {
-    let has_debian_packages = !packages.of(PackageManager::Apt).is_empty();
-    let is_outside = matches!(source, BaseSource::Host | BaseSource::Directory(_));
-    let is_debian = matches!(source, BaseSource::Debian(_));
-    if privileged() || !(has_debian_packages || is_debian) {
-        return Ok(());
+/// As whom builds of this process can own files.
+pub(crate) fn owners() -> Owners {
+    if privileged() {
+        Owners::All
+    } else if has_subordinate_ids() {
+        Owners::Subordinate
+    } else {
+        Owners::Own
     }
-    if is_outside {
-        bail!(
-            "Debian packages can be installed over this host's programs by root only, to whom these belong: run this as root, give the image a base of its own (--base debian:SUITE or oci:REFERENCE), or install {} on this host and declare the rest",
-            names(packages, PackageManager::Apt)
-        );
-    }
-    if !has_subordinate_ids() {
-        bail!(
-            "Debian packages have files of several users, which takes subordinate ids: install the package uidmap and give this user some (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER), or run this as root"
-        );
-    }
-    Ok(())
 }
 
 fn image(
@@ -453,15 +444,6 @@ fn image(
         held,
         _host: bases.host(),
     }
-}
-
-fn names(packages: &Packages, manager: PackageManager) -> String {
-    let names: Vec<_> = packages
-        .of(manager)
-        .iter()
-        .map(PackageSpec::as_str)
-        .collect();
-    names.join(", ")
 }
 
 /// An id that no sandbox has had.

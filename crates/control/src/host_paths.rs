@@ -1,11 +1,15 @@
-//! Which paths of the machine that runs sandboxes an environment may name.
+//! Which paths of the machine that runs sandboxes an environment may name, and that it names none of its services.
 //!
 //! Whoever may write an environment could else have any file of that machine mounted or unpacked below a sandbox, or fetched into it as a
-//! repository: `dir:` and `tar:` bases and `file://` projects. Without the operator's word there are none.
+//! repository: `dir:` and `tar:` bases and `file://` projects. Without the operator's word there are none. An image of a registry on that
+//! machine (`oci:localhost:5000/…`) would be a request to whatever listens there; those there are never.
 
 use std::path::{Component, Path, PathBuf};
 
-use bailiwick_wire::{EnvironmentBody, FieldProblem};
+use bailiwick_images::BaseSource;
+use bailiwick_images::base::oci;
+use bailiwick_model::BaseName;
+use bailiwick_wire::{EnvironmentBody, EnvironmentConfig, FieldProblem};
 
 /// The directories of the machine, and what is below them, that environments may name; at first none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,7 +56,36 @@ impl HostPaths {
             help: "name a registry's image, a Debian release or a repository of the network, or have the operator allow the directory (`bailiwick up --allow-host-path`)".to_owned(),
         }
         };
-        refused.map(problem).collect()
+        let own = registry_here(body).filter(|base| before.and_then(registry_here) != Some(base));
+        refused
+            .map(problem)
+            .chain(own.map(registry_problem))
+            .collect()
+    }
+}
+
+/// The base of an environment, if that is an image of a registry on the machine that would pull it.
+fn registry_here(body: &EnvironmentBody) -> Option<&BaseName> {
+    let EnvironmentConfig::Cloud(config) = &body.config else {
+        return None;
+    };
+    let base = config.base.as_ref()?;
+    match BaseSource::try_from(base.clone()).ok()? {
+        BaseSource::Oci(reference) if oci::is_here(&reference) => Some(base),
+        BaseSource::Oci(_)
+        | BaseSource::Host
+        | BaseSource::Directory(_)
+        | BaseSource::Archive(_)
+        | BaseSource::Debian(_) => None,
+    }
+}
+
+fn registry_problem(base: &BaseName) -> FieldProblem {
+    FieldProblem {
+        field: "config.base".to_owned(),
+        code: "registry_refused",
+        message: format!("{base} names a service of the server's machine"),
+        help: "name a registry of the network".to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! What this must never do: let a sandbox run on under rules that it could not be given. A sandbox whose policy cannot be replaced is ended.
 
+mod base;
 mod basis;
 mod error;
 mod image;
@@ -21,7 +22,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bailiwick_images::Builder;
 use bailiwick_model::limits::{
     SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK, SESSION_SANDBOXES,
     SESSION_SANDBOXES_OF_ORGANIZATION,
@@ -39,12 +39,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
 use crate::engine::{Called, NoWorkplace, PortFuture, Workplaces};
+use base::Revision;
 use basis::Basis;
 pub(crate) use basis::mcp_hosts;
 use error::SandboxError;
 use image::SessionImage;
 use place::{Hold, MadeOf, Place, Use};
 use untold::SANDBOX;
+
+pub use base::SessionImages;
 
 /// A runtime of whatever backend, with its policy as `policy` has it.
 pub type SandboxRuntime = Arc<dyn Runtime<Policy = InForce>>;
@@ -58,7 +61,7 @@ pub struct Sandboxes {
     /// Where files of sessions are placed.
     uploads: Arc<Path>,
     /// What builds images, where that can be.
-    builder: Option<Arc<Builder>>,
+    images: Option<Arc<SessionImages>>,
     idle: Duration,
     /// What one may use.
     limits: Limits,
@@ -72,7 +75,7 @@ impl Sandboxes {
             runtime,
             places: Arc::default(),
             uploads: uploads.into(),
-            builder: None,
+            images: None,
             idle: SESSION_SANDBOX_IDLE,
             limits: Limits::default(),
         }
@@ -80,9 +83,9 @@ impl Sandboxes {
 
     /// With images of what environments declare, built like this.
     #[must_use]
-    pub fn with_images(self, builder: Builder) -> Self {
+    pub fn with_images(self, images: SessionImages) -> Self {
         Self {
-            builder: Some(Arc::new(builder)),
+            images: Some(Arc::new(images)),
             ..self
         }
     }
@@ -275,7 +278,7 @@ impl Sandboxes {
             .control
             .in_force(organization, &basis, hold.placeholders())
             .await?;
-        let image = self.image(organization, &basis).await?;
+        let image = self.image(organization, &basis, session).await?;
         hold.limit(self.limits);
         let made_of = MadeOf {
             basis,
@@ -287,17 +290,24 @@ impl Sandboxes {
             .await
     }
 
-    /// The image of the environment's packages and project, if it declares any. Whoever waits for it holds the place.
+    /// The image of the environment's base, packages and project, if it declares any. Whoever waits for it holds the place.
     async fn image(
         &self,
         organization: &OrganizationId,
         basis: &Basis,
+        session: &Session,
     ) -> Result<Option<SessionImage>, SandboxError> {
         if basis.declared.is_nothing() {
             return Ok(None);
         }
-        let builder = self.builder.as_ref().ok_or(SandboxError::NoImages)?;
-        let built = image::built(builder, organization, basis.declared.clone());
+        let images = self.images.as_ref().ok_or(SandboxError::NoImages)?;
+        let revision = Revision {
+            organization,
+            environment: &basis.environment_id,
+            number: session.pins.environment_revision,
+        };
+        let (declared, floor) = (basis.declared.clone(), basis.floor().clone());
+        let built = image::built(&self.control, images, declared, floor, revision);
         built.await.map(Some)
     }
 

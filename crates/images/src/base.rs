@@ -12,6 +12,7 @@ mod host;
 mod memory;
 mod names;
 pub mod oci;
+mod owners;
 pub mod unpack;
 mod zstd;
 
@@ -19,6 +20,7 @@ pub use digest::archive_digest;
 pub(crate) use host::sweep;
 pub use host::{HostBase, directory_digest, host_base};
 pub use names::Names;
+pub use owners::{Owners, OwnersProblem};
 
 /// Where a base comes from, as a person writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::{Packages, Repository, SandboxId};
-use bailiwick_policy::InForce;
+use bailiwick_policy::{InForce, OrganizationFloor};
 use bailiwick_runtime::{Base, Image, LayerDigest, Runtime};
 use tokio::time::{Instant, sleep};
 
@@ -58,6 +58,8 @@ pub struct Builder {
     pub architecture: String,
     /// Registries that are asked instead of the public ones.
     pub registries: Vec<Registry>,
+    /// What the organization denies, which holds for builds too.
+    pub floor: OrganizationFloor,
     /// What one build may use up.
     pub limits: BuildLimits,
     /// The time, in seconds since 1970.

@@ -19,7 +19,8 @@ mod sha256;
 pub mod store;
 
 pub use base::{
-    BaseSource, HostBase, InvalidBase, Names, archive_digest, directory_digest, host_base,
+    BaseSource, HostBase, InvalidBase, Names, Owners, OwnersProblem, archive_digest,
+    directory_digest, host_base,
 };
 pub use build::{
     BaseImage, BuildError, BuildEvent, BuildLimit, BuildLimits, Builder, BuiltBase, FailureClass,

@@ -65,9 +65,11 @@ const MADE_ANEW: &[&str] = &[
     "mnt",
     "media",
     "lost+found",
+    ".layers",
 ];
-/// Files of /etc that are written for every sandbox.
+/// What of /etc is written for every sandbox.
 const GENERATED: &[&str] = &[
+    "bailiwick",
     "passwd",
     "group",
     "hosts",

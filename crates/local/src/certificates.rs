@@ -84,12 +84,18 @@ pub(crate) fn bundle(
         content.push(b'\n');
     }
     let places = BUNDLES.iter().map(Path::new);
-    let places = places.filter(|path| authority.is_some() && inside::has_file(base, path));
+    let places = places.filter(|path| authority.is_some() && can_be_put(base, path));
     Ok(Some(Bundle {
         path: INSIDE.into(),
         content: Some(content),
         places: places.map(Path::to_owned).collect(),
     }))
+}
+
+/// Whether the base has such a file, which another one can be shown in place of: nothing is put anywhere through a link to a directory.
+fn can_be_put(base: &Path, place: &Path) -> bool {
+    let directory = place.parent().unwrap_or(Path::new("/"));
+    inside::has_file(base, place) && inside::has_directory(base, directory)
 }
 
 impl Bundle {
@@ -117,9 +123,7 @@ impl Bundle {
             trust::put(steps, place, content);
         }
         let stores = java_store::PLACES.iter().map(Path::new);
-        let mut stores = stores
-            .filter(|path| inside::has_file(base, path))
-            .peekable();
+        let mut stores = stores.filter(|path| can_be_put(base, path)).peekable();
         if stores.peek().is_some() {
             let store = java_store::of_bundle(content);
             stores.for_each(|place| trust::put(steps, place, &store));

@@ -1,6 +1,6 @@
 //! Environments and their revisions.
 
-use bailiwick_model::{EnvironmentId, ResourceId as _};
+use bailiwick_model::{EnvironmentId, OrganizationId, ResourceId as _};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor};
@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::organization::name_key;
 use crate::page::{Page, PageRequest};
 use crate::row::Columns;
-use crate::store::Scope;
+use crate::store::{Scope, Store};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -108,6 +108,55 @@ async fn find<'e>(
     row.as_ref().map(Environment::read).transpose()
 }
 
+async fn base_digest<'e>(
+    executor: impl Executor<'e, Database = Any>,
+    organization: &str,
+    id: &EnvironmentId,
+    revision: i64,
+) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query(
+        "SELECT r.base_digest FROM environment_revision r JOIN environment e ON e.id = r.environment_id \
+         WHERE e.organization_id = $1 AND e.id = $2 AND r.number = $3",
+    )
+    .bind(organization.to_owned())
+    .bind(id.to_string())
+    .bind(revision)
+    .fetch_optional(executor)
+    .await?;
+    match row {
+        Some(row) => row.value("base_digest"),
+        None => Ok(None),
+    }
+}
+
+impl Store {
+    /// Pins what the name of an environment's base stands for at a revision, unless it is pinned already; returns what is pinned, or `None`
+    /// if there is no such revision. Of several that pin at once one wins, and all are told the same.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn pin_environment_base(
+        &self,
+        organization: &OrganizationId,
+        id: &EnvironmentId,
+        revision: i64,
+        digest: &str,
+    ) -> Result<Option<String>, StoreError> {
+        sqlx::query(
+            "UPDATE environment_revision SET base_digest = $4 WHERE environment_id = $2 AND number = $3 AND base_digest IS NULL \
+             AND EXISTS (SELECT 1 FROM environment e WHERE e.id = $2 AND e.organization_id = $1)",
+        )
+        .bind(organization.to_string())
+        .bind(id.to_string())
+        .bind(revision)
+        .bind(digest.to_owned())
+        .execute(self.writer())
+        .await?;
+        base_digest(self.writer(), organization.as_str(), id, revision).await
+    }
+}
+
 impl Scope<'_> {
     /// One environment, archived or not.
     ///
@@ -138,6 +187,19 @@ impl Scope<'_> {
         .fetch_optional(self.pool)
         .await?;
         row.as_ref().map(|row| row.value("config")).transpose()
+    }
+
+    /// The digest that the name of an environment's base stands for at a revision, once that was looked up.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn environment_base(
+        &self,
+        id: &EnvironmentId,
+        revision: i64,
+    ) -> Result<Option<String>, StoreError> {
+        base_digest(self.pool, &self.organization.to_string(), id, revision).await
     }
 
     /// One environment, archived or not, and the policy of those that have none of their own ([`Organization::default_networking`]).

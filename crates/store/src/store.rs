@@ -74,6 +74,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "body injection",
         include_str!("../migrations/0016_body_injection.sql"),
     ),
+    (
+        17,
+        "environment bases",
+        include_str!("../migrations/0017_environment_bases.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.

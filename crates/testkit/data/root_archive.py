@@ -1,11 +1,14 @@
 """Writes the archive of a root file system of one program (busybox), or an OCI layer, with entries that the caller adds.
 
-usage: root_archive.py FILE JSON: a list of {"name", "content" | "link" | "hardlink" | "directory" | "device", "mode", "owner"};
+usage: root_archive.py FILE JSON: a list of {"name", "content" | "link" | "hardlink" | "directory" | "device", "mode", "owner"},
+or {"program"}: one of this machine's by its path, with the libraries that it needs;
 with {"bare": true} first, the archive has nothing else; a name that ends in .gz is compressed.
 """
 
 import io
 import json
+import re
+import subprocess
 import sys
 import tarfile
 
@@ -34,6 +37,13 @@ with tarfile.open(path, "w:gz" if path.endswith(".gz") else "w") as archive:
         name = b"a base of one program\n"
         archive.addfile(info("./etc/base-name", 0o644, size=len(name)), io.BytesIO(name))
     for entry in added[1:] if bare else added:
+        if "program" in entry:
+            needed = subprocess.run(["ldd", entry["program"]], capture_output=True, text=True, check=True).stdout
+            for file in [entry["program"], *re.findall(r"(/\S+) \(0x", needed)]:
+                with open(file, "rb") as program:
+                    content = program.read()
+                archive.addfile(info(f".{file}", size=len(content)), io.BytesIO(content))
+            continue
         name, mode, owner = entry["name"], entry.get("mode", 0o755), entry.get("owner", 0)
         if "link" in entry:
             archive.addfile(info(name, kind=tarfile.SYMTYPE, link=entry["link"]))

@@ -45,7 +45,7 @@ pub use server::model::{
 pub use server::otlp::{OtlpManner, OtlpReceiver};
 pub use server::port::FreePort;
 pub use server::postgres::{Crash, Postgres};
-pub use server::registry::{OciRegistry, root_archive};
+pub use server::registry::{OciRegistry, SecureRegistry, root_archive};
 pub use server::udp::UdpEcho;
 pub use terminal::Terminal;
 pub use user::User;

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bailiwick_images::base::oci::{self, Login};
+use bailiwick_images::base::oci::Login;
 use bailiwick_images::{
-    BaseImage, BaseSource, Builder, BuiltBase, HostBase, Material, Names, Progress, Reference,
+    BaseImage, BaseSource, Builder, BuiltBase, HostBase, Names, Progress, Reference,
     archive_digest, directory_digest,
 };
 use bailiwick_runtime::Base;
@@ -69,14 +69,14 @@ impl Bases {
                 let archive = canonical(archive)?;
                 let digest = archive_digest(&archive, &self.directory)
                     .with_context(|| format!("cannot read {}", archive.display()))?;
-                self.built(format!("tar:sha256:{digest}"), Material::Archive(archive))?
+                BaseImage::Built(BuiltBase::archive(archive, &digest, sibling::path()?))
             }
             BaseSource::Debian(suite) => {
-                self.built(source.to_string(), Material::Debian(suite.clone()))?
+                BaseImage::Built(BuiltBase::debian(suite, sibling::path()?))
             }
             BaseSource::Oci(reference) => {
                 let digest = self.names().digest(reference)?;
-                let pulled = digest.map(|digest| self.pulled(reference, &digest));
+                let pulled = digest.map(|digest| pulled(reference, &digest));
                 return pulled.transpose();
             }
         }))
@@ -106,7 +106,7 @@ impl Bases {
             }
         };
         Ok(LookedUp {
-            base: self.pulled(reference, &digest)?,
+            base: pulled(reference, &digest)?,
             digest: Some(digest),
         })
     }
@@ -162,22 +162,13 @@ impl Bases {
     fn names(&self) -> Names {
         Names::in_directory(&self.directory)
     }
+}
 
-    fn built(&self, source: String, material: Material) -> anyhow::Result<BaseImage> {
-        Ok(BaseImage::Built(BuiltBase {
-            source,
-            material,
-            program: sibling::path()?,
-        }))
-    }
-
-    fn pulled(&self, reference: &Reference, digest: &str) -> anyhow::Result<BaseImage> {
-        let material = Material::Oci {
-            reference: oci::pinned(reference, digest),
-            login: None,
-        };
-        self.built(format!("oci:{digest}"), material)
-    }
+fn pulled(reference: &Reference, digest: &str) -> anyhow::Result<BaseImage> {
+    let program = sibling::path()?;
+    Ok(BaseImage::Built(BuiltBase::image(
+        reference, digest, program,
+    )))
 }
 
 fn canonical(path: &Path) -> anyhow::Result<PathBuf> {

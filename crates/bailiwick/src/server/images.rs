@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bailiwick_control::SandboxRuntime;
+use bailiwick_control::{SandboxRuntime, SessionImages};
 use bailiwick_images::{BaseImage, BuildLimits, Builder, HostBase, Store, host_base};
 use bailiwick_local::{snapshot, snapshot_sources};
+use bailiwick_policy::OrganizationFloor;
 use bailiwick_runtime::Base;
 use bailiwick_sandbox::cgroup::{Controller, Hierarchies};
 
 use crate::host_environment::HostEnvironment;
-use crate::images::{fresh_id, store};
-use crate::{clock, state};
+use crate::images::{fresh_id, owners, store};
+use crate::{clock, sibling, state};
 
 /// What images of this machine are made from.
 pub(super) struct Images {
@@ -32,6 +33,16 @@ impl Images {
         self.base.snapshot.clone()
     }
 
+    /// The same for sessions, whose environments may have bases of their own.
+    pub(super) fn of_sessions(&self, runtime: SandboxRuntime) -> anyhow::Result<SessionImages> {
+        Ok(SessionImages {
+            builder: self.builder(runtime),
+            program: sibling::path()?,
+            memory: self.store.bases_directory(),
+            owners: owners(),
+        })
+    }
+
     /// What builds them. Whose they are is said for each.
     pub(super) fn builder(&self, runtime: SandboxRuntime) -> Builder {
         Builder {
@@ -39,6 +50,7 @@ impl Images {
             store: self.store.clone(),
             organization: String::new(),
             registries: Vec::new(),
+            floor: OrganizationFloor::empty(),
             limits: BuildLimits::usual(Hierarchies::detect().has(Controller::Memory)),
             base: BaseImage::Outside {
                 base: Base::Host,

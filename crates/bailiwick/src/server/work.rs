@@ -192,7 +192,7 @@ fn tools(
                 Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &share.uploads())
                     .with_limits(sandbox_limits());
             let sandboxes = match &images {
-                Some(images) => sandboxes.with_images(images.builder(shared)),
+                Some(images) => sandboxes.with_images(images.of_sessions(shared)?),
                 None => sandboxes,
             };
             let sandboxes = match arguments.sandbox_idle {

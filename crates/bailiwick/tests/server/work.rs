@@ -3,6 +3,7 @@
 mod attacks;
 mod canary;
 mod examples;
+mod images;
 mod killed;
 mod outward;
 mod replicas;
@@ -40,8 +41,16 @@ impl Place {
         options: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        Self::on(machine(), steps, options, variables)
+    }
+
+    fn on(
+        machine: Bailiwick,
+        steps: impl IntoIterator<Item = ModelStep>,
+        options: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let model = ModelServer::start(ModelScript::of(steps));
-        let machine = machine();
         let up = start(&machine, &model, options, variables);
         let options = options.iter().copied().map(str::to_owned).collect();
         let answers = RefCell::default();
@@ -211,10 +220,14 @@ impl Place {
 
     /// Waits until a session has come to rest so often.
     fn rests(&self, session: &str, times: usize) {
+        self.rests_within(session, times, PATIENCE);
+    }
+
+    fn rests_within(&self, session: &str, times: usize, patience: Duration) {
         let begun = Instant::now();
         while self.count(session, "session.status_idle") < times {
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < patience,
                 "it does not rest: {:#?}",
                 self.events(session)
             );

@@ -7,8 +7,8 @@ use bailiwick_model::{
     CredentialId, EnvironmentId, EnvironmentName, OrganizationId, SessionId, SessionStatus, VaultId,
 };
 use bailiwick_policy::{
-    CredentialHost, CredentialHosts, HeaderFields, HostPattern, InForce, Placeholder,
-    PlaceholderProjection, Policy, Projections, SessionGrants, Uncompiled,
+    CredentialHost, CredentialHosts, HeaderFields, HostPattern, InForce, OrganizationFloor,
+    Placeholder, PlaceholderProjection, Policy, Projections, SessionGrants, Uncompiled,
 };
 use bailiwick_store::{Credential, PageRequest, Session};
 use bailiwick_wire::{
@@ -17,7 +17,6 @@ use bailiwick_wire::{
 };
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use url::Url;
 
 use super::error::SandboxError;
@@ -73,6 +72,11 @@ struct Variable {
 }
 
 impl Basis {
+    /// What the organization denies.
+    pub(super) fn floor(&self) -> &OrganizationFloor {
+        &self.uncompiled.organization
+    }
+
     /// Variables with what they hold inside.
     pub(super) fn variables(
         &self,
@@ -116,10 +120,7 @@ impl Control {
         let config = config.await.map_err(ControlError::from)?;
         let config = config.ok_or(ControlError::NotFound("environment"))?;
         let parts = ConfigParts::of(&config).map_err(|_| corrupt("config"))?;
-        if parts.base.is_some() {
-            return Err(SandboxError::Base);
-        }
-        let declared = Declared::of(&config, parts.packages.map(RawValue::get))?;
+        let declared = Declared::of(&config, &parts)?;
         if !declared.is_for_sessions() {
             return Err(SandboxError::Project);
         }

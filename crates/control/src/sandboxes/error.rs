@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use bailiwick_images::BuildError;
+use bailiwick_images::{BuildError, OwnersProblem};
 use bailiwick_model::limits::{
     SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_SANDBOXES,
     SESSION_SANDBOXES_OF_ORGANIZATION,
@@ -10,6 +10,7 @@ use bailiwick_model::limits::{
 use bailiwick_tools::Failure;
 use bailiwick_wire::{RetryStatus, SessionError};
 
+use super::base::BaseProblem;
 use super::untold::unknown;
 use crate::engine::{Called, NoWorkplace};
 use crate::error::ControlError;
@@ -34,21 +35,22 @@ pub(crate) enum SandboxError {
     #[error("the session's environment is self-hosted: its workers run the tools")]
     SelfHosted,
     /// What the environment stands on.
-    #[error(
-        "the environment declares a base, which sandboxes of sessions do not have yet; use an environment without one"
-    )]
-    Base,
+    #[error("the environment's base cannot be used here: {0}")]
+    Base(#[from] BaseProblem),
+    /// Whose files its image would have.
+    #[error("the image of the environment cannot be built by this server: {0}")]
+    Owners(#[from] OwnersProblem),
     /// How the project is fetched.
     #[error(
-        "the environment declares a project that is not fetched over https, which is the only way for sessions; use an https URL, or a repository as a resource of the session"
+        "the environment declares a project that is not fetched over https from a host of the network by its name, which is the only way for sessions; use such a URL, or a repository as a resource of the session"
     )]
     Project,
-    /// The environment declares packages or a project.
+    /// The environment declares packages, a project or a base.
     #[error(
-        "the environment declares packages or a project, and this server cannot build images; its log says why"
+        "the environment declares packages, a project or a base, and this server cannot build images; its log says why"
     )]
     NoImages,
-    /// The packages, or the project.
+    /// The packages, the project, or the base.
     #[error("the image of the environment cannot be built: {0}")]
     Image(#[source] Box<BuildError>),
     /// See [`SESSION_OUTPUT_BYTES`].
@@ -83,8 +85,13 @@ impl SandboxError {
             | Self::Upload(_)
             | Self::CutOff
             | Self::Control(_)
-            | Self::Runtime(_) => RetryStatus::Retrying,
-            Self::SelfHosted | Self::Base | Self::Project | Self::NoImages => RetryStatus::Terminal,
+            | Self::Runtime(_)
+            | Self::Base(BaseProblem::Unreadable { .. }) => RetryStatus::Retrying,
+            Self::SelfHosted
+            | Self::Base(BaseProblem::RegistryHere | BaseProblem::HostPath(_))
+            | Self::Owners(_)
+            | Self::Project
+            | Self::NoImages => RetryStatus::Terminal,
         };
         let message = format!("the session has no sandbox: {self}");
         Some(unknown(message, retry_status))

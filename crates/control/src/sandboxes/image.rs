@@ -1,17 +1,24 @@
-//! The image of a session's sandbox: the packages and the project that its environment declared at the revision that the session pinned.
+//! The image of a session's sandbox: the base, the packages and the project that its environment declared at the revision that the session pinned.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use bailiwick_images::{BuildError, Builder, FetchAccess, Head, Held, ImageSpec, ProjectAt};
-use bailiwick_model::{
-    OrganizationId, PackageManager, PackageSpec, Packages, Project, ResourceId as _, Transport,
+use bailiwick_images::{
+    BaseSource, BuildError, Builder, FetchAccess, Head, Held, ImageSpec, ProjectAt,
 };
+use bailiwick_model::{
+    BaseName, PackageManager, PackageSpec, Packages, Project, ResourceId as _, Transport,
+};
+use bailiwick_policy::{HOST_SERVICE, OrganizationFloor};
 use bailiwick_runtime::{Access, Image, Mount, MountSource};
-use bailiwick_wire::{EnvironmentBody, EnvironmentConfig};
+use bailiwick_wire::{ConfigParts, EnvironmentBody, EnvironmentConfig};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
+use super::base::{Revision, SessionImages};
 use super::error::SandboxError;
+use crate::control::Control;
 use crate::error::ControlError;
 use crate::sessions::corrupt;
 
@@ -26,29 +33,49 @@ pub(super) struct SessionImage {
 /// What an environment declares that is built before its sandboxes start.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Declared {
+    base: BaseSource,
     packages: Packages,
     project: Option<Project>,
 }
 
 impl Declared {
     /// As a configuration has it: its parts, and the whole of it.
-    pub(super) fn of(config: &str, packages: Option<&str>) -> Result<Self, ControlError> {
+    pub(super) fn of(config: &str, parts: &ConfigParts<'_>) -> Result<Self, ControlError> {
         Ok(Self {
-            packages: packages_of(packages)?,
+            base: base_of(parts.base.map(RawValue::get))?,
+            packages: packages_of(parts.packages.map(RawValue::get))?,
             project: project_of(config)?,
         })
     }
 
     /// Nothing has to be built.
     pub(super) fn is_nothing(&self) -> bool {
-        self.packages.is_empty() && self.project.is_none()
+        self.base == BaseSource::Host && self.packages.is_empty() && self.project.is_none()
     }
 
-    /// Whether sessions can have it: there is neither a key for ssh nor a directory of this machine for them.
+    /// Whether sessions can have it: there is neither a key for ssh nor a directory or a service of this machine for them, and an address
+    /// would be a way around what names may resolve to.
     pub(super) fn is_for_sessions(&self) -> bool {
-        let transport = self.project.as_ref().map(|it| it.repository.transport());
-        transport.is_none_or(|transport| matches!(transport, Transport::Https { .. }))
+        match self.project.as_ref().map(|it| it.repository.transport()) {
+            None => true,
+            Some(Transport::Https { host, .. }) => {
+                &**host != HOST_SERVICE && host.parse::<IpAddr>().is_err()
+            }
+            Some(Transport::Ssh { .. } | Transport::File) => false,
+        }
     }
+}
+
+fn base_of(declared: Option<&str>) -> Result<BaseSource, ControlError> {
+    let Some(declared) = declared else {
+        return Ok(BaseSource::Host);
+    };
+    let name: Option<String> = serde_json::from_str(declared).map_err(|_| corrupt("config"))?;
+    let Some(name) = name else {
+        return Ok(BaseSource::Host);
+    };
+    let name: BaseName = name.parse().map_err(|_| corrupt("config"))?;
+    name.try_into().map_err(|_| corrupt("config"))
 }
 
 fn project_of(config: &str) -> Result<Option<Project>, ControlError> {
@@ -85,20 +112,31 @@ fn packages_of(declared: Option<&str>) -> Result<Packages, ControlError> {
     Ok(packages)
 }
 
-/// The image with these packages and the project as it is now; what is missing of it is built, with keys of the organization's own.
+/// The image with this base, these packages and the project as it is now; what is missing of it is built, with keys of the organization's own
+/// and under its floor.
 pub(super) async fn built(
-    builder: &Builder,
-    organization: &OrganizationId,
+    control: &Control,
+    images: &SessionImages,
     declared: Declared,
+    floor: OrganizationFloor,
+    revision: Revision<'_>,
 ) -> Result<SessionImage, SandboxError> {
+    let owners = images.owners;
+    owners.suffice_for(&declared.base, &declared.packages)?;
     let builder = Builder {
-        organization: organization.as_str().to_owned(),
-        ..builder.clone()
+        organization: revision.organization.as_str().to_owned(),
+        floor,
+        ..images.builder.clone()
+    };
+    let base = control.pinned_base(images, &builder, &declared.base, revision);
+    let builder = Builder {
+        base: base.await?,
+        ..builder
     };
     let runtime = Handle::current();
     // A build reads and hashes trees between its waits, and what it tells is not for other threads.
     let building = tokio::task::spawn_blocking(move || {
-        let Declared { packages, project } = declared;
+        let (packages, project) = (declared.packages, declared.project);
         runtime.block_on(async {
             let project = match project {
                 Some(project) => Some(ProjectAt {
@@ -146,6 +184,26 @@ async fn head(builder: &Builder, project: &Project) -> Result<Head, BuildError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_project_of_the_servers_own_machine_or_by_address_is_not_for_sessions() {
+        let is_for_sessions = |repository: &str| {
+            let project = json!({"repository": repository});
+            let config = json!({"type": "cloud", "project": project}).to_string();
+            let parts = ConfigParts::of(&config).unwrap();
+            Declared::of(&config, &parts).unwrap().is_for_sessions()
+        };
+        assert!(is_for_sessions("https://git.example.com:8443/app"));
+        for repository in [
+            "https://host.internal:8443/app",
+            "https://127.0.0.1/app",
+            "https://10.0.0.1:8443/app",
+            "ssh://git@git.example.com/app",
+            "file:///srv/app",
+        ] {
+            assert!(!is_for_sessions(repository), "{repository}");
+        }
+    }
 
     #[test]
     fn packages_are_read_as_the_configuration_has_them() {

@@ -59,6 +59,8 @@ pub(super) enum CloneProblem {
     NotFound,
     /// There is no such branch or commit.
     Checkout,
+    /// There is no git in the sandbox.
+    NoGit,
     /// Anything else, such as a policy that denies it.
     Clone,
 }
@@ -70,7 +72,7 @@ impl fmt::Display for CloneProblem {
             Self::Forbidden => "repository_forbidden_error",
             Self::NotFound => "repository_not_found_error",
             Self::Checkout => "repository_checkout_error",
-            Self::Clone => "repository_clone_error",
+            Self::NoGit | Self::Clone => "repository_clone_error",
         };
         write!(f, "{code}: {}", self.words())
     }
@@ -83,6 +85,7 @@ impl CloneProblem {
             Self::Forbidden => "its token may not read it",
             Self::NotFound => "it does not exist, or its token does not see it",
             Self::Checkout => "it has no such branch or commit",
+            Self::NoGit => "there is no git in the sandbox: add the package to the environment",
             Self::Clone => "it cannot be cloned",
         }
     }
@@ -151,8 +154,8 @@ impl Repository {
             argv.extend(["--branch", name]);
         }
         argv.extend(["--", &self.url, &self.mount_path]);
-        if let Err(complaint) = git(sandbox, &argv).await? {
-            return Ok(Err(CloneProblem::of(&complaint)));
+        if let Err(problem) = git(sandbox, &argv).await? {
+            return Ok(Err(problem));
         }
         let Some(Checkout::Commit { sha }) = &self.checkout else {
             return Ok(Ok(()));
@@ -181,7 +184,9 @@ impl Repository {
             CloneProblem::Forbidden => SessionErrorKind::RepositoryForbidden { repository_url },
             CloneProblem::NotFound => SessionErrorKind::RepositoryNotFound { repository_url },
             CloneProblem::Checkout => SessionErrorKind::RepositoryCheckout { repository_url },
-            CloneProblem::Clone => SessionErrorKind::RepositoryClone { repository_url },
+            CloneProblem::NoGit | CloneProblem::Clone => {
+                SessionErrorKind::RepositoryClone { repository_url }
+            }
         };
         SessionError {
             kind,
@@ -228,11 +233,11 @@ impl Target {
     }
 }
 
-/// Runs git to its end; what it complained, if it did not end well.
+/// Runs git to its end; what is wrong, by what it complained, if it did not end well.
 async fn git(
     sandbox: &dyn Sandbox<Policy = InForce>,
     argv: &[&str],
-) -> Result<Result<(), String>, Error> {
+) -> Result<Result<(), CloneProblem>, Error> {
     let mut command = Command::new(argv.iter().copied());
     command.env.insert("GIT_TERMINAL_PROMPT".into(), "0".into());
     // Its words are read.
@@ -240,12 +245,12 @@ async fn git(
     command.timeout = Some(REPOSITORY_CLONE_TIME);
     let Execution { streams, control } = match sandbox.exec(command).await {
         Ok(execution) => execution,
-        Err(error @ Error::CommandNotFound(_)) => return Ok(Err(error.to_string())),
+        Err(Error::CommandNotFound(_)) => return Ok(Err(CloneProblem::NoGit)),
         Err(error) => return Err(error),
     };
     let (stdout, stderr) = match streams {
         Streams::Pipes { stdout, stderr, .. } => (stdout, stderr),
-        Streams::Terminal { .. } => return Ok(Err("it has no pipes".to_owned())),
+        Streams::Terminal { .. } => return Ok(Err(CloneProblem::Clone)),
     };
     let (_, complaint) = tokio::join!(read(stdout), read(stderr));
     match control.wait().await? {
@@ -253,7 +258,7 @@ async fn git(
         ExitStatus::Exited(_)
         | ExitStatus::Signaled(_)
         | ExitStatus::TimedOut
-        | ExitStatus::OutOfMemory => Ok(Err(complaint)),
+        | ExitStatus::OutOfMemory => Ok(Err(CloneProblem::of(&complaint))),
     }
 }
 

@@ -112,6 +112,11 @@ pub fn pinned(reference: &Reference, digest: &str) -> Reference {
     reference.clone_with_digest(digest.to_owned())
 }
 
+/// Whether the registry is a service of the machine that pulls.
+pub fn is_here(reference: &Reference) -> bool {
+    port_here(reference.registry()).is_some()
+}
+
 fn host_pattern(registry: &str) -> Result<HostPattern, HostPatternError> {
     if registry.contains(':') {
         registry.parse()

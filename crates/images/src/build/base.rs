@@ -5,11 +5,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::PackageManager;
-use bailiwick_policy::{EgressPolicy, Policy};
+use bailiwick_policy::EgressPolicy;
 use oci_client::Reference;
 
 use super::job::{host, read_only};
-use super::packages::compiled;
 use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, error};
 use crate::base::oci::{self, Login};
 use crate::key::Content;
@@ -53,6 +52,36 @@ pub enum Material {
 }
 
 impl BuiltBase {
+    /// An archive of this machine, whose SHA-256 has these 64 digits; `program` is the file of the one that unpacks it.
+    pub fn archive(archive: PathBuf, digest: &str, program: PathBuf) -> Self {
+        Self {
+            source: format!("tar:sha256:{digest}"),
+            material: Material::Archive(archive),
+            program,
+        }
+    }
+
+    /// A Debian release; `program` as above.
+    pub fn debian(suite: &str, program: PathBuf) -> Self {
+        Self {
+            source: format!("debian:{suite}"),
+            material: Material::Debian(suite.to_owned()),
+            program,
+        }
+    }
+
+    /// An image of a registry, whose manifest has this digest; `program` is the file of the one that pulls it. Nobody in particular pulls.
+    pub fn image(reference: &Reference, digest: &str, program: PathBuf) -> Self {
+        Self {
+            source: format!("oci:{digest}"),
+            material: Material::Oci {
+                reference: oci::pinned(reference, digest),
+                login: None,
+            },
+            program,
+        }
+    }
+
     pub(super) fn content(&self, builder: &Builder) -> Content {
         let registry = match &self.material {
             Material::Debian(_) => builder.registry(PackageManager::Apt),
@@ -158,7 +187,6 @@ fn unresolved(reference: &Reference, reason: String) -> BuildError {
 }
 
 fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
-    let policy: Policy = compiled(policy);
     Job {
         argv,
         policy,

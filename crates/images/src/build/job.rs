@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::{Verdict, limits};
-use bailiwick_policy::{InForce, Policy};
+use bailiwick_policy::{EgressPolicy, InForce};
 use bailiwick_runtime::{
     Access, Base, ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount,
     MountSource, Profile, Running, Sandbox, SandboxSpec, StopReason, Streams,
@@ -32,7 +32,7 @@ pub(crate) struct Job {
     /// Program and arguments.
     pub(crate) argv: Vec<OsString>,
     /// What it reaches.
-    pub(crate) policy: Policy,
+    pub(crate) policy: EgressPolicy,
     /// On what it runs.
     pub(crate) image: Image,
     /// What else it sees.
@@ -150,7 +150,8 @@ impl Builder {
     }
 
     fn spec(&self, job: Job, directory: Option<&Path>) -> SandboxSpec<InForce> {
-        let mut spec = SandboxSpec::new((self.sandbox_id)(), Arc::new(job.policy).into());
+        let policy = Arc::new(self.compiled(job.policy));
+        let mut spec = SandboxSpec::new((self.sandbox_id)(), policy.into());
         spec.image = job.image;
         spec.draft = directory.map(|directory| Draft {
             directory: directory.to_owned(),

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use bailiwick_model::{PackageManager, PolicySource};
-use bailiwick_policy::{
-    EffectivePolicy, EgressPolicy, OrganizationFloor, Policy, SessionGrants, registries,
-};
+use bailiwick_policy::{EffectivePolicy, EgressPolicy, Policy, SessionGrants, registries};
 use bailiwick_runtime::Image;
 
 use super::{Builder, Job, Keeps};
@@ -36,7 +34,7 @@ impl Builder {
         env.extend(registries.flat_map(Registry::variables));
         Job {
             argv: recipe::command(manager, specs),
-            policy: compiled(self.policy_of(needed(manager))),
+            policy: self.policy_of(needed(manager)),
             image,
             mounts: Vec::new(),
             env,
@@ -54,6 +52,15 @@ impl Builder {
         let own = managers.filter_map(|manager| self.registry(manager));
         own.map(|registry| format!("{}={registry}", registry.manager.name()))
             .collect()
+    }
+
+    /// A policy of Bailiwick's own, over what the organization denies.
+    pub(super) fn compiled(&self, policy: EgressPolicy) -> Policy {
+        let effective = EffectivePolicy {
+            policy,
+            source: PolicySource::BuiltIn,
+        };
+        Policy::compile(effective, &self.floor, &SessionGrants::none())
     }
 
     /// Exactly the registries of these managers, or those that are asked instead.
@@ -79,19 +86,6 @@ impl Builder {
 pub(super) fn needed(manager: PackageManager) -> impl Iterator<Item = PackageManager> {
     let besides = (manager != PackageManager::Apt).then_some(manager);
     [PackageManager::Apt].into_iter().chain(besides)
-}
-
-/// A policy of Bailiwick's own.
-pub(crate) fn compiled(policy: EgressPolicy) -> Policy {
-    let effective = EffectivePolicy {
-        policy,
-        source: PolicySource::BuiltIn,
-    };
-    Policy::compile(
-        effective,
-        &OrganizationFloor::empty(),
-        &SessionGrants::none(),
-    )
 }
 
 fn variables(manager: PackageManager) -> BTreeMap<OsString, OsString> {

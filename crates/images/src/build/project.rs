@@ -10,11 +10,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::{PackageManager, Project, Reason, Repository, Transport, limits};
-use bailiwick_policy::{EgressPolicy, HOST_SERVICE, Policy};
+use bailiwick_policy::{EgressPolicy, HOST_SERVICE};
 use bailiwick_runtime::ExitStatus;
 
 use super::job::{self, read_only};
-use super::packages::compiled;
 use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, Step};
 use crate::key::Content;
 use crate::mirror::{self, Head, Mirror};
@@ -213,7 +212,7 @@ impl Builder {
         let own = managers.clone().filter_map(|m| self.registry(m));
         Job {
             argv: shell(&script, setup.iter().map(OsString::from)),
-            policy: compiled(self.policy_of(managers.filter(|_| !setup.is_empty()))),
+            policy: self.policy_of(managers.filter(|_| !setup.is_empty())),
             image: self.image(&step.below),
             input: Vec::new(),
             mounts: Vec::new(),
@@ -290,7 +289,7 @@ fn git_directory(path: &str) -> PathBuf {
 }
 
 /// Exactly the repository's host and port; nothing for one of this machine.
-fn fetch_policy(repository: &Repository) -> Result<Policy, BuildError> {
+fn fetch_policy(repository: &Repository) -> Result<EgressPolicy, BuildError> {
     let mut policy = EgressPolicy::limited();
     match repository.transport() {
         Transport::File => {}
@@ -313,7 +312,7 @@ fn fetch_policy(repository: &Repository) -> Result<Policy, BuildError> {
             }
         }
     }
-    Ok(compiled(policy))
+    Ok(policy)
 }
 
 fn checkout_job(
@@ -338,7 +337,7 @@ fn checkout_job(
     ];
     Job {
         argv: shell(&script, arguments.map(OsString::from)),
-        policy: compiled(EgressPolicy::limited()),
+        policy: EgressPolicy::limited(),
         image: job::host(),
         input: Vec::new(),
         mounts: vec![read_only(&mirror.repository(), mirror::INSIDE)],

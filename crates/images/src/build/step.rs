@@ -111,7 +111,7 @@ mod tests {
     use std::sync::Arc;
 
     use bailiwick_model::{PackageManager, PackageSpec, Packages, SandboxId};
-    use bailiwick_policy::InForce;
+    use bailiwick_policy::{InForce, OrganizationFloor};
     use bailiwick_runtime::{
         Base, BoxFuture, Checkpoint, Error, Running, Runtime, SandboxSpec, SandboxSummary, Verb,
     };
@@ -166,6 +166,7 @@ mod tests {
                 .iter()
                 .map(|text| text.parse().unwrap())
                 .collect(),
+            floor: OrganizationFloor::empty(),
             limits: BuildLimits::usual(false),
             now: || 0,
             sandbox_id: || SandboxId::from_random(0),

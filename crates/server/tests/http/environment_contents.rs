@@ -197,6 +197,18 @@ async fn paths_of_the_servers_machine_are_refused(server: Server) {
             assert_eq!(refused.text("code"), "host_path_refused", "{named}");
         }
     }
+    for registry in ["localhost:5000", "127.0.0.1:5000", "host.internal:5000"] {
+        let config = json!({"type": "cloud", "base": format!("oci:{registry}/team/base:1")});
+        let refused = server
+            .post("/v1/environments", json!({"name": "b", "config": config}))
+            .await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{registry}");
+        assert!(refused.raw.contains("registry_refused"), "{refused:?}");
+        let refused = server
+            .send(Method::PATCH, &path, Some(json!({"config": config})))
+            .await;
+        assert_eq!(refused.text("code"), "registry_refused", "{registry}");
+    }
     // Its own userland is no path of anybody's choice.
     let body = json!({"name": "b", "config": {"type": "cloud", "base": "host"}});
     server.post("/v1/environments", body).await.ok();

@@ -16,6 +16,7 @@ on_both!(
     pages_cover_everything_once,
     an_archived_environment_is_read_only,
     a_deleted_environment_takes_its_revisions_along,
+    what_a_base_stood_for_first_stays_with_its_revision,
     a_store_that_is_opened_again_has_what_it_had,
 );
 
@@ -27,6 +28,29 @@ async fn what_was_made_is_read_again(place: Place) {
         (read.id, read.values, read.version),
         (made.id, made.values, 1)
     );
+}
+
+async fn what_a_base_stood_for_first_stays_with_its_revision(place: Place) {
+    let made = place.environment("dev").await;
+    let other = organization(&place.store, "Other").await;
+    let pin = async |organization, revision, digest| {
+        let pinned = place
+            .store
+            .pin_environment_base(organization, &made.id, revision, digest);
+        pinned.await.unwrap()
+    };
+    let known = async |revision| {
+        let scope = place.store.scope(&place.organization);
+        scope.environment_base(&made.id, revision).await.unwrap()
+    };
+    assert_eq!(known(1).await, None);
+    assert_eq!(pin(&other, 1, "sha256:of another").await, None);
+    let first = Some("sha256:first".to_owned());
+    assert_eq!(pin(&place.organization, 1, "sha256:first").await, first);
+    assert_eq!(pin(&place.organization, 1, "sha256:second").await, first);
+    assert_eq!(known(1).await, first);
+    assert_eq!(pin(&place.organization, 2, "sha256:none").await, None);
+    assert_eq!(known(2).await, None);
 }
 
 async fn another_organization_sees_nothing(place: Place) {

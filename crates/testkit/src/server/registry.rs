@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::https::python;
 use super::port::FreePort;
-use crate::User;
 use crate::process::{Child, command, eventually, succeed};
+use crate::{Authority, User};
 
 const ARCHIVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/root_archive.py");
 const PUSH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/push_image.py");
@@ -26,6 +26,29 @@ pub struct OciRegistry {
     directory: TempDir,
     port: FreePort,
     asks: bool,
+}
+
+/// A registry's images once more, over HTTPS on a port of its own.
+#[derive(Debug)]
+pub struct SecureRegistry {
+    process: Child,
+    port: FreePort,
+}
+
+impl SecureRegistry {
+    /// How many layers of images were pulled from it, as its log has it.
+    pub fn pulled(&self) -> usize {
+        let log = self.process.complained();
+        let is_pull = |line: &&str| {
+            line.contains("response completed") && line.contains("GET") && line.contains("/blobs/")
+        };
+        log.lines().filter(is_pull).count()
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
 }
 
 impl OciRegistry {
@@ -53,23 +76,26 @@ impl OciRegistry {
         } else {
             String::new()
         };
-        let settings = path.join("settings.yaml");
-        let text = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{}'}}\n{auth}",
-            path.join("data").display(),
-            port.number(),
-        );
-        fs::write(&settings, text).expect("a file");
-        let mut server = command("docker-registry", User::current());
-        let process = Child::start_helper(server.arg("serve").arg(&settings));
-        eventually("the registry", Duration::from_secs(60), || {
-            process.complained().contains("listening on").then_some(())
-        });
         Self {
-            _process: process,
+            _process: serve(path, port.number(), "", &auth),
             directory,
             port,
             asks,
+        }
+    }
+
+    /// The same images over HTTPS, with a certificate for `names`, on 127.0.0.1.
+    pub fn over_https(&self, authority: &Authority, names: &[&str]) -> SecureRegistry {
+        let port = FreePort::find();
+        let certificate = authority.issue(names);
+        let tls = format!(
+            ", tls: {{certificate: {}, key: {}}}",
+            certificate.certificate.display(),
+            certificate.key.display()
+        );
+        SecureRegistry {
+            process: serve(self.directory.path(), port.number(), &tls, ""),
+            port,
         }
     }
 
@@ -111,10 +137,26 @@ impl OciRegistry {
     }
 }
 
+fn serve(directory: &Path, port: u16, tls: &str, auth: &str) -> Child {
+    let settings = directory.join(format!("{port}.yaml"));
+    let text = format!(
+        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'{tls}}}\n{auth}",
+        directory.join("data").display(),
+    );
+    fs::write(&settings, text).expect("a file");
+    let mut server = command("docker-registry", User::current());
+    let process = Child::start_helper(server.arg("serve").arg(&settings));
+    eventually("the registry", Duration::from_secs(60), || {
+        process.complained().contains("listening on").then_some(())
+    });
+    process
+}
+
 /// Writes the archive of a root file system whose only program is busybox (`/bin/sh`, `cat`, `ls`, `stat`, `id`, `readlink`, `touch`,
 /// `find`, `wc`), with the entries that `added`, a JSON list, names; compressed with gzip if the name ends in `.gz`.
 ///
-/// An entry is `{"name", "content" | "link" | "hardlink" | "directory" | "device", "mode", "owner"}`; after a first `{"bare": true}` there is
+/// An entry is `{"name", "content" | "link" | "hardlink" | "directory" | "device", "mode", "owner"}`, or `{"program"}`, one of this machine's
+/// by its path, with the libraries that it needs; after a first `{"bare": true}` there is
 /// nothing else.
 pub fn root_archive(file: &Path, added: &Value) {
     succeed(

@@ -15,7 +15,7 @@ const SECRET_KEY: &str = "010101010101010101010101010101010101010101010101010101
 
 impl Place {
     /// A server on this database, with a model of its own.
-    fn replica(database: &Postgres, steps: Vec<ModelStep>, options: &[&str]) -> Self {
+    pub(super) fn replica(database: &Postgres, steps: Vec<ModelStep>, options: &[&str]) -> Self {
         let model = ModelServer::start(ModelScript::of(steps));
         let machine = machine();
         let (database, upstream) = (database.url(), model.url());
