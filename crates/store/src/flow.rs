@@ -99,6 +99,18 @@ impl Store {
     }
 }
 
+/// The query for flows of one kind. SQLite uses an index for what is asked for in any case only, and without one, whose flows are few is
+/// looked for among those of whoever has many.
+macro_rules! flows_where {
+    ($narrowed:literal) => {
+        concat!(
+            "SELECT sequence, session_id, environment_id, kept_at, flow FROM flow WHERE organization_id = $1 AND sequence > $2 AND ",
+            $narrowed,
+            " AND ($5 = '' OR verdict = $5) ORDER BY sequence LIMIT $6"
+        )
+    };
+}
+
 impl Scope<'_> {
     /// Flows after the one with the number `after`, the oldest first, at most `limit`.
     ///
@@ -112,19 +124,24 @@ impl Scope<'_> {
         filter: &FlowFilter,
     ) -> Result<Vec<StoredFlow>, StoreError> {
         let text = |id: Option<&str>| id.unwrap_or_default().to_owned();
-        let rows = sqlx::query(
-            "SELECT sequence, session_id, environment_id, kept_at, flow FROM flow WHERE organization_id = $1 AND sequence > $2 \
-             AND ($3 = '' OR session_id = $3) AND ($4 = '' OR environment_id = $4) AND ($5 = '' OR verdict = $5) \
-             ORDER BY sequence LIMIT $6",
-        )
-        .bind(self.organization.to_string())
-        .bind(after)
-        .bind(text(filter.session.as_ref().map(SessionId::as_str)))
-        .bind(text(filter.environment.as_ref().map(EnvironmentId::as_str)))
-        .bind(filter.verdict.map_or_else(String::new, |verdict| verdict.to_string()))
-        .bind(i64::from(limit))
-        .fetch_all(self.pool)
-        .await?;
+        let query = match (&filter.session, &filter.environment) {
+            (Some(_), _) => flows_where!("session_id = $3 AND ($4 = '' OR environment_id = $4)"),
+            (None, Some(_)) => flows_where!("$3 = '' AND environment_id = $4"),
+            (None, None) => flows_where!("$3 = '' AND $4 = ''"),
+        };
+        let rows = sqlx::query(query)
+            .bind(self.organization.to_string())
+            .bind(after)
+            .bind(text(filter.session.as_ref().map(SessionId::as_str)))
+            .bind(text(filter.environment.as_ref().map(EnvironmentId::as_str)))
+            .bind(
+                filter
+                    .verdict
+                    .map_or_else(String::new, |verdict| verdict.to_string()),
+            )
+            .bind(i64::from(limit))
+            .fetch_all(self.pool)
+            .await?;
         rows.iter().map(StoredFlow::read).collect()
     }
 }
