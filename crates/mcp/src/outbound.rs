@@ -107,6 +107,15 @@ impl Outbound {
         Self { dialer, tls }
     }
 
+    /// Why a policy denies a server, if it does; see [`crate::McpClient::denial`].
+    pub(crate) async fn denial(&self, policy: &Policy, url: &Url) -> Option<OutboundError> {
+        let destination = destination(url).ok()?;
+        let dialing = self.dialer.dial(policy, &destination);
+        let dialed = tokio::time::timeout(OUTBOUND_TIME, dialing).await.ok()?;
+        let error = OutboundError::from(dialed.err()?);
+        error.is_denied().then_some(error)
+    }
+
     /// Sends a request and reads what is wanted of the answer, within [`OUTBOUND_TIME`] and before `end`. Wherever it leads, the policy is
     /// asked first.
     pub(crate) async fn ask(

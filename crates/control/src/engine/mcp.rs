@@ -49,6 +49,9 @@ pub(crate) enum McpFailure {
     Access(#[from] NoMcpAccess),
     #[error("{}", words(.0))]
     Server(#[from] McpError),
+    /// What it was asked for was under way.
+    #[error("it may not be reached any more: {}", detail(.0))]
+    Denied(OutboundError),
     #[error("its URL is none")]
     Url,
 }
@@ -83,6 +86,7 @@ impl McpFailure {
             | Self::Server(McpError::Token | McpError::Unauthorized | McpError::Forbidden) => false,
             Self::Access(NoMcpAccess::NoWayOut | NoMcpAccess::Control(_))
             | Self::Url
+            | Self::Denied(_)
             | Self::Server(McpError::Outbound(_) | McpError::Redirect(_) | McpError::Status(_)) => {
                 true
             }
@@ -129,6 +133,7 @@ impl McpFailure {
                 let is_policy = matches!(error, McpError::Outbound(error) if outbound(error));
                 (error.may_have_happened(), is_policy)
             }
+            Self::Denied(_) => (true, true),
             Self::Access(_) | Self::Url => (false, false),
         };
         let more = match (may_have_happened, is_policy) {
@@ -253,15 +258,24 @@ impl Shared {
         let control = &self.control;
         let access = control.mcp_access(of.organization, of.session, &server.url);
         let access = unless_cancelled(cancel, access).await?;
-        match client.call(access.under(), tool, input, cancel).await {
-            // Who is not let in has had nothing run.
-            Err(McpError::Unauthorized) => {
-                let anew =
-                    control.mcp_access_anew(of.organization, of.session, &server.url, &access);
-                let anew = unless_cancelled(cancel, anew).await?;
-                Ok(client.call(anew.under(), tool, input, cancel).await?)
+        let calling = async {
+            match client.call(access.under(), tool, input, cancel).await {
+                // Who is not let in has had nothing run.
+                Err(McpError::Unauthorized) => {
+                    let anew =
+                        control.mcp_access_anew(of.organization, of.session, &server.url, &access);
+                    let anew = unless_cancelled(cancel, anew).await?;
+                    Ok(client.call(anew.under(), tool, input, cancel).await?)
+                }
+                called => Ok(called?),
             }
-            called => Ok(called?),
+        };
+        // A call may take minutes, and go on over several connections: it outlives no rule.
+        let denied = control.until_denied(of.organization, &of.session.id, &access, &client);
+        tokio::select! {
+            biased;
+            called = calling => called,
+            denial = denied => Err(McpFailure::Denied(denial)),
         }
     }
 
