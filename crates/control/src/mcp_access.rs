@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use bailiwick_mcp::Access;
-use bailiwick_model::limits::{CREDENTIALS_OF_VAULT, MCP_REFRESH_AHEAD};
-use bailiwick_model::{CredentialId, OrganizationId, VaultId};
-use bailiwick_policy::{Policy, SessionGrants};
+use bailiwick_mcp::{Access, McpClient};
+use bailiwick_model::limits::{CREDENTIALS_OF_VAULT, MCP_REFRESH_AHEAD, SESSION_SANDBOX_LOOK};
+use bailiwick_model::{CredentialId, OrganizationId, SessionId, VaultId};
+use bailiwick_outbound::OutboundError;
+use bailiwick_policy::{Policy, SessionGrants, Uncompiled};
 use bailiwick_store::{Credential, PageRequest, Session};
 use bailiwick_wire::{CredentialAuth, SecretName, SecretText, StaticBearer};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::sleep;
 
 use crate::caller::Caller;
 use crate::clock;
@@ -24,6 +27,7 @@ use crate::sandboxes::mcp_hosts;
 
 /// A policy, and a token if there is one.
 pub(crate) struct McpAccess {
+    uncompiled: Uncompiled,
     policy: Policy,
     credential: Option<Found>,
 }
@@ -87,9 +91,10 @@ impl Control {
         session: &Session,
         server: &str,
     ) -> Result<McpAccess, NoMcpAccess> {
-        let policy = self.egress_policy(organization, session).await?;
+        let uncompiled = self.egress_now(organization, &session.id).await?;
         let mut access = McpAccess {
-            policy,
+            policy: uncompiled.clone().compile(),
+            uncompiled,
             credential: self.mcp_credential(organization, session, server).await?,
         };
         if let Some(found) = &mut access.credential
@@ -132,24 +137,64 @@ impl Control {
         Ok(access)
     }
 
-    /// What a session may reach now. A self-hosted environment has no policy of its own and its sessions pin none: there it is the
-    /// organization's default policy, as it is now.
-    async fn egress_policy(
+    /// Ends once the policy of a session denies a server that it was let to: with a tightening at once, and with another floor when it is
+    /// looked at. While nobody can say what holds, nothing ends.
+    pub(crate) async fn until_denied(
         &self,
         organization: &OrganizationId,
-        session: &Session,
-    ) -> Result<Policy, ControlError> {
-        if let Some(uncompiled) = self.uncompiled(organization, session).await? {
-            return Ok(uncompiled.compile());
+        session: &SessionId,
+        access: &McpAccess,
+        client: &McpClient,
+    ) -> OutboundError {
+        let mut tightened = self.tightened.subscribe();
+        let mut held = access.uncompiled.clone();
+        loop {
+            if let Ok(now) = self.egress_now(organization, session).await
+                && now != held
+            {
+                held = now.clone();
+                if let Some(denial) = client.denial(&now.compile()).await {
+                    return denial;
+                }
+            }
+            let next_look = sleep(SESSION_SANDBOX_LOOK);
+            tokio::pin!(next_look);
+            loop {
+                tokio::select! {
+                    () = &mut next_look => break,
+                    heard = tightened.recv() => match heard {
+                        Ok(other) if other != *session => {}
+                        // Who does not know which ones looks too.
+                        Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => break,
+                    },
+                }
+            }
+        }
+    }
+
+    /// What decides now for a session. A self-hosted environment has no policy of its own and its sessions pin none: there it is the
+    /// organization's default policy, as it is now.
+    async fn egress_now(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+    ) -> Result<Uncompiled, ControlError> {
+        let session = self.session_at_work(organization, session).await?;
+        let session = session.ok_or(ControlError::NotFound("session"))?;
+        if let Some(uncompiled) = self.uncompiled(organization, &session).await? {
+            return Ok(uncompiled);
         }
         let caller = Caller::system(organization.clone());
         let Policies { default, floor } = self.policies(&caller).await?;
-        let effective = bailiwick_policy::effective(None, default);
-        let grants = SessionGrants {
-            mcp_hosts: mcp_hosts(&session.values.agent)?,
-            ..SessionGrants::none()
-        };
-        Ok(Policy::compile(effective, &floor, &grants))
+        Ok(Uncompiled {
+            effective: bailiwick_policy::effective(None, default),
+            narrowed_by: Vec::new(),
+            organization: floor,
+            grants: SessionGrants {
+                mcp_hosts: mcp_hosts(&session.values.agent)?,
+                ..SessionGrants::none()
+            },
+        })
     }
 
     /// The first credential for a server, in the order of the session's vaults.

@@ -28,9 +28,9 @@ use bailiwick_model::limits::{
 };
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_policy::InForce;
-use bailiwick_runtime::{Limits, Runtime};
+use bailiwick_runtime::{Error, Limits, Runtime};
 use bailiwick_store::Session;
-use bailiwick_tools::{Block, Context, ToolResult};
+use bailiwick_tools::{Block, Context, Failure, ToolResult};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
@@ -376,7 +376,11 @@ impl Sandboxes {
             }),
             started = starting => started.map_err(|_| SandboxError::CutOff)??,
         };
-        Ok(started.tools.call(tool, input, context).await?)
+        let called = started.tools.call(tool, input, context).await;
+        if let Err(Failure::Sandbox(Error::Gone(_))) = &called {
+            started.is_gone();
+        }
+        Ok(called?)
     }
 }
 
@@ -448,9 +452,15 @@ impl Workplaces for Sandboxes {
             let Some(place) = place else {
                 return;
             };
-            let mut hold = place.hold().await;
-            hold.forget_if_gone();
-            if let Err(error) = hold.hand_over(&self.control).await {
+            let handing = {
+                let mut hold = place.hold().await;
+                hold.forget_if_gone();
+                hold.handing()
+            };
+            let Some(handing) = handing else {
+                return;
+            };
+            if let Err(error) = place.hand_over(&self.control, handing).await {
                 tracing::warn!(session = %session.id, error = %error.for_the_log(), "the outputs of a session cannot be handed over");
             }
         })

@@ -270,7 +270,9 @@ impl Building {
 }
 
 fn with_input(call: ToolUse, input: String) -> Finished {
-    match Raw::parse(input.clone()) {
+    // What no reader has a value for (half a pair of surrogates, 1e999, a thousand levels) is no JSON to whoever would run it.
+    let read = Raw::parse(input.clone()).and_then(|raw| raw.read::<Value>().map(|_| raw));
+    match read {
         Ok(input) => Finished::Block(Block::ToolUse(ToolUse { input, ..call })),
         Err(_) => Finished::Broken(BrokenCall {
             id: call.id,

@@ -186,6 +186,12 @@ impl McpClient {
         }
     }
 
+    /// Why a policy denies the server, if it does: its name, or an address that it has now. One that is let through is connected to, and told
+    /// nothing; one that does not answer is not denied.
+    pub async fn denial(&self, policy: &Policy) -> Option<OutboundError> {
+        crate::outbound::denial((&self.outbound, policy), &self.server).await
+    }
+
     /// With other bounds of time than the usual ones.
     #[must_use]
     pub fn with_times(self, times: McpTimes) -> Self {

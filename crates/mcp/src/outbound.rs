@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, Response};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use crate::answer::{Answer, Wanted};
@@ -52,6 +52,18 @@ impl Reached {
             .as_ref()
             .is_some_and(|permit| outbound.would_reach(policy, &self.url, permit))
     }
+}
+
+/// Why a policy denies a server, if it does; see [`crate::McpClient::denial`].
+pub(crate) async fn denial(
+    (outbound, policy): (&Outbound, &Policy),
+    url: &Url,
+) -> Option<OutboundError> {
+    let url = HttpUrl::try_from(url.clone()).ok()?;
+    let reaching = outbound.reach(Way::Policy(policy), &url);
+    let reached = timeout(OUTBOUND_TIME, reaching).await.ok()?;
+    let error = OutboundError::from(reached.err()?);
+    error.denial().is_some().then_some(error)
 }
 
 /// Sends a request and reads what is wanted of the answer, within [`OUTBOUND_TIME`] and before `end`. Wherever it leads, the policy is asked

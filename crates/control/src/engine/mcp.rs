@@ -73,6 +73,9 @@ pub(crate) enum McpFailure {
     Access(#[from] NoMcpAccess),
     #[error("{}", words(.0))]
     Server(#[from] McpError),
+    /// What it was asked for was under way.
+    #[error("it may not be reached any more: {}", detail(.0))]
+    Denied(OutboundError),
     #[error("its URL is none")]
     Url,
 }
@@ -108,6 +111,7 @@ impl McpFailure {
             | Self::Server(McpError::Token | McpError::Unauthorized | McpError::Forbidden) => false,
             Self::Access(NoMcpAccess::NoWayOut | NoMcpAccess::Control(_))
             | Self::Url
+            | Self::Denied(_)
             | Self::Server(
                 McpError::Outbound(_)
                 | McpError::Redirect(_)
@@ -157,6 +161,7 @@ impl McpFailure {
                     matches!(error, McpError::Outbound(error) if error.denial().is_some());
                 (error.may_have_happened(), is_policy)
             }
+            Self::Denied(_) => (true, true),
             Self::Access(_) | Self::Url => (false, false),
         };
         let more = match (may_have_happened, is_policy) {
@@ -306,15 +311,24 @@ impl Shared {
         let control = &self.control;
         let access = control.mcp_access(of.organization, of.session, &server.url);
         let access = unless_cancelled(cancel, access).await?;
-        let called = match client.call(access.under(), tool, input, cancel).await {
-            // Who is not let in has had nothing run.
-            Err(McpError::Unauthorized) => {
-                let anew =
-                    control.mcp_access_anew(of.organization, of.session, &server.url, &access);
-                let anew = unless_cancelled(cancel, anew).await?;
-                client.call(anew.under(), tool, input, cancel).await?
+        let calling = async {
+            match client.call(access.under(), tool, input, cancel).await {
+                // Who is not let in has had nothing run.
+                Err(McpError::Unauthorized) => {
+                    let anew =
+                        control.mcp_access_anew(of.organization, of.session, &server.url, &access);
+                    let anew = unless_cancelled(cancel, anew).await?;
+                    Ok(client.call(anew.under(), tool, input, cancel).await?)
+                }
+                called => Ok(called?),
             }
-            called => called?,
+        };
+        // A call may take minutes, and go on over several connections: it outlives no rule.
+        let denied = control.until_denied(of.organization, &of.session.id, &access, &client);
+        let called = tokio::select! {
+            biased;
+            called = calling => called?,
+            denial = denied => return Err(McpFailure::Denied(denial)),
         };
         // Another server may have listed the tools, or this one given up to listen.
         self.mcp.listen(control, of, server);

@@ -47,6 +47,8 @@ pub(super) struct Place {
     session: SessionId,
     /// Repositories that are there. It is held while others are cloned, which is not to hold up anything else.
     cloned: Mutex<BTreeSet<SessionResourceId>>,
+    /// What was handed over. It is held while more is: a program decides how long that takes, and a policy is not to wait for it.
+    outputs: Mutex<Outputs>,
     /// One place, for whoever looks after it.
     looking: Arc<Semaphore>,
     /// What is to be told with the next result.
@@ -56,7 +58,6 @@ pub(super) struct Place {
 
 struct State {
     uploads: Uploads,
-    outputs: Outputs,
     live: Option<Live>,
     kept: Option<Kept>,
     /// They stay the same as long as the session has its place, so that what was kept finds them again.
@@ -108,8 +109,22 @@ struct Begun {
 /// A sandbox that is used.
 pub(super) struct Use {
     pub(super) tools: Arc<Toolset>,
+    gone: CancellationToken,
     sandbox: Arc<dyn Sandbox<Policy = InForce>>,
     repositories: Vec<Repository>,
+    _call: Arc<()>,
+}
+
+impl Use {
+    /// Whoever called a tool was told that the sandbox is gone, which its events may tell later: flows come before.
+    pub(super) fn is_gone(&self) {
+        self.gone.cancel();
+    }
+}
+
+/// A sandbox whose outputs are handed over; it is not idle meanwhile.
+pub(super) struct Handing {
+    sandbox: Arc<dyn Sandbox<Policy = InForce>>,
     _call: Arc<()>,
 }
 
@@ -124,7 +139,6 @@ impl Place {
     pub(super) fn new(organization: OrganizationId, session: SessionId, uploads: &Path) -> Self {
         let state = State {
             uploads: Uploads::new(uploads, &session),
-            outputs: Outputs::default(),
             live: None,
             kept: None,
             placeholders: BTreeMap::new(),
@@ -135,6 +149,7 @@ impl Place {
             organization,
             session,
             cloned: Mutex::default(),
+            outputs: Mutex::default(),
             looking: Arc::new(Semaphore::new(1)),
             untold: Untold::default(),
             state: Mutex::new(state),
@@ -195,6 +210,22 @@ impl Place {
         Ok(())
     }
 
+    /// Hands over what the agent put into its outputs. Others may change the sandbox, and end it, meanwhile.
+    pub(super) async fn hand_over(
+        &self,
+        control: &Control,
+        handing: Handing,
+    ) -> Result<(), SandboxError> {
+        let mut outputs = self.outputs.lock().await;
+        let (organization, session) = (&self.organization, &self.session);
+        let handed = outputs.follow(control, organization, session, &*handing.sandbox);
+        let handed = handed.await;
+        if let Err(error) = &handed {
+            self.untold.notice(format!("[{error}]"));
+        }
+        handed
+    }
+
     pub(super) fn try_hold(&self) -> Option<Hold<'_>> {
         let state = self.state.try_lock().ok()?;
         Some(Hold { place: self, state })
@@ -232,7 +263,7 @@ impl<'a> Hold<'a> {
         let counts = session.sandbox.as_ref();
         let is_other = |id: &SandboxId| Some(id) != counts;
         if let Some(live) = self.state.live.take_if(|live| is_other(live.sandbox.id())) {
-            stop(&*live.sandbox).await;
+            live.stop().await;
         }
         if let Some(kept) = self.state.kept.take_if(|kept| is_other(&kept.sandbox)) {
             discard(runtime, &kept.checkpoint).await;
@@ -257,6 +288,7 @@ impl<'a> Hold<'a> {
         state.uploads.follow(control, organization, session).await?;
         Ok(Use {
             tools: Arc::clone(&live.tools),
+            gone: live.gone.clone(),
             sandbox: Arc::clone(&live.sandbox),
             repositories: live.basis.repositories.clone(),
             _call: call,
@@ -283,28 +315,17 @@ impl<'a> Hold<'a> {
         if live.renewed.elapsed() < SESSION_SANDBOX_STALE {
             return;
         }
-        stop(&*live.sandbox).await;
+        live.stop().await;
         self.state.live = None;
     }
 
-    /// Hands over what the agent put into its outputs.
-    pub(super) async fn hand_over(&mut self, control: &Control) -> Result<(), SandboxError> {
-        let Place {
-            organization,
-            session,
-            ..
-        } = self.place;
-        let state = &mut *self.state;
-        let Some(live) = &state.live else {
-            return Ok(());
-        };
-        let outputs = &mut state.outputs;
-        let handed = outputs.follow(control, organization, session, &*live.sandbox);
-        let handed = handed.await;
-        if let Err(error) = &handed {
-            self.place.untold.notice(format!("[{error}]"));
-        }
-        handed
+    /// The sandbox that runs, for whoever hands over what is in it.
+    pub(super) fn handing(&self) -> Option<Handing> {
+        let live = self.state.live.as_ref()?;
+        Some(Handing {
+            sandbox: Arc::clone(&live.sandbox),
+            _call: Arc::clone(&live.calls),
+        })
     }
 
     /// Whether nobody has used it for so long.
@@ -471,7 +492,10 @@ impl<'a> Hold<'a> {
         }
         let has_shell = live.tools.save_state(Path::new(SHELL_STATE)).await?;
         let sandbox = live.sandbox.id().clone();
-        let checkpoint = live.sandbox.checkpoint().await?;
+        live.journal.hurry(true);
+        let checkpoint = live.sandbox.checkpoint().await;
+        live.journal.hurry(checkpoint.is_ok());
+        let checkpoint = checkpoint?;
         self.state.live = None;
         self.state.kept = Some(Kept {
             sandbox,
@@ -497,6 +521,7 @@ impl<'a> Hold<'a> {
                 Ok(())
             }
             Err(error) => {
+                live.journal.hurry(true);
                 let stopped = live.sandbox.stop(SESSION_SANDBOX_GRACE).await;
                 self.state.live = None;
                 stopped?;
@@ -509,13 +534,20 @@ impl<'a> Hold<'a> {
     pub(super) async fn end(&mut self, runtime: &SandboxRuntime) {
         self.state.has_ended = true;
         if let Some(live) = self.state.live.take() {
-            stop(&*live.sandbox).await;
+            live.stop().await;
             live.journal.last().await;
         }
         if let Some(kept) = self.state.kept.take() {
             discard(runtime, &kept.checkpoint).await;
         }
         self.state.uploads.remove().await;
+    }
+}
+
+impl Live {
+    async fn stop(&self) {
+        self.journal.hurry(true);
+        stop(&*self.sandbox).await;
     }
 }
 

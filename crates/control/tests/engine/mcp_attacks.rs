@@ -1,8 +1,12 @@
 //! MCP servers that do harm to a session if they can.
 
-use bailiwick_control::PoliciesChange;
+use std::time::Instant;
+
+use bailiwick_control::{EnvironmentChange, PoliciesChange};
+use bailiwick_model::limits::SESSION_SANDBOX_LOOK;
 use bailiwick_testkit::{McpServer, ModelStep};
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::mcp::{World, calls, offered};
 use super::{message, of_kind, stop_reason, text};
@@ -32,14 +36,7 @@ async fn a_server_that_was_allowed_when_it_was_listed_is_blocked_when_the_floor_
     let session = world.place.session("Go.").await;
     let events = world.place.rested(&session).await;
     assert_eq!(World::<McpServer>::results(&events), ["do did  as call 2"]);
-    let floor = PoliciesChange {
-        default_networking: None,
-        denied_hosts: Some(vec!["mcp.example.com".to_owned()]),
-        denied_cidrs: None,
-        version: None,
-    };
-    let (control, caller) = (&world.place.control, &world.place.caller);
-    control.change_policies(caller, floor).await.unwrap();
+    deny(&world, "mcp.example.com").await;
     let before = world.server.requests().len();
     world.place.model.append(calls([("do", json!({}))]));
     world.place.send(&session, json!([message("Again.")])).await;
@@ -52,6 +49,64 @@ async fn a_server_that_was_allowed_when_it_was_listed_is_blocked_when_the_floor_
     assert!(text(result).contains("this is policy"), "{result}");
     assert_eq!(world.server.requests().len(), before);
     engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_under_way_is_cut_when_a_tightening_or_the_floor_denies_its_server() {
+    let limited = |allow| json!({"type": "limited", "allow_mcp_servers": allow});
+    for is_by_floor in [false, true] {
+        let world = World::lying("slow", calls([("do", json!({}))])).await;
+        let engine = world.place.start();
+        let environment = world.environment(limited(true)).await;
+        let parts = json!({"environment_id": environment});
+        let session = world.place.session_with("Go.", parts).await;
+        world.server.says("slow", 1).await;
+        let (control, caller) = (&world.place.control, &world.place.caller);
+        // What changes nothing for the server cuts nothing.
+        deny(&world, "other.example.com").await;
+        sleep(2 * SESSION_SANDBOX_LOOK).await;
+        let events = world.place.events(&session).await;
+        assert!(of_kind(&events, "agent.mcp_tool_result").is_empty());
+        let begun = Instant::now();
+        if is_by_floor {
+            deny(&world, "mcp.example.com").await;
+        } else {
+            let body = json!({"config": {"type": "cloud", "networking": limited(false)}});
+            let change = EnvironmentChange {
+                body: super::object(body),
+                ..EnvironmentChange::default()
+            };
+            let id = environment.parse().unwrap();
+            control
+                .update_environment(caller, &id, change)
+                .await
+                .unwrap();
+            control
+                .tighten_session(caller, &session, None)
+                .await
+                .unwrap();
+        }
+        let events = world.place.rested(&session).await;
+        assert!(begun.elapsed() < 2 * SESSION_SANDBOX_LOOK);
+        let result = text(of_kind(&events, "agent.mcp_tool_result")[0]);
+        assert!(
+            result.contains("may not be reached any more: denied")
+                && result.contains("may have happened"),
+            "{result}"
+        );
+        engine.stop().await;
+    }
+}
+
+async fn deny(world: &World<McpServer>, host: &str) {
+    let floor = PoliciesChange {
+        default_networking: None,
+        denied_hosts: Some(vec![host.to_owned()]),
+        denied_cidrs: None,
+        version: None,
+    };
+    let (control, caller) = (&world.place.control, &world.place.caller);
+    control.change_policies(caller, floor).await.unwrap();
 }
 
 #[tokio::test]

@@ -120,10 +120,7 @@ impl Exchange {
         let encoded = rules.project(&mut parts.headers, &path);
         let mut redacting = self.credentials.redacted(encoded);
         if !redacting.texts().is_empty() {
-            // What is packed cannot be looked into.
-            parts
-                .headers
-                .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            ask_for_plain_bytes(&mut parts.headers);
         }
         let body = self.body(&mut parts, body, rules).await?;
         let answer = self.upstream.send(Request::from_parts(parts, body)).await?;
@@ -239,6 +236,21 @@ impl Exchange {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
+    }
+}
+
+/// Messages within a body, or within a WebSocket, are packed by agreements of their own: RFC 7692, gRPC, Connect.
+const PACKINGS_OF_MESSAGES: [&str; 3] = [
+    "sec-websocket-extensions",
+    "grpc-accept-encoding",
+    "connect-accept-encoding",
+];
+
+/// What is packed cannot be looked into.
+fn ask_for_plain_bytes(headers: &mut HeaderMap) {
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    for name in PACKINGS_OF_MESSAGES {
+        headers.remove(name);
     }
 }
 

@@ -366,6 +366,25 @@ async fn after_a_switch_to_a_websocket_no_secret_goes_out_and_none_comes_back() 
     assert_eq!(world.flow().await.reason, Reason::Pinned);
 }
 
+/// What a server packs of a WebSocket's messages, or of those in a body, could not be searched: nobody asks it to.
+#[tokio::test]
+async fn no_server_is_asked_to_pack_messages_that_have_to_be_searched() {
+    let (world, own) = (World::new().await, placeholder());
+    let (mut client, mut server) = world.both().await;
+    send(&mut client, &format!(
+        "GET /ws HTTP/1.1\r\nHost: {NAME}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: abc\r\n\
+         Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: x-other\r\nsec-websocket-extensions: permessage-deflate\r\n\
+         Grpc-Accept-Encoding: gzip\r\nConnect-Accept-Encoding: br\r\nAuthorization: Bearer {own}\r\n\r\n"
+    )).await;
+    let (head, _) = read_head(&mut server).await;
+    assert!(head.contains(SECRET), "{head}");
+    let head = head.to_lowercase();
+    assert!(head.contains("sec-websocket-protocol: chat\r\n"), "{head}");
+    for packing in ["-extensions", "deflate", "x-other", "gzip", "br\r\n"] {
+        assert!(!head.contains(packing), "{packing}: {head}");
+    }
+}
+
 #[tokio::test]
 async fn an_upgrade_to_anything_else_is_not_passed_on() {
     let world = World::new().await;

@@ -184,39 +184,54 @@ async fn a_conversation_goes_on_with_what_came_and_the_cache_has_its_beginning()
     assert_eq!(read.cache_write_1h_tokens, 0);
 }
 
+/// Cut off, or such as no reader has a value for: whoever ran it would run something else.
 #[tokio::test]
-async fn a_call_whose_input_was_cut_off_is_none_and_is_told() {
-    let text = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"c\",\"usage\":{\"input_tokens\":1}}}\n\n\
-        event: content_block_start\ndata: {\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"write\",\"input\":{}}}\n\n\
-        event: content_block_delta\ndata: {\"index\":0,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":\"}}\n\n\
-        event: content_block_stop\ndata: {\"index\":0}\n\n\
-        event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"max_tokens\"},\"usage\":{\"output_tokens\":9}}\n\n\
-        event: message_stop\ndata: {}\n\n";
-    let server =
-        serve([
-            ModelStep::text("x").with_fault(bailiwick_testkit::ModelFault::GarbageAfter(
-                0,
-                text.to_owned(),
-            )),
-        ]);
-    let message = whole(&server, &request()).await;
-    assert_eq!(message.content, []);
-    assert_eq!(message.stopped.reason, StopReason::MaxTokens);
-    let [cut] = &message.broken_calls[..] else {
-        panic!("one call: {message:?}")
-    };
-    assert_eq!(
-        (cut.name.as_str(), cut.input.as_str()),
-        ("write", "{\"a\":")
+async fn a_call_whose_input_cannot_be_read_is_none_and_is_told() {
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000));
+    let unreadable = [
+        "{\"a\":",
+        r#"{"a":"\ud83d"}"#,
+        r#"{"\udc00":1}"#,
+        r#"{"a":1e999}"#,
+        &deep,
+    ];
+    for input in unreadable {
+        let message = whole(&serve([calling_with(input)]), &request()).await;
+        assert_eq!(message.content, [], "{input}");
+        assert_eq!(message.stopped.reason, StopReason::MaxTokens);
+        let [broken] = &message.broken_calls[..] else {
+            panic!("one call: {message:?}")
+        };
+        assert_eq!(
+            (broken.name.as_str(), broken.input.as_str()),
+            ("write", input)
+        );
+        assert_eq!(
+            message.usage.unwrap(),
+            Usage {
+                input_tokens: 1,
+                output_tokens: 9,
+                ..Usage::default()
+            }
+        );
+    }
+    let readable = r#"{"a":"\ud83d\ude00"}"#;
+    let message = whole(&serve([calling_with(readable)]), &request()).await;
+    assert_eq!(message.calls().next().unwrap().input.get(), readable);
+}
+
+/// An answer that calls a tool with this text as its input.
+fn calling_with(input: &str) -> ModelStep {
+    let part = json!({"index": 0, "delta": {"type": "input_json_delta", "partial_json": input}});
+    let text = format!(
+        "event: message_start\ndata: {{\"type\":\"message_start\",\"message\":{{\"id\":\"m\",\"model\":\"c\",\"usage\":{{\"input_tokens\":1}}}}}}\n\n\
+        event: content_block_start\ndata: {{\"index\":0,\"content_block\":{{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"write\",\"input\":{{}}}}}}\n\n\
+        event: content_block_delta\ndata: {part}\n\n\
+        event: content_block_stop\ndata: {{\"index\":0}}\n\n\
+        event: message_delta\ndata: {{\"delta\":{{\"stop_reason\":\"max_tokens\"}},\"usage\":{{\"output_tokens\":9}}}}\n\n\
+        event: message_stop\ndata: {{}}\n\n"
     );
-    assert_eq!(
-        message.usage.unwrap(),
-        Usage {
-            input_tokens: 1,
-            output_tokens: 9,
-            ..Usage::default()
-        }
-    );
+    ModelStep::text("x").with_fault(bailiwick_testkit::ModelFault::GarbageAfter(0, text))
 }
 
 #[tokio::test]

@@ -175,6 +175,10 @@ pub const SESSION_FLOWS_WAITING: usize = 1024;
 pub const SESSION_FLOWS_AT_ONCE: usize = 128;
 /// How long flows of one sandbox gather before they are written.
 pub const SESSION_FLOWS_GATHER: Duration = Duration::from_millis(100);
+/// Flows of one sandbox that are written as they come.
+pub const SESSION_FLOWS_AT_PACE: u32 = 10_000;
+/// How long each of those beyond takes: a program that does nothing but connect waits, so that it does not fill the database.
+pub const SESSION_FLOWS_PACE: Duration = Duration::from_millis(100);
 /// How often flows are written again, a second later each time, before they are given up, which is told.
 pub const SESSION_FLOWS_ATTEMPTS: u32 = 30;
 /// How long a sandbox that ends waits until its flows are written.

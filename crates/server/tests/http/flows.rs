@@ -107,6 +107,14 @@ async fn flows_are_listed_page_by_page_and_by_whose_they_are(server: Server) {
             vec![1],
         ),
         (&format!("session_id={}", session(9)), vec![]),
+        (
+            &format!(
+                "session_id={}&environment_id={}",
+                session(1),
+                environment(2)
+            ),
+            vec![],
+        ),
     ] {
         let page = server.get(&format!("/api/flows?{query}")).await.ok();
         assert_eq!(sequences(&page), expected, "{query}");
