@@ -100,7 +100,7 @@ async fn whom_a_policy_does_not_allow_hears_nothing() {
     assert_eq!(server.connections(), 0);
     // The control: the same request where it is allowed.
     let reached = outbound.reach(Way::Policy(&this), &url).await.unwrap();
-    assert_eq!(reached.permit().unwrap().reason, Reason::HostRule);
+    assert_eq!(reached.permit().unwrap().reason, Reason::Pinned);
     let traffic = reached.traffic();
     let answer = reached.ask(message(), soon()).await.unwrap();
     assert_eq!(answer.into_body().whole(2).await.unwrap(), "hi");
