@@ -62,7 +62,7 @@ pub struct Outbound {
 pub struct Message<B> {
     /// The method.
     pub method: Method,
-    /// Values that are secret are marked so. `Host` and `User-Agent` are added.
+    /// Values that are secret are marked so. `User-Agent` is added if it is not there, and `Host` is the URL's.
     pub headers: HeaderMap,
     /// The body. It is sent as it comes, so it may be a stream.
     pub body: B,
@@ -233,24 +233,24 @@ where
         .await
         .map_err(OutboundError::http)?;
     let connection = Connection::begin(connection);
-    let mut request = message.into_request(url.target());
-    // First, as RFC 9110, section 7.2, asks for; and no other one.
-    let mut others = std::mem::take(request.headers_mut());
-    others.remove(HOST);
-    request.headers_mut().insert(HOST, url.host_header());
-    request.headers_mut().extend(others);
+    let request = message.into_request(url.target(), Some(url.host_header()));
     let answer = sender.send_request(request).await;
     let answer = answer.map_err(OutboundError::http)?;
     Ok(answer.map(|incoming| Body::of_one(incoming, connection)))
 }
 
 impl<B> Message<B> {
-    fn into_request(self, uri: Uri) -> Request<B> {
+    /// The host is the URL's, whatever the headers say; without one hyper says it, as the version of HTTP has it.
+    fn into_request(self, uri: Uri, host: Option<HeaderValue>) -> Request<B> {
+        let mut headers = self.headers;
+        headers.remove(HOST);
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers;
-        request.headers_mut().entry(USER_AGENT).or_insert(AGENT);
+        let all = request.headers_mut();
+        all.extend(host.map(|host| (HOST, host)));
+        all.insert(USER_AGENT, AGENT);
+        all.extend(headers);
         request
     }
 }

@@ -89,7 +89,7 @@ where
         message: Message<B>,
         time: Duration,
     ) -> Result<(Response<Body>, Instant), OutboundError> {
-        let mut request = message.into_request(url.uri());
+        let mut request = message.into_request(url.uri(), None);
         let mut connection = capture_connection(&mut request);
         let mut answering = pin!(self.http.request(request));
         let early = tokio::select! {

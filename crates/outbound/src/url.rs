@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bailiwick_model::{Destination, Host, Protocol};
 use bailiwick_policy::{DestinationError, parse_destination};
@@ -11,9 +12,12 @@ use hyper::header::HeaderValue;
 use rustls::pki_types::ServerName;
 use url::{Position, Url};
 
-/// A URL of http or https whose host can be dialled, without user and password. Making a copy is cheap next to a request.
+/// A URL of http or https whose host can be dialled, without user and password. A copy costs next to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpUrl {
+pub struct HttpUrl(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
     url: Url,
     uri: Uri,
     destination: Destination,
@@ -54,12 +58,12 @@ impl TryFrom<Url> for HttpUrl {
         // Two crates read it; what only one of them takes is none.
         let uri = url[..Position::AfterQuery].parse();
         let uri = uri.map_err(|_| NotHttpUrl::Form)?;
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             url,
             uri,
             destination,
             name,
-        })
+        })))
     }
 }
 
@@ -75,29 +79,29 @@ impl FromStr for HttpUrl {
 /// As it was parsed, with its fragment.
 impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.url.fmt(f)
+        self.0.url.fmt(f)
     }
 }
 
 impl HttpUrl {
     /// As it was parsed.
     pub fn url(&self) -> &Url {
-        &self.url
+        &self.0.url
     }
 
     /// What is dialled.
     pub fn destination(&self) -> &Destination {
-        &self.destination
+        &self.0.destination
     }
 
     /// Whether what is sent there is encrypted.
     pub fn is_tls(&self) -> bool {
-        self.url.scheme() == "https"
+        self.0.url.scheme() == "https"
     }
 
     /// Whether everybody on the way can read what is sent: it leaves this machine, and not over TLS.
     pub fn is_open(&self) -> bool {
-        let is_here = match &self.destination.host {
+        let is_here = match &self.0.destination.host {
             Host::Address(address) => IpAddr::is_loopback(address),
             Host::Name(name) => name.as_str() == "localhost",
         };
@@ -107,32 +111,35 @@ impl HttpUrl {
     /// The URL below this one: its path, then `path`, which begins with no slash. A query stays.
     #[must_use]
     pub fn below(&self, path: &'static str) -> Self {
-        let mut url = self.url.clone();
-        url.set_path(&format!("{}/{path}", self.url.path().trim_end_matches('/')));
+        let mut url = self.0.url.clone();
+        url.set_path(&format!(
+            "{}/{path}",
+            self.0.url.path().trim_end_matches('/')
+        ));
         let below = Self::try_from(url);
         below.expect("a constant path below a URL that can be asked makes another")
     }
 
     /// The whole of it, for a pool of connections.
     pub(crate) fn uri(&self) -> Uri {
-        self.uri.clone()
+        self.0.uri.clone()
     }
 
     /// What a request over a connection of its own asks for.
     pub(crate) fn target(&self) -> Uri {
-        let target = self.uri.path_and_query().cloned();
+        let target = self.0.uri.path_and_query().cloned();
         target.map_or_else(|| Uri::from_static("/"), Uri::from)
     }
 
     /// What such a request names as its host: the port is in it where the scheme does not say it.
     pub(crate) fn host_header(&self) -> HeaderValue {
-        let host = &self.url[Position::BeforeHost..Position::AfterPort];
+        let host = &self.0.url[Position::BeforeHost..Position::AfterPort];
         HeaderValue::from_str(host).expect("a host that is dialled is printable ASCII")
     }
 
     /// Whom a certificate has to be for.
     pub(crate) fn server_name(&self) -> ServerName<'static> {
-        self.name.clone()
+        self.0.name.clone()
     }
 }
 

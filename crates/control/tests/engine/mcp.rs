@@ -47,11 +47,12 @@ impl World<McpServer> {
 }
 
 impl<S> World<S> {
-    /// What happens in a session that has this vault until it rests.
-    async fn goes_with(&self, vault: &VaultId) -> Vec<Value> {
+    /// A session that has this vault, and what happens in it until it rests.
+    async fn goes_with(&self, vault: &VaultId) -> (SessionId, Vec<Value>) {
         let more = json!({"vault_ids": [vault]});
         let session = self.place.session_with("Go.", more).await;
-        self.place.rested(&session).await
+        let events = self.place.rested(&session).await;
+        (session, events)
     }
 
     async fn with(
@@ -402,7 +403,7 @@ async fn a_bearer_token_of_a_vault_is_added_and_seen_by_nobody_else() {
         .vault(json!({"type": "static_bearer", "token": token}))
         .await;
     let engine = world.place.start();
-    let events = world.goes_with(&vault).await;
+    let (session, events) = world.goes_with(&vault).await;
     assert_eq!(World::<McpServer>::results(&events), ["Bearer [redacted]"]);
     assert!(!json!(events).to_string().contains(token));
     assert!(!json!(world.place.model.asked()).to_string().contains(token));
@@ -506,7 +507,7 @@ fn refreshes(server: &HttpsServer) -> usize {
 async fn an_access_token_that_is_not_taken_is_refreshed_once_and_the_call_made() {
     let (world, vault, _) = oauth("access-old", json!({}), calls([("whoami", json!({}))])).await;
     let engine = world.place.start();
-    let events = world.goes_with(&vault).await;
+    let (_, events) = world.goes_with(&vault).await;
     assert_eq!(
         World::<HttpsServer>::results(&events),
         ["you came with Bearer [redacted]"]
@@ -522,7 +523,7 @@ async fn an_access_token_is_replaced_before_it_is_over() {
     let more = json!({"expires_at": soon});
     let (world, vault, _) = oauth("access-0", more, calls([("whoami", json!({}))])).await;
     let engine = world.place.start();
-    let events = world.goes_with(&vault).await;
+    let (_, events) = world.goes_with(&vault).await;
     assert_eq!(
         World::<HttpsServer>::results(&events),
         ["you came with Bearer [redacted]"]
@@ -557,7 +558,7 @@ async fn a_refresh_that_fails_is_told_and_the_session_goes_on() {
         .await
         .unwrap();
     let engine = world.place.start();
-    let events = world.goes_with(&vault).await;
+    let (_, events) = world.goes_with(&vault).await;
     let error = &of_kind(&events, "session.error")[0]["error"];
     assert_eq!(error["type"], "mcp_authentication_failed_error");
     assert!(!error.to_string().contains("refresh-unknown"), "{error}");

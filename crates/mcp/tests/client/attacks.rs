@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use bailiwick_mcp::{Access, McpError, OutboundError};
+use bailiwick_mcp::{Access, McpError};
+use bailiwick_outbound::OutboundError;
 use bailiwick_testkit::HttpServer;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -123,7 +124,7 @@ async fn a_server_that_is_not_allowed_any_more_is_blocked_from_the_next_request_
     let McpError::Outbound(denied) = denied else {
         panic!("{denied:?}");
     };
-    assert!(denied.is_denied(), "{denied:?}");
+    assert!(denied.denial().is_some(), "{denied:?}");
     assert!(matches!(denied, OutboundError::Dial(_)));
     assert_eq!(world.server.requests().len(), before);
 }

@@ -11,7 +11,7 @@ use bailiwick_model::SandboxId;
 use bailiwick_policy::{
     EgressPolicy, InForce, OrganizationFloor, Policy, SessionGrants, effective,
 };
-use bailiwick_runtime::{Event, Runtime, Sandbox, SandboxSpec};
+use bailiwick_runtime::{Runtime, Sandbox, SandboxSpec};
 use bailiwick_tools::{Context, Denials, Options, ToolResult, Toolset};
 use rustix::process::DumpableBehavior;
 use rustix::thread::{Gid, Uid};
