@@ -9,7 +9,7 @@ use bailiwick_control::{
     SealingKeys, Workplaces,
 };
 use bailiwick_model::limits::{SESSION_SANDBOX_LOOK, SESSION_SANDBOXES_OF_ORGANIZATION};
-use bailiwick_model::{Destination, SandboxId, SessionId, Verdict};
+use bailiwick_model::{Destination, Protocol, SandboxId, SessionId, Verdict};
 use bailiwick_policy::{HostFacts, InForce, parse_destination};
 use bailiwick_runtime::fake::{Fake, FakeBuilder};
 use bailiwick_runtime::{Runtime, Verb};
@@ -105,7 +105,8 @@ impl Place {
 
     async fn session(&self) -> SessionId {
         let body = json!({"agent": self.agent, "environment_id": self.environment});
-        let made = self.control.create_session(&self.caller, &object(body));
+        let body = object(body);
+        let made = self.control.create_session(&self.caller, &body);
         made.await.unwrap().session.id
     }
 
@@ -159,15 +160,17 @@ impl Server {
 
     async fn ends(self) {
         self.stop.cancel();
-        self.looking.await.unwrap();
-        assert_eq!(self.running().await, []);
+        let Self { fake, looking, .. } = self;
+        looking.await.unwrap();
+        assert!(fake.list().await.unwrap().is_empty());
     }
 }
 
 fn verdict(in_force: &InForce) -> Verdict {
     let destination = Destination {
+        host: parse_destination(HOST).unwrap().host,
         port: 443,
-        ..parse_destination(HOST).unwrap()
+        protocol: Protocol::Tcp,
     };
     let facts = HostFacts::unknown();
     in_force.policy.decide(&destination, &facts).verdict()
