@@ -46,7 +46,7 @@ impl Skills {
     }
 
     /// Puts them into a sandbox whose work directory this is; what is said of those that are missing.
-    pub(crate) async fn place<P>(
+    pub(crate) async fn place<P: Clone + Send + Sync + 'static>(
         &self,
         sandbox: &dyn Sandbox<Policy = P>,
         directory: &Path,
@@ -65,7 +65,7 @@ impl Skills {
         missing
     }
 
-    async fn place_one<P>(
+    async fn place_one<P: Clone + Send + Sync + 'static>(
         &self,
         skill: &SkillOfAgent,
         sandbox: &dyn Sandbox<Policy = P>,
