@@ -10,10 +10,11 @@ use bailiwick_llm::{Decoder, Event, Fold, OutputCap, Protocol, SseParser};
 fn read(protocol: Protocol, pieces: &[&[u8]]) -> (Vec<Event>, bool) {
     let (mut parser, mut decoder) = (SseParser::new(), Decoder::new(protocol, None));
     let (mut whole, mut events) = (VecDeque::new(), Vec::new());
-    let mut is_right = true;
-    for piece in pieces {
-        is_right &= parser.feed(piece, &mut whole).is_ok();
-    }
+    // What follows an error is not read.
+    let fed = pieces
+        .iter()
+        .try_for_each(|piece| parser.feed(piece, &mut whole));
+    let mut is_right = fed.is_ok();
     for event in whole {
         match decoder.decode(&event) {
             Ok(more) => events.extend(more),

@@ -33,39 +33,56 @@ const EVENTS_WAITING: usize = 64;
 /// The private files of a sandbox: path, permission bits, contents.
 type Files = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
-/// The backend. Its policy is a text, which is recorded.
-pub struct Fake {
-    state: Arc<State>,
+/// The backend. Its policy is a text, or what a test has in its place; it is recorded.
+pub struct Fake<P = String> {
+    state: Arc<State<P>>,
 }
 
 /// What the fake and its sandboxes share.
-struct State {
+struct State<P> {
     programs: Vec<(Vec<OsString>, Program)>,
     unsupported: BTreeSet<&'static str>,
     delay: Duration,
-    inner: Mutex<Inner>,
+    inner: Mutex<Inner<P>>,
 }
 
-#[derive(Default)]
-struct Inner {
-    running: BTreeMap<SandboxId, Arc<FakeSandbox>>,
+struct Inner<P> {
+    running: BTreeMap<SandboxId, Arc<FakeSandbox<P>>>,
     checkpoints: BTreeMap<Box<str>, Files>,
     taken: u64,
     failures: VecDeque<Error>,
 }
 
-impl State {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+impl<P> Default for Inner<P> {
+    fn default() -> Self {
+        Self {
+            running: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            taken: 0,
+            failures: VecDeque::new(),
+        }
+    }
+}
+
+impl<P> State<P> {
+    fn inner(&self) -> MutexGuard<'_, Inner<P>> {
         // A test that panicked while it held the lock is failing already.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How a [`Fake`] is to behave.
-pub struct FakeBuilder(State);
+pub struct FakeBuilder<P = String>(State<P>);
 
 impl Default for FakeBuilder {
     fn default() -> Self {
+        Self::with_other_policies()
+    }
+}
+
+impl<P> FakeBuilder<P> {
+    /// One whose policies are of another type than texts.
+    pub fn with_other_policies() -> Self {
         Self(State {
             programs: Vec::new(),
             unsupported: BTreeSet::new(),
@@ -73,9 +90,7 @@ impl Default for FakeBuilder {
             inner: Mutex::default(),
         })
     }
-}
 
-impl FakeBuilder {
     /// Runs `program` when exactly `argv` is started. What is not scripted does not exist inside.
     #[must_use]
     pub fn program<F>(
@@ -114,7 +129,7 @@ impl FakeBuilder {
     }
 
     /// The fake.
-    pub fn build(self) -> Fake {
+    pub fn build(self) -> Fake<P> {
         Fake {
             state: Arc::new(self.0),
         }
@@ -135,7 +150,9 @@ impl Fake {
     pub fn new() -> Self {
         FakeBuilder::default().conformance_programs().build()
     }
+}
 
+impl<P: Clone + Send + Sync + 'static> Fake<P> {
     /// Lets the next verb that starts a sandbox fail. May be called several times.
     pub fn fail_next_start(&self, error: Error) {
         self.state.inner().failures.push_back(error);
@@ -166,11 +183,11 @@ impl Fake {
     /// # Errors
     ///
     /// [`Error::NotFound`].
-    pub fn policies(&self, id: &SandboxId) -> Result<Vec<String>, Error> {
+    pub fn policies(&self, id: &SandboxId) -> Result<Vec<P>, Error> {
         Ok(self.find(id)?.policies())
     }
 
-    fn find(&self, id: &SandboxId) -> Result<Arc<FakeSandbox>, Error> {
+    fn find(&self, id: &SandboxId) -> Result<Arc<FakeSandbox<P>>, Error> {
         self.state
             .inner()
             .running
@@ -187,11 +204,7 @@ impl Fake {
         }
     }
 
-    async fn begin(
-        &self,
-        spec: SandboxSpec<String>,
-        files: Files,
-    ) -> Result<Running<String>, Error> {
+    async fn begin(&self, spec: SandboxSpec<P>, files: Files) -> Result<Running<P>, Error> {
         tokio::time::sleep(self.state.delay).await;
         spec.validate()?;
         let (sender, events) = mpsc::channel(EVENTS_WAITING);
@@ -220,7 +233,7 @@ impl Default for Fake {
     }
 }
 
-impl fmt::Debug for Fake {
+impl<P> fmt::Debug for Fake<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fake")
             .field("running", &self.state.inner().running.keys())
@@ -228,7 +241,7 @@ impl fmt::Debug for Fake {
     }
 }
 
-impl Drop for Fake {
+impl<P> Drop for Fake<P> {
     fn drop(&mut self) {
         let left: Vec<_> = std::mem::take(&mut self.state.inner().running)
             .into_keys()
@@ -244,14 +257,14 @@ impl Drop for Fake {
     }
 }
 
-impl Runtime for Fake {
-    type Policy = String;
+impl<P: Clone + Send + Sync + 'static> Runtime for Fake<P> {
+    type Policy = P;
 
     fn supports(&self, verb: Verb) -> bool {
         !self.state.unsupported.contains(name(verb))
     }
 
-    fn start(&self, spec: SandboxSpec<String>) -> BoxFuture<'_, Result<Running<String>, Error>> {
+    fn start(&self, spec: SandboxSpec<P>) -> BoxFuture<'_, Result<Running<P>, Error>> {
         Box::pin(self.begin(spec, Files::new()))
     }
 
@@ -259,7 +272,7 @@ impl Runtime for Fake {
         Box::pin(async {
             tokio::time::sleep(self.state.delay).await;
             let inner = self.state.inner();
-            let summary = |sandbox: &Arc<FakeSandbox>| SandboxSummary {
+            let summary = |sandbox: &Arc<FakeSandbox<P>>| SandboxSummary {
                 id: sandbox.spec().id.clone(),
                 environment: sandbox.spec().environment.clone(),
             };
@@ -267,7 +280,7 @@ impl Runtime for Fake {
         })
     }
 
-    fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Running<String>, Error>> {
+    fn adopt<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<Running<P>, Error>> {
         Box::pin(async {
             tokio::time::sleep(self.state.delay).await;
             self.require(Verb::Adopt)?;
@@ -281,9 +294,9 @@ impl Runtime for Fake {
 
     fn restore<'a>(
         &'a self,
-        spec: SandboxSpec<String>,
+        spec: SandboxSpec<P>,
         checkpoint: &'a Checkpoint,
-    ) -> BoxFuture<'a, Result<Running<String>, Error>> {
+    ) -> BoxFuture<'a, Result<Running<P>, Error>> {
         Box::pin(async {
             self.require(Verb::Checkpoint)?;
             let files = self.state.inner().checkpoints.get(&checkpoint.0).cloned();

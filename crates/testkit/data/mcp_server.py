@@ -134,9 +134,9 @@ class Mcp(Handler):
         if lie == "old-cut":
             return said.put(None)
         if lie == "old-endless":
-            piece = f"data: {json.dumps({'jsonrpc': '2.0', 'method': 'notifications/progress', 'params': {}})}\n\n" * 10_000
-            for _ in range(100):
-                said.put(piece)
+            progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"message": "a" * 100_000}}
+            for _ in range(1000):
+                said.put(progress)
             return
         if lie == "old-asks":
             answered.clear()

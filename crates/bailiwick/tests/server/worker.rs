@@ -6,7 +6,7 @@ use bailiwick_testkit::{Child, HttpServer, ModelStep, Sdk, eventually};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::work::{Place, bash};
+use crate::work::{Place, bash, id};
 use crate::{PATIENCE, finish};
 
 /// The official SDK's worker, until the test ends it. Arguments: URL, environment, key.
@@ -132,6 +132,60 @@ fn system_a_session_is_finished_alike_by_this_worker_and_the_sdk_s() {
         seen.push((kinds, errors));
     }
     assert_eq!(seen[0], seen[1]);
+    place.up.stop();
+}
+
+#[test]
+fn system_skills_of_an_agent_are_where_the_sdk_s_worker_puts_them() {
+    let script = || {
+        [
+            bash("cat skills/notes/SKILL.md; skills/notes/scripts/say"),
+            ModelStep::text("Done."),
+        ]
+    };
+    let place = Place::new(script().into_iter().chain(script()), &["--no-sandboxes"]);
+    let farm = farm(&place, "skilled");
+    let manifest = "---\nname: notes\ndescription: keeps notes\n---\nKeep them.\n";
+    place.machine.write("notes/SKILL.md", manifest);
+    let script = "#!/bin/sh\necho it says so\n";
+    place.machine.write("notes/scripts/say", script);
+    let create = ["skill", "create", "notes", "--name", "Notes"];
+    let skill = id(&place.up.json(&place.machine, &create));
+    let agent = json!({
+        "name": "note taker",
+        "model": "claude-sonnet-4-5",
+        "tools": [{"type": "agent_toolset_20260401", "default_config": {"permission_policy": {"type": "always_allow"}}}],
+        "skills": [{"type": "custom", "skill_id": skill, "version": "latest"}],
+    });
+    let agent = id(&place.asks("POST", "/v1/agents", &agent));
+    for is_own in [true, false] {
+        let session = place.session(&farm.id, &json!({"agent": agent}));
+        let mut at_work = if is_own {
+            worker(&place, &farm, &[])
+        } else {
+            let mut command = Sdk::python("2.12.0").command(SDK_WORKER);
+            Child::start(command.args([&place.up.url, &farm.id, &farm.key]))
+        };
+        place.says(&session, "Go.");
+        let results = eventually("its result", PATIENCE, || {
+            let results = results(&place.events(&session));
+            (!results.is_empty()).then_some(results)
+        });
+        for expect in ["Keep them.", "it says so"] {
+            assert!(results[0].contains(expect), "{is_own}: {results:?}");
+        }
+        eventually("the turn to end", PATIENCE, || {
+            let events = place.events(&session);
+            let last = events.last().unwrap();
+            (last["stop_reason"]["type"] == "end_turn").then_some(())
+        });
+        if is_own {
+            ends(at_work);
+        } else {
+            at_work.signal(Signal::KILL);
+            at_work.wait(PATIENCE);
+        }
+    }
     place.up.stop();
 }
 

@@ -5,6 +5,8 @@ mod errors;
 mod mcp;
 #[cfg(feature = "system-tests")]
 mod mcp_attacks;
+#[cfg(feature = "system-tests")]
+mod mcp_news;
 mod mishaps;
 mod pages;
 mod takeover;

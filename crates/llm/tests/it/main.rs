@@ -4,6 +4,7 @@ mod answers;
 mod chunks;
 mod connections;
 mod faults;
+mod mutations;
 mod refusals;
 mod translated;
 

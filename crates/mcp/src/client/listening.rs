@@ -144,10 +144,12 @@ impl Ear {
         let server = &talk.client.server;
         let opened = talk.send(Method::GET, server, None, headers).await?;
         if opened.answer.status() != 200 {
-            return match talk.failed(opened, true).await {
-                McpError::Status(400 | 405 | 406 | 501) | McpError::Rpc(_) => Ok(false),
-                error => Err(error),
-            };
+            let error = talk.failed(opened, true).await;
+            let has_none = matches!(
+                error,
+                McpError::Status(400 | 405 | 406 | 501) | McpError::Rpc(_)
+            );
+            return if has_none { Ok(false) } else { Err(error) };
         }
         if media_type(&opened) != "text/event-stream" {
             return Ok(false);

@@ -15,21 +15,21 @@ use crate::{
 
 const SIGKILL: u8 = 9;
 
-pub(super) struct FakeSandbox {
-    spec: SandboxSpec<String>,
+pub(super) struct FakeSandbox<P> {
+    spec: SandboxSpec<P>,
     files: Arc<Mutex<Files>>,
-    policies: Mutex<Vec<String>>,
+    policies: Mutex<Vec<P>>,
     events: Mutex<mpsc::Sender<Event>>,
     stop: watch::Sender<Option<u8>>,
-    state: Arc<State>,
+    state: Arc<State<P>>,
 }
 
-impl FakeSandbox {
+impl<P: Clone> FakeSandbox<P> {
     pub(super) fn new(
-        spec: SandboxSpec<String>,
+        spec: SandboxSpec<P>,
         files: Files,
         events: mpsc::Sender<Event>,
-        state: Arc<State>,
+        state: Arc<State<P>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             policies: Mutex::new(vec![spec.network.policy.clone()]),
@@ -41,11 +41,11 @@ impl FakeSandbox {
         })
     }
 
-    pub(super) fn spec(&self) -> &SandboxSpec<String> {
+    pub(super) fn spec(&self) -> &SandboxSpec<P> {
         &self.spec
     }
 
-    pub(super) fn policies(&self) -> Vec<String> {
+    pub(super) fn policies(&self) -> Vec<P> {
         lock(&self.policies).clone()
     }
 
@@ -216,8 +216,8 @@ fn absolute(path: &Path) -> Result<(), Error> {
     }
 }
 
-impl Sandbox for FakeSandbox {
-    type Policy = String;
+impl<P: Clone + Send + Sync + 'static> Sandbox for FakeSandbox<P> {
+    type Policy = P;
 
     fn id(&self) -> &SandboxId {
         &self.spec.id
@@ -302,7 +302,7 @@ impl Sandbox for FakeSandbox {
         })
     }
 
-    fn apply_policy(&self, policy: String) -> BoxFuture<'_, Result<(), Error>> {
+    fn apply_policy(&self, policy: P) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
             self.require(Verb::ApplyPolicy)?;
             self.alive().await?;

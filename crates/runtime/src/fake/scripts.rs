@@ -8,7 +8,7 @@ use super::FakeBuilder;
 use crate::StandardStreams;
 use crate::conformance::programs;
 
-pub(super) fn add(fake: FakeBuilder) -> FakeBuilder {
+pub(super) fn add<P>(fake: FakeBuilder<P>) -> FakeBuilder<P> {
     fake.program(programs::TRUE, |_| async { 0 })
         .program(programs::EXIT_3, |_| async { 3 })
         .program(programs::SLEEP, |_| std::future::pending())

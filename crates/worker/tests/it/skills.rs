@@ -23,7 +23,7 @@ fn manifest(name: &str) -> String {
     format!("---\nname: {name}\ndescription: Does it.\n---\n")
 }
 
-fn session_with(skills: Value) -> Value {
+fn session_with(skills: &Value) -> Value {
     json!({"id": "sesn_1", "environment_id": ENVIRONMENT, "status": "running", "agent": {"skills": skills}})
 }
 
@@ -48,7 +48,7 @@ async fn skills_are_below_the_work_directory_before_the_first_call() {
         {"type": "custom", "skill_id": "skill_1", "version": "1759178010641129"},
         {"type": "anthropic", "skill_id": "pptx", "version": null},
     ]);
-    service.session_is("sesn_1", session_with(skills));
+    service.session_is("sesn_1", session_with(&skills));
     service.happens("sesn_1", read("sevt_1", "skills/pdf/scripts/run.sh"));
     service.happens("sesn_1", read("sevt_2", "skills/pptx/SKILL.md"));
     service.queue("sesn_1");
@@ -112,7 +112,7 @@ async fn a_skill_that_leads_elsewhere_or_is_none_is_blocked_and_told() {
         .iter()
         .map(|id| json!({"type": "custom", "skill_id": id, "version": "1"}))
         .collect();
-    service.session_is("sesn_1", session_with(json!(skills)));
+    service.session_is("sesn_1", session_with(&json!(skills)));
     service.happens("sesn_1", call("sevt_1", "glob", json!({"pattern": "**/*"})));
     service.queue("sesn_1");
     let working = scene.works();

@@ -1,0 +1,341 @@
+//! Sandboxes of sessions on a runtime in memory: what happens while one starts, between two servers, and at the bounds.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_control::{
+    Bootstrap, Caller, Control, Credentials, NewEnvironmentRequest, PoliciesChange, Sandboxes,
+    SealingKeys, Workplaces,
+};
+use bailiwick_model::limits::{SESSION_SANDBOX_LOOK, SESSION_SANDBOXES_OF_ORGANIZATION};
+use bailiwick_model::{Destination, Protocol, SandboxId, SessionId, Verdict};
+use bailiwick_policy::{HostFacts, InForce, parse_destination};
+use bailiwick_runtime::fake::{Fake, FakeBuilder};
+use bailiwick_runtime::{Runtime, Verb};
+use bailiwick_store::{DatabaseUrl, Store};
+use bailiwick_tools::Context;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a sandbox takes to start where that matters: long enough for something to happen meanwhile.
+const SLOW: Duration = Duration::from_millis(700);
+const HOST: &str = "docs.example.com";
+
+/// An organization with an agent and an environment that allows [`HOST`].
+struct Place {
+    store: Store,
+    control: Arc<Control>,
+    caller: Caller,
+    agent: String,
+    environment: String,
+    directory: TempDir,
+}
+
+/// One server's sandboxes.
+struct Server {
+    fake: Arc<Fake<InForce>>,
+    sandboxes: Sandboxes,
+    stop: CancellationToken,
+    looking: JoinHandle<()>,
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(map) = value else {
+        panic!("{value} is no object");
+    };
+    map
+}
+
+fn networking(hosts: &[&str]) -> Value {
+    json!({"type": "limited", "allowed_hosts": hosts})
+}
+
+impl Place {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        let store = Store::open(&url).await.unwrap();
+        let keys = "01".repeat(32).parse::<SealingKeys>().unwrap();
+        let control = Control::new(store.clone(), keys);
+        let first = control.bootstrap(Bootstrap::default()).await.unwrap();
+        let credentials = Credentials {
+            key: &first.unwrap().key,
+            address: None,
+        };
+        let caller = control.authenticate(credentials).await.unwrap();
+        let agent = json!({"name": "worker", "model": "claude-sonnet-4-5", "tools": [{"type": "agent_toolset_20260401"}]});
+        let agent = control.create_agent(&caller, &object(agent)).await.unwrap();
+        let body =
+            json!({"name": "docs", "config": {"type": "cloud", "networking": networking(&[HOST])}});
+        let request = NewEnvironmentRequest {
+            body: object(body),
+            restricted: false,
+            namespace: None,
+        };
+        let environment = control.create_environment(&caller, request).await.unwrap();
+        Self {
+            store,
+            control: Arc::new(control),
+            agent: agent.id.to_string(),
+            environment: environment.environment.id.to_string(),
+            caller,
+            directory,
+        }
+    }
+
+    fn server(&self, fake: FakeBuilder<InForce>) -> Server {
+        let fake = Arc::new(fake.build());
+        let runtime: Arc<dyn Runtime<Policy = InForce>> = Arc::clone(&fake) as _;
+        let name = format!("uploads-{:p}", Arc::as_ptr(&fake));
+        let uploads = self.directory.path().join(name);
+        let sandboxes = Sandboxes::new(Arc::clone(&self.control), runtime, Path::new(&uploads));
+        let stop = CancellationToken::new();
+        let looking = tokio::spawn(sandboxes.clone().run(stop.clone()));
+        Server {
+            fake,
+            sandboxes,
+            stop,
+            looking,
+        }
+    }
+
+    async fn session(&self) -> SessionId {
+        let body = json!({"agent": self.agent, "environment_id": self.environment});
+        let body = object(body);
+        let made = self.control.create_session(&self.caller, &body);
+        made.await.unwrap().session.id
+    }
+
+    /// A file is written in the sandbox of a session: what the model is told, or why there is no sandbox.
+    async fn writes(&self, server: &Server, session: &SessionId) -> Result<String, String> {
+        let scope = self.store.scope(self.caller.organization());
+        let session = scope.session(session).await.unwrap().unwrap();
+        let context = Context {
+            cancel: CancellationToken::new(),
+            live: None,
+        };
+        let input = json!({"file_path": "a", "content": "one"});
+        let organization = self.caller.organization();
+        let called = server
+            .sandboxes
+            .call(organization, &session, "write", input, &context);
+        match called.await.outcome {
+            Ok(result) => Ok(result.as_text()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The environment allows nothing any more, and the session is told so.
+    async fn tighten(&self, session: &SessionId) {
+        let id = self.environment.parse().unwrap();
+        let before = self.control.environment(&self.caller, &id).await.unwrap();
+        let change = bailiwick_control::EnvironmentChange {
+            body: object(json!({"config": {"type": "cloud", "networking": networking(&[])}})),
+            version: Some(before.environment.version),
+            ..Default::default()
+        };
+        let changed = self.control.update_environment(&self.caller, &id, change);
+        changed.await.unwrap();
+        let tightened = self.control.tighten_session(&self.caller, session, None);
+        tightened.await.unwrap();
+    }
+}
+
+impl Server {
+    async fn running(&self) -> Vec<SandboxId> {
+        let all = self.fake.list().await.unwrap();
+        all.into_iter().map(|sandbox| sandbox.id).collect()
+    }
+
+    /// What the sandboxes' policies say of [`HOST`], of each one the last.
+    async fn verdicts(&self) -> Vec<Verdict> {
+        let running = self.running().await.into_iter();
+        let last = running.filter_map(|id| self.fake.policies(&id).ok()?.pop());
+        last.map(|in_force| verdict(&in_force)).collect()
+    }
+
+    async fn ends(self) {
+        self.stop.cancel();
+        let Self { fake, looking, .. } = self;
+        looking.await.unwrap();
+        assert!(fake.list().await.unwrap().is_empty());
+    }
+}
+
+fn verdict(in_force: &InForce) -> Verdict {
+    let destination = Destination {
+        host: parse_destination(HOST).unwrap().host,
+        port: 443,
+        protocol: Protocol::Tcp,
+    };
+    let facts = HostFacts::unknown();
+    in_force.policy.decide(&destination, &facts).verdict()
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain: {what}"));
+}
+
+fn fake() -> FakeBuilder<InForce> {
+    FakeBuilder::with_other_policies()
+}
+
+#[tokio::test]
+async fn a_session_that_is_tightened_while_its_sandbox_starts_has_the_narrower_policy() {
+    let place = Place::new().await;
+    let server = place.server(fake().slow(SLOW));
+    let session = place.session().await;
+    let tightening = async {
+        // It has read what holds, and is being started.
+        tokio::time::sleep(SLOW / 3).await;
+        place.tighten(&session).await;
+    };
+    let (wrote, ()) = tokio::join!(place.writes(&server, &session), tightening);
+    wrote.unwrap();
+    until("the narrower policy", async || {
+        server.verdicts().await == [Verdict::Deny]
+    })
+    .await;
+    let id = server.running().await.pop().unwrap();
+    let policies = server.fake.policies(&id).unwrap();
+    assert_eq!(verdict(&policies[0]), Verdict::Allow, "the control");
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_cannot_have_the_rules_of_now_is_ended() {
+    let place = Place::new().await;
+    let server = place.server(fake().without(Verb::ApplyPolicy));
+    let session = place.session().await;
+    place.writes(&server, &session).await.unwrap();
+    assert_eq!(server.verdicts().await, [Verdict::Allow]);
+    place.tighten(&session).await;
+    until("its end", async || server.running().await.is_empty()).await;
+    // The next one is made under them, and its model is told that it is another one.
+    let told = place.writes(&server, &session).await.unwrap();
+    assert!(told.contains("started anew"), "{told}");
+    assert_eq!(server.verdicts().await, [Verdict::Deny]);
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn a_floor_that_is_raised_while_a_sandbox_starts_reaches_it() {
+    let place = Place::new().await;
+    let server = place.server(fake().slow(SLOW));
+    let session = place.session().await;
+    let raising = async {
+        tokio::time::sleep(SLOW / 3).await;
+        let floor = PoliciesChange {
+            default_networking: None,
+            denied_hosts: Some(vec![HOST.to_owned()]),
+            denied_cidrs: None,
+            version: None,
+        };
+        let changed = place.control.change_policies(&place.caller, floor).await;
+        changed.unwrap();
+    };
+    let (wrote, ()) = tokio::join!(place.writes(&server, &session), raising);
+    wrote.unwrap();
+    until("the floor", async || {
+        server.verdicts().await == [Verdict::Deny]
+    })
+    .await;
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_its_sandbox_starts_has_none() {
+    let place = Place::new().await;
+    let server = place.server(fake().slow(SLOW));
+    for deletes in [true, false] {
+        let session = place.session().await;
+        let ending = async {
+            tokio::time::sleep(SLOW / 3).await;
+            if deletes {
+                let deleted = place.control.delete_session(&place.caller, &session);
+                deleted.await.unwrap();
+            } else {
+                let archived = place.control.archive_session(&place.caller, &session);
+                archived.await.unwrap();
+            }
+        };
+        let (wrote, ()) = tokio::join!(place.writes(&server, &session), ending);
+        if deletes {
+            wrote.unwrap_err();
+        }
+        until("its end", async || server.running().await.is_empty()).await;
+    }
+    // The positive control: another one has a sandbox.
+    let other = place.session().await;
+    place.writes(&server, &other).await.unwrap();
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_of_a_session_that_another_server_took_over_is_ended() {
+    let place = Place::new().await;
+    let (first, second) = (place.server(fake()), place.server(fake()));
+    let session = place.session().await;
+    place.writes(&first, &session).await.unwrap();
+    // The first server's lease was lost; whoever has it now starts a sandbox of its own.
+    let told = place.writes(&second, &session).await.unwrap();
+    assert!(told.contains("started anew"), "{told}");
+    until("the end of the first", async || {
+        first.running().await.is_empty()
+    })
+    .await;
+    assert_eq!(second.running().await.len(), 1);
+    // It comes back: there is one again, and it is the first server's.
+    let told = place.writes(&first, &session).await.unwrap();
+    assert!(told.contains("started anew"), "{told}");
+    until("the end of the second", async || {
+        second.running().await.is_empty()
+    })
+    .await;
+    assert_eq!(first.running().await.len(), 1);
+    first.ends().await;
+    second.ends().await;
+}
+
+#[tokio::test]
+async fn an_organization_has_no_more_sandboxes_than_its_share() {
+    let place = Place::new().await;
+    let server = place.server(fake());
+    let mut sessions = Vec::new();
+    for _ in 0..SESSION_SANDBOXES_OF_ORGANIZATION {
+        let session = place.session().await;
+        place.writes(&server, &session).await.unwrap();
+        sessions.push(session);
+    }
+    let one_more = place.session().await;
+    let refused = place.writes(&server, &one_more).await.unwrap_err();
+    assert!(
+        refused.contains("which is the most it may have"),
+        "{refused}"
+    );
+    assert_eq!(
+        server.running().await.len(),
+        SESSION_SANDBOXES_OF_ORGANIZATION
+    );
+    // Those that there are go on, and an end makes room.
+    place.writes(&server, &sessions[0]).await.unwrap();
+    let done = sessions.pop().unwrap();
+    let archived = place.control.archive_session(&place.caller, &done);
+    archived.await.unwrap();
+    tokio::time::sleep(SESSION_SANDBOX_LOOK).await;
+    until("room", async || {
+        place.writes(&server, &one_more).await.is_ok()
+    })
+    .await;
+    server.ends().await;
+}
