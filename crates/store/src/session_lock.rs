@@ -103,7 +103,7 @@ pub struct NewSessionEvent {
 }
 
 /// What a session becomes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionProgress {
     /// What it is doing.
     pub status: SessionStatus,

@@ -11,6 +11,7 @@ use bailiwick_model::limits::{
     MCP_IDLE_TIME, MCP_LISTENERS, TOOL_OUTPUT_CHARS, TOOL_PREVIEW_CHARS,
 };
 use bailiwick_model::{OrganizationId, SessionId};
+use bailiwick_outbound::OutboundError;
 use bailiwick_store::Session;
 use bailiwick_tools::Context;
 use bailiwick_wire::{ContentBlock, ImageSource, RetryStatus, SessionErrorKind, ToolOutput};
@@ -318,9 +319,10 @@ impl Shared {
                     let anew =
                         control.mcp_access_anew(of.organization, of.session, &server.url, &access);
                     let anew = unless_cancelled(cancel, anew).await?;
-                    Ok(client.call(anew.under(), tool, input, cancel).await?)
+                    let called = client.call(anew.under(), tool, input, cancel).await;
+                    called.map_err(McpFailure::from)
                 }
-                called => Ok(called?),
+                called => called.map_err(McpFailure::from),
             }
         };
         // A call may take minutes, and go on over several connections: it outlives no rule.

@@ -523,6 +523,7 @@ async fn the_environment_decides_which_servers_are_reached() {
     );
     // The organization's floor holds, whatever the environment allows.
     let floor = PoliciesChange {
+        allow_body_injection: None,
         default_networking: None,
         denied_hosts: Some(vec!["*.example.com".to_owned()]),
         denied_cidrs: None,

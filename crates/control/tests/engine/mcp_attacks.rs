@@ -100,6 +100,7 @@ async fn a_call_that_is_under_way_is_cut_when_a_tightening_or_the_floor_denies_i
 
 async fn deny(world: &World<McpServer>, host: &str) {
     let floor = PoliciesChange {
+        allow_body_injection: None,
         default_networking: None,
         denied_hosts: Some(vec![host.to_owned()]),
         denied_cidrs: None,

@@ -61,6 +61,7 @@ async fn in_a_self_hosted_environment_the_organizations_default_policy_decides()
     let farm = json!({"environment_id": farm.environment.id});
     let default = async |networking: Value| {
         let change = PoliciesChange {
+            allow_body_injection: None,
             default_networking: Some(networking),
             denied_hosts: None,
             denied_cidrs: None,

@@ -236,6 +236,7 @@ async fn a_floor_that_is_raised_while_a_sandbox_starts_reaches_it() {
     let raising = async {
         tokio::time::sleep(SLOW / 3).await;
         let floor = PoliciesChange {
+            allow_body_injection: None,
             default_networking: None,
             denied_hosts: Some(vec![HOST.to_owned()]),
             denied_cidrs: None,

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use bailiwick_fetch::{FetchError, Page, Visitor, Web};
 use bailiwick_model::{Flow, PolicySource, Reason};
+use bailiwick_outbound::Outbound;
 use bailiwick_policy::{EffectivePolicy, EgressPolicy, OrganizationFloor, Policy, SessionGrants};
 use bailiwick_testkit::{DnsServer, HttpServer, User, dialer_to};
 use jiff::Timestamp;
@@ -55,13 +56,12 @@ async fn get(web: &Web, url: &str) -> (Result<Page, FetchError>, Vec<Flow>) {
         &OrganizationFloor::empty(),
         &SessionGrants::none(),
     );
-    let (sandbox, flows) = ("one".parse().unwrap(), std::sync::Mutex::default());
+    let (sandbox, flows) = (
+        "one".parse().unwrap(),
+        std::sync::Mutex::<Vec<_>>::default(),
+    );
     let record = |flow| {
-        flows
-            .lock()
-            .map_or_else(drop, |mut flows: std::sync::MutexGuard<'_, Vec<_>>| {
-                flows.push(flow)
-            })
+        flows.lock().expect("no other test").push(flow);
     };
     let visitor = Visitor {
         policy: &policy,
@@ -92,8 +92,8 @@ async fn on_a_machine_of_its_own() {
     let port = server.address().port();
     let [public, loopback, metadata, private]: [IpAddr; 4] =
         ["192.0.2.200", "127.0.0.1", "169.254.169.254", "10.9.9.9"].map(|ip| ip.parse().unwrap());
-    let tls = bailiwick_fetch::trusting(None).unwrap();
-    let web = Web::new(dialer_to(&format!("pinned.test={}", server.address())), tls);
+    let dialer = dialer_to(&format!("pinned.test={}", server.address()));
+    let web = Web::new(Outbound::trusting_this_machine(dialer).unwrap());
     let url = |name: &str| format!("http://{name}:{port}/");
 
     // Two questions are one look-up: its addresses of either family.

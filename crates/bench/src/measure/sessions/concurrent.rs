@@ -41,9 +41,15 @@ enum Pace {
 /// Somebody who has a conversation.
 enum Speaker {
     /// A session, and the stream of its events.
-    Session(Connection, HttpLoad, BufReader<TcpStream>),
+    Session(Box<Talking>),
     /// The model itself: what a turn takes without Bailiwick.
     Model(TcpStream, Vec<u8>),
+}
+
+struct Talking {
+    connection: Connection,
+    order: HttpLoad,
+    events: BufReader<TcpStream>,
 }
 
 pub(super) fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
@@ -194,11 +200,11 @@ impl Speaker {
                 body: json!({"events": [message(said)]}).to_string(),
             }],
         };
-        Ok(Self::Session(
-            Connection::open(address).await?,
+        Ok(Self::Session(Box::new(Talking {
+            connection: Connection::open(address).await?,
             order,
             events,
-        ))
+        })))
     }
 
     async fn model(address: SocketAddr) -> Result<Self> {
@@ -219,7 +225,12 @@ impl Speaker {
     /// Says something, and waits until the turn is over.
     async fn turn(&mut self) -> Result<()> {
         match self {
-            Self::Session(connection, order, events) => {
+            Self::Session(talking) => {
+                let Talking {
+                    connection,
+                    order,
+                    events,
+                } = &mut **talking;
                 connection.prepare(order, &order.requests[0]);
                 connection.ask().await?;
                 until_idle(events).await
