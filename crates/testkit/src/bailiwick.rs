@@ -88,6 +88,11 @@ impl Bailiwick {
         self.kept().join("images")
     }
 
+    /// Where servers keep what they hand to sandboxes; root's are those of the whole machine.
+    pub fn servers(&self) -> PathBuf {
+        self.kept().join("servers")
+    }
+
     fn kept(&self) -> PathBuf {
         let state = if self.user.is_root() {
             PathBuf::from("/var/lib")
