@@ -5,7 +5,7 @@ use std::io::copy;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
-use bailiwick_testkit::{Authority, GitHttpsServer, GitRepository, ModelStep, User};
+use bailiwick_testkit::{Authority, Bailiwick, GitHttpsServer, GitRepository, ModelStep, User};
 use serde_json::{Value, json};
 
 use crate::work::{Place, bash, id};
@@ -233,8 +233,8 @@ fn system_a_credential_for_a_host_that_is_denied_is_told() {
 }
 
 /// What this session's server keeps: of servers beside it, others may be there.
-fn kept(place: &Place, session: &str) -> Vec<PathBuf> {
-    let servers = fs::read_dir(place.machine.servers());
+fn kept(machine: &Bailiwick, session: &str) -> Vec<PathBuf> {
+    let servers = fs::read_dir(machine.servers());
     let servers = servers.into_iter().flatten().flatten();
     let own = servers.map(|server| server.path());
     own.filter(|server| server.join("uploads").join(session).exists())
@@ -261,7 +261,7 @@ fn system_a_damaged_checkpoint_is_told_and_the_session_goes_on_in_another_sandbo
     let results = place.says(&session, "Again.");
     assert_eq!(results[1], "kept", "control");
     place.waits_until_none_runs();
-    let servers = kept(&place, &session);
+    let servers = kept(&place.machine, &session);
     let [archive] = &checkpoints(&servers[0])[..] else {
         panic!("one checkpoint");
     };
@@ -276,7 +276,7 @@ fn system_a_damaged_checkpoint_is_told_and_the_session_goes_on_in_another_sandbo
     assert_eq!(checkpoints(&servers[0]), Vec::<PathBuf>::new());
     place.up.stop();
     assert!(
-        kept(&place, &session).is_empty(),
+        kept(&place.machine, &session).is_empty(),
         "nothing stays of a server that ended"
     );
 }
@@ -292,7 +292,7 @@ fn system_a_killed_server_s_files_go_with_the_next_start_and_the_agent_is_told()
     let session = place.session(&environment, &json!({"resources": resources}));
     place.says(&session, "Go.");
     place.waits_until_none_runs();
-    let before = kept(&place, &session);
+    let before = kept(&place.machine, &session);
     assert_eq!(before.len(), 1, "control");
     assert_eq!(checkpoints(&before[0]).len(), 1, "control");
     place.restart_killed(&options);
