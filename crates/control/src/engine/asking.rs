@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_llm::{
-    Block, Delta, Event, Fold, Message, Request, StopReason, UpstreamError, Usage,
+    Block, BrokenCall, Delta, Event, Fold, Message, Request, StopReason, UpstreamError, Usage,
 };
 use bailiwick_model::{SessionEventId, SessionEventType, SessionId, SessionThreadId, SessionUsage};
-use bailiwick_wire::{AgentEvent, CallPermission, ModelUsage, TextBlock};
+use bailiwick_wire::{
+    AgentEvent, CallPermission, ModelUsage, RetryStatus, SessionErrorKind, TextBlock,
+};
 
 use super::Shared;
 use super::agent::Agent;
+use super::failing::failure;
 use super::history::Tool;
 use super::models::Asked;
 use super::reading::{KeptAnswer, KeptRefusal};
@@ -166,6 +169,7 @@ impl Answered {
         };
         let kept = serde_json::to_string(&kept).expect("blocks and texts");
         events.push(request_end(start, false, &usage, Some(kept)));
+        events.extend(self.message.broken_calls.iter().map(unreadable_call));
         Told {
             events,
             usage: shared.models.used(&agent.model.id, &usage),
@@ -217,6 +221,16 @@ pub(crate) fn request_end(
         event,
         private,
     }
+}
+
+/// That a call was not made, since nobody can tell what was meant: the model's own words of it are not repeated.
+fn unreadable_call(call: &BrokenCall) -> NewAgentEvent {
+    let words = format!(
+        "the model called {} with an input that cannot be read (it was cut off, or is no JSON); the call was not made",
+        call.name
+    );
+    let kind = SessionErrorKind::ModelRequestFailed;
+    failure(kind, words, RetryStatus::Terminal)
 }
 
 /// What a block means. A call gets the id of its event.

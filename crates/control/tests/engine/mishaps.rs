@@ -2,7 +2,7 @@
 
 use bailiwick_model::{SessionEventType, SessionStatus, SessionThreadId};
 use bailiwick_store::NewSessionEvent;
-use bailiwick_testkit::{ModelPiece, ModelStep};
+use bailiwick_testkit::{ModelFault, ModelPiece, ModelStep};
 use serde_json::json;
 
 use super::{PATIENCE, Place, of_kind, text};
@@ -39,6 +39,41 @@ async fn a_call_that_panics_has_a_result_and_those_beside_it_have_theirs() {
         "{texts:?}"
     );
     assert_eq!(place.workplace.calls().len(), 3, "none was run again");
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_cut_off_is_not_made_and_is_told() {
+    let cut = [
+        r#"{"type":"message_start","message":{"id":"m","model":"c","usage":{"input_tokens":1}}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"bash","input":{}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"command\":\"rm"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens"},"usage":{"output_tokens":9}}"#,
+        r#"{"type":"message_stop"}"#,
+    ];
+    let frame = |data: &str| {
+        let event: serde_json::Value = serde_json::from_str(data).unwrap();
+        format!(
+            "event: {}\ndata: {data}\n\n",
+            event["type"].as_str().unwrap()
+        )
+    };
+    let frames = cut.map(frame).concat();
+    let step = ModelStep::text("x").with_fault(ModelFault::GarbageAfter(0, frames));
+    let place = Place::new([step]).await;
+    let engine = place.start();
+    let session = place.session("Go.").await;
+    let events = place.rested(&session).await;
+    let errors = of_kind(&events, "session.error");
+    assert_eq!(errors.len(), 1, "{events:?}");
+    let message = errors[0]["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("bash") && !message.contains("rm"),
+        "{message}"
+    );
+    assert!(of_kind(&events, "agent.tool_use").is_empty());
+    assert!(place.workplace.calls().is_empty());
     engine.stop().await;
 }
 
