@@ -21,6 +21,9 @@ use crate::state::{StateDirectory, StateError};
 pub struct Placeholders {
     work_directory: PathBuf,
     made: Vec<Protected>,
+    /// All that must be there.
+    #[serde(skip)]
+    list: Vec<Protected>,
 }
 
 /// Placeholders in use; the last user removes them.
@@ -34,16 +37,11 @@ pub(crate) struct Held {
 impl Placeholders {
     /// What would have to be made.
     pub(crate) fn missing(work_directory: &Path, list: &[Protected]) -> Self {
-        let missing = |item: &&Protected| {
-            let path = work_directory.join(&item.path);
-            let parent_is_there = path.parent().is_some_and(Path::is_dir);
-            item.kind != Kind::Nothing
-                && parent_is_there
-                && matches!(fs::symlink_metadata(&path), Err(e) if e.kind() == io::ErrorKind::NotFound)
-        };
+        let made = list.iter().filter(|item| is_missing(work_directory, item));
         Self {
             work_directory: work_directory.to_owned(),
-            made: list.iter().filter(missing).cloned().collect(),
+            made: made.cloned().collect(),
+            list: list.to_vec(),
         }
     }
 
@@ -56,8 +54,9 @@ impl Placeholders {
     }
 
     /// Makes them and holds them.
-    pub(crate) fn hold(self, state: &StateDirectory) -> Result<Held, StateError> {
+    pub(crate) fn hold(mut self, state: &StateDirectory) -> Result<Held, StateError> {
         let mut lock = state.lock_work(&self.lock_name(), FlockOperation::LockShared)?;
+        self.add_what_went();
         if let Some(register) = &mut lock {
             self.enter(register)
                 .map_err(|error| self.failed("register", &self.work_directory, error))?;
@@ -69,6 +68,20 @@ impl Placeholders {
         };
         held.placeholders.make()?;
         Ok(held)
+    }
+
+    /// What another sandbox had made when the list was made, and removed since: with the lock nobody removes any.
+    fn add_what_went(&mut self) {
+        let Self {
+            work_directory,
+            made,
+            list,
+        } = self;
+        let went = list
+            .iter()
+            .filter(|item| !made.contains(item) && is_missing(work_directory, item));
+        let went: Vec<_> = went.cloned().collect();
+        made.extend(went);
     }
 
     /// Whoever ends last removes what all of them made, so the lock's file says what that is: a path a line, appended in one write.
@@ -195,10 +208,49 @@ impl Placeholders {
     }
 }
 
+fn is_missing(work_directory: &Path, item: &Protected) -> bool {
+    let path = work_directory.join(&item.path);
+    let parent_is_there = path.parent().is_some_and(Path::is_dir);
+    item.kind != Kind::Nothing
+        && parent_is_there
+        && matches!(fs::symlink_metadata(&path), Err(e) if e.kind() == io::ErrorKind::NotFound)
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         // The own shared lock must go before the exclusive one can be had.
         drop(self.lock.take());
         let _ = self.placeholders.remove_unless_used(&self.state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_sandbox_removes_before_this_one_holds_it_is_made_again() {
+        let place = tempfile::tempdir().unwrap();
+        let work_directory = place.path().join("work");
+        fs::create_dir(&work_directory).unwrap();
+        let state = StateDirectory::open(place.path().join("state")).unwrap();
+        let list = protected::for_work_directory(&work_directory);
+        let there = || {
+            list.iter()
+                .filter(|item| is_missing(&work_directory, item))
+                .count()
+                == 0
+        };
+
+        let one = Placeholders::missing(&work_directory, &list);
+        let one = one.hold(&state).unwrap();
+        let other = Placeholders::missing(&work_directory, &list);
+        assert!(there() && other.made.is_empty(), "control");
+        drop(one);
+        assert!(!there(), "control");
+        let other = other.hold(&state).unwrap();
+        assert!(there());
+        drop(other);
+        assert_eq!(fs::read_dir(&work_directory).unwrap().count(), 0);
     }
 }

@@ -32,7 +32,7 @@ const COLUMNS: &[Column] = &[
     ("VERSION", "/version"),
 ];
 
-/// What holds in all environments: the default policy, the floor, and where secrets may go.
+/// What holds in all environments: default policy, floor, and where secrets may go.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Get(get::Arguments),
