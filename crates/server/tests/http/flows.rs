@@ -82,12 +82,14 @@ fn sequences(page: &Value) -> Vec<i64> {
 
 async fn flows_are_listed_page_by_page_and_by_whose_they_are(server: Server) {
     let id = own(&server).await;
-    let some = [
-        flow("a.example", Verdict::Allow),
-        flow("b.example", Verdict::Deny),
-    ];
-    keep(&server.store, &id, 1, &some).await;
-    keep(&server.store, &id, 2, &some).await;
+    let some = || {
+        [
+            flow("a.example", Verdict::Allow),
+            flow("b.example", Verdict::Deny),
+        ]
+    };
+    keep(&server.store, &id, 1, &some()).await;
+    keep(&server.store, &id, 2, &some()).await;
     let all = server.get("/api/flows").await.ok();
     assert_eq!(sequences(&all), [1, 2, 3, 4]);
     assert_eq!(all["next_after"], Value::Null);
