@@ -78,8 +78,12 @@ fn run_tests(args: &Args, metadata: &Metadata, is_root: bool) -> Result<()> {
         program
     };
     let cargo = || with_users(Program::new("cargo"));
-    // With the tests' features, so that nothing is built twice; programs too that no test of their own crate asks for.
-    cargo().args(["build", "--bins"]).args(&packages).run()?;
+    // Programs too that no test of their own crate asks for; beside the tests and with their features, so that
+    // nothing is built twice: without them, cargo unifies fewer features and builds all dependencies again.
+    cargo()
+        .args(["build", "--bins", "--tests"])
+        .args(&packages)
+        .run()?;
     if check::has_nextest() {
         return cargo()
             .args(["nextest", "run", "--profile", "system"])
