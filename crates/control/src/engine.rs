@@ -26,6 +26,7 @@ use bailiwick_model::limits::{ENGINE_LOOK, RUN_LEASE, SESSIONS_AT_WORK};
 use bailiwick_store::{SessionRun, StoreError};
 use bailiwick_wire::{RetryStatus, SessionErrorKind};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -188,19 +189,27 @@ async fn end_unreadable(control: &Control, run: &SessionRun) {
     }
 }
 
-/// Keeps a session; returns once it is lost.
+/// Keeps a session; returns once it is lost: another server has it, or may have it, since the lease could not be made longer in time.
 async fn keep(control: &Control, run: &SessionRun) {
+    let mut lost = Instant::now() + RUN_LEASE;
     let mut wait = RUN_LEASE / 3;
     loop {
-        tokio::time::sleep(wait).await;
-        wait = match control.keep_session(run).await {
-            Ok(true) => RUN_LEASE / 3,
-            Ok(false) => return,
-            // What is written meanwhile is refused if the lease has ended.
-            Err(error) => {
-                tracing::warn!(session = %run.session, %error, "a session cannot be kept now");
-                ENGINE_LOOK
+        sleep(wait).await;
+        let asked = Instant::now();
+        match timeout_at(lost, control.keep_session(run)).await {
+            Ok(Ok(true)) => {
+                lost = asked + RUN_LEASE;
+                wait = RUN_LEASE / 3;
             }
-        };
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) if Instant::now() < lost => {
+                tracing::warn!(session = %run.session, %error, "a session cannot be kept now");
+                wait = ENGINE_LOOK;
+            }
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!(session = %run.session, "a session is lost, since it could not be kept");
+                return;
+            }
+        }
     }
 }

@@ -137,8 +137,8 @@ impl Control {
         Ok(access)
     }
 
-    /// Ends once the policy of a session denies a server that it was let to: with a tightening at once, and with another floor when it is
-    /// looked at. While nobody can say what holds, nothing ends.
+    /// Ends once a session is not known to be let to a server any more, with why: with a tightening at once, and with another floor when it is
+    /// looked at. While nobody can say what holds, nothing ends here: the lease on the session does, with all that is under way in it.
     pub(crate) async fn until_denied(
         &self,
         organization: &OrganizationId,
@@ -153,8 +153,8 @@ impl Control {
                 && now != held
             {
                 held = now.clone();
-                if let Some(denial) = client.denial(&now.compile()).await {
-                    return denial;
+                if let Err(error) = client.allowed(&now.compile()).await {
+                    return error;
                 }
             }
             let next_look = sleep(SESSION_SANDBOX_LOOK);

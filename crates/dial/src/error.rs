@@ -29,6 +29,22 @@ impl DialError {
             Self::Unreachable(_) => Reason::Unreachable,
         }
     }
+
+    /// Whether the policy allowed the destination with all its addresses, so that the network alone is in the way. False where its addresses
+    /// did not become known: nobody can tell then.
+    pub fn is_allowed(&self) -> bool {
+        match self {
+            Self::Denied(_) | Self::NameNotFound => false,
+            Self::Unreachable(why) => match why {
+                Unreachable::Refused
+                | Unreachable::Network(_)
+                | Unreachable::ProxyStatus(_)
+                | Unreachable::ProxyProtocol => true,
+                // The time is for resolving and connecting together.
+                Unreachable::Timeout | Unreachable::Resolver(_) => false,
+            },
+        }
+    }
 }
 
 /// Why an allowed destination cannot be reached.

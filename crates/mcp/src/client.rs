@@ -186,10 +186,14 @@ impl McpClient {
         }
     }
 
-    /// Why a policy denies the server, if it does: its name, or an address that it has now. One that is let through is connected to, and told
-    /// nothing; one that does not answer is not denied.
-    pub async fn denial(&self, policy: &Policy) -> Option<OutboundError> {
-        crate::outbound::denial((&self.outbound, policy), &self.server).await
+    /// Asks whether a policy allows the server: its name, and the addresses that it has now. One that is allowed is connected to, and told
+    /// nothing; it need not answer.
+    ///
+    /// # Errors
+    ///
+    /// Why it is denied, or why nobody can tell: its name does not resolve now.
+    pub async fn allowed(&self, policy: &Policy) -> Result<(), OutboundError> {
+        crate::outbound::allowed((&self.outbound, policy), &self.server).await
     }
 
     /// With other bounds of time than the usual ones.

@@ -54,16 +54,19 @@ impl Reached {
     }
 }
 
-/// Why a policy denies a server, if it does; see [`crate::McpClient::denial`].
-pub(crate) async fn denial(
+/// Why a server is not known to be allowed, if it is not; see [`crate::McpClient::allowed`].
+pub(crate) async fn allowed(
     (outbound, policy): (&Outbound, &Policy),
     url: &Url,
-) -> Option<OutboundError> {
-    let url = HttpUrl::try_from(url.clone()).ok()?;
+) -> Result<(), OutboundError> {
+    let url = HttpUrl::try_from(url.clone())?;
     let reaching = outbound.reach(Way::Policy(policy), &url);
-    let reached = timeout(OUTBOUND_TIME, reaching).await.ok()?;
-    let error = OutboundError::from(reached.err()?);
-    error.denial().is_some().then_some(error)
+    let reached = timeout(OUTBOUND_TIME, reaching).await;
+    match reached.map_err(|_| OutboundError::Timeout(Waited::Connection))? {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_allowed() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Sends a request and reads what is wanted of the answer, within [`OUTBOUND_TIME`] and before `end`. Wherever it leads, the policy is asked

@@ -267,6 +267,15 @@ class Mcp(Handler):
         if lie == "slow":
             say(slow=True)
             return time.sleep(120)
+        if lie == "drips":
+            say(slow=True)
+            self.begin("text/event-stream")
+            while True:
+                try:
+                    self.piece(": still at it\n\n")
+                except OSError:
+                    return say(left=True)
+                time.sleep(0.05)
         if lie == "html":
             return self.send(200, b"<html>", "text/html")
         if lie == "other-answer":

@@ -13,6 +13,9 @@ use crate::work::{Place, bash, id, leading_to};
 /// How long a connection may outlive the tightening that denies it.
 const SOON: Duration = Duration::from_secs(1);
 
+/// Links that a program leaves among its outputs: fewer than what is looked at, and enough for some seconds.
+const LINKS: u32 = 100_000;
+
 /// A server that answers what comes first, in whatever protocol, and then keeps the connection until its client goes.
 struct Keeper {
     address: SocketAddr,
@@ -174,6 +177,48 @@ fn system_a_connection_does_not_outlive_the_tightening_that_denies_it() {
     assert!(log.contains("dns 2") && log.contains("dns 0"), "{log}");
     assert!(log.contains("curl 0"), "control: {log}");
     assert!(log.contains("network denied: cut.test"), "{log}");
+    place.up.stop();
+}
+
+/// What a program puts into its outputs decides how long they are looked through, and not how long a connection lives.
+#[test]
+fn system_a_tightening_does_not_wait_for_outputs_that_take_long_to_look_through() {
+    let keeper = Keeper::start();
+    let (port, pin) = (
+        keeper.address.port(),
+        format!("cut.test={}", keeper.address),
+    );
+    let fill = format!(
+        "cd /mnt/session/outputs && echo done > result.txt && python3 -c '\nimport os\nfor n in range({LINKS}): os.symlink(\"x\", str(n))'\n\
+         exec 9<>/dev/tcp/cut.test/{port}; echo raw cut.test >&9; read -t 20 -u 9 line; echo $line"
+    );
+    let steps = [bash(&fill), ModelStep::text("Done.")];
+    let place = Place::new(steps, &["--sandbox-resolve", &pin]);
+    let environment = place.environment(&json!({"type": "limited", "allowed_hosts": ["cut.test"]}));
+    let session = place.session(&environment, &Value::Null);
+    let results = place.says(&session, "Go.");
+    assert!(results[0].contains("hello"), "control: {results:#?}");
+    assert_eq!(kept(&keeper, "cut.test"), 1, "control: {:?}", keeper.open());
+    place.allows(&environment, &["kept.test"]);
+    let outputs = || {
+        let (_, files) = place.exchange(
+            "GET",
+            &format!("/v1/files?scope_id={session}"),
+            &Value::Null,
+        );
+        files["data"].as_array().map_or(0, Vec::len)
+    };
+    let begun = Instant::now();
+    place.tightens(&session);
+    while kept(&keeper, "cut.test") > 0 {
+        assert!(begun.elapsed() < SOON, "open still: {:?}", keeper.open());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(outputs(), 0, "control: they are still looked through");
+    while outputs() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(300), "no outputs");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     place.up.stop();
 }
 

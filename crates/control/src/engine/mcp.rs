@@ -27,7 +27,7 @@ use super::history::Call;
 use super::mcp_news::Listener;
 use super::mcp_tools::McpServerOfAgent;
 use crate::control::Control;
-use crate::mcp_access::NoMcpAccess;
+use crate::mcp_access::{McpAccess, NoMcpAccess};
 use crate::session_engine::NewAgentEvent;
 use crate::validation::detail;
 
@@ -269,14 +269,17 @@ impl Shared {
         let access = control
             .mcp_access(of.organization, of.session, &server.url)
             .await?;
-        let listed = match client.tools(access.under()).await {
-            Err(McpError::Unauthorized) => {
-                let anew =
-                    control.mcp_access_anew(of.organization, of.session, &server.url, &access);
-                client.tools(anew.await?.under()).await?
+        let listing = async {
+            match client.tools(access.under()).await {
+                Err(McpError::Unauthorized) => {
+                    let anew =
+                        control.mcp_access_anew(of.organization, of.session, &server.url, &access);
+                    Ok(client.tools(anew.await?.under()).await?)
+                }
+                listed => Ok(listed?),
             }
-            listed => listed?,
         };
+        let listed = self.while_let((of, &access, &client), listing).await?;
         self.mcp.listen(control, of, server);
         Ok(listed)
     }
@@ -335,6 +338,23 @@ impl Shared {
         // Another server may have listed the tools, or this one given up to listen.
         self.mcp.listen(control, of, server);
         Ok(called)
+    }
+
+    /// Uses a server for as long as that is let: it may take minutes, and go on over several connections, and outlives no rule.
+    async fn while_let<T>(
+        &self,
+        (of, access, client): (OfSession<'_>, &McpAccess, &McpClient),
+        using: impl Future<Output = Result<T, McpFailure>>,
+    ) -> Result<T, McpFailure> {
+        let session = &of.session.id;
+        let denied = self
+            .control
+            .until_denied(of.organization, session, access, client);
+        tokio::select! {
+            biased;
+            used = using => used,
+            denial = denied => Err(McpFailure::Denied(denial)),
+        }
     }
 
     fn mcp_client(

@@ -1,11 +1,11 @@
 //! MCP servers that do harm to a session if they can.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bailiwick_control::{EnvironmentChange, PoliciesChange};
-use bailiwick_model::limits::SESSION_SANDBOX_LOOK;
+use bailiwick_model::limits::{RUN_LEASE, SESSION_SANDBOX_LOOK};
 use bailiwick_testkit::{McpServer, ModelStep};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::mcp::{World, calls, offered};
@@ -96,6 +96,44 @@ async fn a_call_that_is_under_way_is_cut_when_a_tightening_or_the_floor_denies_i
         );
         engine.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_list_that_is_under_way_is_cut_when_the_floor_denies_its_server() {
+    let world = World::lying("slow-list", vec![ModelStep::text("Without.")]).await;
+    let engine = world.place.start();
+    let session = world.place.session("Go.").await;
+    let asks = |request: &Value| request["method"] == "tools/list";
+    while !world.server.requests().iter().any(asks) {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let begun = Instant::now();
+    deny(&world, "mcp.example.com").await;
+    let events = world.place.rested(&session).await;
+    assert!(begun.elapsed() < 2 * SESSION_SANDBOX_LOOK);
+    let error = &of_kind(&events, "session.error")[0]["error"];
+    let words = error["message"].as_str().unwrap();
+    assert!(
+        words.contains("may not be reached any more: denied"),
+        "{words}"
+    );
+    engine.stop().await;
+}
+
+/// Nobody could tell it that its server is denied.
+#[tokio::test]
+async fn a_call_that_is_under_way_is_cut_when_the_database_has_not_answered_for_long() {
+    let world = World::lying("drips", calls([("do", json!({}))])).await;
+    let engine = world.place.start();
+    world.place.session("Go.").await;
+    world.server.says("slow", 1).await;
+    let begun = Instant::now();
+    world.place.store.close().await;
+    sleep(RUN_LEASE / 2).await;
+    assert!(world.server.said("left").is_empty(), "control");
+    world.server.says("left", 1).await;
+    assert!(begun.elapsed() < RUN_LEASE + SESSION_SANDBOX_LOOK);
+    engine.stop().await;
 }
 
 async fn deny(world: &World<McpServer>, host: &str) {
