@@ -20,20 +20,20 @@ use std::time::Duration;
 use bailiwick_model::limits::{
     MCP_ASIDE_TIME, MCP_CALL_TIME, MCP_CURSOR_BYTES, MCP_ID_BYTES, MCP_LIST_TIME, MCP_TOOL_PAGES,
 };
-use bailiwick_outbound::{Outbound, OutboundError};
+use bailiwick_outbound::{Outbound, OutboundError, Waited};
 use bailiwick_policy::Policy;
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::heard::RpcError;
 use crate::result::CallResult;
 use crate::tools::{Gathering, Listing};
-use begun::{Begun, Way};
+use begun::{Begun, Transport};
 use line::Line;
 use listening::Ear;
 pub use listening::Listening;
@@ -80,7 +80,8 @@ pub struct McpClient {
     outbound: Outbound,
     server: Url,
     times: McpTimes,
-    era: Mutex<Era>,
+    /// What was agreed with it, if anything.
+    begun: Mutex<Option<Arc<Begun>>>,
     ear: Mutex<Option<Ear>>,
     last_id: AtomicU64,
     has_changed: Arc<AtomicBool>,
@@ -134,15 +135,6 @@ pub enum McpError {
     SessionGone,
 }
 
-/// How a server is talked to.
-#[derive(Clone)]
-enum Era {
-    /// Nobody knows yet.
-    Unknown,
-    /// It was begun with.
-    Begun(Arc<Begun>),
-}
-
 impl McpError {
     /// Whether what was asked for may have happened all the same.
     pub fn may_have_happened(&self) -> bool {
@@ -152,19 +144,22 @@ impl McpError {
             | Self::Cut
             | Self::Timeout
             | Self::Cancelled
-            | Self::Outbound(OutboundError::Http(_)) => true,
+            | Self::Outbound(OutboundError::Http(_) | OutboundError::Timeout(Waited::Answer)) => {
+                true
+            }
+            // What a server does not understand, or does not let in, it has not run; taken (202) and failed (5xx) say nothing of that.
+            Self::Status(status) => !matches!(status, 400..=407 | 409..=499),
             Self::Outbound(
                 OutboundError::Url(_)
                 | OutboundError::Dial(_)
                 | OutboundError::Tls(_)
-                | OutboundError::Timeout(_),
+                | OutboundError::Timeout(Waited::Connection),
             )
             | Self::Token
             | Self::Unauthorized
             | Self::Forbidden
             | Self::Redirect(_)
             | Self::Endpoint
-            | Self::Status(_)
             | Self::Rpc(_)
             | Self::SessionGone => false,
         }
@@ -178,7 +173,7 @@ impl McpClient {
             outbound,
             server,
             times: McpTimes::default(),
-            era: Mutex::new(Era::Unknown),
+            begun: Mutex::default(),
             ear: Mutex::default(),
             last_id: AtomicU64::new(0),
             has_changed: Arc::default(),
@@ -202,9 +197,9 @@ impl McpClient {
         Self { times, ..self }
     }
 
-    /// Whether the server may have other tools, since this was last asked: it said so, or it forgot its session.
-    pub fn take_change(&self) -> bool {
-        self.has_changed.swap(false, Ordering::Relaxed)
+    /// Whether the server may have other tools than those that it [listed](Self::tools) last: it said so, or it forgot its session.
+    pub fn has_changed(&self) -> bool {
+        self.has_changed.load(Ordering::Relaxed)
     }
 
     fn has_other_tools(&self) {
@@ -223,7 +218,17 @@ impl McpClient {
         self.has_no_news.load(Ordering::Relaxed)
     }
 
-    /// Hears for this long what the server says without being asked; [`Self::take_change`] has what came of it. A stream that is open stays
+    /// There are none in what was begun, if that is what is used still.
+    fn has_no_news_of(&self, gone: &Arc<Begun>) {
+        // Whoever has it begins anew.
+        if let Ok(begun) = self.begun.try_lock()
+            && begun.as_ref().is_some_and(|begun| Arc::ptr_eq(begun, gone))
+        {
+            self.has_no_news.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Hears for this long what the server says without being asked; [`Self::has_changed`] has what came of it. A stream that is open stays
     /// open until this is asked again, which whoever listens does at once, with the access of then, or they [hang up](Self::hang_up).
     ///
     /// # Errors
@@ -232,13 +237,20 @@ impl McpClient {
     pub async fn listen(&self, access: Access<'_>, time: Duration) -> Result<Listening, McpError> {
         let end = Instant::now() + time;
         let mut ear = self.ear.lock().await;
-        let Era::Begun(begun) = self.era.lock().await.clone() else {
+        // Whoever begins may take long, and nobody looks meanwhile whether the stream may be open.
+        let Ok(begun) = timeout_at(end, self.begun.lock()).await else {
+            if let Some(ear) = &mut *ear {
+                ear.close();
+            }
+            return Ok(Listening::GoesOn);
+        };
+        let Some(begun) = begun.clone() else {
             *ear = None;
             return Ok(Listening::IsOver);
         };
-        let listened = match &begun.way {
-            Way::NoSessions => Ok(Listening::IsOver),
-            Way::Line(line) => {
+        let listened = match &begun.transport {
+            Transport::NoSessions => Ok(Listening::IsOver),
+            Transport::Line(line) => {
                 let talk = Talk::new(self, access, end)?;
                 let goes_on = begun.holds(self, access) && line.listen(&talk, end).await;
                 if goes_on {
@@ -246,7 +258,7 @@ impl McpClient {
                 }
                 Err(McpError::SessionGone)
             }
-            Way::Sessions(_) => {
+            Transport::Sessions(_) => {
                 let known = ear.take().filter(|ear| ear.is_of(&begun));
                 let ear = ear.insert(known.unwrap_or_else(|| Ear::of(Arc::clone(&begun))));
                 ear.listen(self, access, end).await
@@ -254,7 +266,7 @@ impl McpClient {
         };
         match listened {
             Ok(Listening::GoesOn) => return listened,
-            Ok(Listening::IsOver) => self.has_no_news.store(true, Ordering::Relaxed),
+            Ok(Listening::IsOver) => self.has_no_news_of(&begun),
             Err(McpError::SessionGone) => {
                 *ear = None;
                 self.forget(&begun).await;
@@ -273,9 +285,10 @@ impl McpClient {
         if let Some(ear) = &mut *self.ear.lock().await {
             ear.close();
         }
-        let mut era = self.era.lock().await;
-        if matches!(&*era, Era::Begun(begun) if matches!(begun.way, Way::Line(_))) {
-            *era = Era::Unknown;
+        let mut begun = self.begun.lock().await;
+        let is_line = |begun: &Arc<Begun>| matches!(begun.transport, Transport::Line(_));
+        if begun.as_ref().is_some_and(is_line) {
+            *begun = None;
             self.has_other_tools();
         }
     }
@@ -287,6 +300,7 @@ impl McpClient {
     /// See [`McpError`].
     pub async fn tools(&self, access: Access<'_>) -> Result<Listing, McpError> {
         let deadline = Instant::now() + self.times.list;
+        let looking = Looking::begin(&self.has_changed);
         let listing = async {
             let talk = Talk::new(self, access, deadline)?;
             match self.pages(&talk).await {
@@ -294,8 +308,10 @@ impl McpClient {
                 listed => listed,
             }
         };
-        let listed = tokio::time::timeout_at(deadline, listing).await;
-        listed.unwrap_or(Err(McpError::Timeout))
+        let listed = timeout_at(deadline, listing).await;
+        let listed = listed.map_err(|_| McpError::Timeout)??;
+        looking.end();
+        Ok(listed)
     }
 
     /// Calls a tool. If it takes too long, or is cancelled, the server is told so.
@@ -323,7 +339,7 @@ impl McpClient {
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(McpError::Cancelled),
-            called = tokio::time::timeout_at(deadline, calling) => {
+            called = timeout_at(deadline, calling) => {
                 called.unwrap_or(Err(McpError::Timeout))
             }
         };
@@ -336,11 +352,11 @@ impl McpClient {
     /// Ends the session with the server, if there is one, for politeness: servers end sessions by themselves too.
     pub async fn end(&self, access: Access<'_>) {
         *self.ear.lock().await = None;
-        let Era::Begun(begun) = std::mem::replace(&mut *self.era.lock().await, Era::Unknown) else {
+        let Some(begun) = self.begun.lock().await.take() else {
             return;
         };
         let deadline = Instant::now() + MCP_ASIDE_TIME;
-        if matches!(begun.way, Way::Sessions(Some(_)))
+        if begun.has_session_id()
             && let Ok(talk) = Talk::new(self, access, deadline)
         {
             let headers = begun.headers("", None);
@@ -363,13 +379,13 @@ impl McpClient {
             let id = self.fresh_id();
             let mut page = self.ask(talk, id, "tools/list", &params).await?;
             let Some(Value::Array(tools)) = page.remove("tools") else {
-                return Err(McpError::Malformed("the list of its tools is none"));
+                return Err(McpError::Malformed("its list of tools is not a list"));
             };
             gathering.add(tools);
             cursor = match page.remove("nextCursor") {
                 None | Some(Value::Null) => return Ok(gathering.whole()),
                 Some(Value::String(next)) if next.len() <= MCP_CURSOR_BYTES => Some(next),
-                Some(_) => return Err(McpError::Malformed("a cursor is no text, or too long")),
+                Some(_) => return Err(McpError::Malformed("a cursor is not text, or too long")),
             };
         }
         Err(McpError::Malformed("the list of its tools does not end"))
@@ -413,17 +429,17 @@ impl McpClient {
 
     /// Begins, if that was not done. Whoever else wants to waits meanwhile.
     async fn begun(&self, talk: &Talk<'_>) -> Result<Arc<Begun>, McpError> {
-        let mut era = self.era.lock().await;
-        if let Era::Begun(begun) = &*era {
+        let mut known = self.begun.lock().await;
+        if let Some(begun) = &*known {
             if begun.holds(self, talk.access) {
                 return Ok(Arc::clone(begun));
             }
-            *era = Era::Unknown;
+            *known = None;
             self.has_other_tools();
         }
         self.has_no_news.store(false, Ordering::Relaxed);
         let begun = Arc::new(self.begin(talk).await?);
-        *era = Era::Begun(Arc::clone(&begun));
+        *known = Some(Arc::clone(&begun));
         Ok(begun)
     }
 
@@ -442,7 +458,7 @@ impl McpClient {
         if is_another_revision(&refused) {
             return Ok(Begun {
                 version: HeaderValue::from_static(WITHOUT_SESSIONS),
-                way: Way::NoSessions,
+                transport: Transport::NoSessions,
             });
         }
         Err(refused)
@@ -456,11 +472,14 @@ impl McpClient {
             "capabilities": {},
             "clientInfo": client_info(),
         }});
-        let (result, way) = match line {
-            Some(line) => (line.request(talk, id, &message).await?, Way::Line(line)),
+        let (result, transport) = match line {
+            Some(line) => (
+                line.request(talk, id, &message).await?,
+                Transport::Line(line),
+            ),
             None => {
                 let (result, session) = talk.begin(id, &message).await?;
-                (result, Way::Sessions(session))
+                (result, Transport::Sessions(session))
             }
         };
         let version = result.get("protocolVersion").and_then(Value::as_str);
@@ -468,12 +487,12 @@ impl McpClient {
         let version = version.ok_or(McpError::Malformed(
             "it speaks no revision that is known here",
         ))?;
-        if matches!(&way, Way::Sessions(Some(id)) if id.len() > MCP_ID_BYTES) {
+        if matches!(&transport, Transport::Sessions(Some(id)) if id.len() > MCP_ID_BYTES) {
             return Err(McpError::Malformed("the id of its session is too long"));
         }
         let begun = Begun {
             version: HeaderValue::from_static(version),
-            way,
+            transport,
         };
         // What is answered to it says nothing; the next request does.
         let told = json!({"jsonrpc": "2.0", "method": INITIALIZED});
@@ -482,25 +501,50 @@ impl McpClient {
     }
 
     async fn forget(&self, gone: &Arc<Begun>) {
-        let mut era = self.era.lock().await;
-        if matches!(&*era, Era::Begun(begun) if Arc::ptr_eq(begun, gone)) {
-            *era = Era::Unknown;
+        let mut known = self.begun.lock().await;
+        if known.as_ref().is_some_and(|begun| Arc::ptr_eq(begun, gone)) {
+            *known = None;
         }
     }
 
     /// Where there are no sessions, the end of the connection says it.
     async fn tell_cancelled(&self, talk: &Talk<'_>, id: u64) {
         const CANCELLED: &str = "notifications/cancelled";
-        let Ok(era) = self.era.try_lock().map(|era| era.clone()) else {
-            // It had not even begun.
+        // Where another use begins just now, nobody can tell in which session it was.
+        let Ok(Some(begun)) = self.begun.try_lock().map(|begun| begun.clone()) else {
             return;
         };
-        if let Era::Begun(begun) = era
-            && begun.has_sessions()
-        {
+        if begun.has_sessions() {
             let params = json!({"requestId": id, "reason": "nobody waits for it any more"});
             let told = json!({"jsonrpc": "2.0", "method": CANCELLED, "params": params});
             begun.tell(talk, CANCELLED, &told).await;
+        }
+    }
+}
+
+/// A look at what a server has. What had changed before is still a change unless the look comes to its end.
+struct Looking<'c> {
+    has_changed: &'c AtomicBool,
+    had_changed: bool,
+}
+
+impl<'c> Looking<'c> {
+    fn begin(has_changed: &'c AtomicBool) -> Self {
+        Self {
+            had_changed: has_changed.swap(false, Ordering::Relaxed),
+            has_changed,
+        }
+    }
+
+    fn end(mut self) {
+        self.had_changed = false;
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        if self.had_changed {
+            self.has_changed.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -82,8 +82,18 @@ class Mcp(Handler):
 
     def news(self, lie, last):
         """What is said without being asked."""
-        if lie == "news-forgets":
+        if lie == "news-none":
             return self.send(404, {})
+        if lie == "news-silent-error":
+            self.send_response(400)
+            self.send_header("Content-Length", "10")
+            self.end_headers()
+            return time.sleep(60)
+        if lie == "news-forgets":
+            session = self.headers.get("Mcp-Session-Id")
+            with lock:
+                was_open, sessions[session] = sessions.get(session) == "open", "open"
+            return self.send(404, {}) if was_open else self.stream(": nothing new\n\n")
         if lie == "news-asks":
             self.begin("text/event-stream")
             answered.clear()
@@ -225,7 +235,7 @@ class Mcp(Handler):
             tools = [tool("good"), tool("good", "another one"), tool("a b"), tool("deep", schema={"type": "object", "x": deepest}),
                      tool("large", schema={"type": "object", "x": "a" * 100_000}), tool("away", schema={"type": "object", "x": {"$ref": "https://x/"}}), 7]
             return self.send(200, self.result(tools=tools))
-        if lie == "slow-list":
+        if lie.endswith("slow-list"):
             return time.sleep(120)
         with lock:
             has_changed = sessions.get("rug")
@@ -240,7 +250,7 @@ class Mcp(Handler):
         done = self.text(f"{name} did {arguments.get('text', '')} as call {count}")
         told = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
         progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}
-        if lie == "rug":
+        if lie.startswith("rug"):
             with lock:
                 sessions["rug"] = "changed"
             return self.stream(told, progress, done)

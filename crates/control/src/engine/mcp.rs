@@ -77,7 +77,7 @@ pub(crate) enum McpFailure {
     /// What it was asked for was under way.
     #[error("it may not be reached any more: {}", detail(.0))]
     Denied(OutboundError),
-    #[error("its URL is none")]
+    #[error("its URL is not valid")]
     Url,
 }
 
@@ -217,11 +217,11 @@ impl McpClients {
         }
     }
 
-    /// Whether a server said that it has other tools now.
-    pub(crate) fn take_change(&self, session: &SessionId, server: &McpServerOfAgent) -> bool {
+    /// Whether a server may have other tools than were listed: it said so, or nobody has listened to it.
+    pub(crate) fn has_changed(&self, session: &SessionId, server: &McpServerOfAgent) -> bool {
         let all = self.lock();
         let known = all.get(&(session.clone(), server.url.clone()));
-        known.is_some_and(|known| known.client.take_change())
+        known.is_none_or(|known| known.client.has_changed())
     }
 
     /// Takes out those that nobody has used for long.
@@ -245,14 +245,20 @@ impl Shared {
     pub(crate) fn end_idle_mcp_sessions(self: &Arc<Self>) {
         for ((session, url), known) in self.mcp.take_idle() {
             let control = Arc::clone(&self.control);
+            let Known {
+                organization,
+                client,
+                listener,
+                ..
+            } = known;
+            // Nobody waits for what it is listening to.
+            drop(listener);
             tokio::spawn(async move {
-                let found = control.session_at_work(&known.organization, &session).await;
+                let found = control.session_at_work(&organization, &session).await;
                 if let Ok(Some(session)) = found
-                    && let Ok(access) = control
-                        .mcp_access(&known.organization, &session, &url)
-                        .await
+                    && let Ok(access) = control.mcp_access(&organization, &session, &url).await
                 {
-                    known.client.end(access.under()).await;
+                    client.end(access.under()).await;
                 }
             });
         }
@@ -293,7 +299,7 @@ impl Shared {
         cancel: &CancellationToken,
     ) -> (ToolOutput, Option<NewAgentEvent>) {
         let Ok(input) = call.input.read::<Map<String, Value>>() else {
-            return (super::runner::told("the input is no object"), None);
+            return (super::runner::told("the input is not an object"), None);
         };
         match self.called(of, server, (tool, &input), cancel).await {
             Ok(result) => (self.output_of(of, call, result).await, None),
@@ -328,13 +334,7 @@ impl Shared {
                 called => called.map_err(McpFailure::from),
             }
         };
-        // A call may take minutes, and go on over several connections: it outlives no rule.
-        let denied = control.until_denied(of.organization, &of.session.id, &access, &client);
-        let called = tokio::select! {
-            biased;
-            called = calling => called?,
-            denial = denied => return Err(McpFailure::Denied(denial)),
-        };
+        let called = self.while_let((of, &access, &client), calling).await?;
         // Another server may have listed the tools, or this one given up to listen.
         self.mcp.listen(control, of, server);
         Ok(called)

@@ -116,20 +116,22 @@ impl Ear {
                     }
                 }
             };
-            match timeout_at(end, next).await {
+            let goes_on = match timeout_at(end, next).await {
                 Err(_) => return Ok(Listening::GoesOn),
                 Ok(Some(data)) => {
                     let talk = Talk::new(client, access, end)?;
-                    if self.hear(&talk, &headers, &data).await.is_err() {
-                        self.has_failed();
-                    }
-                }
-                Ok(None) => {
-                    if self.has_failed() {
+                    let heard = timeout_at(end, self.hear(&talk, &headers, &data)).await;
+                    if heard.is_err() {
+                        // Part of it is not heard, and will not be said again.
                         client.has_other_tools();
-                        return Ok(Listening::IsOver);
                     }
+                    matches!(heard, Ok(Ok(())))
                 }
+                Ok(None) => false,
+            };
+            if !goes_on && self.has_failed() {
+                client.has_other_tools();
+                return Ok(Listening::IsOver);
             }
         }
     }
@@ -144,10 +146,12 @@ impl Ear {
         let server = &talk.client.server;
         let opened = talk.send(Method::GET, server, None, headers).await?;
         if opened.answer.status() != 200 {
-            let error = talk.failed(opened, true).await;
+            // From a server that has had such a stream, 404 is about its session; others do not know the method.
+            let is_of_session = self.was_open && self.begun.has_session_id();
+            let error = talk.failed(opened, is_of_session).await;
             let has_none = matches!(
                 error,
-                McpError::Status(400 | 405 | 406 | 501) | McpError::Rpc(_)
+                McpError::Status(400 | 404 | 405 | 406 | 501) | McpError::Rpc(_)
             );
             return if has_none { Ok(false) } else { Err(error) };
         }
@@ -180,8 +184,9 @@ impl Ear {
             if event.is_empty() {
                 continue;
             }
+            let heard = talk.heard(&event.data)?;
             self.failures = 0;
-            match talk.heard(&event.data)? {
+            match heard {
                 Heard::Told(method) => talk.client.told(&method),
                 Heard::Asked { id, method } => {
                     let to = &talk.client.server;

@@ -9,7 +9,7 @@ use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -208,9 +208,9 @@ impl<'a> Talk<'a> {
             bytes: MCP_ERROR_BYTES,
             ..Room::default()
         };
-        let body = whole(opened.answer.into_body(), &mut room)
-            .await
-            .unwrap_or_default();
+        // The status says most of it, so a body that is too long or does not end is as good as none.
+        let body = timeout_at(self.deadline, whole(opened.answer.into_body(), &mut room)).await;
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
         let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
         self.secrets.redact_json(&mut body);
         RpcError::of(body.get("error")).map_or(McpError::Status(status), McpError::Rpc)
@@ -314,7 +314,7 @@ impl<'a> Talk<'a> {
 /// A message without what must not be shown.
 pub(super) fn heard(message: &[u8], secrets: &Secrets) -> Result<Heard, McpError> {
     let mut message: Value = serde_json::from_slice(message)
-        .map_err(|_| McpError::Malformed("what it sent is no JSON, or too deep"))?;
+        .map_err(|_| McpError::Malformed("what it sent is not JSON, or is nested too deeply"))?;
     secrets.redact_json(&mut message);
     Ok(Heard::of(message))
 }

@@ -77,13 +77,14 @@ async fn a_server_that_has_other_tools_says_so() {
     let world = World::lying();
     let client = world.client("rug");
     client.tools(world.access("")).await.unwrap();
-    assert!(!client.take_change());
+    assert!(!client.has_changed());
     world
         .call(&client, "do", json!({"text": "it"}))
         .await
         .unwrap();
-    assert!(client.take_change());
-    assert!(!client.take_change());
+    assert!(client.has_changed());
+    client.tools(world.access("")).await.unwrap();
+    assert!(!client.has_changed());
     let official = World::official("");
     let client = official.client("mcp");
     official.call(&client, "grow", json!({})).await.unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_mcp::{Access, Listening, McpError};
+use bailiwick_model::limits::OUTBOUND_TIME;
 use serde_json::{Value, json};
 
 use super::World;
@@ -23,13 +24,13 @@ async fn a_server_of_the_official_sdk_says_that_it_has_other_tools() {
     let world = World::official("");
     let client = world.client("mcp");
     client.tools(world.access("")).await.unwrap();
-    assert!(!client.take_change());
+    assert!(!client.has_changed());
     let listening = client.listen(world.access(""), SHORT).await.unwrap();
     assert_eq!(listening, Listening::GoesOn);
     world.call(&client, "grow", json!({})).await.unwrap();
     let listening = client.listen(world.access(""), SHORT).await.unwrap();
     assert_eq!(listening, Listening::GoesOn);
-    assert!(client.take_change());
+    assert!(client.has_changed());
     let gets = world.server.requests().into_iter();
     let gets = gets.filter(|request| request["method"] == "GET");
     assert_eq!(gets.count(), 1, "the stream was kept");
@@ -43,7 +44,7 @@ async fn news_go_on_where_they_broke_off() {
     let listening = client.listen(world.access(""), LONG).await.unwrap();
     assert_eq!(listening, Listening::GoesOn);
     assert_eq!(asked(&world), [Value::Null, json!("n1")]);
-    assert!(client.take_change());
+    assert!(client.has_changed());
 }
 
 #[tokio::test]
@@ -52,10 +53,10 @@ async fn what_may_have_been_missed_counts_as_a_change() {
     let client = world.client("news-without-ids");
     client.tools(world.access("")).await.unwrap();
     client.listen(world.access(""), SHORT).await.unwrap();
-    assert!(!client.take_change(), "nothing was missed yet");
+    assert!(!client.has_changed(), "nothing was missed yet");
     client.listen(world.access(""), LONG).await.unwrap();
     assert!(asked(&world).len() > 1);
-    assert!(client.take_change());
+    assert!(client.has_changed());
 }
 
 #[tokio::test]
@@ -68,7 +69,7 @@ async fn a_server_without_news_is_asked_once() {
     assert!(!client.has_no_news());
     let listening = client.listen(world.access(""), SHORT).await.unwrap();
     assert_eq!(listening, Listening::IsOver);
-    assert!(client.has_no_news() && !client.take_change());
+    assert!(client.has_no_news() && !client.has_changed());
     assert_eq!(asked(&world).len(), 1);
 }
 
@@ -77,12 +78,47 @@ async fn a_session_that_is_over_is_begun_anew_by_the_next_use() {
     let world = World::lying();
     let client = world.client("news-forgets");
     client.tools(world.access("")).await.unwrap();
-    let listening = client.listen(world.access(""), SHORT).await.unwrap();
+    let listening = client.listen(world.access(""), LONG).await.unwrap();
     assert_eq!(listening, Listening::IsOver);
-    assert!(client.take_change());
+    assert_eq!(asked(&world).len(), 2);
+    assert!(client.has_changed());
     client.tools(world.access("")).await.unwrap();
     let methods = world.methods().into_iter();
     assert_eq!(methods.filter(|method| method == "initialize").count(), 2);
+}
+
+#[tokio::test]
+async fn a_session_goes_on_at_a_server_that_does_not_know_what_news_are() {
+    let world = World::lying();
+    let client = world.client("news-none");
+    client.tools(world.access("")).await.unwrap();
+    let listening = client.listen(world.access(""), SHORT).await.unwrap();
+    assert_eq!(listening, Listening::IsOver);
+    assert!(client.has_no_news() && !client.has_changed());
+    client.tools(world.access("")).await.unwrap();
+    let methods = world.methods().into_iter();
+    assert_eq!(methods.filter(|method| method == "initialize").count(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_never_ends_to_say_no_is_not_listened_to() {
+    let world = World::lying();
+    let client = world.client("news-silent-error");
+    client.tools(world.access("")).await.unwrap();
+    let listening = client.listen(world.access(""), SHORT);
+    let listening = tokio::time::timeout(OUTBOUND_TIME + LONG, listening).await;
+    assert_eq!(listening.unwrap().unwrap(), Listening::IsOver);
+}
+
+#[tokio::test]
+async fn a_change_is_one_until_the_tools_were_listed() {
+    let world = World::lying();
+    let client = world.hasty("rug-slow-list");
+    world.call(&client, "do", json!({})).await.unwrap();
+    assert!(client.has_changed());
+    let listed = client.tools(world.access("")).await;
+    assert!(matches!(listed, Err(McpError::Timeout)), "{listed:?}");
+    assert!(client.has_changed());
 }
 
 #[tokio::test]
@@ -92,7 +128,7 @@ async fn what_a_server_asks_among_its_news_is_answered() {
     client.tools(world.access("")).await.unwrap();
     client.listen(world.access(""), LONG).await.unwrap();
     // It says so once it has its answer.
-    assert!(client.take_change());
+    assert!(client.has_changed());
     let mut all = world.server.requests().into_iter();
     assert!(all.any(|request| request["method"] == ""));
 }

@@ -55,7 +55,7 @@ pub const MCP_ENDPOINT_TIME: Duration = Duration::from_secs(10);
 pub const MCP_LISTEN_LOOK: Duration = Duration::from_secs(5);
 /// How often such a stream fails, one time after the other, before nobody asks for it any more.
 pub const MCP_LISTEN_FAILURES: u32 = 10;
-/// Sessions with MCP servers whose news one process reads at once; those of others are not heard.
+/// Servers of sessions whose news one process reads at once, of all organizations together; those of others are not heard.
 pub const MCP_LISTENERS: usize = 1024;
 /// Pages of a list of tools.
 pub const MCP_TOOL_PAGES: usize = 20;

@@ -23,7 +23,7 @@ impl Runner {
     pub(super) async fn list_mcp_tools(&mut self) -> Result<(), ControlError> {
         let shared = Arc::clone(&self.shared);
         let has_changed =
-            |server: &McpServerOfAgent| shared.mcp.take_change(&self.session.id, server);
+            |server: &McpServerOfAgent| shared.mcp.has_changed(&self.session.id, server);
         let mut listing = JoinSet::new();
         for server in self.agent.mcp_servers() {
             let is_wanted = !self.agent.listed.knows(server) || has_changed(server);
