@@ -2,7 +2,7 @@
 //!
 //! Whoever may write an environment could else have any file of that machine mounted or unpacked below a sandbox, or fetched into it as a
 //! repository: `dir:` and `tar:` bases and `file://` projects. Without the operator's word there are none. An image of a registry on that
-//! machine (`oci:localhost:5000/…`) would be a request to whatever listens there; those there are never.
+//! machine (`oci:localhost:5000/…`) would be a request to whatever listens there; those are never allowed.
 
 use std::path::{Component, Path, PathBuf};
 

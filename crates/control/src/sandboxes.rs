@@ -273,12 +273,21 @@ impl Sandboxes {
 
     async fn start(&self, hold: &mut Hold<'_>, session: &Session) -> Result<(), SandboxError> {
         let organization = hold.organization();
-        let basis = self.control.basis(organization, session).await?;
+        let mut basis = self.control.basis(organization, session).await?;
+        let image = self.image(organization, &basis, session).await?;
+        if image.is_some() {
+            // That may have taken minutes. What the image is made of stays; what the sandbox may do is what holds now.
+            let now = self
+                .control
+                .session_at_work(organization, &session.id)
+                .await?;
+            let now = now.ok_or(SandboxError::Ended)?;
+            basis = self.control.basis(organization, &now).await?;
+        }
         let in_force = self
             .control
             .in_force(organization, &basis, hold.placeholders())
             .await?;
-        let image = self.image(organization, &basis, session).await?;
         hold.limit(self.limits);
         let made_of = MadeOf {
             basis,

@@ -73,8 +73,23 @@ impl Control {
         source: &BaseSource,
         revision: Revision<'_>,
     ) -> Result<BaseImage, SandboxError> {
-        let BaseSource::Oci(reference) = source else {
-            return of_this_machine(images, builder, source, &self.host_paths).await;
+        let program = images.program.clone();
+        let (memory, allowed) = (images.memory.clone(), self.host_paths.clone());
+        let reference = match source {
+            BaseSource::Host => return Ok(builder.base.clone()),
+            BaseSource::Debian(suite) => {
+                return Ok(BaseImage::Built(BuiltBase::debian(suite, program)));
+            }
+            BaseSource::Directory(path) => {
+                let path = path.clone();
+                return blocking(move || directory(&allowed_path(&path, &allowed)?, &memory)).await;
+            }
+            BaseSource::Archive(path) => {
+                let path = path.clone();
+                let archive = move || archive(allowed_path(&path, &allowed)?, &memory, program);
+                return blocking(archive).await;
+            }
+            BaseSource::Oci(reference) => reference,
         };
         if oci::is_here(reference) {
             return Err(BaseProblem::RegistryHere.into());
@@ -84,7 +99,6 @@ impl Control {
             Some(digest) => digest.to_owned(),
             None => self.digest(images, builder, reference, revision).await?,
         };
-        let program = images.program.clone();
         Ok(BaseImage::Built(BuiltBase::image(
             reference, &digest, program,
         )))
@@ -128,36 +142,24 @@ async fn looked_up(
     found.map_err(|error| SandboxError::Image(Box::new(error)))
 }
 
-/// A base that no registry is asked for.
-async fn of_this_machine(
-    images: &SessionImages,
-    builder: &Builder,
-    source: &BaseSource,
-    allowed: &HostPaths,
+/// Reads of this machine's files what no thread that serves others waits for.
+async fn blocking(
+    read: impl FnOnce() -> Result<BaseImage, SandboxError> + Send + 'static,
 ) -> Result<BaseImage, SandboxError> {
-    let (memory, program) = (images.memory.clone(), images.program.clone());
-    let (path, is_archive) = match source {
-        BaseSource::Host | BaseSource::Oci(_) => return Ok(builder.base.clone()),
-        BaseSource::Debian(suite) => {
-            return Ok(BaseImage::Built(BuiltBase::debian(suite, program)));
-        }
-        BaseSource::Directory(path) => (path, false),
-        BaseSource::Archive(path) => (path, true),
-    };
-    let path = allowed_path(path, allowed)?;
-    // An archive is hashed.
-    let reading = tokio::task::spawn_blocking(move || {
-        if is_archive {
-            let digest = archive_digest(&path, &memory).map_err(unreadable(&path))?;
-            let archive = BuiltBase::archive(path, &digest, program);
-            return Ok(BaseImage::Built(archive));
-        }
-        let digest = directory_digest(&path, &memory).map_err(BuildError::Store);
-        let digest = digest.map_err(|error| SandboxError::Image(Box::new(error)))?;
-        let base = Base::Directory(path);
-        Ok(BaseImage::Outside { base, digest })
-    });
-    reading.await.map_err(|_| SandboxError::CutOff)?
+    let reading = tokio::task::spawn_blocking(read).await;
+    reading.map_err(|_| SandboxError::CutOff)?
+}
+
+fn directory(path: &Path, memory: &Path) -> Result<BaseImage, SandboxError> {
+    let digest = directory_digest(path, memory).map_err(BuildError::Store);
+    let digest = digest.map_err(|error| SandboxError::Image(Box::new(error)))?;
+    let base = Base::Directory(path.to_owned());
+    Ok(BaseImage::Outside { base, digest })
+}
+
+fn archive(path: PathBuf, memory: &Path, program: PathBuf) -> Result<BaseImage, SandboxError> {
+    let digest = archive_digest(&path, memory).map_err(unreadable(&path))?;
+    Ok(BaseImage::Built(BuiltBase::archive(path, &digest, program)))
 }
 
 /// What a path leads to, if that is allowed too. It was allowed when the environment was written; what is allowed now counts.

@@ -114,7 +114,8 @@ pub fn pinned(reference: &Reference, digest: &str) -> Reference {
 
 /// Whether the registry is a service of the machine that pulls.
 pub fn is_here(reference: &Reference) -> bool {
-    port_here(reference.registry()).is_some()
+    let registry = reference.registry();
+    HERE.contains(&registry) || port_here(registry).is_some()
 }
 
 fn host_pattern(registry: &str) -> Result<HostPattern, HostPatternError> {
