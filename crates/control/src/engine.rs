@@ -19,6 +19,7 @@ mod runner;
 mod web;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_fetch::Web;
 use bailiwick_model::SessionThreadId;
@@ -30,6 +31,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh;
@@ -191,7 +193,8 @@ async fn end_unreadable(control: &Control, run: &SessionRun) {
 
 /// Keeps a session; returns once it is lost: another server has it, or may have it, since the lease could not be made longer in time.
 async fn keep(control: &Control, run: &SessionRun) {
-    let mut lost = Instant::now() + RUN_LEASE;
+    let until = run.until.duration_since(clock::now());
+    let mut lost = Instant::now() + until.try_into().unwrap_or(Duration::ZERO);
     let mut wait = RUN_LEASE / 3;
     loop {
         sleep(wait).await;

@@ -138,7 +138,8 @@ impl Checked {
         if !same(nonce, expected.nonce) {
             return Err(BadToken::Nonce);
         }
-        if self.sub.is_empty() || self.sub.len() > SUBJECT_BYTES {
+        let is_odd = self.sub.contains(char::is_control);
+        if self.sub.is_empty() || self.sub.len() > SUBJECT_BYTES || is_odd {
             return Err(BadToken::Subject);
         }
         Ok(())

@@ -226,7 +226,7 @@ pub(crate) fn request_end(
 /// That a call was not made, since nobody can tell what was meant: the model's own words of it are not repeated.
 fn unreadable_call(call: &BrokenCall) -> NewAgentEvent {
     let words = format!(
-        "the model called {} with an input that cannot be read (it was cut off, or is no JSON); the call was not made",
+        "the model called {} with an input that cannot be read (it was cut off, or is not JSON); the call was not made",
         call.name
     );
     let kind = SessionErrorKind::ModelRequestFailed;

@@ -174,7 +174,8 @@ impl Reading {
                 outcome(output.content.as_deref(), output.is_error)?,
             )]),
             AgentEvent::ContextCompacted {} => {
-                let summary = private.unwrap_or_default().to_owned();
+                let summary = serde_json::from_str(private.unwrap_or_default());
+                let summary = summary.map_err(corrupt)?;
                 Ok(vec![Entry::Compacted(summary)])
             }
             AgentEvent::ModelRequestEnd { is_error, .. } => {

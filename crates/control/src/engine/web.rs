@@ -234,7 +234,7 @@ fn problem(error: FetchError, environment: &bailiwick_model::EnvironmentName) ->
             environment: format!("environment {environment}"),
             hint: decision.hint,
         },
-        FetchError::Url => FetchProblem::Unreachable("its host is none that can be asked"),
+        FetchError::Url => FetchProblem::Unreachable("its host cannot be asked over HTTP"),
         FetchError::Dial(error) => FetchProblem::Unreachable(match &*error {
             bailiwick_dial::DialError::NameNotFound => "the name does not resolve",
             bailiwick_dial::DialError::Unreachable(_) | bailiwick_dial::DialError::Denied(_) => {

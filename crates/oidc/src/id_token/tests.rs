@@ -123,6 +123,7 @@ fn a_token_that_says_something_else_is_refused_for_that() {
         (without("nonce"), BadToken::Nonce),
         (with("sub", json!("")), BadToken::Subject),
         (with("sub", json!("x".repeat(256))), BadToken::Subject),
+        (with("sub", json!("a\u{0}b")), BadToken::Subject),
         (without("exp"), BadToken::Malformed),
         (without("iat"), BadToken::Malformed),
         (without("aud"), BadToken::Malformed),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use bailiwick_testkit::{Authority, BannerServer, HttpServer, HttpsServer, ModelStep, eventually};
+use bailiwick_testkit::{
+    Authority, BannerServer, HttpServer, HttpsServer, ModelAnswer, ModelFailure, ModelStep,
+    Postgres, eventually,
+};
 use serde_json::{Value, json};
 
 use super::{Place, bash, id, leading_to};
@@ -417,5 +420,38 @@ fn system_a_session_keeps_the_environment_that_it_began_with() {
     let results = place.says(&session, "Again.");
     assert_eq!(reached(&results, 0), ["old"]);
     assert_eq!(reached(&results, 1), ["old"]);
+    place.up.stop();
+}
+
+/// PostgreSQL holds no text with U+0000, and what cannot be stored would be asked for again and again.
+#[test]
+fn system_a_summary_with_a_nul_is_kept_and_the_model_asked_for_it_once() {
+    let database = Postgres::start();
+    let too_long = ModelStep::answer(ModelAnswer::Failure(ModelFailure {
+        status: 400,
+        kind: None,
+        message: Some("prompt is too long: 200001 tokens > 200000 maximum".to_owned()),
+        retry_after: None,
+    }));
+    let steps = [
+        too_long,
+        ModelStep::text("They said \0."),
+        ModelStep::text("Hello \0."),
+    ];
+    let url = database.url();
+    let place = Place::new(steps, &["--database-url", &url, "--no-sandboxes"]);
+    let environment = place.environment(&json!({"type": "limited"}));
+    let session = place.session(&environment, &Value::Null);
+    place.says(&session, "Hello!");
+    let events = place.events(&session);
+    let said = events.iter().find(|event| event["type"] == "agent.message");
+    assert_eq!(said.unwrap()["content"][0]["text"], "Hello \0.");
+    let asked = place.model.asked();
+    assert_eq!(asked.len(), 3);
+    let summary = &asked[2]["messages"][0]["content"][0]["text"];
+    assert!(
+        summary.as_str().unwrap().ends_with("They said \0."),
+        "{summary}"
+    );
     place.up.stop();
 }

@@ -7,6 +7,7 @@ use bailiwick_llm::{Backoff, Turn, UpstreamError, Usage};
 use bailiwick_model::limits::{CONTEXT_PERCENT, MODEL_ATTEMPTS, TURN_MODEL_REQUESTS};
 use bailiwick_model::{SessionEventId, SessionUsage, StopReason};
 use bailiwick_wire::{AgentEvent, RetryStatus, SessionErrorKind};
+use serde_json::Value;
 
 use super::{Reported, Runner};
 use crate::control::Control;
@@ -320,7 +321,8 @@ impl Runner {
         let compacted = NewAgentEvent {
             id: Control::fresh_event_id(),
             event: AgentEvent::ContextCompacted {},
-            private: Some(answered.text()),
+            // As JSON, which holds every character: PostgreSQL takes no text with U+0000.
+            private: Some(Value::from(answered.text()).to_string()),
         };
         self.context_tokens = usage.output_tokens;
         let report = TurnReport {
