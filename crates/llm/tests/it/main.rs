@@ -5,6 +5,7 @@ mod chunks;
 mod connections;
 mod faults;
 mod mutations;
+mod reading;
 mod refusals;
 mod translated;
 

@@ -199,18 +199,8 @@ pub(super) fn networking(
 
 /// Each host once, in the form in which hosts are compared.
 fn hosts_of(reader: &mut Reader<'_>, list: Located<Texts>) -> Vec<String> {
-    let Located { value: list, span } = list;
-    if list.len() > CREDENTIAL_HOSTS {
-        let cause = Cause::TooMany {
-            what: "hosts",
-            count: list.len(),
-            limit: CREDENTIAL_HOSTS,
-        };
-        reader.refuse(Problem::new(cause, span));
-        return Vec::new();
-    }
     let (mut hosts, mut seen) = (Vec::new(), HashMap::new());
-    for Located { value: text, span } in list {
+    for Located { value: text, span } in at_most(reader, list, "hosts", CREDENTIAL_HOSTS) {
         match host(&text) {
             Err(cause) => reader.refuse(Problem::new(cause, span)),
             Ok(host) => match seen.get(&host) {
@@ -226,6 +216,24 @@ fn hosts_of(reader: &mut Reader<'_>, list: Located<Texts>) -> Vec<String> {
         }
     }
     hosts
+}
+
+/// The list, or nothing of one that is too long.
+pub(super) fn at_most(
+    reader: &mut Reader<'_>,
+    list: Located<Texts>,
+    what: &'static str,
+    limit: usize,
+) -> Texts {
+    let count = list.value.len();
+    if count <= limit {
+        return list.value;
+    }
+    reader.refuse(Problem::new(
+        Cause::TooMany { what, count, limit },
+        list.span,
+    ));
+    Texts::default()
 }
 
 fn host(text: &str) -> Result<String, Cause> {

@@ -6,10 +6,10 @@ use bailiwick_model::limits::CREDENTIAL_HEADERS;
 use bailiwick_policy::FieldName;
 
 use super::auth::InjectionLocation;
-use super::fields::refuse;
+use super::fields::{at_most, refuse};
 use super::problem::CredentialProblem;
 use crate::draft::{Field, Texts};
-use crate::problem::{Cause, Problem};
+use crate::problem::Problem;
 use crate::shape::{Fields, Reader};
 use crate::tree::Located;
 
@@ -35,7 +35,7 @@ pub(super) fn injection_location(
             let names = reader.field(fields, "header_names", |reader, name, node| {
                 let span = node.span.clone();
                 let texts = reader.texts(name, node)?;
-                header_names(reader, Located { value: texts, span })
+                Some(header_names(reader, Located { value: texts, span }))
             });
             Written {
                 header: header.set().map(|header| header.value),
@@ -72,24 +72,17 @@ pub(super) fn injection_location(
 }
 
 /// Each name once, in lower case.
-fn header_names(reader: &mut Reader<'_>, list: Located<Texts>) -> Option<Vec<String>> {
-    let Located { value: list, span } = list;
-    if list.len() > CREDENTIAL_HEADERS {
-        let cause = Cause::TooMany {
-            what: "header names",
-            count: list.len(),
-            limit: CREDENTIAL_HEADERS,
-        };
-        reader.refuse(Problem::new(cause, span));
-        return None;
-    }
+fn header_names(reader: &mut Reader<'_>, list: Located<Texts>) -> Vec<String> {
     let (mut names, mut seen) = (Vec::new(), HashSet::new());
-    for Located { value: text, span } in list {
+    for Located { value: text, span } in at_most(reader, list, "header names", CREDENTIAL_HEADERS) {
         match text.parse::<FieldName>() {
-            Err(error) => return refuse(reader, CredentialProblem::HeaderName(error), span),
+            Err(error) => {
+                let cause = CredentialProblem::HeaderName(error).into();
+                reader.refuse(Problem::new(cause, span));
+            }
             Ok(name) if seen.insert(name.clone()) => names.push(name.as_str().to_owned()),
             Ok(_) => {}
         }
     }
-    Some(names)
+    names
 }
