@@ -425,6 +425,8 @@ pub const STREAM_PING: Duration = Duration::from_secs(15);
 pub const STREAM_LOOK: Duration = Duration::from_secs(2);
 /// Kinds of events that one list or stream may name (the wire API).
 pub const EVENT_KINDS_ASKED: usize = 100;
+/// Keys and values in the JSON of a request, which take more memory than their text.
+pub const JSON_VALUES: usize = 1_000_000;
 /// Events that one change takes away since their time is over.
 pub const EXPIRED_EVENTS: u32 = 1000;
 /// How long whoever runs a session has it without saying so again.

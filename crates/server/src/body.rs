@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bailiwick_control::ControlError;
 use bailiwick_model::ResourceId;
+use bailiwick_model::limits::JSON_VALUES;
 use bailiwick_wire::FieldProblem;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -31,6 +32,10 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         if bytes.is_empty() {
             return Ok(Self(Map::new()));
         }
+        if has_more_values(&bytes, JSON_VALUES) {
+            let words = format!("it has more than {JSON_VALUES} values");
+            return Err(Failure::NotJson(words));
+        }
         let map: Map<String, Value> =
             serde_json::from_slice(&bytes).map_err(|error| Failure::NotJson(error.to_string()))?;
         match nul_in(&map, "") {
@@ -38,6 +43,24 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
             None => Ok(Self(map)),
         }
     }
+}
+
+/// Whether JSON has more keys and values than that: two bytes of it can become 32 of memory.
+fn has_more_values(json: &[u8], most: usize) -> bool {
+    // Each begins after one of these, but for the first.
+    let begins = |byte: u8| matches!(byte, b',' | b':' | b'[' | b'{');
+    let (mut count, mut in_text, mut is_escaped) = (1, false, false);
+    for byte in json {
+        if in_text {
+            in_text = is_escaped || *byte != b'"';
+            is_escaped = !is_escaped && *byte == b'\\';
+        } else if *byte == b'"' {
+            in_text = true;
+        } else {
+            count += usize::from(begins(*byte));
+        }
+    }
+    count > most
 }
 
 /// The character that a text of PostgreSQL cannot hold, and that means nothing in one.
@@ -184,6 +207,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
                 field: "query",
                 message: rejection.body_text(),
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_and_what_texts_hold_is_not() {
+        for (json, count) in [
+            ("{}", 2),
+            ("[0,0,0]", 4),
+            (r#"{"a":[1,2],"b":"x"}"#, 7),
+            (r#"["a,b:[{\",","\\",0]"#, 4),
+        ] {
+            assert!(has_more_values(json.as_bytes(), count - 1), "{json}");
+            assert!(!has_more_values(json.as_bytes(), count), "{json}");
         }
     }
 }

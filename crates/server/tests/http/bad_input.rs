@@ -50,11 +50,17 @@ async fn a_body_that_is_too_large_or_too_deep_is_refused(server: Server) {
         "[".repeat(100_000),
         "]".repeat(100_000)
     );
-    let request = server
-        .request(Method::POST, "/v1/environments")
-        .header("x-api-key", &server.key)
-        .body(deep);
-    assert_eq!(crate::answer(request).await.status, StatusCode::BAD_REQUEST);
+    // Two bytes each, and a value of 32.
+    let many = format!("{{\"name\":[{}0]}}", "0,".repeat(1_500_000));
+    for (body, problem) in [(deep, "recursion limit"), (many, "more than")] {
+        let request = server
+            .request(Method::POST, "/v1/environments")
+            .header("x-api-key", &server.key)
+            .body(body);
+        let answer = crate::answer(request).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.body.to_string().contains(problem), "{}", answer.body);
+    }
 }
 
 async fn fields_that_there_are_not_are_refused_with_their_names(server: Server) {
