@@ -160,6 +160,7 @@ async fn speak(
     number: u32,
     count: u32,
 ) -> Result<(Speaker, Vec<f64>)> {
+    speaker.begin().await?;
     let mut took = Vec::new();
     let (Pace::Even(turns) | Pace::AtOnce(turns)) = pace;
     for turn in 0..turns {
@@ -220,6 +221,14 @@ impl Speaker {
         );
         let stream = os::connect_async(address).await?;
         Ok(Self::Model(stream, request.into_bytes()))
+    }
+
+    /// Before a conversation: a server closes a connection on which nothing was said for half a minute.
+    async fn begin(&mut self) -> Result<()> {
+        if let Self::Session(talking) = self {
+            talking.connection = Connection::open(talking.order.address).await?;
+        }
+        Ok(())
     }
 
     /// Says something, and waits until the turn is over.
