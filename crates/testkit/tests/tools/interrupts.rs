@@ -195,3 +195,41 @@ pub(crate) async fn an_output_bomb_ends_at_its_time(local: &Local) {
     );
     session.stop().await;
 }
+
+fn descriptors() -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").expect("the descriptors of this process");
+    open.count()
+}
+
+/// How many jobs are left of shells that ended.
+async fn sleeping(session: &Session) -> usize {
+    let jobs = session.processes().await;
+    let jobs = jobs.lines().filter(|line| line.contains("sleep 1001"));
+    jobs.count()
+}
+
+/// Each shell leaves a job that holds both of its pipes, and has printed as much as is kept.
+pub(crate) async fn shells_that_end_themselves_leave_nothing_open_outside(local: &Local) {
+    const SHELLS: usize = 20;
+    let session = local.session().await;
+    session.prints("true").await;
+    let before = descriptors();
+    for _ in 0..SHELLS {
+        let jobs = "(head -c 2097152 /dev/zero | tr '\\0' x; exec sleep 1001) &";
+        let result = session.bash(&format!("{jobs} kill -9 $$")).await;
+        assert!(result.is_error, "{}", result.as_text());
+    }
+    // A shell again, as before.
+    session.prints("true").await;
+    let begun = Instant::now();
+    // As a control, the other ends are open.
+    while sleeping(&session).await < SHELLS {
+        assert!(begun.elapsed() < SOON, "{}", session.processes().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    while descriptors() > before {
+        assert!(begun.elapsed() < SOON, "{} of {before}", descriptors());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    session.stop().await;
+}

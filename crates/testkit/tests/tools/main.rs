@@ -52,6 +52,7 @@ const TABLES: &[&[(&str, Case)]] = &[
         a_call_that_is_given_up_ends_its_command
         a_fork_bomb_ends_at_its_time
         an_output_bomb_ends_at_its_time
+        shells_that_end_themselves_leave_nothing_open_outside
     ),
     table!(attacks;
         a_printed_end_is_blocked

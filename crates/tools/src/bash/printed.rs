@@ -1,4 +1,6 @@
 //! What a shell and its commands print: read all the time, so that nothing inside ever waits for a reader, and kept up to a bound.
+//!
+//! Whoever holds the other end decides how long a pipe lasts, so that reading ends with the shell and not with the pipe.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,6 +12,7 @@ use bailiwick_model::limits;
 use bailiwick_runtime::ByteSource;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::LiveOutput;
 
@@ -28,9 +31,15 @@ pub(crate) struct Output {
     pub(crate) total: u64,
 }
 
-/// What was printed and nobody has taken yet.
-#[derive(Default)]
+/// What was printed and nobody has taken yet. Dropping this closes both pipes, also while somebody inside holds their other ends.
 pub(super) struct Printed {
+    shared: Arc<Shared>,
+    _reading: AbortOnDropHandle<()>,
+}
+
+/// What whoever reads the pipes and whoever takes what was printed share.
+#[derive(Default)]
+struct Shared {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -47,14 +56,60 @@ struct State {
 }
 
 impl Printed {
-    /// Reads until everybody inside has closed both pipes. Must be called inside a tokio runtime.
-    pub(super) fn of(output: ByteSource, prompts: ByteSource) -> Arc<Self> {
-        let printed = Arc::new(Self::default());
-        let reading = Arc::clone(&printed);
-        tokio::spawn(async move { reading.read(output, prompts).await });
-        printed
+    /// Reads until everybody inside has closed both pipes, or this is dropped. Must be called inside a tokio runtime.
+    pub(super) fn of(output: ByteSource, prompts: ByteSource) -> Self {
+        let shared = Arc::new(Shared::default());
+        let reader = Arc::clone(&shared);
+        let reading = tokio::spawn(async move { reader.read(output, prompts).await });
+        Self {
+            shared,
+            _reading: AbortOnDropHandle::new(reading),
+        }
     }
 
+    /// The output until now.
+    pub(super) fn take(&self) -> Output {
+        let mut state = self.shared.state();
+        Output {
+            kept: std::mem::take(&mut state.output).into(),
+            total: std::mem::take(&mut state.total),
+        }
+    }
+
+    /// Whom to show what is printed from now on.
+    pub(super) fn show(&self, live: Option<LiveOutput>) {
+        self.shared.state().live = live;
+    }
+
+    /// Waits until `find` finds something in what the shell said since it was last forgotten.
+    pub(super) async fn said<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
+        loop {
+            let changed = self.shared.changed.notified();
+            if let Some(found) = find(&self.shared.state().prompts) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Forgets what the shell said.
+    pub(super) fn forget(&self) {
+        self.shared.state().prompts.clear();
+    }
+
+    /// Waits until everybody has closed the pipes.
+    pub(super) async fn closed(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.shared.state().closed {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Shared {
     async fn read(&self, mut output: ByteSource, mut prompts: ByteSource) {
         let (mut piece, mut said) = (vec![0; PIECE_BYTES], vec![0; 4096]);
         let (mut output_open, mut prompts_open) = (true, true);
@@ -133,47 +188,6 @@ impl Printed {
         let cut = state.prompts.ceil_char_boundary(excess);
         state.prompts.drain(..cut);
     }
-
-    /// The output until now.
-    pub(super) fn take(&self) -> Output {
-        let mut state = self.state();
-        Output {
-            kept: std::mem::take(&mut state.output).into(),
-            total: std::mem::take(&mut state.total),
-        }
-    }
-
-    /// Whom to show what is printed from now on.
-    pub(super) fn show(&self, live: Option<LiveOutput>) {
-        self.state().live = live;
-    }
-
-    /// Waits until `find` finds something in what the shell said since it was last forgotten.
-    pub(super) async fn said<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
-        loop {
-            let changed = self.changed.notified();
-            if let Some(found) = find(&self.state().prompts) {
-                return found;
-            }
-            changed.await;
-        }
-    }
-
-    /// Forgets what the shell said.
-    pub(super) fn forget(&self) {
-        self.state().prompts.clear();
-    }
-
-    /// Waits until everybody has closed the pipes.
-    pub(super) async fn closed(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.state().closed {
-                return;
-            }
-            changed.await;
-        }
-    }
 }
 
 /// What can be read at once: `Some(0)` at the end, `None` if there is nothing yet.
@@ -220,6 +234,23 @@ mod tests {
         assert_eq!(*shown.lock().unwrap(), 300_000);
         drop((print, say));
         printed.closed().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_held_open_inside_is_closed_with_the_shell() {
+        let (mut print, output) = duplex(100);
+        let (mut say, prompts) = duplex(100);
+        let printed = Printed::of(Box::pin(output), Box::pin(prompts));
+        print.write_all(&[b'x'; 1000]).await.unwrap();
+        say.write_all(&[b'x'; 1000]).await.unwrap();
+        drop(printed);
+        // The other ends are here still, and nobody reads what they write.
+        let refused = async |end: &mut tokio::io::DuplexStream| {
+            while end.write_all(&[b'x'; 1000]).await.is_ok() {}
+        };
+        let both = async { tokio::join!(refused(&mut print), refused(&mut say)) };
+        let both = tokio::time::timeout(Duration::from_secs(10), both).await;
+        assert!(both.is_ok(), "a pipe is open");
     }
 
     #[tokio::test]

@@ -22,12 +22,12 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 const KILL_PAUSE: Duration = Duration::from_millis(200);
 const KILLS: usize = 5;
 
-/// A shell; it is killed when this is dropped.
+/// A shell; it is killed when this is dropped, and what it printed to is closed.
 pub(super) struct Shell {
     inside: Arc<dyn Inside>,
     input: ByteSink,
     control: Option<Box<dyn ExecutionControl>>,
-    printed: Arc<Printed>,
+    printed: Printed,
     /// Its process id inside.
     pid: u32,
 }
@@ -138,7 +138,7 @@ impl Shell {
         self.printed.show(terms.live);
         let end = self.run_to_end(command, terms.limit, terms.cancel).await?;
         if !end.goes_on() {
-            // Its background jobs may keep the pipes open.
+            // Its background jobs may keep the pipes open: what they print later is nobody's.
             let _ = timeout(LAST_WORDS, self.printed.closed()).await;
         }
         self.printed.show(None);
