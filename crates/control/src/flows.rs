@@ -1,9 +1,13 @@
 //! Flows of sessions: what their sandboxes tried to reach, kept, shown and exported.
 
+use std::sync::Arc;
+
 use bailiwick_model::limits::{EXPIRED_FLOWS, SESSION_FLOWS_ATTEMPTS};
 use bailiwick_model::{
-    EnvironmentId, Flow, OrganizationId, Permission, ResourceId as _, SessionId,
+    EnvironmentId, EnvironmentName, Flow, OrganizationId, Permission, ResourceId as _, SandboxId,
+    SessionId,
 };
+use bailiwick_outbound::Account;
 use bailiwick_store::{AuditEvent, FlowFilter, NewFlow, StoredFlow};
 use bailiwick_wire::Schema;
 use jiff::SignedDuration;
@@ -80,7 +84,38 @@ impl FlowLine {
     }
 }
 
+/// Whose flows they are.
+pub(crate) struct FlowsOf {
+    pub(crate) organization: OrganizationId,
+    pub(crate) session: SessionId,
+    pub(crate) environment: EnvironmentId,
+}
+
 impl Control {
+    /// Has the flows of what the server connects to in a session's stead kept with those of its sandbox. No URL is in them, only where was asked.
+    pub(crate) fn account(
+        self: &Arc<Self>,
+        whose: FlowsOf,
+        sandbox: SandboxId,
+        environment: Option<EnvironmentName>,
+    ) -> Account {
+        let (control, whose) = (Arc::clone(self), Arc::new(whose));
+        let record = move |flow| {
+            let (control, whose) = (Arc::clone(&control), Arc::clone(&whose));
+            // Nobody who connects waits for it.
+            tokio::spawn(async move {
+                let of = (&whose.session, &whose.environment);
+                control.keep_flows(&whose.organization, of, &[flow]).await;
+            });
+        };
+        Account {
+            sandbox,
+            environment,
+            now: clock::now,
+            record: Box::new(record),
+        }
+    }
+
     /// Flows of sessions after the one with the number `after`, the oldest first, at most `limit`.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bailiwick_mcp::{Access, McpClient};
 use bailiwick_model::limits::{CREDENTIALS_OF_VAULT, MCP_REFRESH_AHEAD, SESSION_SANDBOX_LOOK};
-use bailiwick_model::{CredentialId, OrganizationId, SessionId, VaultId};
-use bailiwick_outbound::OutboundError;
+use bailiwick_model::{CredentialId, OrganizationId, SandboxId, SessionId, VaultId};
+use bailiwick_outbound::{Account, OutboundError};
 use bailiwick_policy::{Policy, SessionGrants, Uncompiled};
 use bailiwick_store::{Credential, PageRequest, Session};
 use bailiwick_wire::{CredentialAuth, SecretName, SecretText, StaticBearer};
@@ -21,6 +21,8 @@ use crate::clock;
 use crate::control::Control;
 use crate::credentials::corrupt;
 use crate::error::ControlError;
+use crate::flows::FlowsOf;
+use crate::fresh;
 use crate::oauth::NoToken;
 use crate::organizations::Policies;
 use crate::sandboxes::mcp_hosts;
@@ -135,6 +137,28 @@ impl Control {
             }
         }
         Ok(access)
+    }
+
+    /// With whom the flows of a session's MCP servers are kept. They are counted to no sandbox of the session's, which need not have one.
+    pub(crate) async fn mcp_account(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        session: &Session,
+    ) -> Result<Account, ControlError> {
+        let environment = session.pins.environment.clone();
+        let found = self
+            .store
+            .scope(organization)
+            .environment(&environment)
+            .await?;
+        let name = found.and_then(|found| found.values.name.parse().ok());
+        let whose = FlowsOf {
+            organization: organization.clone(),
+            session: session.id.clone(),
+            environment,
+        };
+        let sandbox = SandboxId::from_random(u64::from_ne_bytes(fresh::random()));
+        Ok(self.account(whose, sandbox, name))
     }
 
     /// Ends once a session is not known to be let to a server any more, with why: with a tightening at once, and with another floor when it is

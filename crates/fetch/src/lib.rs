@@ -12,9 +12,7 @@
 mod body;
 mod brotli;
 mod error;
-mod flow;
 mod web;
 
 pub use error::FetchError;
-pub use flow::{Recorder, Visitor};
-pub use web::{Page, Web};
+pub use web::{Page, Visitor, Web};

@@ -1,19 +1,20 @@
 //! One GET.
 
-use bailiwick_model::Reason;
+use std::sync::Arc;
+
 use bailiwick_model::limits::WEB_FETCH_TIME;
-use bailiwick_outbound::{Body, HttpUrl, Message, Outbound, OutboundError, Way};
+use bailiwick_outbound::{Account, HttpUrl, Message, Outbound, Way};
+use bailiwick_policy::Policy;
 use http_body_util::Empty;
+use hyper::Method;
 use hyper::body::Bytes;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
-use hyper::{Method, Response};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::flow::Recording;
-use crate::{FetchError, Visitor, body};
+use crate::{FetchError, body};
 
 const WANTED: &str = "text/html, text/*;q=0.9, application/pdf;q=0.9, */*;q=0.8";
 
@@ -21,6 +22,15 @@ const WANTED: &str = "text/html, text/*;q=0.9, application/pdf;q=0.9, */*;q=0.8"
 #[derive(Debug, Clone)]
 pub struct Web {
     outbound: Outbound,
+}
+
+/// For whom something is fetched.
+#[derive(Debug, Clone)]
+pub struct Visitor<'a> {
+    /// Which policy decides.
+    pub policy: &'a Policy,
+    /// Who is told what came of it.
+    pub account: Arc<Account>,
 }
 
 /// An answer.
@@ -54,10 +64,11 @@ impl Web {
         most_bytes: usize,
     ) -> Result<Page, FetchError> {
         let url = HttpUrl::try_from(url.clone())?;
-        let mut recording = Recording::begin(visitor, url.destination());
+        let outbound = self.outbound.on_account(Arc::clone(&visitor.account));
+        let way = Way::Policy(visitor.policy);
         let deadline = Instant::now() + WEB_FETCH_TIME;
         let fetching = async {
-            let answer = self.ask(visitor, &url, &mut recording, deadline).await?;
+            let answer = outbound.ask(way, &url, question(), deadline).await?;
             let (head, body) = answer.into_parts();
             let text = |name: HeaderName| {
                 let value = head.headers.get(name)?;
@@ -77,26 +88,6 @@ impl Web {
         };
         let fetched = timeout_at(deadline, fetching).await;
         fetched.unwrap_or(Err(FetchError::Timeout))
-    }
-
-    async fn ask(
-        &self,
-        visitor: &Visitor<'_>,
-        url: &HttpUrl,
-        recording: &mut Recording<'_>,
-        deadline: Instant,
-    ) -> Result<Response<Body>, FetchError> {
-        let reached = self.outbound.reach(Way::Policy(visitor.policy), url).await;
-        let reached = reached.inspect_err(|error| recording.has_failed(error));
-        let reached = reached.map_err(OutboundError::from)?;
-        recording.is_reached(&reached);
-        let asked = reached.ask(question(), deadline).await;
-        asked.map_err(|error| {
-            if error.is_about_a_certificate() {
-                recording.is_because_of(Reason::UpstreamCertificate);
-            }
-            error.into()
-        })
     }
 }
 

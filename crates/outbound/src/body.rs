@@ -7,11 +7,14 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use tokio::task::AbortHandle;
 
+use crate::flow::Recording;
+
 /// The body of an answer, as it comes. A connection that is its own ends with it; one that is kept is used again if this was read to its end.
 #[derive(Debug)]
 pub struct Body {
     incoming: Incoming,
     _connection: Option<Connection>,
+    _recording: Option<Recording>,
 }
 
 /// Why a body is not there.
@@ -42,10 +45,15 @@ impl Drop for Connection {
 }
 
 impl Body {
-    pub(crate) fn of_one(incoming: Incoming, connection: Connection) -> Self {
+    pub(crate) fn of_one(
+        incoming: Incoming,
+        connection: Connection,
+        recording: Option<Recording>,
+    ) -> Self {
         Self {
             incoming,
             _connection: Some(connection),
+            _recording: recording,
         }
     }
 
@@ -53,6 +61,7 @@ impl Body {
         Self {
             incoming,
             _connection: None,
+            _recording: None,
         }
     }
 

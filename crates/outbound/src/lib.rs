@@ -12,6 +12,7 @@
 
 mod body;
 mod error;
+mod flow;
 mod pool;
 mod stream;
 mod trust;
@@ -26,7 +27,7 @@ use bailiwick_dial::{DialError, Dialer};
 use bailiwick_model::limits::{OUTBOUND_HEAD_BYTES, OUTBOUND_HEADERS};
 use bailiwick_model::{Reason, Verdict};
 use bailiwick_policy::Policy;
-use hyper::body::{Body as HttpBody, Bytes};
+use hyper::body::{Body as HttpBody, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
@@ -37,14 +38,15 @@ use tokio_rustls::TlsConnector;
 
 pub use body::{Body, NotWhole};
 pub use error::{OutboundError, Waited};
+pub use flow::Account;
 pub use pool::{Pool, PoolLimits};
-pub use stream::Traffic;
 pub use trust::{NotTrusted, trusting};
 pub use url::{HttpUrl, NotHttpUrl};
 pub use way::Way;
 
 use body::Connection;
-use stream::{Counted, Stream};
+use flow::Recording;
+use stream::{Counted, Stream, Traffic};
 
 /// What every request says of who asks.
 const AGENT: HeaderValue =
@@ -55,6 +57,7 @@ const AGENT: HeaderValue =
 pub struct Outbound {
     dialer: Arc<Dialer>,
     tls: Arc<ClientConfig>,
+    account: Option<Arc<Account>>,
 }
 
 /// What a server is asked, apart from where.
@@ -74,6 +77,7 @@ pub struct Reached {
     tcp: Counted,
     tls: Arc<ClientConfig>,
     dialed: Option<Permit>,
+    recording: Option<Recording>,
 }
 
 /// What a policy said of a connection.
@@ -92,7 +96,21 @@ pub struct Permit {
 impl Outbound {
     /// Dials with this dialer, and trusts whom these settings trust.
     pub fn new(dialer: Arc<Dialer>, tls: Arc<ClientConfig>) -> Self {
-        Self { dialer, tls }
+        Self {
+            dialer,
+            tls,
+            account: None,
+        }
+    }
+
+    /// The same way out, where each connection that a policy decides on is told of as a flow, the denied ones too: at its end, with the body of
+    /// its answer. Connections of a [`Pool`] are not.
+    #[must_use]
+    pub fn on_account(&self, account: Arc<Account>) -> Self {
+        Self {
+            account: Some(account),
+            ..self.clone()
+        }
     }
 
     /// Dials with this dialer, and trusts whom this machine trusts.
@@ -110,12 +128,29 @@ impl Outbound {
     ///
     /// See [`DialError`].
     pub async fn reach(&self, way: Way<&Policy>, url: &HttpUrl) -> Result<Reached, DialError> {
-        let (tcp, dialed) = way.dial(&self.dialer, url.destination()).await?;
+        let mut recording = match (&self.account, way) {
+            (Some(account), Way::Policy(policy)) => {
+                let destination = url.destination();
+                Some(Recording::begin(account, policy.source(), destination))
+            }
+            (Some(_), Way::Operator) | (None, _) => None,
+        };
+        let dialing = way.dial(&self.dialer, url.destination()).await;
+        let (tcp, dialed) = dialing.inspect_err(|error| {
+            if let Some(recording) = &mut recording {
+                recording.has_failed(error);
+            }
+        })?;
+        let tcp = Counted::new(tcp);
+        if let (Some(recording), Some(permit)) = (&mut recording, &dialed) {
+            recording.is_reached(permit, tcp.traffic());
+        }
         Ok(Reached {
             url: url.clone(),
-            tcp: Counted::new(tcp),
+            tcp,
             tls: Arc::clone(&self.tls),
             dialed,
+            recording,
         })
     }
 
@@ -178,18 +213,13 @@ impl Reached {
         self.dialed.as_ref()
     }
 
-    /// What counts the bytes of the connection, TLS included.
-    pub fn traffic(&self) -> Arc<Traffic> {
-        self.tcp.traffic()
-    }
-
     /// As [`Outbound::ask`].
     ///
     /// # Errors
     ///
     /// See [`OutboundError`].
     pub async fn ask<B>(
-        self,
+        mut self,
         message: Message<B>,
         deadline: Instant,
     ) -> Result<Response<Body>, OutboundError>
@@ -197,9 +227,17 @@ impl Reached {
         B: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
     {
         let secured = timeout_at(deadline, secured(&self.tls, &self.url, self.tcp)).await;
-        let stream = secured.map_err(|_| OutboundError::Timeout(Waited::Connection))??;
+        let stream = secured.map_err(|_| OutboundError::Timeout(Waited::Connection))?;
+        let stream = stream.inspect_err(|error| {
+            if let Some(recording) = &mut self.recording
+                && error.is_about_a_certificate()
+            {
+                recording.is_because_of(Reason::UpstreamCertificate);
+            }
+        })?;
         let asked = timeout_at(deadline, send(stream, &self.url, message)).await;
-        asked.map_err(|_| OutboundError::Timeout(Waited::Answer))?
+        let (answer, connection) = asked.map_err(|_| OutboundError::Timeout(Waited::Answer))??;
+        Ok(answer.map(|incoming| Body::of_one(incoming, connection, self.recording)))
     }
 }
 
@@ -222,7 +260,7 @@ async fn send<B>(
     stream: Stream,
     url: &HttpUrl,
     message: Message<B>,
-) -> Result<Response<Body>, OutboundError>
+) -> Result<(Response<Incoming>, Connection), OutboundError>
 where
     B: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
 {
@@ -236,7 +274,7 @@ where
     let request = message.into_request(url.target(), Some(url.host_header()));
     let answer = sender.send_request(request).await;
     let answer = answer.map_err(OutboundError::http)?;
-    Ok(answer.map(|incoming| Body::of_one(incoming, connection)))
+    Ok((answer, connection))
 }
 
 impl<B> Message<B> {

@@ -59,6 +59,7 @@ where
             outbound: Outbound {
                 dialer: Arc::clone(&outbound.dialer),
                 tls: Arc::new(tls),
+                account: None,
             },
             way,
             limits,

@@ -13,19 +13,19 @@ use tokio_rustls::client::TlsStream;
 
 /// Bytes of a connection, TLS included.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
 }
 
 impl Traffic {
     /// Bytes to the server.
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
     /// Bytes from the server.
-    pub fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 }

@@ -177,23 +177,29 @@ impl McpFailure {
 }
 
 impl McpClients {
-    fn client(
+    fn known(&self, of: OfSession<'_>, server: &McpServerOfAgent) -> Option<Arc<McpClient>> {
+        let mut all = self.lock();
+        let known = all.get_mut(&(of.session.id.clone(), server.url.clone()))?;
+        known.used = Instant::now();
+        Some(Arc::clone(&known.client))
+    }
+
+    /// Takes this one, unless there is one already.
+    fn take(
         &self,
         of: OfSession<'_>,
         server: &McpServerOfAgent,
-        outbound: &bailiwick_outbound::Outbound,
-    ) -> Result<Arc<McpClient>, McpFailure> {
-        let url = Url::parse(&server.url).map_err(|_| McpFailure::Url)?;
+        client: McpClient,
+    ) -> Arc<McpClient> {
         let mut all = self.lock();
         let key = (of.session.id.clone(), server.url.clone());
         let known = all.entry(key).or_insert_with(|| Known {
             organization: of.organization.clone(),
-            client: Arc::new(McpClient::new(outbound.clone(), url)),
+            client: Arc::new(client),
             used: Instant::now(),
             listener: None,
         });
-        known.used = Instant::now();
-        Ok(Arc::clone(&known.client))
+        Arc::clone(&known.client)
     }
 
     /// Hears from now on what a server says without being asked, if that is not done and there is a place for it.
@@ -270,7 +276,7 @@ impl Shared {
         of: OfSession<'_>,
         server: &McpServerOfAgent,
     ) -> Result<Listing, McpFailure> {
-        let client = self.mcp_client(of, server)?;
+        let client = self.mcp_client(of, server).await?;
         let control = &self.control;
         let access = control
             .mcp_access(of.organization, of.session, &server.url)
@@ -317,7 +323,7 @@ impl Shared {
         (tool, input): (&str, &Map<String, Value>),
         cancel: &CancellationToken,
     ) -> Result<CallResult, McpFailure> {
-        let client = self.mcp_client(of, server)?;
+        let client = self.mcp_client(of, server).await?;
         let control = &self.control;
         let access = control.mcp_access(of.organization, of.session, &server.url);
         let access = unless_cancelled(cancel, access).await?;
@@ -357,17 +363,21 @@ impl Shared {
         }
     }
 
-    fn mcp_client(
+    async fn mcp_client(
         &self,
         of: OfSession<'_>,
         server: &McpServerOfAgent,
     ) -> Result<Arc<McpClient>, McpFailure> {
-        let outbound = self
-            .control
-            .outbound
-            .as_ref()
-            .ok_or(NoMcpAccess::NoWayOut)?;
-        self.mcp.client(of, server, outbound)
+        if let Some(client) = self.mcp.known(of, server) {
+            return Ok(client);
+        }
+        let url = Url::parse(&server.url).map_err(|_| McpFailure::Url)?;
+        let account = self.control.mcp_account(of.organization, of.session).await;
+        let account = account.map_err(NoMcpAccess::from)?;
+        let outbound = self.control.outbound.as_ref();
+        let outbound = outbound.ok_or(NoMcpAccess::NoWayOut)?;
+        let client = McpClient::new(outbound.on_account(Arc::new(account)), url);
+        Ok(self.mcp.take(of, server, client))
     }
 
     /// A result as an event has it. Text that is too long for a model goes to a file in the sandbox.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_fetch::{FetchError, Page, Visitor, Web};
 use bailiwick_llm::Block;
-use bailiwick_model::{EnvironmentId, Flow, OrganizationId, SandboxId, SessionEventId, SessionId};
+use bailiwick_model::{OrganizationId, SandboxId, SessionEventId, SessionId};
 use bailiwick_runtime::BoxFuture;
 use bailiwick_tools::web::{
     Domains, FetchProblem, Fetched, Fetcher, KnownUrls, Origin, UrlSource, UrlSources, WebFetch,
@@ -18,8 +18,9 @@ use url::Url;
 use super::history::{Entry, Speaker, Tool};
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::flows::FlowsOf;
+use crate::fresh;
 use crate::sessions::corrupt;
-use crate::{clock, fresh};
 
 /// What the tool is called.
 pub(crate) const WEB_FETCH: &str = "web_fetch";
@@ -190,13 +191,16 @@ impl Fetcher for Pages {
                 FetchProblem::NoPolicy
             })?;
             let policy = boundary.uncompiled.compile();
-            let record = |flow: Flow| self.record(boundary.environment_id.clone(), flow);
+            let whose = FlowsOf {
+                organization: self.organization.clone(),
+                session: self.session.clone(),
+                environment: boundary.environment_id,
+            };
+            let name = Some(boundary.environment.clone());
+            let account = self.control.account(whose, self.sandbox.clone(), name);
             let visitor = Visitor {
                 policy: &policy,
-                sandbox: &self.sandbox,
-                environment: Some(&boundary.environment),
-                at: clock::now(),
-                record: &record,
+                account: Arc::new(account),
             };
             let got = self.web.get(&visitor, url, limit_bytes).await;
             let Page {
@@ -212,18 +216,6 @@ impl Fetcher for Pages {
                 body,
             })
         })
-    }
-}
-
-impl Pages {
-    /// Keeps a flow with those of the session's sandbox, also of a fetch that was given up. No URL is in it, only where was asked.
-    fn record(&self, environment: EnvironmentId, flow: Flow) {
-        let (control, organization) = (Arc::clone(&self.control), self.organization.clone());
-        let session = self.session.clone();
-        tokio::spawn(async move {
-            let whose = (&session, &environment);
-            control.keep_flows(&organization, whose, &[flow]).await;
-        });
     }
 }
 

@@ -1,12 +1,16 @@
 //! Tools of MCP servers: one of the official SDK, and one that does as its path says.
 
+use std::time::Duration;
+
 use bailiwick_control::{NewEnvironmentRequest, PoliciesChange};
 use bailiwick_model::{CredentialId, SessionId, VaultId};
 use bailiwick_outbound::Outbound;
+use bailiwick_store::FlowFilter;
 use bailiwick_testkit::{Authority, HttpsServer, McpServer, ModelPiece, ModelStep, dialer_to};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
-use super::{Place, kinds, message, object, of_kind, stop_reason, text};
+use super::{PATIENCE, Place, kinds, message, object, of_kind, stop_reason, text};
 
 /// What is pinned to the servers.
 pub(crate) const NAME: &str = "mcp.example.com";
@@ -126,11 +130,65 @@ impl<S> World<S> {
     }
 }
 
+impl<S> World<S> {
+    /// The verdicts and reasons of the flows of its sessions, once there are so many.
+    async fn flows(&self, count: usize) -> Vec<(Value, Value)> {
+        let (control, caller) = (&self.place.control, &self.place.caller);
+        let arrived = async {
+            loop {
+                let filter = FlowFilter::default();
+                let flows = control.flows(caller, 0, 100, &filter).await.unwrap();
+                if flows.len() >= count {
+                    return flows;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let flows = timeout(PATIENCE, arrived).await.unwrap();
+        let told = flows.into_iter().map(|flow| {
+            let mut flow = serde_json::to_value(flow).unwrap();
+            assert_eq!(flow["destination"]["host"]["name"], NAME);
+            (flow["verdict"].take(), flow["reason"].take())
+        });
+        told.collect()
+    }
+}
+
 /// The tools that a model was offered in a request.
 pub(crate) fn offered(request: &Value) -> Vec<&str> {
     let tools = request["tools"].as_array().unwrap().iter();
     let names = tools.filter_map(|tool| tool["name"].as_str());
     names.filter(|name| name.starts_with("mcp__")).collect()
+}
+
+#[tokio::test]
+async fn what_is_asked_of_a_server_and_what_is_denied_is_kept_as_flows() {
+    let world = World::lying("honest", calls([("do", json!({}))])).await;
+    let engine = world.place.start();
+    let session = world.place.session("Go.").await;
+    world.place.rested(&session).await;
+    // To begin with it, to say so, the list, the call, and what it says that there is no news.
+    let allowed = world.flows(4).await;
+    assert!(
+        allowed.iter().all(|(verdict, _)| verdict == "allow"),
+        "{allowed:?}"
+    );
+    let floor = PoliciesChange {
+        denied_hosts: Some(vec![NAME.to_owned()]),
+        ..PoliciesChange::default()
+    };
+    let (control, caller) = (&world.place.control, &world.place.caller);
+    control.change_policies(caller, floor).await.unwrap();
+    world.place.model.append(calls([("do", json!({}))]));
+    world.place.send(&session, json!([message("Again.")])).await;
+    world
+        .place
+        .happened(&session, "session.status_idle", 2)
+        .await;
+    let all = world.flows(allowed.len() + 1).await;
+    let denied = (json!("deny"), json!("organization_floor"));
+    assert!(all.contains(&denied), "{all:?}");
+    engine.stop().await;
 }
 
 #[tokio::test]

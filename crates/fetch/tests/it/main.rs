@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_fetch::{FetchError, Page, Visitor, Web};
 use bailiwick_model::{Flow, PolicySource, Reason};
-use bailiwick_outbound::{Outbound, trusting};
+use bailiwick_outbound::{Account, Outbound, trusting};
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Pins, Policy, SessionGrants,
 };
@@ -74,33 +74,34 @@ impl World {
     }
 
     async fn get_at_most(&self, url: &str, most: usize) -> Fetched {
-        let flows = Mutex::new(Vec::new());
-        let record = |flow| flows.lock().unwrap().push(flow);
-        let page = self.ask(url, most, &record).await;
-        Fetched {
-            page,
-            flows: flows.into_inner().unwrap(),
-        }
+        let flows = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&flows);
+        let record = move |flow| all.lock().unwrap().push(flow);
+        let page = self.ask(url, most, record).await;
+        let flows = std::mem::take(&mut *flows.lock().unwrap());
+        Fetched { page, flows }
     }
 
     async fn ask(
         &self,
         url: &str,
         most: usize,
-        record: &(dyn Fn(Flow) + Send + Sync),
+        record: impl Fn(Flow) + Send + Sync + 'static,
     ) -> Result<Page, FetchError> {
         let effective = EffectivePolicy {
             policy: self.policy.clone(),
             source: PolicySource::BuiltIn,
         };
         let policy = Policy::compile(effective, &self.floor, &SessionGrants::none());
-        let sandbox = "one".parse().unwrap();
+        let account = Account {
+            sandbox: "one".parse().unwrap(),
+            environment: None,
+            now: || Timestamp::UNIX_EPOCH,
+            record: Box::new(record),
+        };
         let visitor = Visitor {
             policy: &policy,
-            sandbox: &sandbox,
-            environment: None,
-            at: Timestamp::UNIX_EPOCH,
-            record,
+            account: Arc::new(account),
         };
         let url = url.parse().unwrap();
         self.web().get(&visitor, &url, most).await

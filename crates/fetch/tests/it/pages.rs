@@ -95,13 +95,14 @@ async fn a_redirect_is_an_answer_and_its_body_is_not_read() {
 async fn a_fetch_that_is_given_up_is_recorded_too() {
     let server = Server::start(Manner::Silent, None).await;
     let world = World::limited(&["docs.test"]).with("docs.test", &server);
-    let flows = std::sync::Mutex::new(Vec::new());
-    let record = |flow| flows.lock().unwrap().push(flow);
+    let flows = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let all = std::sync::Arc::clone(&flows);
+    let record = move |flow| all.lock().unwrap().push(flow);
     let url = format!("http://docs.test:{}/", server.port());
-    let fetching = world.ask(&url, crate::MOST, &record);
+    let fetching = world.ask(&url, crate::MOST, record);
     let short = std::time::Duration::from_millis(200);
     assert!(tokio::time::timeout(short, fetching).await.is_err());
-    let flows = flows.into_inner().unwrap();
+    let flows = flows.lock().unwrap();
     assert_eq!(flows.len(), 1);
     assert_eq!(flows[0].reason, Reason::Pinned);
 }

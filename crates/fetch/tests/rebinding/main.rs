@@ -4,10 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use bailiwick_fetch::{FetchError, Page, Visitor, Web};
 use bailiwick_model::{Flow, PolicySource, Reason};
-use bailiwick_outbound::Outbound;
+use bailiwick_outbound::{Account, Outbound};
 use bailiwick_policy::{EffectivePolicy, EgressPolicy, OrganizationFloor, Policy, SessionGrants};
 use bailiwick_testkit::{DnsServer, HttpServer, User, dialer_to};
 use jiff::Timestamp;
@@ -56,22 +57,21 @@ async fn get(web: &Web, url: &str) -> (Result<Page, FetchError>, Vec<Flow>) {
         &OrganizationFloor::empty(),
         &SessionGrants::none(),
     );
-    let (sandbox, flows) = (
-        "one".parse().unwrap(),
-        std::sync::Mutex::<Vec<_>>::default(),
-    );
-    let record = |flow| {
-        flows.lock().expect("no other test").push(flow);
+    let flows = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&flows);
+    let account = Account {
+        sandbox: "one".parse().unwrap(),
+        environment: None,
+        now: || Timestamp::UNIX_EPOCH,
+        record: Box::new(move |flow| all.lock().unwrap().push(flow)),
     };
     let visitor = Visitor {
         policy: &policy,
-        sandbox: &sandbox,
-        environment: None,
-        at: Timestamp::UNIX_EPOCH,
-        record: &record,
+        account: Arc::new(account),
     };
     let page = web.get(&visitor, &url.parse().unwrap(), 1 << 20).await;
-    (page, flows.into_inner().unwrap())
+    let flows = std::mem::take(&mut *flows.lock().unwrap());
+    (page, flows)
 }
 
 /// Why it was denied, of which there is a flow.

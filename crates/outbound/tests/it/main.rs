@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer};
 use bailiwick_model::limits::OUTBOUND_HEAD_BYTES;
-use bailiwick_model::{PolicySource, Reason};
+use bailiwick_model::{Flow, PolicySource, Reason};
 use bailiwick_outbound::{
-    HttpUrl, Message, NotWhole, Outbound, OutboundError, Pool, PoolLimits, Waited, Way,
+    Account, HttpUrl, Message, NotWhole, Outbound, OutboundError, Pool, PoolLimits, Waited, Way,
 };
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Policy, SessionGrants,
@@ -18,6 +18,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::Method;
 use hyper::body::{Bytes, Frame};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -81,7 +82,15 @@ fn soon() -> Instant {
 #[tokio::test]
 async fn whom_a_policy_does_not_allow_hears_nothing() {
     let mut server = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
-    let (outbound, url) = (outbound(&server), url(&server));
+    let (flows, told) = std::sync::mpsc::channel::<Flow>();
+    let account = Account {
+        sandbox: "one".parse().unwrap(),
+        environment: None,
+        now: || Timestamp::UNIX_EPOCH,
+        record: Box::new(move |flow| flows.send(flow).unwrap()),
+    };
+    let outbound = outbound(&server).on_account(Arc::new(account));
+    let url = url(&server);
     let (other, this) = (policy(&["b.test"]), policy(&["a.test"]));
     let denied = outbound
         .ask(Way::Policy(&other), &url, message(), soon())
@@ -91,6 +100,8 @@ async fn whom_a_policy_does_not_allow_hears_nothing() {
         denied.denial().map(|denial| denial.reason),
         Some(Reason::NoRule)
     );
+    let flow = told.try_recv().unwrap();
+    assert_eq!((flow.reason, flow.bytes_out), (Reason::NoRule, 0));
     let pool = Pool::new(&outbound, Way::Policy(Arc::new(other)), LIMITS);
     let denied = pool.ask(&url, message(), LIMITS.connect).await.unwrap_err();
     assert_eq!(
@@ -101,7 +112,6 @@ async fn whom_a_policy_does_not_allow_hears_nothing() {
     // The control: the same request where it is allowed.
     let reached = outbound.reach(Way::Policy(&this), &url).await.unwrap();
     assert_eq!(reached.permit().unwrap().reason, Reason::Pinned);
-    let traffic = reached.traffic();
     let answer = reached.ask(message(), soon()).await.unwrap();
     assert_eq!(answer.into_body().whole(2).await.unwrap(), "hi");
     let Heard::Request(request) = server.hears().await else {
@@ -110,7 +120,10 @@ async fn whom_a_policy_does_not_allow_hears_nothing() {
     assert!(request.starts_with("POST /b HTTP/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("host: a.test:{}\r\n", server.address().port())));
     assert!(request.contains("user-agent: bailiwick/"), "{request}");
-    assert_eq!(traffic.sent(), request.len() as u64);
+    let flow = told.try_recv().unwrap();
+    assert_eq!(flow.reason, Reason::Pinned);
+    assert_eq!(flow.bytes_out, request.len() as u64);
+    assert!(told.try_recv().is_err(), "once each");
 }
 
 #[tokio::test]
