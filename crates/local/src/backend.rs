@@ -252,4 +252,11 @@ impl Runtime for LocalRuntime {
     fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async { self.checkpoints().discard(checkpoint) })
     }
+
+    fn checkpoint_bytes<'a>(
+        &'a self,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async { self.checkpoints().bytes(checkpoint) })
+    }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_model::limits;
 use bailiwick_runtime::{Checkpoint, Error};
+use bailiwick_sandbox::ArchiveLimits;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
@@ -41,6 +42,12 @@ pub(crate) enum CheckpointError {
     /// More than the limit of the sandbox's private files allows.
     #[error("the files of the sandbox are more than the {limit_bytes} bytes that are kept")]
     TooLarge { limit_bytes: u64 },
+    /// Nearly nothing else is left of the disk.
+    #[error("a checkpoint leaves {free_bytes} bytes of its disk free, which it could not")]
+    NoRoom { free_bytes: u64 },
+    /// One that could not be brought back.
+    #[error("a file of the sandbox has more extended attributes than are kept")]
+    Attributes,
     /// A tree that is too deep, or changed while it was read.
     #[error("the files of the sandbox cannot be read: {0}")]
     Unreadable(Errno),
@@ -54,7 +61,16 @@ pub(crate) enum CheckpointError {
 
 impl From<CheckpointError> for Error {
     fn from(error: CheckpointError) -> Self {
-        Self::Backend(Box::new(error))
+        match error {
+            CheckpointError::NoRoom { .. } => Self::Full,
+            error @ (CheckpointError::Io { .. }
+            | CheckpointError::Damaged
+            | CheckpointError::TooLarge { .. }
+            | CheckpointError::Attributes
+            | CheckpointError::Unreadable(_)
+            | CheckpointError::Unmakeable(_)
+            | CheckpointError::Twice) => Self::Backend(Box::new(error)),
+        }
     }
 }
 
@@ -69,7 +85,11 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Chec
 
 /// The checkpoints of a state directory.
 #[derive(Debug, Clone)]
-pub(crate) struct Checkpoints(PathBuf);
+pub(crate) struct Checkpoints {
+    directory: PathBuf,
+    /// Bytes of its disk that stay free.
+    free_bytes: u64,
+}
 
 /// One that is being written. Dropping it removes it.
 #[derive(Debug)]
@@ -95,28 +115,47 @@ pub(crate) fn limit_bytes(disk_bytes: Option<u64>) -> u64 {
 
 impl Checkpoints {
     pub(crate) fn of(state: &StateDirectory) -> Self {
-        Self(state.path().join(DIRECTORY))
+        Self::at(None, state)
     }
 
     /// Those of a directory, if one is named.
     pub(crate) fn at(directory: Option<PathBuf>, state: &StateDirectory) -> Self {
-        directory.map_or_else(|| Self::of(state), Self)
+        Self {
+            directory: directory.unwrap_or_else(|| state.path().join(DIRECTORY)),
+            free_bytes: limits::CHECKPOINT_FREE_BYTES,
+        }
     }
 
+    /// What an archive here may take that has at most so many bytes.
+    pub(crate) fn limits(&self, bytes: u64) -> ArchiveLimits {
+        ArchiveLimits {
+            bytes,
+            free_bytes: self.free_bytes,
+        }
+    }
+
+    /// Of a disk that is all but full nothing is taken.
     pub(crate) fn draft(&self) -> Result<Draft, CheckpointError> {
         let mut builder = DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(&self.0);
-        made.map_err(io_error("make", &self.0))?;
+        let made = builder.recursive(true).mode(0o700).create(&self.directory);
+        made.map_err(io_error("make", &self.directory))?;
+        let (free_bytes, disk) = (self.free_bytes, rustix::fs::statvfs(&self.directory));
+        // One that does not say what is free is not full.
+        if disk.is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < free_bytes) {
+            return Err(CheckpointError::NoRoom { free_bytes });
+        }
         let mut bits = [0; 16];
         rustix::rand::getrandom(&mut bits, rustix::rand::GetRandomFlags::empty())
-            .map_err(|errno| io_error("name", &self.0)(errno.into()))?;
+            .map_err(|errno| io_error("name", &self.directory)(errno.into()))?;
         let name = format!("{:032x}", u128::from_ne_bytes(bits));
-        let path = self.0.join(format!(".{name}.{}", std::process::id()));
+        let path = self
+            .directory
+            .join(format!(".{name}.{}", std::process::id()));
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         let file = options.open(&path).map_err(io_error("make", &path))?;
         Ok(Draft {
-            finished: self.0.join(&name),
+            finished: self.directory.join(&name),
             name,
             path,
             file,
@@ -127,7 +166,19 @@ impl Checkpoints {
     fn path(&self, checkpoint: &Checkpoint) -> Option<PathBuf> {
         let name = &*checkpoint.0;
         let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        (name.len() == NAME_DIGITS && name.bytes().all(is_digit)).then(|| self.0.join(name))
+        let is_name = name.len() == NAME_DIGITS && name.bytes().all(is_digit);
+        is_name.then(|| self.directory.join(name))
+    }
+
+    /// What one takes of the disk.
+    pub(crate) fn bytes(&self, checkpoint: &Checkpoint) -> Result<u64, Error> {
+        let missing = || Error::CheckpointNotFound(checkpoint.clone());
+        let path = self.path(checkpoint).ok_or_else(missing)?;
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing()),
+            Err(error) => Err(io_error("read", &path)(error).into()),
+        }
     }
 
     /// Of two that want one at the same time, one gets it.
@@ -160,7 +211,10 @@ impl Checkpoints {
 
     /// Removes what those were writing that are gone.
     pub(crate) fn clean_up(&self) {
-        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let entries = fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten();
         for path in entries.map(|entry| entry.path()) {
             if crate::state::is_draft(&path) && crate::state::is_orphaned(&path) {
                 // Another clean-up may be faster.
@@ -209,12 +263,15 @@ impl Held {
 }
 
 /// What an init says that could not write an archive. `None` if it is gone.
-pub(crate) fn not_kept(error: &FileError, limit_bytes: u64) -> Option<CheckpointError> {
+pub(crate) fn not_kept(error: &FileError, limits: ArchiveLimits) -> Option<CheckpointError> {
     let FileError::Refused(errno) = error else {
         return None;
     };
+    let ArchiveLimits { bytes, free_bytes } = limits;
     Some(match Errno::from_raw_os_error(*errno) {
-        Errno::FBIG => CheckpointError::TooLarge { limit_bytes },
+        Errno::FBIG => CheckpointError::TooLarge { limit_bytes: bytes },
+        Errno::NOSPC | Errno::DQUOT => CheckpointError::NoRoom { free_bytes },
+        Errno::TOOBIG => CheckpointError::Attributes,
         errno => CheckpointError::Unreadable(errno),
     })
 }
@@ -260,11 +317,34 @@ mod tests {
         let second = checkpoints.hold(&checkpoint);
         assert!(matches!(second, Err(Error::CheckpointNotFound(_))));
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-        assert_eq!((mode(&checkpoints.0), mode(&held.path)), (0o700, 0o600));
+        assert_eq!(
+            (mode(&checkpoints.directory), mode(&held.path)),
+            (0o700, 0o600)
+        );
         drop(held);
         let again = checkpoints.hold(&checkpoint).unwrap();
         again.use_up().unwrap();
         assert!(checkpoints.hold(&checkpoint).is_err());
+    }
+
+    #[test]
+    fn a_draft_is_refused_where_too_little_of_the_disk_is_free() {
+        let (_place, checkpoints) = checkpoints();
+        let all_but_full = Checkpoints {
+            free_bytes: u64::MAX,
+            ..checkpoints.clone()
+        };
+        let refused = all_but_full.draft();
+        assert!(
+            matches!(refused, Err(CheckpointError::NoRoom { .. })),
+            "{refused:?}"
+        );
+        let left = fs::read_dir(&checkpoints.directory).unwrap();
+        assert_eq!(left.count(), 0);
+        checkpoints.draft().expect("control");
+        let limits = all_but_full.limits(7);
+        let full = not_kept(&FileError::Refused(Errno::NOSPC.raw_os_error()), limits);
+        assert!(matches!(full.map(Error::from), Some(Error::Full)));
     }
 
     #[test]
@@ -273,7 +353,9 @@ mod tests {
         let own = checkpoints.draft().unwrap();
         let kept = checkpoints.draft().unwrap().finish().unwrap();
         // No process has a number above 2^22.
-        let dead = checkpoints.0.join(format!(".{}.4194305", "0".repeat(32)));
+        let dead = checkpoints
+            .directory
+            .join(format!(".{}.4194305", "0".repeat(32)));
         fs::write(&dead, "x").unwrap();
         checkpoints.clean_up();
         assert!(!dead.exists() && own.path.exists());

@@ -322,4 +322,12 @@ impl Runtime for HostedRuntime {
             discarded.map_err(|error| Error::Backend(error.into()))?
         })
     }
+
+    fn checkpoint_bytes<'a>(
+        &'a self,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        let checkpoints = Checkpoints::at(self.settings.checkpoints.clone(), &self.state);
+        Box::pin(async move { checkpoints.bytes(checkpoint) })
+    }
 }

@@ -12,7 +12,7 @@ use crate::uncovered::MountTable;
 use bailiwick_sandbox::plan::{Command, Place};
 use bailiwick_sandbox::readiness::register;
 use bailiwick_sandbox::{
-    Audience, Event, ExitStatus, FileAction, Sandbox, TerminalSize, TerminalStreams,
+    ArchiveLimits, Audience, Event, ExitStatus, FileAction, Sandbox, TerminalSize, TerminalStreams,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -97,11 +97,8 @@ pub(crate) enum FileError {
 /// What is done with an archive of files.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ArchiveWork {
-    /// It is written, up to a limit.
-    Keep {
-        /// The limit.
-        limit_bytes: u64,
-    },
+    /// It is written, within these limits.
+    Keep(ArchiveLimits),
     /// Its files are made.
     BringBack,
 }
@@ -415,8 +412,8 @@ impl Keeper {
                 self.files.insert(number, answer);
                 let archive = archive.as_fd();
                 match work {
-                    ArchiveWork::Keep { limit_bytes } => {
-                        sandbox.request_keep(number, places, limit_bytes, archive)
+                    ArchiveWork::Keep(limits) => {
+                        sandbox.request_keep(number, places, limits, archive)
                     }
                     ArchiveWork::BringBack => sandbox.request_bring_back(number, places, archive),
                 }

@@ -217,6 +217,10 @@ pub const HOST_FACTS_REFRESH: Duration = Duration::from_secs(5);
 pub const CHECKPOINT_BYTES: u64 = 16 << 30;
 /// Bytes of a checkpoint for what it says of each file besides its contents.
 pub const CHECKPOINT_RECORD_BYTES: u64 = 256 << 20;
+/// Bytes that stay free on the file system of checkpoints: with fewer, none is written.
+pub const CHECKPOINT_FREE_BYTES: u64 = 1 << 30;
+/// Bytes of a checkpoint that are written before the free space is looked at again.
+pub const CHECKPOINT_FREE_LOOK_BYTES: u64 = 16 << 20;
 /// Inodes of a sandbox's private file system.
 pub const PRIVATE_INODES: u64 = 1_000_000;
 
@@ -374,8 +378,12 @@ pub const SESSION_VAULTS: usize = 50;
 pub const SESSION_RESOURCES: usize = 512;
 /// Files of one session (the wire API).
 pub const SESSION_FILES: usize = 500;
+/// Bytes of the files of one session, each content once however many paths lead to it: they are on the server's disk while its sandbox is.
+pub const SESSION_FILE_BYTES: u64 = 4 << 30;
 /// Characters of the path where a resource of a session is (the wire API).
 pub const MOUNT_PATH_CHARS: usize = 4096;
+/// Bytes of the path of a file: it is below a directory of the server's, and a path has 4096 in all (`PATH_MAX`).
+pub const FILE_MOUNT_PATH_BYTES: usize = 1024;
 /// Characters of the URL of a session's repository (the wire API).
 pub const REPOSITORY_URL_CHARS: usize = 2048;
 /// Characters of the token that a session's repository is cloned with (the wire API).

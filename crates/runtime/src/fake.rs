@@ -51,6 +51,7 @@ struct Inner<P> {
     checkpoints: BTreeMap<Box<str>, Files>,
     taken: u64,
     failures: VecDeque<Error>,
+    checkpoint_failures: VecDeque<Error>,
 }
 
 impl<P> Default for Inner<P> {
@@ -60,6 +61,7 @@ impl<P> Default for Inner<P> {
             checkpoints: BTreeMap::new(),
             taken: 0,
             failures: VecDeque::new(),
+            checkpoint_failures: VecDeque::new(),
         }
     }
 }
@@ -156,6 +158,21 @@ impl<P: Clone + Send + Sync + 'static> Fake<P> {
     /// Lets the next verb that starts a sandbox fail. May be called several times.
     pub fn fail_next_start(&self, error: Error) {
         self.state.inner().failures.push_back(error);
+    }
+
+    /// Lets the next checkpoint fail, after which the sandbox runs on. May be called several times.
+    pub fn fail_next_checkpoint(&self, error: Error) {
+        self.state.inner().checkpoint_failures.push_back(error);
+    }
+
+    /// How many checkpoints are to fail yet.
+    pub fn checkpoint_failures_left(&self) -> usize {
+        self.state.inner().checkpoint_failures.len()
+    }
+
+    /// How many checkpoints are kept.
+    pub fn checkpoints(&self) -> usize {
+        self.state.inner().checkpoints.len()
     }
 
     /// Lets a sandbox die as if its machine had.
@@ -312,6 +329,19 @@ impl<P: Clone + Send + Sync + 'static> Runtime for Fake<P> {
             self.require(Verb::Checkpoint)?;
             self.state.inner().checkpoints.remove(&checkpoint.0);
             Ok(())
+        })
+    }
+
+    fn checkpoint_bytes<'a>(
+        &'a self,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async {
+            self.require(Verb::Checkpoint)?;
+            let inner = self.state.inner();
+            let files = inner.checkpoints.get(&checkpoint.0);
+            let files = files.ok_or_else(|| Error::CheckpointNotFound(checkpoint.clone()))?;
+            Ok(files.values().map(|(_, file)| file.len() as u64).sum())
         })
     }
 }

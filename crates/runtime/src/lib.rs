@@ -99,6 +99,16 @@ pub trait Runtime: Send + Sync {
     ///
     /// [`Error::Backend`]; [`Error::Unsupported`].
     fn discard<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// How many bytes a checkpoint takes where it is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CheckpointNotFound`]; [`Error::Backend`]; [`Error::Unsupported`].
+    fn checkpoint_bytes<'a>(
+        &'a self,
+        checkpoint: &'a Checkpoint,
+    ) -> BoxFuture<'a, Result<u64, Error>>;
 }
 
 /// A sandbox that was started, adopted or restored.
@@ -216,7 +226,7 @@ pub trait Sandbox: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`]. After an error the sandbox still runs.
+    /// [`Error::Unsupported`]; [`Error::Full`] where there is no room for what would be kept. After an error the sandbox still runs.
     fn checkpoint(&self) -> BoxFuture<'_, Result<Checkpoint, Error>>;
 
     /// Ends everything inside: SIGTERM, then SIGKILL after `grace`. When this returns, nothing of it is left on the machine. A sandbox

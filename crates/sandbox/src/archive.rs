@@ -4,9 +4,9 @@
 //! "bailiwick checkpoint 1\n"
 //! place: P path meta                         then what is in it
 //!   D name meta  ...what is in it...  U      a directory
-//!   F name meta size (offset length bytes)* 0   a file; what no piece covers is a hole
+//!   F name meta shared size (offset length bytes)* 0   a file; what no piece covers is a hole; whether other names of it may follow
 //!   L name meta target                       a symbolic link
-//!   H name path                              another name of a file that came before, by its path in the place
+//!   H name number                            another name of a file that came before: its number among the shared ones of the place, from 0
 //!   I name meta                              a FIFO
 //!   W name                                   nothing, where a layer has something
 //! U
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Numbers are little-endian. Names are single components. It is no tar: nothing in it can name a path above its place, a device or an
-//! owner that is not mapped, and the end says whether it is whole.
+//! owner that is not mapped, and the end says whether it is whole. What is read is bounded, and nothing beyond those bounds is written.
 
 use rustix::io::Errno;
 
@@ -67,6 +67,8 @@ pub(crate) enum Record {
     File {
         name: Vec<u8>,
         meta: Meta,
+        /// There may be other names of it.
+        is_shared: bool,
         bytes: u64,
     },
     Link {
@@ -74,9 +76,10 @@ pub(crate) enum Record {
         meta: Meta,
         target: Vec<u8>,
     },
+    /// Of the shared files of its place, from 0.
     HardLink {
         name: Vec<u8>,
-        path: Vec<u8>,
+        number: u64,
     },
     Fifo {
         name: Vec<u8>,

@@ -32,7 +32,8 @@ pub use own_ids::with_ids;
 pub use plan::Plan;
 pub use program::{Program, ProgramError};
 pub use protocol::{
-    Audience, ExitStatus, FileAction, LaunchFailure, LaunchStep, TerminalSize, TerminalStreams,
+    ArchiveLimits, Audience, ExitStatus, FileAction, LaunchFailure, LaunchStep, TerminalSize,
+    TerminalStreams,
 };
 pub use running::{Event, Sandbox};
 pub use sys::lock_byte;

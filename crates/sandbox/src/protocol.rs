@@ -57,6 +57,15 @@ pub enum FileAction {
     },
 }
 
+/// How much an archive of files may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveLimits {
+    /// Its bytes.
+    pub bytes: u64,
+    /// Bytes that stay free on its file system.
+    pub free_bytes: u64,
+}
+
 /// The size of a terminal in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminalSize {
@@ -96,7 +105,7 @@ pub(crate) enum Request {
     Keep {
         number: u32,
         places: Vec<Place>,
-        limit_bytes: u64,
+        limits: ArchiveLimits,
     },
     /// Make the files that the archive which comes along holds. Answered as [`Request::File`].
     BringBack { number: u32, places: Vec<Place> },

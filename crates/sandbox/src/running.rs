@@ -10,7 +10,7 @@ use crate::cgroup::Cgroup;
 use crate::channel::Channel;
 use crate::plan::{Command, Place};
 use crate::protocol::{
-    Audience, ExitStatus, FileAction, Report, Request, TerminalSize, TerminalStreams,
+    ArchiveLimits, Audience, ExitStatus, FileAction, Report, Request, TerminalSize, TerminalStreams,
 };
 
 /// A sandbox. Dropping it ends everything inside and waits for that; the control groups go with it.
@@ -179,7 +179,7 @@ impl Sandbox {
         self.channel().send(&request, descriptor.as_slice())
     }
 
-    /// Asks for the files of the places, up to a limit, in the file `archive`; the answer is an [`Event::File`]. When it is good, every program has
+    /// Asks for the files of the places, within limits, in the file `archive`; the answer is an [`Event::File`]. When it is good, every program has
     /// been stopped, and the sandbox is to be ended.
     ///
     /// # Errors
@@ -189,13 +189,13 @@ impl Sandbox {
         &self,
         number: u32,
         places: Vec<Place>,
-        limit_bytes: u64,
+        limits: ArchiveLimits,
         archive: BorrowedFd<'_>,
     ) -> io::Result<()> {
         let request = Request::Keep {
             number,
             places,
-            limit_bytes,
+            limits,
         };
         self.channel().send(&request, &[archive])
     }

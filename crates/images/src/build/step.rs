@@ -151,6 +151,10 @@ mod tests {
         fn discard<'a>(&'a self, _: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
             unreachable!("nothing is built here")
         }
+
+        fn checkpoint_bytes<'a>(&'a self, _: &'a Checkpoint) -> BoxFuture<'a, Result<u64, Error>> {
+            unreachable!("nothing is built here")
+        }
     }
 
     /// The key of an image's topmost layer, where these registries are asked.

@@ -226,10 +226,10 @@ impl Inner {
             .map_err(|_| CheckpointError::Twice)?;
         self.check_alive()?;
         let draft = self.checkpoints.draft()?;
-        let limit_bytes = self.keeps_bytes;
-        let (keep, places) = (ArchiveWork::Keep { limit_bytes }, self.places.clone());
+        let limits = self.checkpoints.limits(self.keeps_bytes);
+        let (keep, places) = (ArchiveWork::Keep(limits), self.places.clone());
         let kept = self.handle.archive(keep, places, draft.archive()?).await;
-        kept.map_err(|error| match checkpoint::not_kept(&error, limit_bytes) {
+        kept.map_err(|error| match checkpoint::not_kept(&error, limits) {
             Some(error) => error.into(),
             None => self.gone(),
         })?;

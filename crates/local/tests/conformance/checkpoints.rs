@@ -329,6 +329,67 @@ for _ in range(300):
     local.runtime().discard(&checkpoint).await.expect("it goes");
 }
 
+/// What a restore would refuse is refused while there is still something to lose.
+pub(crate) async fn attributes_that_could_not_come_back_end_nothing(local: &Local) {
+    let set = r#"
+import os
+open("/tmp/many", "w").write("mine")
+for number in range(257):
+    os.setxattr("/tmp/many", f"user.{number}", b"x")"#;
+    let running = local.start(local.spec()).await;
+    let (status, said) = run(&running, Command::new(["python3", "-c", set])).await;
+    assert_eq!(status, ExitStatus::Exited(0), "{said}");
+    let refused = running.sandbox.checkpoint().await.err();
+    assert!(matches!(refused, Some(Error::Backend(_))), "{refused:?}");
+    assert_eq!(checked(&running, "cat /tmp/many").await, "mine");
+    let remove = r#"import os; os.removexattr("/tmp/many", "user.0")"#;
+    let (status, said) = run(&running, Command::new(["python3", "-c", remove])).await;
+    assert_eq!(status, ExitStatus::Exited(0), "{said}");
+    let checkpoint = kept(running).await;
+    let restored = local.runtime().restore(local.spec(), &checkpoint).await;
+    let restored = restored.expect("control: it comes back with one less");
+    let count = r#"
+import os
+print(len([name for name in os.listxattr("/tmp/many") if name.startswith("user.")]))"#;
+    let (_, counted) = run(&restored, Command::new(["python3", "-c", count])).await;
+    assert_eq!(counted, "256\n");
+    restored.sandbox.stop(GRACE).await.expect("it stops");
+}
+
+/// The way to the file is 20 kB long; with one for each link the archive would have 40 MB.
+pub(crate) async fn hard_links_take_no_room_for_the_way_to_their_file(local: &Local) {
+    let link = r#"
+import os
+os.chdir("/tmp")
+for _ in range(200):
+    os.mkdir("d" * 100); os.chdir("d" * 100)
+open("file", "w").write("mine")
+for number in range(2000):
+    os.link("file", f"link-{number}")"#;
+    let look = r#"
+import os
+os.chdir("/tmp")
+for _ in range(200):
+    os.chdir("d" * 100)
+print(os.stat("link-1999").st_nlink, len(os.listdir(".")), open("file").read())"#;
+    let seen = async |running: &Running<InForce>| {
+        let (status, said) = run(running, Command::new(["python3", "-c", look])).await;
+        assert_eq!(status, ExitStatus::Exited(0), "{said}");
+        said
+    };
+    let running = local.start(local.spec()).await;
+    let (status, said) = run(&running, Command::new(["python3", "-c", link])).await;
+    assert_eq!(status, ExitStatus::Exited(0), "{said}");
+    assert_eq!(seen(&running).await, "2001 2001 mine\n");
+    let checkpoint = kept(running).await;
+    let bytes = local.runtime().checkpoint_bytes(&checkpoint).await;
+    assert!(matches!(bytes, Ok(..500_000)), "{bytes:?}");
+    let restored = local.runtime().restore(local.spec(), &checkpoint).await;
+    let restored = restored.expect("it comes back");
+    assert_eq!(seen(&restored).await, "2001 2001 mine\n");
+    restored.sandbox.stop(GRACE).await.expect("it stops");
+}
+
 pub(crate) async fn a_restore_that_fails_keeps_the_checkpoint(local: &Local) {
     let running = local.start(local.spec()).await;
     checked(&running, "printf x > /workspace/x").await;

@@ -59,6 +59,8 @@ const CHECKPOINTS: &[(&str, Case)] = table!(checkpoints;
     a_tampered_checkpoint_starts_nothing_and_stays
     a_swapped_directory_does_not_lead_a_checkpoint_out
     after_an_error_the_sandbox_goes_on
+    attributes_that_could_not_come_back_end_nothing
+    hard_links_take_no_room_for_the_way_to_their_file
     a_restore_that_fails_keeps_the_checkpoint
     a_checkpoint_outlives_its_server
     a_resumed_sandbox_has_the_rules_that_it_is_given

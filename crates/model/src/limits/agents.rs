@@ -77,6 +77,10 @@ pub const SESSION_SANDBOXES: usize = 500;
 pub const SESSION_SANDBOXES_OF_ORGANIZATION: usize = 250;
 /// How long the sandbox of a session that does nothing runs on before it is kept.
 pub const SESSION_SANDBOX_IDLE: Duration = Duration::from_secs(10 * 60);
+/// Bytes that what one server kept of the sandboxes of one organization takes; of more, what was kept longest ago is given up.
+pub const SESSION_SANDBOX_KEPT_BYTES_OF_ORGANIZATION: u64 = 32 << 30;
+/// How often in a row the sandbox of a session may fail to be kept; then it is ended.
+pub const SESSION_SANDBOX_KEEPS: u32 = 3;
 /// How often a server looks whether what the sandboxes of its sessions were made from still holds.
 pub const SESSION_SANDBOX_LOOK: Duration = Duration::from_secs(2);
 /// How long programs of a session's sandbox have to end by themselves.
@@ -93,10 +97,22 @@ pub const SESSION_SANDBOX_STALE: Duration = Duration::from_secs(30);
 pub const SESSION_SANDBOX_MEMORY_BYTES: u64 = 4 << 30;
 /// Private files of a session's sandbox.
 pub const SESSION_SANDBOX_DISK_BYTES: u64 = 3 << 30;
-/// Files that are taken of what an agent hands over.
+/// Files of sessions are placed for their sandboxes as long as the file system keeps as many bytes free.
+pub const SESSION_FILES_FREE_BYTES: u64 = 512 << 20;
+/// How long the shell of a session has to tell its state before its sandbox is kept without.
+pub const SESSION_SHELL_SAVE: Duration = Duration::from_secs(5);
+/// Files that are taken of what an agent hands over, each time.
 pub const SESSION_OUTPUT_FILES: usize = 1000;
 /// Bytes of all of them together; they are held in memory while they are taken.
 pub const SESSION_OUTPUT_BYTES: u64 = 128 << 20;
+/// Files of a session that its agent has handed over and that are there, in all.
+pub const SESSION_OUTPUT_TOTAL_FILES: u64 = 10_000;
+/// Bytes of them, in all.
+pub const SESSION_OUTPUT_TOTAL_BYTES: u64 = 2 << 30;
+/// Sessions of one server whose outputs are taken at the same time, each with what it hands over in memory.
+pub const SESSION_OUTPUT_TURNS: usize = 4;
+/// Of one organization: it does not keep the others from handing over.
+pub const SESSION_OUTPUT_TURNS_OF_ORGANIZATION: usize = 2;
 /// How long cloning a repository of a session takes.
 pub const REPOSITORY_CLONE_TIME: Duration = Duration::from_secs(10 * 60);
 /// Bytes that are kept of what git complains.

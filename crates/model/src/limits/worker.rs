@@ -12,6 +12,8 @@ pub const SESSION_EVENT_BYTES: usize = 40 << 20;
 pub const WORKER_HISTORY_PAGES: usize = 1000;
 /// Calls and interrupts of one session that a worker remembers.
 pub const WORKER_SESSION_CALLS: usize = 100_000;
+/// Bytes of the inputs of the calls of one session that are still to be run.
+pub const WORKER_SESSION_CALL_BYTES: usize = 64 << 20;
 /// Bytes of what a worker has written down of one session.
 pub const WORKER_RECORD_BYTES: u64 = 32 << 20;
 /// How long a worker waits for an answer of its service.
@@ -34,7 +36,11 @@ pub const WORKER_RETRY_LEAST: Duration = Duration::from_secs(1);
 pub const WORKER_RETRY_MOST: Duration = Duration::from_secs(30);
 /// How long a worker keeps the files of a session that does not go on.
 pub const WORKER_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How often a worker looks for such files.
+/// Bytes of the files that a worker keeps of all sessions: those of the one that rests for the longest go first.
+pub const WORKER_KEPT_BYTES: u64 = 64 << 30;
+/// Sessions of which a worker has something written down; beyond that it forgets the one that rests for the longest.
+pub const WORKER_RECORDS: usize = 10_000;
+/// How often a worker looks for what it has kept for too long.
 pub const WORKER_SWEEP: Duration = Duration::from_secs(60 * 60);
 /// How long a worker that ends has to say what became of a call.
 pub const WORKER_LAST_WORD: Duration = Duration::from_secs(10);

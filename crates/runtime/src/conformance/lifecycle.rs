@@ -216,6 +216,8 @@ pub async fn a_checkpoint_brings_the_files_back_once<H: Harness>(harness: &H) {
     assert!(is_gone(
         &running.sandbox.exec(Command::new(programs::TRUE)).await
     ));
+    let bytes = runtime.checkpoint_bytes(&checkpoint).await;
+    assert!(matches!(bytes, Ok(5..)), "{bytes:?}");
     let restored = runtime
         .restore(spec(harness), &checkpoint)
         .await
@@ -232,6 +234,11 @@ pub async fn a_checkpoint_brings_the_files_back_once<H: Harness>(harness: &H) {
     assert!(
         matches!(again, Some(Error::CheckpointNotFound(_))),
         "{again:?}"
+    );
+    let bytes = runtime.checkpoint_bytes(&checkpoint).await;
+    assert!(
+        matches!(bytes, Err(Error::CheckpointNotFound(_))),
+        "{bytes:?}"
     );
     stop(restored).await;
 }

@@ -334,6 +334,9 @@ impl<P: Clone + Send + Sync + 'static> Sandbox for FakeSandbox<P> {
             self.alive().await?;
             let name = {
                 let mut inner = self.state.inner();
+                if let Some(error) = inner.checkpoint_failures.pop_front() {
+                    return Err(error);
+                }
                 inner.taken += 1;
                 let name: Box<str> = format!("{}-{}", self.spec.id, inner.taken).into();
                 inner

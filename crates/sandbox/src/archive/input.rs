@@ -64,6 +64,14 @@ impl Input {
         self.array().map(u64::from_le_bytes)
     }
 
+    fn flag(&mut self) -> Result<bool, Errno> {
+        match self.array::<1>()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(DAMAGED),
+        }
+    }
+
     fn text(&mut self, limit: usize) -> Result<Vec<u8>, Errno> {
         let length = self.u32()? as usize;
         if length > limit {
@@ -89,7 +97,7 @@ impl Input {
             uid: self.u32()?,
             gid: self.u32()?,
             changed: (self.array().map(i64::from_le_bytes)?, self.u32()?),
-            opaque: self.array::<1>()? == [1],
+            opaque: self.flag()?,
             attributes: Vec::new(),
         };
         let count = self.u32()? as usize;
@@ -119,6 +127,7 @@ impl Input {
             b'F' => Record::File {
                 name: self.name()?,
                 meta: self.meta()?,
+                is_shared: self.flag()?,
                 bytes: self.u64()?,
             },
             b'L' => Record::Link {
@@ -126,13 +135,10 @@ impl Input {
                 meta: self.meta()?,
                 target: self.text(PATH_BYTES)?,
             },
-            b'H' => {
-                let (name, path) = (self.name()?, self.text(PATH_BYTES)?);
-                if !path.split(|byte| *byte == b'/').all(is_name) {
-                    return Err(DAMAGED);
-                }
-                Record::HardLink { name, path }
-            }
+            b'H' => Record::HardLink {
+                name: self.name()?,
+                number: self.u64()?,
+            },
             b'I' => Record::Fifo {
                 name: self.name()?,
                 meta: self.meta()?,

@@ -13,12 +13,13 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use super::program;
 use crate::channel::{Channel, Message};
 use crate::plan::{Command, Place};
-use crate::protocol::{Audience, ExitStatus, Report, Request, TerminalStreams};
+use crate::protocol::{ArchiveLimits, Audience, ExitStatus, Report, Request, TerminalStreams};
 use crate::sys;
 
 mod bring_back;
 mod files;
 mod keep;
+mod named;
 mod session;
 mod stillness;
 mod unlocked;
@@ -134,9 +135,9 @@ impl Programs {
             Request::Keep {
                 number,
                 places,
-                limit_bytes,
+                limits,
             } => {
-                let kept = self.keep(&places, message.descriptors, limit_bytes);
+                let kept = self.keep(&places, message.descriptors, limits);
                 tell(channel, number, kept.map(|()| None))
             }
             Request::BringBack { number, places } => {
@@ -170,11 +171,11 @@ impl Programs {
         &self,
         places: &[Place],
         descriptors: Vec<OwnedFd>,
-        limit_bytes: u64,
+        limits: ArchiveLimits,
     ) -> Result<(), Errno> {
         let still = stillness::begin();
-        let kept = only(descriptors)
-            .and_then(|archive| keep::keep(places, self.ready, archive, limit_bytes));
+        let kept =
+            only(descriptors).and_then(|archive| keep::keep(places, self.ready, archive, limits));
         if kept.is_err() {
             still.end();
         }

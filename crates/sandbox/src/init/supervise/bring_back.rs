@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid
 use rustix::io::Errno;
 
 use super::keep::{is_kept, mount_of, names};
+use super::named::Named;
 use super::unlocked::Unlocked;
 use crate::archive::{DAMAGED, DEPTH, Input, Meta, Record};
 use crate::plan::{Place, PlaceKind};
@@ -23,6 +24,7 @@ pub(super) fn bring_back(places: &[Place], archive: OwnedFd) -> Result<(), Errno
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let mut bringing = Bringing {
         input: Input::new(archive)?,
+        named: Named::default(),
         buffer: vec![0; PIECE_BYTES],
     };
     loop {
@@ -46,6 +48,8 @@ pub(super) fn bring_back(places: &[Place], archive: OwnedFd) -> Result<(), Errno
 
 struct Bringing {
     input: Input,
+    /// Where the files of the place are that may have other names.
+    named: Named,
     buffer: Vec<u8>,
 }
 
@@ -71,6 +75,7 @@ impl Bringing {
             PlaceKind::Difference => {}
         }
         let first = root.try_clone().map_err(|_| Errno::MFILE)?;
+        self.named = Named::default();
         let mut levels = vec![Level {
             directory: Some(root),
             meta,
@@ -79,6 +84,7 @@ impl Bringing {
         while let Some(level) = levels.last() {
             match self.input.next()? {
                 Record::Up => {
+                    self.named.up();
                     if let Some(level) = levels.pop() {
                         level.settle()?;
                     }
@@ -87,6 +93,7 @@ impl Bringing {
                     if levels.len() == DEPTH {
                         return Err(DAMAGED);
                     }
+                    self.named.down(&name);
                     let below = match &level.directory {
                         Some(directory) => below(directory, mount, &name, meta)?,
                         None => Level::left_out(meta),
@@ -128,6 +135,12 @@ impl Bringing {
             Some(directory) if make_room(directory, mount, &name)? => Some(directory),
             Some(_) | None => None,
         };
+        if let Record::File {
+            is_shared: true, ..
+        } = &record
+        {
+            self.named.file(directory.map(|_| &name[..]));
+        }
         let Some(directory) = directory else {
             return self.leave_out(&record);
         };
@@ -137,7 +150,9 @@ impl Bringing {
                 rustix::fs::symlinkat(&target[..], directory, &name[..])?;
                 settle_by_name(directory, &name, &meta, FileType::Symlink)
             }
-            Record::HardLink { path, .. } => hard_link(root, &path, directory, &name),
+            Record::HardLink { number, .. } => {
+                hard_link(root, &self.named.way(number)?, directory, &name)
+            }
             Record::Fifo { meta, .. } => {
                 let mode = Mode::from_raw_mode(0o600);
                 rustix::fs::mknodat(directory, &name[..], FileType::Fifo, mode, 0)?;
@@ -292,20 +307,19 @@ fn clear(directory: &OwnedFd, mount: u64, depth: usize) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Nothing else runs here, so that the path leads where it led; each of its names is one all the same.
-fn hard_link(root: &OwnedFd, path: &[u8], to: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
-    let mut names: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-    let last = names.pop().ok_or(DAMAGED)?;
+/// Nothing else runs here, so that the way leads where it led; each of its names is one all the same.
+fn hard_link(root: &OwnedFd, way: &[&[u8]], to: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
+    let (last, names) = way.split_last().ok_or(DAMAGED)?;
     // Those on the way may have their final modes by now.
     let root = rustix::io::fcntl_dupfd_cloexec(root, 3)?;
-    let mut way = vec![Unlocked::open_already(root)];
+    let mut open = vec![Unlocked::open_already(root)];
     for name in names {
-        let above = way.last().ok_or(DAMAGED)?;
+        let above = open.last().ok_or(DAMAGED)?;
         let below = Unlocked::open(above.directory(), name)?;
-        way.push(below);
+        open.push(below);
     }
-    let directory = way.last().ok_or(DAMAGED)?.directory();
-    rustix::fs::linkat(directory, last, to, name, AtFlags::empty())
+    let directory = open.last().ok_or(DAMAGED)?.directory();
+    rustix::fs::linkat(directory, *last, to, name, AtFlags::empty())
 }
 
 impl Level {

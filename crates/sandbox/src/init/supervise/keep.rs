@@ -3,6 +3,7 @@
 //! Every program is stopped first, and the walk does not rely on it: entries are looked at by their one name in an open directory, links are
 //! read and not followed, nothing but regular files is opened, and whatever is mounted inside a place is left out.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 use super::unlocked::Unlocked;
 use crate::archive::{DEPTH, Meta, Output};
 use crate::plan::{Place, PlaceKind};
+use crate::protocol::ArchiveLimits;
 
 /// What is copied at once.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -25,10 +27,10 @@ pub(super) fn keep(
     places: &[Place],
     ready: Timespec,
     archive: OwnedFd,
-    limit_bytes: u64,
+    limits: ArchiveLimits,
 ) -> Result<(), Errno> {
     let mut keeping = Keeping {
-        output: Output::new(archive, limit_bytes)?,
+        output: Output::new(archive, limits)?,
         seen: HashMap::new(),
         ready: (ready.tv_sec, ready.tv_nsec),
         buffer: vec![0; PIECE_BYTES],
@@ -46,8 +48,8 @@ pub(super) fn keep(
 
 struct Keeping {
     output: Output,
-    /// Files with several names, by device and inode, with their first path in the place that is being walked.
-    seen: HashMap<(u64, u64), Vec<u8>>,
+    /// Files with several names, by device and inode, with their numbers in the place that is being walked.
+    seen: HashMap<(u64, u64), u64>,
     /// In seconds since 1970 and nanoseconds, by the clock of the file system.
     ready: (i64, i64),
     buffer: Vec<u8>,
@@ -121,7 +123,7 @@ impl Keeping {
             return Ok(None);
         }
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => self.file(level, name, path, &stat)?,
+            FileType::RegularFile => self.file(level, name, &stat)?,
             FileType::Directory => {
                 let directory = Unlocked::open(level.directory.directory(), name)?;
                 if !directory.is(&stat)? {
@@ -157,23 +159,21 @@ impl Keeping {
         FileType::from_raw_mode(stat.st_mode).is_dir() || changed <= self.ready
     }
 
-    fn file(
-        &mut self,
-        level: &Level,
-        name: &[u8],
-        path: Vec<u8>,
-        stat: &Stat,
-    ) -> Result<(), Errno> {
-        if stat.st_nlink > 1 {
-            let id = (stat.st_dev, stat.st_ino);
-            if let Some(first) = self.seen.get(&id) {
-                return self.output.hard_link(name, first);
+    fn file(&mut self, level: &Level, name: &[u8], stat: &Stat) -> Result<(), Errno> {
+        let is_shared = stat.st_nlink > 1;
+        if is_shared {
+            let number = self.seen.len() as u64;
+            match self.seen.entry((stat.st_dev, stat.st_ino)) {
+                Entry::Occupied(first) => return self.output.hard_link(name, *first.get()),
+                Entry::Vacant(place) => {
+                    place.insert(number);
+                }
             }
-            self.seen.insert(id, path);
         }
         let file = open(level.directory.directory(), name, stat)?;
         let bytes = u64::try_from(stat.st_size).unwrap_or_default();
-        self.output.file(name, &meta(stat, &file)?, bytes)?;
+        self.output
+            .file(name, &meta(stat, &file)?, is_shared, bytes)?;
         let mut end = 0;
         while let Some((offset, length)) = next_data(&file, end, bytes)? {
             self.output.piece(offset, length)?;
