@@ -2,7 +2,8 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bailiwick_model::limits::{
-    CONTENT_CHUNK_BYTES, FILE_BYTES, ORGANIZATION_CONTENT_BYTES, SKILL_BYTES,
+    CONTENT_CHUNK_BYTES, FILE_BYTES, ORGANIZATION_CONTENT_BYTES, SESSION_FILE_BYTES,
+    SESSION_OUTPUT_TOTAL_BYTES, SESSION_OUTPUT_TOTAL_FILES, SKILL_BYTES,
 };
 use bailiwick_model::{ContentId, OrganizationId};
 use bailiwick_store::{Store, StoreError};
@@ -20,6 +21,12 @@ pub struct ContentLimits {
     pub skill_bytes: u64,
     /// Of all files and skills of an organization.
     pub organization_bytes: u64,
+    /// Of the files that a session has, each content once.
+    pub session_bytes: u64,
+    /// Files that a session has handed over, and that are there.
+    pub output_files: u64,
+    /// Of all of them.
+    pub output_bytes: u64,
 }
 
 impl Default for ContentLimits {
@@ -28,6 +35,9 @@ impl Default for ContentLimits {
             file_bytes: FILE_BYTES,
             skill_bytes: SKILL_BYTES,
             organization_bytes: ORGANIZATION_CONTENT_BYTES,
+            session_bytes: SESSION_FILE_BYTES,
+            output_files: SESSION_OUTPUT_TOTAL_FILES,
+            output_bytes: SESSION_OUTPUT_TOTAL_BYTES,
         }
     }
 }

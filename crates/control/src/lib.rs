@@ -100,7 +100,7 @@ pub use resealing::Resealed;
 pub use retention::{RetentionChange, RetentionView};
 pub use revisions::{FieldChange, RevisionView};
 pub use roles::RoleValues;
-pub use sandboxes::{SandboxRuntime, Sandboxes, SessionImages, WithoutSandboxes};
+pub use sandboxes::{SandboxRoom, SandboxRuntime, Sandboxes, SessionImages, WithoutSandboxes};
 pub use sealing::{Sealed, SealingKeys, SealingKeysError, UnsealError};
 pub use session_engine::{NewAgentEvent, Progress, ThreadStep, TurnReport};
 pub use session_events::ThreadView;

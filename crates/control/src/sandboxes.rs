@@ -14,6 +14,7 @@ mod journal;
 mod outputs;
 mod place;
 mod repositories;
+mod room;
 mod untold;
 mod uploads;
 
@@ -23,8 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_model::limits::{
-    SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK, SESSION_SANDBOXES,
-    SESSION_SANDBOXES_OF_ORGANIZATION,
+    SESSION_FILES_FREE_BYTES, SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK,
 };
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_policy::InForce;
@@ -44,20 +44,29 @@ use basis::Basis;
 pub(crate) use basis::mcp_hosts;
 use error::SandboxError;
 use image::SessionImage;
-use place::{Hold, MadeOf, Place, Use};
+use outputs::Turns;
+use place::{Hold, MadeOf, Place, Use, Wanted};
+use room::Seen;
 use untold::SANDBOX;
+use uploads::Uploads;
 
 pub use base::SessionImages;
+pub use room::SandboxRoom;
 
 /// A runtime of whatever backend, with its policy as `policy` has it.
 pub type SandboxRuntime = Arc<dyn Runtime<Policy = InForce>>;
+
+type Places = BTreeMap<SessionId, Arc<Place>>;
 
 /// The sandboxes of this server's sessions.
 #[derive(Clone)]
 pub struct Sandboxes {
     control: Arc<Control>,
     runtime: SandboxRuntime,
-    places: Arc<Mutex<BTreeMap<SessionId, Arc<Place>>>>,
+    places: Arc<Mutex<Places>>,
+    /// Held while a place is made for a session that has none.
+    making: Arc<tokio::sync::Mutex<()>>,
+    room: SandboxRoom,
     /// Where files of sessions are placed.
     uploads: Arc<Path>,
     /// What builds images, where that can be.
@@ -65,6 +74,10 @@ pub struct Sandboxes {
     idle: Duration,
     /// What one may use.
     limits: Limits,
+    /// What the file system keeps free where files are placed.
+    free_bytes: u64,
+    /// Who hands over what an agent left.
+    turns: Turns,
 }
 
 impl Sandboxes {
@@ -74,10 +87,14 @@ impl Sandboxes {
             control,
             runtime,
             places: Arc::default(),
+            making: Arc::default(),
+            room: SandboxRoom::default(),
             uploads: uploads.into(),
             images: None,
             idle: SESSION_SANDBOX_IDLE,
             limits: Limits::default(),
+            free_bytes: SESSION_FILES_FREE_BYTES,
+            turns: Turns::default(),
         }
     }
 
@@ -96,10 +113,22 @@ impl Sandboxes {
         Self { idle, ..self }
     }
 
+    /// With this much room for all of them.
+    #[must_use]
+    pub fn with_room(self, room: SandboxRoom) -> Self {
+        Self { room, ..self }
+    }
+
     /// With these bounds of what one sandbox may use.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// With another number of bytes that the file system keeps free where files are placed.
+    #[must_use]
+    pub fn with_free_bytes(self, free_bytes: u64) -> Self {
+        Self { free_bytes, ..self }
     }
 
     /// Looks after the sandboxes until it is stopped, and then ends them all. When this returns, none is left. One that takes its time keeps
@@ -202,7 +231,10 @@ impl Sandboxes {
         hold.forget_if_gone();
         hold.give_way(&self.runtime, &found).await;
         if hold.is_idle_for(self.idle) {
-            return hold.keep(&self.runtime).await;
+            hold.keep(&self.runtime).await?;
+            drop(hold);
+            self.give_up_what_is_too_much(place.organization()).await;
+            return Ok(());
         }
         self.renew(&mut hold, &found).await
     }
@@ -238,7 +270,7 @@ impl Sandboxes {
     }
 
     async fn end(&self, session: &SessionId, place: &Arc<Place>) {
-        place.hold().await.end(&self.runtime).await;
+        place.hold_to_end().await.end(&self.runtime).await;
         let mut places = self.places();
         if places
             .get(session)
@@ -264,9 +296,10 @@ impl Sandboxes {
             if !hold.is_running() {
                 self.start(&mut hold, &session).await?;
             }
-            hold.take_up(&self.control).await?
+            hold.take_up()?
         };
-        // Others may change its policy meanwhile.
+        // Others may change its policy, and end it, meanwhile.
+        place.place_files(&self.control).await?;
         place.clone_missing(&used).await?;
         Ok(used)
     }
@@ -320,31 +353,60 @@ impl Sandboxes {
         built.await.map(Some)
     }
 
-    /// Where the sandbox of a session is, or will be.
-    fn place(
+    /// Where the sandbox of a session is, or will be. If there is no room for it, one that is at rest gives way.
+    async fn place(
         &self,
         organization: &OrganizationId,
         session: &SessionId,
-    ) -> Result<Arc<Place>, SandboxError> {
-        let mut places = self.places();
-        if let Some(place) = places.get(session) {
-            return Ok(Arc::clone(place));
+    ) -> Result<Wanted, SandboxError> {
+        if let Some(place) = self.places().get(session) {
+            return Ok(place.want());
         }
-        if places.len() >= SESSION_SANDBOXES {
-            return Err(SandboxError::Full);
+        // One at a time: of what gives way nothing is left before its session has another place.
+        let mut making = Arc::clone(&self.making).lock_owned().await;
+        loop {
+            let gives_way = {
+                let mut places = self.places();
+                if let Some(place) = places.get(session) {
+                    return Ok(place.want());
+                }
+                let gives_way = self.room.giving_way(&seen(&places), organization)?;
+                let Some(other) = gives_way else {
+                    let uploads = Uploads::new(&self.uploads, session, self.free_bytes);
+                    let place = Place::new(organization.clone(), session.clone(), uploads);
+                    let place = Arc::new(place);
+                    let wanted = place.want();
+                    places.insert(session.clone(), place);
+                    return Ok(wanted);
+                };
+                places.remove(&other)
+            };
+            let Some(place) = gives_way else {
+                continue;
+            };
+            let runtime = Arc::clone(&self.runtime);
+            // Whoever stops waiting for it does not stop it in the middle.
+            let ending = tokio::spawn(async move {
+                place.hold_to_end().await.end(&runtime).await;
+                making
+            });
+            making = ending.await.map_err(|_| SandboxError::CutOff)?;
         }
-        let own = places.values();
-        let own = own.filter(|place| place.organization() == organization);
-        if own.count() >= SESSION_SANDBOXES_OF_ORGANIZATION {
-            return Err(SandboxError::OrganizationFull);
+    }
+
+    /// As long as what was kept of an organization takes more than it may, the oldest goes.
+    async fn give_up_what_is_too_much(&self, organization: &OrganizationId) {
+        loop {
+            let place = {
+                let places = self.places();
+                let session = self.room.given_up(&seen(&places), organization);
+                session.and_then(|session| places.get(&session).map(Arc::clone))
+            };
+            let Some(place) = place else {
+                return;
+            };
+            place.hold().await.give_up(&self.runtime).await;
         }
-        let place = Arc::new(Place::new(
-            organization.clone(),
-            session.clone(),
-            &self.uploads,
-        ));
-        places.insert(session.clone(), Arc::clone(&place));
-        Ok(place)
     }
 
     fn known(&self) -> Vec<(SessionId, Arc<Place>)> {
@@ -355,13 +417,13 @@ impl Sandboxes {
             .collect()
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<Place>>> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run_tool(
         &self,
-        place: &Arc<Place>,
+        wanted: &Wanted,
         organization: &OrganizationId,
         session: &SessionId,
         call: Call<'_>,
@@ -372,10 +434,10 @@ impl Sandboxes {
             context,
         } = call;
         let starting = {
-            let (this, place) = (self.clone(), Arc::clone(place));
+            let (this, wanted) = (self.clone(), wanted.clone());
             let (organization, session) = (organization.clone(), session.clone());
             // Whoever stops waiting for a start does not stop it in the middle.
-            tokio::spawn(async move { this.begun(&place, &organization, &session).await })
+            tokio::spawn(async move { this.begun(wanted.place(), &organization, &session).await })
         };
         let started = tokio::select! {
             biased;
@@ -391,6 +453,10 @@ impl Sandboxes {
         }
         Ok(called?)
     }
+}
+
+fn seen(places: &Places) -> Vec<Seen<'_>> {
+    places.values().map(|place| place.seen()).collect()
 }
 
 /// A call of a tool.
@@ -410,16 +476,17 @@ impl Workplaces for Sandboxes {
         context: &'a Context,
     ) -> PortFuture<'a, Called> {
         Box::pin(async move {
-            let place = match self.place(organization, &session.id) {
-                Ok(place) => place,
+            let wanted = match self.place(organization, &session.id).await {
+                Ok(wanted) => wanted,
                 Err(error) => return error.as_called(),
             };
+            let place = wanted.place();
             let call = Call {
                 tool,
                 input,
                 context,
             };
-            let run = self.run_tool(&place, organization, &session.id, call);
+            let run = self.run_tool(&wanted, organization, &session.id, call);
             let outcome = run.await;
             match &outcome {
                 Ok(_) => place.untold().is_well(SANDBOX),
@@ -469,6 +536,7 @@ impl Workplaces for Sandboxes {
             let Some(handing) = handing else {
                 return;
             };
+            let _turn = self.turns.of(place.organization()).await;
             if let Err(error) = place.hand_over(&self.control, handing).await {
                 tracing::warn!(session = %session.id, error = %error.for_the_log(), "the outputs of a session cannot be handed over");
             }

@@ -1,10 +1,10 @@
 //! What sessions have: copies of files, and repositories with the tokens that clone them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::SESSION_FILES;
 use bailiwick_model::{
-    FileId, OrganizationId, Permission, ResourceId as _, SessionId, SessionResourceId,
+    ContentId, FileId, OrganizationId, Permission, ResourceId as _, SessionId, SessionResourceId,
 };
 use bailiwick_store::{
     Change, File, NewFile, NewSessionResource, Session, SessionResource, SessionResourceKind,
@@ -97,6 +97,8 @@ impl Control {
                 limit: SESSION_FILES,
             });
         }
+        let contents = change.session_contents(session).await?;
+        self.fits(contents, [&file], "file_id")?;
         let taken: BTreeSet<_> = resources.iter().map(|one| one.mount_path.clone()).collect();
         if overlapping(&taken, &mount_path) {
             let message = format!("{mount_path} is in the place of another resource");
@@ -197,6 +199,40 @@ impl Control {
     async fn file_to_mount(&self, caller: &Caller, id: &str) -> Result<File, ControlError> {
         let id: FileId = id.parse().map_err(|_| ControlError::NotFound("file"))?;
         self.file(caller, &id).await
+    }
+
+    /// Whether the files of a session that is made stay within what one may have.
+    pub(crate) fn mounts_fit(&self, mounts: &[Mounted]) -> Result<(), ControlError> {
+        let files = mounts.iter().filter_map(|mounted| match mounted {
+            Mounted::File { file, .. } => Some(file),
+            Mounted::Repository { .. } => None,
+        });
+        self.fits(BTreeMap::new(), files, "resources")
+    }
+
+    /// Files of one content are one: they are placed as one.
+    fn fits<'a>(
+        &self,
+        mut contents: BTreeMap<ContentId, i64>,
+        files: impl IntoIterator<Item = &'a File>,
+        field: &str,
+    ) -> Result<(), ControlError> {
+        for file in files {
+            contents.extend(
+                file.content
+                    .clone()
+                    .map(|content| (content, file.size_bytes)),
+            );
+        }
+        let most = self.content_limits.session_bytes;
+        let bytes: i64 = contents.values().sum();
+        if u64::try_from(bytes).is_ok_and(|bytes| bytes <= most) {
+            return Ok(());
+        }
+        let message = format!(
+            "the files of a session have at most {most} bytes together, and these {bytes}; one in several places counts once"
+        );
+        Err(problem(field, "too_much", &message, "leave some out"))
     }
 
     /// Sessions of self-hosted environments have no resources.

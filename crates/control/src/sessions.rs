@@ -114,6 +114,7 @@ impl Control {
         for mount in &body.resources {
             mounts.push(self.mounted(caller, mount).await?);
         }
+        self.mounts_fit(&mounts)?;
         let policy = if is_self_hosted {
             None
         } else {

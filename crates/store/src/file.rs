@@ -69,6 +69,15 @@ pub struct NewFile {
     pub expires_at: Option<Timestamp>,
 }
 
+/// What there is of some files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FileTotals {
+    /// How many.
+    pub files: i64,
+    /// How long they are together.
+    pub bytes: i64,
+}
+
 /// A file whose time is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpiredFile {
@@ -240,6 +249,27 @@ impl Scope<'_> {
         let mut found = Page::of(items, &page, |file: &File| file.id.clone());
         found.items.reverse();
         Ok(found)
+    }
+
+    /// What a session left behind and is there: its copies of files are none of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn session_outputs(&self, session: &SessionId) -> Result<FileTotals, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS files, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes FROM file \
+             WHERE organization_id = $1 AND session_id = $2 \
+             AND NOT EXISTS (SELECT 1 FROM session_resource WHERE session_resource.file_id = file.id)",
+        )
+        .bind(self.organization.to_string())
+        .bind(session.to_string())
+        .fetch_one(self.pool)
+        .await?;
+        Ok(FileTotals {
+            files: row.value("files")?,
+            bytes: row.value("bytes")?,
+        })
     }
 }
 

@@ -66,7 +66,7 @@ pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use environment_revision::{EnvironmentRevision, RevisionRest};
 pub use error::StoreError;
-pub use file::{ExpiredFile, File, NewFile};
+pub use file::{ExpiredFile, File, FileTotals, NewFile};
 pub use flow::{FlowFilter, NewFlow, StoredFlow};
 pub use identity::KnownIdentity;
 pub use member::{Member, NewMember, SignIn};

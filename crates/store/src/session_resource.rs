@@ -2,7 +2,9 @@
 //!
 //! All that changes them changes a session that was locked.
 
-use bailiwick_model::{FileId, SessionId, SessionResourceId};
+use std::collections::BTreeMap;
+
+use bailiwick_model::{ContentId, FileId, SessionId, SessionResourceId};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor};
@@ -219,6 +221,29 @@ impl Change {
     ) -> Result<Vec<SessionResource>, StoreError> {
         let organization = self.organization().to_string();
         all_of(self.connection(), organization, session).await
+    }
+
+    /// The bytes of the files that a session that this change has locked has, each content once.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn session_contents(
+        &mut self,
+        session: &SessionId,
+    ) -> Result<BTreeMap<ContentId, i64>, StoreError> {
+        let organization = self.organization().to_string();
+        let rows = sqlx::query(
+            "SELECT DISTINCT f.content_id, f.size_bytes FROM session_resource r \
+             JOIN file f ON f.id = r.file_id AND f.organization_id = r.organization_id \
+             WHERE r.organization_id = $1 AND r.session_id = $2 AND f.content_id IS NOT NULL",
+        )
+        .bind(organization)
+        .bind(session.to_string())
+        .fetch_all(self.connection())
+        .await?;
+        let read = |row: &AnyRow| Ok((row.id("content_id")?, row.value("size_bytes")?));
+        rows.iter().map(read).collect()
     }
 
     /// Gives something to a session that this change has locked or made.

@@ -59,6 +59,20 @@ pub(crate) enum SandboxError {
         SESSION_OUTPUT_BYTES >> 20
     )]
     Outputs,
+    /// See [`ContentLimits`](crate::ContentLimits).
+    #[error(
+        "the session has handed over as much as it may in all, {files} files or {} MiB: what is new in /mnt/session/outputs is not handed over any more, unless files of the session are deleted",
+        .bytes >> 20
+    )]
+    OutputsInAll {
+        /// At most so many.
+        files: u64,
+        /// And so long together.
+        bytes: u64,
+    },
+    /// See [`SESSION_FILES_FREE_BYTES`](bailiwick_model::limits::SESSION_FILES_FREE_BYTES).
+    #[error("the server's disk has no room for the files of the session")]
+    DiskFull,
     /// The files of the session on this machine.
     #[error("the files of the session cannot be placed")]
     Upload(#[from] std::io::Error),
@@ -77,11 +91,12 @@ impl SandboxError {
     /// What the session is told of it; nothing where it was told otherwise, or has ended.
     pub(super) fn failure(&self) -> Option<SessionError> {
         let retry_status = match self {
-            Self::Ended | Self::Outputs => return None,
+            Self::Ended | Self::Outputs | Self::OutputsInAll { .. } => return None,
             // With the next call that needs a sandbox.
             Self::Full
             | Self::OrganizationFull
             | Self::Image(_)
+            | Self::DiskFull
             | Self::Upload(_)
             | Self::CutOff
             | Self::Control(_)

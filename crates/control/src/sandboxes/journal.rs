@@ -7,6 +7,8 @@ use bailiwick_model::limits::{
     SESSION_FLOWS_PACE, SESSION_FLOWS_WAITING,
 };
 use bailiwick_model::{EnvironmentId, Flow, OrganizationId, SessionId};
+use bailiwick_runtime::Event;
+use bailiwick_tools::Denials;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep, timeout};
@@ -46,6 +48,21 @@ impl Journal {
         self.hurry(true);
         if timeout(SESSION_FLOWS_LAST, self.written).await.is_err() {
             tracing::warn!("the last flows of a sandbox are not yet written");
+        }
+    }
+}
+
+/// Reads what happens in a sandbox until nothing does any more.
+pub(super) async fn attend(
+    mut events: mpsc::Receiver<Event>,
+    denials: Arc<Denials>,
+    flows: mpsc::Sender<Flow>,
+) {
+    while let Some(event) = events.recv().await {
+        denials.hear(&event);
+        if let Event::Flow(flow) = event {
+            // Whoever writes them reads on for as long as there is a sender.
+            let _ = flows.send(*flow).await;
         }
     }
 }

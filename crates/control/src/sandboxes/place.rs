@@ -1,36 +1,43 @@
 //! The sandbox of one session, from its start to its end.
 
+mod at_rest;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bailiwick_model::limits::{SESSION_SANDBOX_GRACE, SESSION_SANDBOX_STALE};
+use bailiwick_model::limits::{
+    SESSION_SANDBOX_DISK_BYTES, SESSION_SANDBOX_GRACE, SESSION_SANDBOX_STALE, SESSION_SHELL_SAVE,
+};
 use bailiwick_model::{
-    CredentialId, Flow, OrganizationId, ResourceId as _, SandboxId, SessionId, SessionResourceId,
+    CredentialId, OrganizationId, ResourceId as _, SandboxId, SessionId, SessionResourceId,
 };
 use bailiwick_policy::{InForce, Placeholder};
-use bailiwick_runtime::{Checkpoint, Error, Event, Limits, Running, Sandbox, SandboxSpec, Verb};
+use bailiwick_runtime::{Checkpoint, Error, Limits, Mount, Running, Sandbox, SandboxSpec, Verb};
 use bailiwick_store::Session;
 use bailiwick_tools::{Denials, Options, Toolset};
 use bailiwick_wire::RetryStatus;
-use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::SandboxRuntime;
 use super::basis::Basis;
 use super::error::SandboxError;
 use super::image::SessionImage;
-use super::journal::{Journal, Whose};
+use super::journal::{self, Journal, Whose};
 use super::outputs::Outputs;
 use super::repositories::Repository;
+use super::room::Content;
 use super::untold::{CHECKPOINT, Untold, unknown};
 use super::uploads::Uploads;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh;
+use at_rest::Kept;
+
+pub(super) use at_rest::Wanted;
 
 /// Where work begins inside.
 const DIRECTORY: &str = "/workspace";
@@ -47,19 +54,28 @@ pub(super) struct Place {
     session: SessionId,
     /// Repositories that are there. It is held while others are cloned, which is not to hold up anything else.
     cloned: Mutex<BTreeSet<SessionResourceId>>,
+    /// Its files. They are held while they are copied, which takes as long as there are many, and a policy is not to wait for it.
+    uploads: Mutex<Uploads>,
+    /// Nothing is copied any more.
+    is_over: CancellationToken,
     /// What was handed over. It is held while more is: a program decides how long that takes, and a policy is not to wait for it.
     outputs: Mutex<Outputs>,
     /// One place, for whoever looks after it.
     looking: Arc<Semaphore>,
+    /// Each call that wants it has one.
+    wanted: Arc<()>,
+    /// What was in it when it was last let go, for whoever looks for room.
+    content: std::sync::Mutex<Content>,
     /// What is to be told with the next result.
     untold: Untold,
     state: Mutex<State>,
 }
 
 struct State {
-    uploads: Uploads,
     live: Option<Live>,
     kept: Option<Kept>,
+    /// How often in a row the one that runs could not be kept.
+    failed_keeps: u32,
     /// They stay the same as long as the session has its place, so that what was kept finds them again.
     placeholders: BTreeMap<CredentialId, Placeholder>,
     has_ended: bool,
@@ -80,14 +96,6 @@ struct Live {
     renewed: Instant,
     /// Each call has one.
     calls: Arc<()>,
-}
-
-/// What was kept of a sandbox.
-struct Kept {
-    /// Of which.
-    sandbox: SandboxId,
-    checkpoint: Checkpoint,
-    has_shell: bool,
 }
 
 /// What a sandbox is made of.
@@ -135,12 +143,11 @@ pub(super) struct Hold<'a> {
 }
 
 impl Place {
-    /// The files of sessions are below `uploads`.
-    pub(super) fn new(organization: OrganizationId, session: SessionId, uploads: &Path) -> Self {
+    pub(super) fn new(organization: OrganizationId, session: SessionId, uploads: Uploads) -> Self {
         let state = State {
-            uploads: Uploads::new(uploads, &session),
             live: None,
             kept: None,
+            failed_keeps: 0,
             placeholders: BTreeMap::new(),
             has_ended: false,
             limits: Limits::default(),
@@ -149,8 +156,12 @@ impl Place {
             organization,
             session,
             cloned: Mutex::default(),
+            is_over: uploads.is_over(),
+            uploads: Mutex::new(uploads),
             outputs: Mutex::default(),
             looking: Arc::new(Semaphore::new(1)),
+            wanted: Arc::default(),
+            content: std::sync::Mutex::new(Content::Nothing),
             untold: Untold::default(),
             state: Mutex::new(state),
         }
@@ -181,8 +192,22 @@ impl Place {
         }
     }
 
+    /// Whoever ends it does not wait for what is being copied.
+    pub(super) async fn hold_to_end(&self) -> Hold<'_> {
+        self.is_over.cancel();
+        self.hold().await
+    }
+
     pub(super) fn untold(&self) -> &Untold {
         &self.untold
+    }
+
+    /// Places the files that the session has now. Others may change the sandbox, and end it, meanwhile.
+    pub(super) async fn place_files(&self, control: &Control) -> Result<Mount, SandboxError> {
+        let mut uploads = self.uploads.lock().await;
+        let (organization, session) = (&self.organization, &self.session);
+        uploads.follow(control, organization, session).await?;
+        Ok(uploads.mount())
     }
 
     /// Clones repositories that are not there yet. What cannot be cloned is told.
@@ -274,18 +299,11 @@ impl<'a> Hold<'a> {
         self.state.live.is_some()
     }
 
-    /// The sandbox that runs, with all that the session has.
-    pub(super) async fn take_up(&mut self, control: &Control) -> Result<Use, SandboxError> {
-        let Place {
-            organization,
-            session,
-            ..
-        } = self.place;
-        let state = &mut *self.state;
-        let live = state.live.as_mut().ok_or(SandboxError::Ended)?;
+    /// The sandbox that runs.
+    pub(super) fn take_up(&mut self) -> Result<Use, SandboxError> {
+        let live = self.state.live.as_mut().ok_or(SandboxError::Ended)?;
         live.used = Instant::now();
         let call = Arc::clone(&live.calls);
-        state.uploads.follow(control, organization, session).await?;
         Ok(Use {
             tools: Arc::clone(&live.tools),
             gone: live.gone.clone(),
@@ -328,17 +346,6 @@ impl<'a> Hold<'a> {
         })
     }
 
-    /// Whether nobody has used it for so long.
-    pub(super) fn is_idle_for(&mut self, time: Duration) -> bool {
-        let Some(live) = &mut self.state.live else {
-            return false;
-        };
-        if Arc::strong_count(&live.calls) > 1 {
-            live.used = Instant::now();
-        }
-        live.used.elapsed() >= time
-    }
-
     /// Starts it, or brings back what was kept of it. `had_one` says that the session had a sandbox before, here or elsewhere.
     pub(super) async fn start(
         &mut self,
@@ -355,16 +362,13 @@ impl<'a> Hold<'a> {
         if self.state.has_ended {
             return Err(SandboxError::Ended);
         }
-        // It is mounted.
-        self.state
-            .uploads
-            .follow(control, &self.place.organization, &self.place.session)
-            .await?;
+        // It is mounted; and nothing runs yet.
+        let uploads = self.place.place_files(control).await?;
         let variables = basis.variables(&self.state.placeholders);
         let unreachable = basis.unreachable(&in_force.policy);
         let spec = SandboxSpec {
             environment: Some(basis.environment.clone()),
-            ..self.spec(in_force, &variables, image.as_ref())
+            ..self.spec(in_force, &variables, uploads, image.as_ref())
         };
         let Begun {
             running,
@@ -385,7 +389,7 @@ impl<'a> Hold<'a> {
         let (denials, gone) = (Arc::new(Denials::default()), CancellationToken::new());
         let whose = self.place.whose(&basis);
         let (flows, journal) = Journal::begin(Arc::clone(control), whose);
-        tokio::spawn(attend(events, Arc::clone(&denials), flows));
+        tokio::spawn(journal::attend(events, Arc::clone(&denials), flows));
         tokio::spawn(tell_end(Arc::clone(&sandbox), gone.clone()));
         let options = Options {
             variables,
@@ -415,11 +419,12 @@ impl<'a> Hold<'a> {
         &self,
         in_force: InForce,
         variables: &[(String, String)],
+        uploads: Mount,
         image: Option<&SessionImage>,
     ) -> SandboxSpec<InForce> {
         let id = SandboxId::from_random(u64::from_ne_bytes(fresh::random()));
         let mut spec = SandboxSpec::new(id, in_force);
-        spec.mounts = vec![self.state.uploads.mount(), Outputs::mount()];
+        spec.mounts = vec![uploads, Outputs::mount()];
         if let Some(image) = image {
             spec.image = image.image.clone();
             spec.mounts.extend(image.project.clone());
@@ -481,8 +486,7 @@ impl<'a> Hold<'a> {
         })
     }
 
-    /// Keeps its files and stops it. Where that cannot be, it runs on.
-    pub(super) async fn keep(&mut self, runtime: &SandboxRuntime) -> Result<(), SandboxError> {
+    async fn try_to_keep(&mut self, runtime: &SandboxRuntime) -> Result<(), SandboxError> {
         let Some(live) = &mut self.state.live else {
             return Ok(());
         };
@@ -490,17 +494,22 @@ impl<'a> Hold<'a> {
         if !runtime.supports(Verb::Checkpoint) {
             return Ok(());
         }
-        let has_shell = live.tools.save_state(Path::new(SHELL_STATE)).await?;
+        let has_shell = live.save_shell().await?;
         let sandbox = live.sandbox.id().clone();
         live.journal.hurry(true);
         let checkpoint = live.sandbox.checkpoint().await;
         live.journal.hurry(checkpoint.is_ok());
         let checkpoint = checkpoint?;
+        let bytes = runtime.checkpoint_bytes(&checkpoint).await;
+        self.place.untold.is_well(CHECKPOINT);
         self.state.live = None;
         self.state.kept = Some(Kept {
             sandbox,
             checkpoint,
             has_shell,
+            since: Instant::now(),
+            // One that cannot be looked at counts as a large one.
+            bytes: bytes.unwrap_or(SESSION_SANDBOX_DISK_BYTES),
         });
         Ok(())
     }
@@ -540,11 +549,18 @@ impl<'a> Hold<'a> {
         if let Some(kept) = self.state.kept.take() {
             discard(runtime, &kept.checkpoint).await;
         }
-        self.state.uploads.remove().await;
+        self.place.uploads.lock().await.remove().await;
     }
 }
 
 impl Live {
+    /// What runs in the shell decides whether it answers, and whoever changes a policy waits meanwhile.
+    async fn save_shell(&self) -> Result<bool, SandboxError> {
+        let saved = self.tools.save_state(Path::new(SHELL_STATE));
+        let saved = timeout(SESSION_SHELL_SAVE, saved).await;
+        Ok(saved.unwrap_or(Ok(false))?)
+    }
+
     async fn stop(&self) {
         self.journal.hurry(true);
         stop(&*self.sandbox).await;
@@ -560,21 +576,6 @@ async fn stop(sandbox: &dyn Sandbox<Policy = InForce>) {
 async fn discard(runtime: &SandboxRuntime, checkpoint: &Checkpoint) {
     if let Err(error) = runtime.discard(checkpoint).await {
         tracing::warn!(%checkpoint, %error, "what was kept of a sandbox cannot be removed");
-    }
-}
-
-/// Reads what happens in a sandbox until nothing does any more.
-async fn attend(
-    mut events: mpsc::Receiver<Event>,
-    denials: Arc<Denials>,
-    flows: mpsc::Sender<Flow>,
-) {
-    while let Some(event) = events.recv().await {
-        denials.hear(&event);
-        if let Event::Flow(flow) = event {
-            // Whoever writes them reads on for as long as there is a sender.
-            let _ = flows.send(*flow).await;
-        }
     }
 }
 

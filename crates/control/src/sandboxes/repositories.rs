@@ -1,19 +1,15 @@
 //! The repositories of a session: cloned inside, through the relay, which alone has the token.
 
 use std::fmt;
-use std::time::Duration;
 
-use bailiwick_model::limits::{REPOSITORY_CLONE_OUTPUT_BYTES, REPOSITORY_CLONE_TIME};
 use bailiwick_model::{OrganizationId, SecretText, SessionId, SessionResourceId};
-use bailiwick_policy::{CredentialHost, HeaderProjection, HostPattern, InForce, PathPrefix};
-use bailiwick_runtime::{Command, Error, Execution, ExitStatus, Sandbox, Streams};
+use bailiwick_policy::{CredentialHost, HeaderProjection, HostPattern, PathPrefix};
 use bailiwick_store::{SessionResource, SessionResourceKind};
 use bailiwick_wire::{RetryStatus, SessionError, SessionErrorKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
 use url::Url;
 
 use crate::control::Control;
@@ -21,6 +17,8 @@ use crate::error::ControlError;
 use crate::sealing::Sealed;
 use crate::session_resources::place;
 use crate::sessions::corrupt;
+
+mod clone;
 
 /// A repository of a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +59,8 @@ pub(super) enum CloneProblem {
     Checkout,
     /// There is no git in the sandbox.
     NoGit,
+    /// Something else is in its place.
+    Taken,
     /// Anything else, such as a policy that denies it.
     Clone,
 }
@@ -72,7 +72,7 @@ impl fmt::Display for CloneProblem {
             Self::Forbidden => "repository_forbidden_error",
             Self::NotFound => "repository_not_found_error",
             Self::Checkout => "repository_checkout_error",
-            Self::NoGit | Self::Clone => "repository_clone_error",
+            Self::NoGit | Self::Taken | Self::Clone => "repository_clone_error",
         };
         write!(f, "{code}: {}", self.words())
     }
@@ -86,6 +86,7 @@ impl CloneProblem {
             Self::NotFound => "it does not exist, or its token does not see it",
             Self::Checkout => "it has no such branch or commit",
             Self::NoGit => "there is no git in the sandbox: add the package to the environment",
+            Self::Taken => "there is something else in its place",
             Self::Clone => "it cannot be cloned",
         }
     }
@@ -144,36 +145,6 @@ impl Repository {
         self.target.as_ref().map(|target| target.host.clone())
     }
 
-    /// Makes it be there.
-    pub(super) async fn clone_into(
-        &self,
-        sandbox: &dyn Sandbox<Policy = InForce>,
-    ) -> Result<Result<(), CloneProblem>, Error> {
-        let mut argv = vec!["git", "clone", "--quiet"];
-        if let Some(Checkout::Branch { name }) = &self.checkout {
-            argv.extend(["--branch", name]);
-        }
-        argv.extend(["--", &self.url, &self.mount_path]);
-        if let Err(problem) = git(sandbox, &argv).await? {
-            return Ok(Err(problem));
-        }
-        let Some(Checkout::Commit { sha }) = &self.checkout else {
-            return Ok(Ok(()));
-        };
-        let at = [
-            "git",
-            "-C",
-            &self.mount_path,
-            "checkout",
-            "--quiet",
-            "--detach",
-            sha,
-            "--",
-        ];
-        let checked_out = git(sandbox, &at).await?;
-        Ok(checked_out.map_err(|_| CloneProblem::Checkout))
-    }
-
     /// What the session is told of one that is not there.
     pub(super) fn failure(&self, problem: CloneProblem) -> SessionError {
         let repository_url = Some(self.url.clone());
@@ -184,7 +155,7 @@ impl Repository {
             CloneProblem::Forbidden => SessionErrorKind::RepositoryForbidden { repository_url },
             CloneProblem::NotFound => SessionErrorKind::RepositoryNotFound { repository_url },
             CloneProblem::Checkout => SessionErrorKind::RepositoryCheckout { repository_url },
-            CloneProblem::NoGit | CloneProblem::Clone => {
+            CloneProblem::NoGit | CloneProblem::Taken | CloneProblem::Clone => {
                 SessionErrorKind::RepositoryClone { repository_url }
             }
         };
@@ -231,49 +202,6 @@ impl Target {
             value: SecretText::new(value),
         }
     }
-}
-
-/// Runs git to its end; what is wrong, by what it complained, if it did not end well.
-async fn git(
-    sandbox: &dyn Sandbox<Policy = InForce>,
-    argv: &[&str],
-) -> Result<Result<(), CloneProblem>, Error> {
-    let mut command = Command::new(argv.iter().copied());
-    command.env.insert("GIT_TERMINAL_PROMPT".into(), "0".into());
-    // Its words are read.
-    command.env.insert("LC_ALL".into(), "C".into());
-    command.timeout = Some(REPOSITORY_CLONE_TIME);
-    let Execution { streams, control } = match sandbox.exec(command).await {
-        Ok(execution) => execution,
-        Err(Error::CommandNotFound(_)) => return Ok(Err(CloneProblem::NoGit)),
-        Err(error) => return Err(error),
-    };
-    let (stdout, stderr) = match streams {
-        Streams::Pipes { stdout, stderr, .. } => (stdout, stderr),
-        Streams::Terminal { .. } => return Ok(Err(CloneProblem::Clone)),
-    };
-    let (_, complaint) = tokio::join!(read(stdout), read(stderr));
-    match control.wait().await? {
-        ExitStatus::Exited(0) => Ok(Ok(())),
-        ExitStatus::Exited(_)
-        | ExitStatus::Signaled(_)
-        | ExitStatus::TimedOut
-        | ExitStatus::OutOfMemory => Ok(Err(CloneProblem::of(&complaint))),
-    }
-}
-
-/// The beginning of what is printed; the rest is read and forgotten, so that nobody waits.
-async fn read(mut source: bailiwick_runtime::ByteSource) -> String {
-    let (mut kept, mut piece) = (Vec::new(), [0; 4096]);
-    // Whoever kept the pipe open beyond its end is not waited for.
-    let whole = async {
-        while let Ok(bytes @ 1..) = source.read(&mut piece).await {
-            let room = REPOSITORY_CLONE_OUTPUT_BYTES.saturating_sub(kept.len());
-            kept.extend_from_slice(&piece[..bytes.min(room)]);
-        }
-    };
-    let _ = tokio::time::timeout(REPOSITORY_CLONE_TIME + Duration::from_secs(5), whole).await;
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 impl Control {

@@ -1,18 +1,19 @@
 //! The files of a session, as its sandbox sees them: read-only below `/mnt/session/uploads`.
 //!
 //! They are written to a directory of this machine that nobody else can enter and that is mounted, so a file that a session gets while its sandbox
-//! runs is seen at once. Nothing inside can change it.
+//! runs is seen at once. Nothing inside can change it. One content is written once, whatever paths lead to it: the others are links to the same file.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use bailiwick_model::{FileId, OrganizationId, ResourceId as _, SessionId};
+use bailiwick_model::{ContentId, FileId, OrganizationId, ResourceId as _, SessionId};
 use bailiwick_runtime::{Access, Mount, MountSource};
-use bailiwick_store::{File, SessionResourceKind};
+use bailiwick_store::SessionResourceKind;
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use super::error::SandboxError;
 use crate::content::Download;
@@ -25,19 +26,37 @@ const INSIDE: &str = "/mnt/session/uploads";
 /// The files of one session.
 pub(super) struct Uploads {
     directory: PathBuf,
+    /// Bytes that the file system keeps free.
+    free_bytes: u64,
+    /// Nothing is placed any more.
+    is_over: CancellationToken,
     /// Those that are there, by their paths below the directory.
-    there: BTreeMap<PathBuf, FileId>,
+    there: BTreeMap<PathBuf, FileCopy>,
     is_begun: bool,
+}
+
+/// A session's copy of a file.
+struct FileCopy {
+    id: FileId,
+    content: ContentId,
+    bytes: i64,
 }
 
 impl Uploads {
     /// In a directory of its own below `root`.
-    pub(super) fn new(root: &Path, session: &SessionId) -> Self {
+    pub(super) fn new(root: &Path, session: &SessionId, free_bytes: u64) -> Self {
         Self {
             directory: root.join(session.as_str()),
+            free_bytes,
+            is_over: CancellationToken::new(),
             there: BTreeMap::new(),
             is_begun: false,
         }
+    }
+
+    /// Once this is cancelled nothing is placed any more, and whoever places something stops.
+    pub(super) fn is_over(&self) -> CancellationToken {
+        self.is_over.clone()
     }
 
     pub(super) fn mount(&self) -> Mount {
@@ -56,6 +75,7 @@ impl Uploads {
         session: &SessionId,
     ) -> Result<(), SandboxError> {
         let wanted = control.files_to_mount(organization, session).await?;
+        self.goes_on()?;
         if !self.is_begun {
             // What a server left that was killed is none of it.
             self.remove().await;
@@ -65,7 +85,7 @@ impl Uploads {
         let gone: Vec<_> = self
             .there
             .iter()
-            .filter(|(path, id)| wanted.get(*path).is_none_or(|file| file.id != **id))
+            .filter(|(path, copy)| wanted.get(*path).is_none_or(|now| now.id != copy.id))
             .map(|(path, _)| path.clone())
             .collect();
         for path in gone {
@@ -73,14 +93,47 @@ impl Uploads {
             self.remove_empty_above(&path).await;
             self.there.remove(&path);
         }
-        for (path, file) in wanted {
-            if !self.there.contains_key(&path) {
-                let id = file.id.clone();
-                self.place(control, organization, &path, file).await?;
-                self.there.insert(path, id);
+        for (path, copy) in wanted {
+            if self.there.contains_key(&path) {
+                continue;
             }
+            match self.beside(&copy.content) {
+                Some(beside) => self.link(beside, &path).await?,
+                None => self.place(control, organization, &path, &copy).await?,
+            }
+            self.there.insert(path, copy);
         }
         Ok(())
+    }
+
+    fn goes_on(&self) -> Result<(), SandboxError> {
+        if self.is_over.is_cancelled() {
+            Err(SandboxError::Ended)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A file that is there and has this content.
+    fn beside(&self, content: &ContentId) -> Option<&Path> {
+        let mut there = self.there.iter();
+        let (path, _) = there.find(|(_, copy)| copy.content == *content)?;
+        Some(path)
+    }
+
+    async fn link(&self, beside: &Path, path: &Path) -> Result<(), SandboxError> {
+        let target = self.target(path).await?;
+        remove_file(&target).await?;
+        Ok(fs::hard_link(self.directory.join(beside), target).await?)
+    }
+
+    /// Where a file belongs, in a directory that is there.
+    async fn target(&self, path: &Path) -> io::Result<PathBuf> {
+        let target = self.directory.join(path);
+        if let Some(above) = target.parent() {
+            fs::create_dir_all(above).await?;
+        }
+        Ok(target)
     }
 
     /// A file may take the place of a directory that is empty now.
@@ -99,23 +152,31 @@ impl Uploads {
         control: &Control,
         organization: &OrganizationId,
         path: &Path,
-        file: File,
+        copy: &FileCopy,
     ) -> Result<(), SandboxError> {
-        let content = file.content.ok_or(ControlError::Expired("file"))?;
-        let mut download = Download::of(control, organization, content, file.size_bytes);
         let arriving = self.directory.with_extension("arriving");
-        let mut written = fs::File::create(&arriving).await?;
+        let download = Download::of(control, organization, copy.content.clone(), copy.bytes);
+        let written = self.write(download, &arriving).await;
+        if written.is_err() {
+            // What did not become a file takes no room.
+            remove_file(&arriving).await?;
+        }
+        written?;
+        Ok(fs::rename(&arriving, self.target(path).await?).await?)
+    }
+
+    async fn write(&self, mut download: Download, arriving: &Path) -> Result<(), SandboxError> {
+        let mut written = fs::File::create(arriving).await?;
         while let Some(chunk) = download.next().await? {
+            self.goes_on()?;
+            if !leaves_free(arriving, chunk.len(), self.free_bytes) {
+                return Err(SandboxError::DiskFull);
+            }
             written.write_all(&chunk).await?;
         }
         written.flush().await?;
         let readable = std::fs::Permissions::from_mode(0o444);
-        written.set_permissions(readable).await?;
-        let target = self.directory.join(path);
-        if let Some(above) = target.parent() {
-            fs::create_dir_all(above).await?;
-        }
-        Ok(fs::rename(&arriving, &target).await?)
+        Ok(written.set_permissions(readable).await?)
     }
 
     /// Nothing of it stays on this machine.
@@ -132,6 +193,14 @@ impl Uploads {
             }
         }
     }
+}
+
+/// Whether the file system has so much free when these bytes have come, too. One that does not tell has.
+fn leaves_free(place: &Path, bytes: usize, free_bytes: u64) -> bool {
+    rustix::fs::statvfs(place).map_or(true, |stat| {
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        free.saturating_sub(bytes as u64) >= free_bytes
+    })
 }
 
 /// Everybody may look into it who can reach it, which above it nobody else can.
@@ -164,7 +233,7 @@ impl Control {
         &self,
         organization: &OrganizationId,
         session: &SessionId,
-    ) -> Result<BTreeMap<PathBuf, File>, ControlError> {
+    ) -> Result<BTreeMap<PathBuf, FileCopy>, ControlError> {
         let scope = self.store.scope(organization);
         let mut files = BTreeMap::new();
         for resource in scope.session_resources(session).await? {
@@ -173,9 +242,10 @@ impl Control {
             };
             let path = below(&resource.mount_path);
             if let (Some(path), Some(file)) = (path, scope.file(id).await?)
-                && file.content.is_some()
+                && let Some(content) = file.content
             {
-                files.insert(path, file);
+                let (id, bytes) = (file.id, file.size_bytes);
+                files.insert(path, FileCopy { id, content, bytes });
             }
         }
         Ok(files)

@@ -1,18 +1,22 @@
 //! Sandboxes of sessions on a runtime in memory: what happens while one starts, between two servers, and at the bounds.
 
-use std::path::Path;
+mod files;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_control::{
-    Bootstrap, Caller, Control, Credentials, NewEnvironmentRequest, PoliciesChange, Sandboxes,
-    SealingKeys, Workplaces,
+    Bootstrap, Called, Caller, ContentLimits, Control, Credentials, NewEnvironmentRequest,
+    PoliciesChange, SandboxRoom, Sandboxes, SealingKeys, Workplaces,
 };
-use bailiwick_model::limits::{SESSION_SANDBOX_LOOK, SESSION_SANDBOXES_OF_ORGANIZATION};
+use bailiwick_model::limits::{
+    SESSION_SANDBOX_KEEPS, SESSION_SANDBOX_LOOK, SESSION_SANDBOXES_OF_ORGANIZATION,
+};
 use bailiwick_model::{Destination, Protocol, SandboxId, SessionId, Verdict};
 use bailiwick_policy::{HostFacts, InForce, parse_destination};
 use bailiwick_runtime::fake::{Fake, FakeBuilder};
-use bailiwick_runtime::{Runtime, Verb};
+use bailiwick_runtime::{Error, Runtime, Verb};
 use bailiwick_store::{DatabaseUrl, Store};
 use bailiwick_tools::Context;
 use serde_json::{Map, Value, json};
@@ -24,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a sandbox takes to start where that matters: long enough for something to happen meanwhile.
 const SLOW: Duration = Duration::from_millis(700);
 const HOST: &str = "docs.example.com";
+/// After which a sandbox is kept, at the next look.
+const IDLE: Duration = Duration::from_millis(10);
 
 /// An organization with an agent and an environment that allows [`HOST`].
 struct Place {
@@ -39,6 +45,8 @@ struct Place {
 struct Server {
     fake: Arc<Fake<InForce>>,
     sandboxes: Sandboxes,
+    /// Where files of sessions are placed.
+    uploads: PathBuf,
     stop: CancellationToken,
     looking: JoinHandle<()>,
 }
@@ -56,11 +64,15 @@ fn networking(hosts: &[&str]) -> Value {
 
 impl Place {
     async fn new() -> Self {
+        Self::with(ContentLimits::default()).await
+    }
+
+    async fn with(limits: ContentLimits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
         let store = Store::open(&url).await.unwrap();
         let keys = "01".repeat(32).parse::<SealingKeys>().unwrap();
-        let control = Control::new(store.clone(), keys);
+        let control = Control::new(store.clone(), keys).with_content_limits(limits);
         let first = control.bootstrap(Bootstrap::default()).await.unwrap();
         let credentials = Credentials {
             key: &first.unwrap().key,
@@ -88,16 +100,32 @@ impl Place {
     }
 
     fn server(&self, fake: FakeBuilder<InForce>) -> Server {
+        self.server_with(fake, |sandboxes| sandboxes)
+    }
+
+    /// One that keeps sandboxes as soon as nobody uses them.
+    fn keeping_server(&self, room: SandboxRoom) -> Server {
+        self.server_with(fake(), |sandboxes| {
+            sandboxes.with_idle_time(IDLE).with_room(room)
+        })
+    }
+
+    fn server_with(
+        &self,
+        fake: FakeBuilder<InForce>,
+        with: impl FnOnce(Sandboxes) -> Sandboxes,
+    ) -> Server {
         let fake = Arc::new(fake.build());
         let runtime: Arc<dyn Runtime<Policy = InForce>> = Arc::clone(&fake) as _;
         let name = format!("uploads-{:p}", Arc::as_ptr(&fake));
         let uploads = self.directory.path().join(name);
-        let sandboxes = Sandboxes::new(Arc::clone(&self.control), runtime, Path::new(&uploads));
+        let sandboxes = with(Sandboxes::new(Arc::clone(&self.control), runtime, &uploads));
         let stop = CancellationToken::new();
         let looking = tokio::spawn(sandboxes.clone().run(stop.clone()));
         Server {
             fake,
             sandboxes,
+            uploads,
             stop,
             looking,
         }
@@ -112,21 +140,47 @@ impl Place {
 
     /// A file is written in the sandbox of a session: what the model is told, or why there is no sandbox.
     async fn writes(&self, server: &Server, session: &SessionId) -> Result<String, String> {
+        self.writes_to(server, session, ("a", "one")).await
+    }
+
+    async fn writes_to(
+        &self,
+        server: &Server,
+        session: &SessionId,
+        file: (&str, &str),
+    ) -> Result<String, String> {
+        match self.called(server, session, file).await.outcome {
+            Ok(result) => Ok(result.as_text()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn called(
+        &self,
+        server: &Server,
+        session: &SessionId,
+        (path, content): (&str, &str),
+    ) -> Called {
         let scope = self.store.scope(self.caller.organization());
         let session = scope.session(session).await.unwrap().unwrap();
         let context = Context {
             cancel: CancellationToken::new(),
             live: None,
         };
-        let input = json!({"file_path": "a", "content": "one"});
+        let input = json!({"file_path": path, "content": content});
         let organization = self.caller.organization();
         let called = server
             .sandboxes
             .call(organization, &session, "write", input, &context);
-        match called.await.outcome {
-            Ok(result) => Ok(result.as_text()),
-            Err(error) => Err(error.to_string()),
-        }
+        called.await
+    }
+
+    /// A session that has written three bytes, which are kept.
+    async fn kept_session(&self, server: &Server) -> SessionId {
+        let session = self.session().await;
+        self.writes(server, &session).await.unwrap();
+        server.rests().await;
+        session
     }
 
     /// The environment allows nothing any more, and the session is told so.
@@ -149,6 +203,14 @@ impl Server {
     async fn running(&self) -> Vec<SandboxId> {
         let all = self.fake.list().await.unwrap();
         all.into_iter().map(|sandbox| sandbox.id).collect()
+    }
+
+    /// Nothing runs any more.
+    async fn rests(&self) {
+        until("what is idle to be kept", async || {
+            self.running().await.is_empty()
+        })
+        .await;
     }
 
     /// What the sandboxes' policies say of [`HOST`], of each one the last.
@@ -338,5 +400,91 @@ async fn an_organization_has_no_more_sandboxes_than_its_share() {
         place.writes(&server, &one_more).await.is_ok()
     })
     .await;
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn of_what_an_organization_keeps_the_oldest_is_given_up_for_newer_ones_and_told() {
+    let place = Place::new().await;
+    // Each session keeps three bytes.
+    let server = place.keeping_server(SandboxRoom {
+        kept_bytes_of_organization: 7,
+        ..SandboxRoom::default()
+    });
+    let first = place.kept_session(&server).await;
+    let second = place.kept_session(&server).await;
+    assert_eq!(server.fake.checkpoints(), 2, "control: so much may be kept");
+    let third = place.kept_session(&server).await;
+    until("the oldest to go", async || server.fake.checkpoints() == 2).await;
+
+    for newer in [&second, &third] {
+        let told = place.writes(&server, newer).await.unwrap();
+        assert!(!told.contains("started anew"), "{told}");
+    }
+    let called = place.called(&server, &first, ("a", "one")).await;
+    let told = called.outcome.unwrap().as_text();
+    assert!(told.contains("started anew"), "{told}");
+    let failures: Vec<_> = called.failures.iter().map(|told| &told.message).collect();
+    assert!(
+        failures.iter().any(|told| told.contains("was given up")),
+        "{failures:?}"
+    );
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn what_is_kept_gives_its_place_to_a_session_that_needs_one() {
+    let place = Place::new().await;
+    let server = place.keeping_server(SandboxRoom {
+        sessions_of_organization: 2,
+        ..SandboxRoom::default()
+    });
+    let first = place.kept_session(&server).await;
+    let second = place.kept_session(&server).await;
+    // Neither has ended, and both have a place.
+    let third = place.session().await;
+    place.writes(&server, &third).await.unwrap();
+    let told = place.writes(&server, &second).await.unwrap();
+    assert!(!told.contains("started anew"), "control: {told}");
+    server.rests().await;
+    let told = place.writes(&server, &first).await.unwrap();
+    assert!(told.contains("started anew"), "{told}");
+    server.ends().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_cannot_be_kept_again_and_again_is_ended_and_told() {
+    let place = Place::new().await;
+    let server = place.keeping_server(SandboxRoom::default());
+    let unreadable = || Error::Backend("a tree that is too deep".into());
+    let session = place.session().await;
+    // A disk that is full is not its fault.
+    for _ in 0..SESSION_SANDBOX_KEEPS {
+        server.fake.fail_next_checkpoint(Error::Full);
+    }
+    for _ in 1..SESSION_SANDBOX_KEEPS {
+        server.fake.fail_next_checkpoint(unreadable());
+    }
+    place.writes(&server, &session).await.unwrap();
+    server.rests().await;
+    assert_eq!(server.fake.checkpoint_failures_left(), 0);
+    let told = place.writes(&server, &session).await.unwrap();
+    assert!(!told.contains("started anew"), "control: {told}");
+    server.rests().await;
+
+    for _ in 0..SESSION_SANDBOX_KEEPS {
+        server.fake.fail_next_checkpoint(unreadable());
+    }
+    let lost = place.session().await;
+    place.writes(&server, &lost).await.unwrap();
+    server.rests().await;
+    let called = place.called(&server, &lost, ("a", "one")).await;
+    let told = called.outcome.unwrap().as_text();
+    assert!(told.contains("started anew"), "{told}");
+    let failures: Vec<_> = called.failures.iter().map(|told| &told.message).collect();
+    assert!(
+        failures.iter().any(|told| told.contains("cannot be kept")),
+        "{failures:?}"
+    );
     server.ends().await;
 }

@@ -1,5 +1,6 @@
 //! What sessions have.
 
+use bailiwick_control::{ContentLimits, Control, ControlError, Credentials};
 use bailiwick_model::SessionResourceId;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ on_both!(
     a_file_comes_later_and_nothing_else,
     no_two_are_in_one_place,
     a_session_has_a_bounded_number_of_files,
+    files_of_a_session_are_bounded_together_and_each_content_counts_once,
     pages_follow_each_other_to_the_end,
     a_session_that_has_ended_has_what_it_had,
 );
@@ -229,7 +231,7 @@ async fn a_token_is_kept_sealed_and_is_sealed_anew(server: Server) {
         json!({"type": "static_bearer", "mcp_server_url": "https://m.example.com", "token": "t"});
     let path = format!("/v1/vaults/{vault}/credentials");
     server.post(&path, json!({"auth": auth})).await.ok();
-    let control = bailiwick_control::Control::new(server.store.clone(), sealing_keys(&[2, 1]));
+    let control = Control::new(server.store.clone(), sealing_keys(&[2, 1]));
     assert_eq!(control.missing_sealing_keys().await.unwrap(), [""; 0]);
     assert_eq!(control.reseal().await.unwrap().secrets, 2);
     assert_eq!(
@@ -273,6 +275,17 @@ async fn resources_that_are_none_are_refused_with_their_fields(server: Server) {
         (json!({"type": "file"}), "file_id", "missing_field"),
         (with(file("a"), json!({"x": "y"})), "x", "unknown_field"),
         (file(&"a/".repeat(2049)), "mount_path", "too_long"),
+        (
+            file(&format!("a{}", "/aaa".repeat(256))),
+            "mount_path",
+            "too_long",
+        ),
+        // Of characters there are few.
+        (
+            file(&format!("aa{}", "/é".repeat(341))),
+            "mount_path",
+            "too_long",
+        ),
         (store, "access", "unknown_value"),
     ];
     for path in [
@@ -287,6 +300,11 @@ async fn resources_that_are_none_are_refused_with_their_fields(server: Server) {
         resources.push((file(path), "mount_path", "invalid_mount_path"));
     }
     refused(&server, body.clone(), resources).await;
+    let longest = format!("a{}", "/é".repeat(341));
+    let made = with(body.clone(), json!({"resources": [file(&longest)]}));
+    let made = server.post("/v1/sessions", made).await.ok();
+    let path = format!("/v1/sessions/{}", made["id"].as_str().unwrap());
+    server.send(Method::DELETE, &path, None).await.ok();
     let many: Vec<_> = (0..513).map(|n| file(&format!("f{n}"))).collect();
     for count in [501, 513] {
         let body = with(body.clone(), json!({"resources": many[..count]}));
@@ -460,6 +478,59 @@ async fn a_session_has_a_bounded_number_of_files(server: Server) {
         (refused.status, code(&refused)),
         (StatusCode::BAD_REQUEST, "full")
     );
+}
+
+/// Straight through the use cases: the real limit is more than a test should send.
+async fn files_of_a_session_are_bounded_together_and_each_content_counts_once(server: Server) {
+    let limits = ContentLimits {
+        session_bytes: 10,
+        ..ContentLimits::default()
+    };
+    let control = Control::new(server.store.clone(), sealing_keys(&[1]));
+    let control = control.with_content_limits(limits);
+    let credentials = Credentials {
+        key: &server.key,
+        address: None,
+    };
+    let caller = control.authenticate(credentials).await.unwrap();
+    let (six, five) = (
+        upload(&server, "a.text").await,
+        upload(&server, "b.txt").await,
+    );
+    let file = |id: &str, path: &str| json!({"type": "file", "file_id": id, "mount_path": path});
+    let plain = body(&server).await;
+    let create = async |resources: Value| {
+        let body = with(plain.clone(), json!({"resources": resources}));
+        let made = control.create_session(&caller, body.as_object().unwrap());
+        made.await.map(|made| made.session.id).map_err(refusal)
+    };
+    let both = json!([file(&six, "a"), file(&five, "b")]);
+    assert_eq!(create(both).await.unwrap_err(), "resources too_much");
+    let twice = json!([file(&six, "a"), file(&six, "b")]);
+    let session = create(twice).await.unwrap();
+    let add = async |resource: Value| {
+        let body = resource.as_object().unwrap();
+        let added = control.add_session_resource(&caller, &session, body);
+        added.await.map(|added| added.id).map_err(refusal)
+    };
+    add(file(&six, "c")).await.unwrap();
+    let refused = add(file(&five, "d")).await.unwrap_err();
+    assert_eq!(refused, "file_id too_much");
+    // Once the last of them is gone there is room.
+    for resource in control.session_resources(&caller, &session).await.unwrap() {
+        add(file(&five, "d")).await.unwrap_err();
+        let deleted = control.delete_session_resource(&caller, &session, &resource.id);
+        deleted.await.unwrap();
+    }
+    add(file(&five, "d")).await.unwrap();
+}
+
+/// The one field that was refused, and why.
+fn refusal(error: ControlError) -> String {
+    let ControlError::Invalid(problems) = error else {
+        panic!("{error}");
+    };
+    format!("{} {}", problems[0].field, problems[0].code)
 }
 
 async fn pages_follow_each_other_to_the_end(server: Server) {

@@ -1,7 +1,11 @@
 //! Files, and content that comes and goes in chunks.
 
+use std::collections::BTreeMap;
+
 use bailiwick_model::{ContentId, FileId, SessionId};
-use bailiwick_store::{File, LooseContent, NewFile, StoreError};
+use bailiwick_store::{
+    File, FileTotals, LooseContent, NewFile, NewSessionResource, SessionResourceKind, StoreError,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{Place, event, fresh, on_both, organization};
@@ -14,6 +18,7 @@ on_both!(
     content_of_two_files_goes_with_the_second,
     an_expired_file_loses_its_bytes_and_then_itself,
     content_is_seen_by_its_organization_alone,
+    what_a_session_left_behind_is_told_from_its_copies,
 );
 
 /// Before everything, and after everything.
@@ -36,6 +41,15 @@ async fn arrive(place: &Place, chunks: &[&[u8]]) -> ContentId {
 }
 
 async fn make(place: &Place, content: &ContentId, expires_at: Option<Timestamp>) -> File {
+    make_for(place, fresh::<SessionId>(), content, expires_at).await
+}
+
+async fn make_for(
+    place: &Place,
+    session: SessionId,
+    content: &ContentId,
+    expires_at: Option<Timestamp>,
+) -> File {
     let mut change = place.change().await;
     let new = NewFile {
         id: fresh::<FileId>(),
@@ -44,7 +58,7 @@ async fn make(place: &Place, content: &ContentId, expires_at: Option<Timestamp>)
         size_bytes: 2,
         sha256: [7; 32],
         downloadable: true,
-        session: Some(fresh::<SessionId>()),
+        session: Some(session),
         content: content.clone(),
         expires_at,
     };
@@ -191,4 +205,42 @@ async fn content_is_seen_by_its_organization_alone(place: Place) {
         .store
         .append_content(&other, &content, 1, b"c".to_vec(), now);
     assert!(matches!(added.await, Err(StoreError::Stale)));
+}
+
+async fn what_a_session_left_behind_is_told_from_its_copies(place: Place) {
+    let environment = place.environment("dev").await;
+    let session = place.session_in(&environment.id, Vec::new()).await.id;
+    let contents = [
+        arrive(&place, &[b"ab"]).await,
+        arrive(&place, &[b"cd"]).await,
+    ];
+    // Of four copies three have the same bytes.
+    for (position, content) in (0..).zip([0, 0, 1, 0].map(|number: usize| &contents[number])) {
+        let file = make_for(&place, session.clone(), content, None).await;
+        let mut change = place.change().await;
+        let new = NewSessionResource {
+            id: fresh(),
+            session: session.clone(),
+            position,
+            mount_path: format!("/mnt/session/uploads/{position}"),
+            kind: SessionResourceKind::File(file.id),
+        };
+        change.insert_session_resource(new).await.unwrap();
+        change.commit(&event("session.change")).await.unwrap();
+    }
+    let scope = place.store.scope(&place.organization);
+    let left = async |session: &SessionId| scope.session_outputs(session).await.unwrap();
+    assert_eq!(left(&session).await, FileTotals::default());
+    let file = make_for(&place, session.clone(), &contents[0], None).await;
+    make_for(&place, session.clone(), &contents[1], None).await;
+    make(&place, &contents[1], None).await;
+    assert_eq!(left(&session).await, FileTotals { files: 2, bytes: 4 });
+    delete(&place, &file).await;
+    assert_eq!(left(&session).await, FileTotals { files: 1, bytes: 2 });
+    assert_eq!(left(&fresh::<SessionId>()).await, FileTotals::default());
+    let mut change = place.change().await;
+    let copied = change.session_contents(&session).await.unwrap();
+    assert_eq!(copied, BTreeMap::from(contents.map(|content| (content, 2))));
+    let other = change.session_contents(&fresh::<SessionId>()).await;
+    assert!(other.unwrap().is_empty());
 }

@@ -188,17 +188,14 @@ fn budget() -> Schema {
         .named("BudgetParams")
 }
 
-fn path(what: &str) -> Schema {
-    Schema::chars(1..=limits::MOUNT_PATH_CHARS).says(what)
-}
-
 fn file() -> Schema {
     Schema::object()
         .needs("type", Schema::word("file"))
         .needs("file_id", reference())
         .may_be(
             "mount_path",
-            path("Below `/mnt/session/uploads`; the file's id if it is absent."),
+            Schema::chars(1..=limits::FILE_MOUNT_PATH_BYTES)
+                .says("Below `/mnt/session/uploads`; the file's id if it is absent."),
         )
 }
 
@@ -221,7 +218,8 @@ fn resource() -> Schema {
         .may_be("checkout", checkout())
         .may_be(
             "mount_path",
-            path("Below `/workspace`; the repository's name if it is absent."),
+            Schema::chars(1..=limits::MOUNT_PATH_CHARS)
+                .says("Below `/workspace`; the repository's name if it is absent."),
         );
     let store = Schema::object()
         .needs("type", Schema::word("memory_store"))

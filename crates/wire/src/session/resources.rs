@@ -194,7 +194,7 @@ impl FileMount {
         );
         let file = file.and_then(|place| reader.text(&place, 1..=limits::REFERENCE_CHARS));
         let path = match path {
-            Some(place) => path_of(reader, &place).map(Some),
+            Some(place) => uploads_path(reader, &place).map(Some),
             None => Some(None),
         };
         let (file, path) = (file?.to_owned(), path?);
@@ -304,8 +304,21 @@ fn url_of<'a>(reader: &mut Reader, place: &Place<'a>) -> Option<&'a str> {
     None
 }
 
+/// A path that has room below the directory where a server places files.
+fn uploads_path(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
+    const MOST: usize = limits::FILE_MOUNT_PATH_BYTES;
+    let path = path_of(reader, place, MOST)?;
+    if path.len() > MOST {
+        let message = format!("has at most {MOST} bytes, this one {}", path.len());
+        let help = "choose a shorter path";
+        reader.refuse(&place.path, "too_long", message, help);
+        return None;
+    }
+    Some(path)
+}
+
 fn workspace_path(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
-    let path = path_of(reader, place)?;
+    let path = path_of(reader, place, limits::MOUNT_PATH_CHARS)?;
     let below = path
         .strip_prefix(WORKSPACE)
         .and_then(|rest| rest.strip_prefix('/'));
@@ -319,8 +332,8 @@ fn workspace_path(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
 }
 
 /// A path that leads nowhere else than where it says, and that can be shown.
-fn path_of(reader: &mut Reader, place: &Place<'_>) -> Option<String> {
-    let path = reader.text(place, 1..=limits::MOUNT_PATH_CHARS)?;
+fn path_of(reader: &mut Reader, place: &Place<'_>, chars: usize) -> Option<String> {
+    let path = reader.text(place, 1..=chars)?;
     let relative = path.strip_prefix('/').unwrap_or(path);
     let is_component = |part: &str| !matches!(part, "" | "." | "..") && part.len() <= 255;
     if path.chars().any(char::is_control) || !relative.split('/').all(is_component) {
