@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bailiwick_model::limits::WORKER_SESSION_CALLS;
+use bailiwick_model::limits::{WORKER_SESSION_CALL_BYTES, WORKER_SESSION_CALLS};
 
 use crate::event::{Call, Permission, Seen};
 use crate::id::WireId;
@@ -11,8 +11,12 @@ use crate::id::WireId;
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     known: BTreeMap<WireId, State>,
-    /// Those that may be run, in the order in which they were called or allowed.
-    ready: VecDeque<Call>,
+    /// Those that are not settled, by their threads: an interrupt looks at no others.
+    open: BTreeMap<Option<WireId>, BTreeSet<WireId>>,
+    /// Those that may be run, in the order in which they were called or allowed. Some are settled by now.
+    ready: VecDeque<WireId>,
+    /// Bytes of the inputs that are held.
+    bytes: usize,
     /// An interrupt counts for what was called before it, also where it is told twice.
     interrupts: BTreeSet<WireId>,
     /// The thread whose calls name none.
@@ -25,7 +29,7 @@ enum State {
     /// Somebody has to allow it.
     Asks(Call),
     /// It is among the ready ones.
-    Ready,
+    Ready(Call),
     /// It runs.
     Runs(Option<WireId>),
     /// Nothing is to be done about it any more.
@@ -43,7 +47,7 @@ pub(crate) enum Meaning {
     Over,
 }
 
-/// A session has had more calls than a worker remembers.
+/// A session has had more calls than a worker remembers, or what is to be run of it is more than a worker holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
@@ -67,7 +71,7 @@ impl Calls {
                 Meaning::Nothing
             }
             Seen::Confirmed { call, allowed } => self.confirmed(call, allowed),
-            Seen::Answered(call) => self.settle(call),
+            Seen::Answered(call) => self.settle(&call),
             Seen::Interrupted { id, thread } => {
                 if self.interrupts.insert(id) {
                     self.settle_of(thread.as_ref())
@@ -87,7 +91,8 @@ impl Calls {
             Seen::Over => Meaning::Over,
             Seen::Rests | Seen::Busy | Seen::Neutral => Meaning::Nothing,
         };
-        if self.known.len() + self.interrupts.len() > WORKER_SESSION_CALLS {
+        let is_long = self.known.len() + self.interrupts.len() > WORKER_SESSION_CALLS;
+        if is_long || self.bytes > WORKER_SESSION_CALL_BYTES {
             return Err(TooMany);
         }
         Ok(meaning)
@@ -95,86 +100,111 @@ impl Calls {
 
     /// The next call that may be run; it runs from here on.
     pub(crate) fn next(&mut self) -> Option<Call> {
-        let call = self.ready.pop_front()?;
-        self.known
-            .insert(call.id.clone(), State::Runs(call.thread.clone()));
-        Some(call)
+        while let Some(id) = self.ready.pop_front() {
+            let Some(state) = self.known.get_mut(&id) else {
+                continue;
+            };
+            let State::Ready(call) = state else {
+                continue;
+            };
+            let runs = State::Runs(call.thread.clone());
+            if let State::Ready(call) = std::mem::replace(state, runs) {
+                self.bytes = self.bytes.saturating_sub(call.input.len());
+                return Some(call);
+            }
+        }
+        None
     }
 
     /// A call has come to its end, and its result is no matter any more.
     pub(crate) fn done(&mut self, call: &WireId) {
-        self.known.insert(call.clone(), State::Settled);
+        self.settle(call);
     }
 
     /// Whether the result of a call is still waited for.
     pub(crate) fn awaits(&self, call: &WireId) -> bool {
         match self.known.get(call) {
-            Some(State::Asks(_) | State::Ready | State::Runs(_)) => true,
+            Some(State::Asks(_) | State::Ready(_) | State::Runs(_)) => true,
             Some(State::Settled) | None => false,
         }
     }
 
     /// Whether the session rests, and nothing of it is the worker's to do.
     pub(crate) fn rest(&self) -> bool {
-        let is_settled = |state: &State| matches!(state, State::Settled);
-        self.rests && self.known.values().all(is_settled)
+        self.rests && self.open.is_empty()
     }
 
     fn called(&mut self, call: Call, permission: Permission) {
         if self.known.contains_key(&call.id) {
             return;
         }
-        let id = call.id.clone();
+        let (id, thread, bytes) = (call.id.clone(), call.thread.clone(), call.input.len());
         let state = match permission {
             Permission::Allow => {
-                self.ready.push_back(call);
-                State::Ready
+                self.ready.push_back(id.clone());
+                State::Ready(call)
             }
             Permission::Ask => State::Asks(call),
-            Permission::Deny => State::Settled,
+            Permission::Deny => {
+                self.known.insert(id, State::Settled);
+                return;
+            }
         };
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.open.entry(thread).or_default().insert(id.clone());
         self.known.insert(id, state);
     }
 
     /// No is no, also for a call that asked nobody.
     fn confirmed(&mut self, id: WireId, allowed: bool) -> Meaning {
         if !allowed {
-            return self.settle(id);
+            return self.settle(&id);
         }
-        if let Some(State::Asks(call)) = self.known.get(&id) {
-            self.ready.push_back(call.clone());
-            self.known.insert(id, State::Ready);
+        match self.known.remove(&id) {
+            Some(State::Asks(call)) => {
+                self.ready.push_back(id.clone());
+                self.known.insert(id, State::Ready(call));
+            }
+            Some(other @ (State::Ready(_) | State::Runs(_) | State::Settled)) => {
+                self.known.insert(id, other);
+            }
+            None => {}
         }
         Meaning::Nothing
     }
 
-    fn settle(&mut self, id: WireId) -> Meaning {
-        self.ready.retain(|call| call.id != id);
-        match self.known.insert(id, State::Settled) {
-            Some(State::Runs(_)) => Meaning::Stop,
-            Some(State::Asks(_) | State::Ready | State::Settled) | None => Meaning::Nothing,
+    fn settle(&mut self, id: &WireId) -> Meaning {
+        let before = self.known.insert(id.clone(), State::Settled);
+        let (thread, meaning) = match before {
+            Some(State::Asks(call) | State::Ready(call)) => {
+                self.bytes = self.bytes.saturating_sub(call.input.len());
+                (call.thread, Meaning::Nothing)
+            }
+            Some(State::Runs(thread)) => (thread, Meaning::Stop),
+            Some(State::Settled) | None => return Meaning::Nothing,
+        };
+        if let Some(open) = self.open.get_mut(&thread) {
+            open.remove(id);
+            if open.is_empty() {
+                self.open.remove(&thread);
+            }
         }
+        meaning
     }
 
     /// Settles the calls of one thread, or of all.
     fn settle_of(&mut self, thread: Option<&WireId>) -> Meaning {
-        let primary = self.primary.clone();
-        let is_meant = |of: Option<&WireId>| match thread {
-            None => true,
-            Some(thread) => of.or(primary.as_ref()) == Some(thread),
-        };
-        let ready = &self.ready;
-        let open = self.known.iter().filter(|(id, state)| match state {
-            State::Asks(call) => is_meant(call.thread.as_ref()),
-            State::Ready => {
-                let call = ready.iter().find(|call| call.id == **id);
-                call.is_some_and(|call| is_meant(call.thread.as_ref()))
+        let mut meant = Vec::new();
+        match thread {
+            None => meant.extend(std::mem::take(&mut self.open).into_values()),
+            Some(thread) => {
+                meant.extend(self.open.remove(&Some(thread.clone())));
+                if self.primary.as_ref() == Some(thread) {
+                    meant.extend(self.open.remove(&None));
+                }
             }
-            State::Runs(thread) => is_meant(thread.as_ref()),
-            State::Settled => false,
-        });
-        let open: Vec<_> = open.map(|(id, _)| id.clone()).collect();
-        let meanings = open.into_iter().map(|id| self.settle(id));
+        }
+        let meanings = meant.into_iter().flatten().map(|id| self.settle(&id));
         meanings.fold(Meaning::Nothing, |all, one| match one {
             Meaning::Nothing => all,
             Meaning::Stop | Meaning::Over => one,
@@ -346,5 +376,75 @@ mod tests {
             );
         }
         assert_eq!(calls.take(Seen::Answered(id("one-more"))), Err(TooMany));
+    }
+
+    /// In a debug build, and on a machine with other work, it takes a fraction of this; what grows with the square of them takes minutes.
+    const SOON: std::time::Duration = std::time::Duration::from_secs(20);
+
+    #[test]
+    fn what_many_calls_and_interrupts_cost_grows_with_their_number() {
+        const CALLS: usize = WORKER_SESSION_CALLS / 2;
+        let begun = std::time::Instant::now();
+        let mut calls = Calls::default();
+        for number in 0..CALLS {
+            let event = format!("call a{number} in t");
+            calls.take(seen(&event)).unwrap();
+        }
+        // None of them is of the other thread.
+        for number in 0..CALLS - 1 {
+            let event = format!("interrupt x{number} in u");
+            assert_eq!(calls.take(seen(&event)), Ok(Meaning::Nothing));
+            assert!(!calls.rest());
+        }
+        assert_eq!(calls.next().unwrap().id, id("a0"), "control");
+        assert_eq!(calls.take(seen("interrupt y in t")), Ok(Meaning::Stop));
+        assert_eq!(calls.next(), None);
+        let took = begun.elapsed();
+        assert!(took < SOON, "{took:?}");
+    }
+
+    #[test]
+    fn of_many_calls_that_have_results_the_next_is_found_at_once() {
+        let begun = std::time::Instant::now();
+        let mut calls = Calls::default();
+        for number in 0..WORKER_SESSION_CALLS {
+            calls.take(seen(&format!("call a{number}"))).unwrap();
+        }
+        for number in 0..WORKER_SESSION_CALLS - 1 {
+            calls.take(seen(&format!("result a{number}"))).unwrap();
+        }
+        let last = format!("a{}", WORKER_SESSION_CALLS - 1);
+        assert_eq!(calls.next().unwrap().id, id(&last));
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    }
+
+    /// A call whose input has so many bytes.
+    fn large(name: &str, bytes: usize, permission: Permission) -> Seen {
+        let call = Call {
+            id: id(name),
+            thread: None,
+            tool: bailiwick_tools::Tool::Bash,
+            input: "x".repeat(bytes).into(),
+        };
+        Seen::Called(call, permission)
+    }
+
+    #[test]
+    fn what_is_to_be_run_of_a_session_is_bounded_in_bytes() {
+        let third = WORKER_SESSION_CALL_BYTES / 3;
+        let (ask, allow) = (Permission::Ask, Permission::Allow);
+        let mut calls = Calls::default();
+        calls.take(large("a", third, ask)).unwrap();
+        calls.take(large("b", third, allow)).unwrap();
+        calls.take(large("c", third, allow)).unwrap();
+        // What has begun, has a result or is denied is not held.
+        assert_eq!(calls.next().unwrap().id, id("b"));
+        calls.take(large("d", third, allow)).unwrap();
+        calls.take(seen("no a")).unwrap();
+        calls.take(large("e", third, allow)).unwrap();
+        calls.take(large("f", third, Permission::Deny)).unwrap();
+        calls.take(seen("interrupt x")).unwrap();
+        calls.take(large("g", 3 * third, allow)).unwrap();
+        assert_eq!(calls.take(large("h", third, ask)), Err(TooMany));
     }
 }

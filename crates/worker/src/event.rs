@@ -2,12 +2,12 @@
 
 use bailiwick_tools::Tool;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::id::WireId;
 
 /// A call of a tool that is the worker's to run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
     /// The id of its event, which its result names.
     pub(crate) id: WireId,
@@ -15,8 +15,8 @@ pub(crate) struct Call {
     pub(crate) thread: Option<WireId>,
     /// Which tool.
     pub(crate) tool: Tool,
-    /// What the model wrote; the tool checks it.
-    pub(crate) input: Value,
+    /// What the model wrote, as JSON: as values it would take many times that. The tool checks it.
+    pub(crate) input: Box<str>,
 }
 
 /// Whether a call may be run at once.
@@ -31,7 +31,7 @@ pub(crate) enum Permission {
 }
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// A tool of the sandbox is called.
     Called(Call, Permission),
@@ -71,7 +71,7 @@ struct WireEvent {
     id: Option<WireId>,
     r#type: String,
     name: Option<String>,
-    input: Option<Value>,
+    input: Option<Box<RawValue>>,
     evaluated_permission: Option<String>,
     session_thread_id: Option<WireId>,
     tool_use_id: Option<WireId>,
@@ -132,7 +132,7 @@ impl WireEvent {
             id: self.id?,
             thread: self.session_thread_id,
             tool,
-            input: self.input?,
+            input: self.input?.into(),
         };
         Some(Seen::Called(call, permission))
     }

@@ -52,7 +52,20 @@ pub(crate) enum Whereabouts {
         checkpoint: Checkpoint,
         /// There is a shell to go on with.
         has_shell: bool,
+        /// How much that takes.
+        bytes: u64,
     },
+}
+
+/// What is left of a session that nobody may be serving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// Which.
+    pub(crate) session: WireId,
+    /// For how long nothing was written down of it.
+    pub(crate) age: Duration,
+    /// Its sandbox.
+    pub(crate) sandbox: Whereabouts,
 }
 
 /// The file of one session.
@@ -93,36 +106,54 @@ impl Journal {
 
     /// What is known of a session.
     pub(crate) fn entry(&self, session: &WireId) -> Result<Entry, JournalError> {
-        let path = self.directory.join(format!("{session}.json"));
-        let record = match read(&path) {
-            Ok(None) => Record::default(),
-            Ok(Some(text)) => {
-                serde_json::from_slice(&text).map_err(|_| JournalError::Damaged(path.clone()))?
-            }
-            Err(source) => return Err(JournalError::Unusable { path, source }),
-        };
-        Ok(Entry { path, record })
+        entry(&self.directory, session)
     }
 
-    /// The sessions whose files were kept and of which nothing was written down for so long.
-    pub(crate) fn kept_for(&self, time: Duration) -> io::Result<Vec<WireId>> {
-        let mut old = Vec::new();
-        for file in fs::read_dir(&self.directory)? {
-            let file = file?;
-            // A clock that was set back makes nothing old.
-            let age = file.metadata()?.modified()?.elapsed().unwrap_or_default();
-            let name = file.file_name();
-            let session = name.to_str().and_then(|name| name.strip_suffix(".json"));
-            let session = session.and_then(|session| session.parse().ok());
-            if let Some(session) = session.filter(|_| age >= time)
-                && let Ok(entry) = self.entry(&session)
-                && matches!(entry.record.sandbox, Whereabouts::Kept { .. })
-            {
-                old.push(session);
-            }
-        }
-        Ok(old)
+    /// What is left of every session; what cannot be read is left out.
+    pub(crate) async fn remembered(&self) -> io::Result<Vec<Remembered>> {
+        // The lock stays here: whoever gives up waiting for this leaves the directory to the next worker.
+        let directory = self.directory.clone();
+        let reading = tokio::task::spawn_blocking(move || remembered(&directory));
+        reading.await.map_err(io::Error::other)?
     }
+}
+
+fn entry(directory: &Path, session: &WireId) -> Result<Entry, JournalError> {
+    let path = directory.join(format!("{session}.json"));
+    let record = match read(&path) {
+        Ok(None) => Record::default(),
+        Ok(Some(text)) => {
+            serde_json::from_slice(&text).map_err(|_| JournalError::Damaged(path.clone()))?
+        }
+        Err(source) => return Err(JournalError::Unusable { path, source }),
+    };
+    Ok(Entry { path, record })
+}
+
+fn remembered(directory: &Path) -> io::Result<Vec<Remembered>> {
+    let mut all = Vec::new();
+    for file in fs::read_dir(directory)? {
+        let file = file?;
+        let name = file.file_name();
+        let session = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        let session: Option<WireId> = session.and_then(|session| session.parse().ok());
+        let Some(session) = session else {
+            continue;
+        };
+        // It may be gone by now.
+        let Ok(modified) = file.metadata().and_then(|found| found.modified()) else {
+            continue;
+        };
+        if let Ok(entry) = entry(directory, &session) {
+            all.push(Remembered {
+                session,
+                // A clock that was set back makes nothing old.
+                age: modified.elapsed().unwrap_or_default(),
+                sandbox: entry.record.sandbox,
+            });
+        }
+    }
+    Ok(all)
 }
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod id;
 mod journal;
+mod kept;
 mod lease;
 mod place;
 mod served;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bailiwick_model::SandboxId;
-use bailiwick_model::limits::SESSION_SANDBOX_GRACE;
+use bailiwick_model::limits::{CHECKPOINT_BYTES, SESSION_SANDBOX_GRACE};
 use bailiwick_runtime::{Checkpoint, Error, Event, Running, Runtime, Sandbox, SandboxSpec, Verb};
 use bailiwick_tools::{Block, Context, Denials, Failure, Options, ToolResult, Toolset};
 use tokio::sync::mpsc;
@@ -124,6 +124,9 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
             self.live = None;
             self.was_lost = true;
         }
+        let Ok(input) = serde_json::from_str(&call.input) else {
+            return Ok(told("the input is no JSON that can be read here"));
+        };
         if self.live.is_none() {
             self.start(skills).await?;
         }
@@ -140,10 +143,7 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
             .into());
         };
         let context = Context { cancel, live: None };
-        let ran = live
-            .tools
-            .call(call.tool.name(), call.input, &context)
-            .await;
+        let ran = live.tools.call(call.tool.name(), input, &context).await;
         let mut result = match ran {
             Ok(result) => result,
             Err(Failure::Sandbox(error)) => {
@@ -187,12 +187,16 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
     }
 
     /// Throws away what was kept. If the session goes on, its model is told.
-    pub(crate) async fn forget(&mut self) -> Result<(), PlaceError> {
-        if let Whereabouts::Kept { checkpoint, .. } = &self.entry.record().sandbox {
-            self.sandboxes.runtime.discard(checkpoint).await?;
-        }
+    pub(crate) async fn forget(mut self) -> Result<(), PlaceError> {
+        self.discard().await?;
         let lost = self.note(|record| record.sandbox = Whereabouts::Running);
         Ok(lost.await?)
+    }
+
+    /// Throws away what was kept, and all that is written down.
+    pub(crate) async fn remove(self) -> Result<(), PlaceError> {
+        self.discard().await?;
+        Ok(self.entry.remove()?)
     }
 
     /// Nothing is left of the sandbox, nor of what was kept of it.
@@ -200,15 +204,22 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
         if let Some(live) = self.live.take() {
             live.sandbox.stop(SESSION_SANDBOX_GRACE).await?;
         }
-        if let Whereabouts::Kept { checkpoint, .. } = &self.entry.record().sandbox {
-            self.sandboxes.runtime.discard(checkpoint).await?;
-        }
+        self.discard().await?;
         if self.entry.record().begun.is_empty() {
             Ok(self.entry.clone().remove()?)
         } else {
             Ok(self
                 .note(|record| record.sandbox = Whereabouts::Nowhere)
                 .await?)
+        }
+    }
+
+    async fn discard(&self) -> Result<(), Error> {
+        match &self.entry.record().sandbox {
+            Whereabouts::Kept { checkpoint, .. } => {
+                self.sandboxes.runtime.discard(checkpoint).await
+            }
+            Whereabouts::Nowhere | Whereabouts::Running => Ok(()),
         }
     }
 
@@ -219,6 +230,7 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
             Whereabouts::Kept {
                 checkpoint,
                 has_shell,
+                ..
             } => (self.restored(spec, &checkpoint).await?, has_shell),
             Whereabouts::Nowhere | Whereabouts::Running => {
                 (self.sandboxes.runtime.start(spec).await?, false)
@@ -255,7 +267,7 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
         Ok(noted?)
     }
 
-    /// From what was kept, or without it if that is not there any more.
+    /// From what was kept, or without it if that is not there any more, or not what was written.
     async fn restored(
         &mut self,
         spec: SandboxSpec<P>,
@@ -264,6 +276,15 @@ impl<P: Clone + Send + Sync + 'static> Place<P> {
         let runtime = Arc::clone(&self.sandboxes.runtime);
         match runtime.restore(spec.clone(), checkpoint).await {
             Err(Error::CheckpointNotFound(_)) => {
+                self.was_lost = true;
+                runtime.start(spec).await
+            }
+            // It is as damaged the next time.
+            Err(error @ Error::CheckpointDamaged(_)) => {
+                tracing::error!(%error, "what was kept of a session is lost");
+                if let Err(error) = runtime.discard(checkpoint).await {
+                    tracing::warn!(%checkpoint, %error, "what was kept of a sandbox cannot be removed");
+                }
                 self.was_lost = true;
                 runtime.start(spec).await
             }
@@ -314,9 +335,17 @@ where
         Err(Failure::Sandbox(error)) => return Err(error),
     };
     let checkpoint = live.sandbox.checkpoint().await?;
+    let bytes = sandboxes.runtime.checkpoint_bytes(&checkpoint).await;
+    let bytes = bytes.unwrap_or_else(|error| {
+        tracing::warn!(%checkpoint, %error, "how much was kept of a sandbox is not known");
+        // As much as there may be.
+        let most = sandboxes.template.limits.disk_bytes;
+        most.unwrap_or(CHECKPOINT_BYTES)
+    });
     Ok(Whereabouts::Kept {
         checkpoint,
         has_shell,
+        bytes,
     })
 }
 

@@ -158,7 +158,7 @@ impl<P: Clone + Send + Sync + 'static> Served<P> {
         let opening = async {
             let found = found(service, work, session).await?;
             let mut is_over = found.has_ended();
-            *skills = Skills::new(service.clone(), found.into_skills());
+            *skills = Skills::new(service.clone(), found.into_skills()?);
             let events = service.events(session).await?;
             let take = |json: &str| {
                 let seen = Seen::read(json).ok_or(ServiceError::NotUnderstood("an event"))?;

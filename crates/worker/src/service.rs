@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::limits::{
-    WORK_BLOCK_MS, WORKER_ANSWER_BYTES, WORKER_HISTORY_PAGES, WORKER_TIMEOUT,
+    AGENT_SKILLS, WORK_BLOCK_MS, WORKER_ANSWER_BYTES, WORKER_HISTORY_PAGES, WORKER_TIMEOUT,
 };
 use bailiwick_tools::ToolResult;
 use base64::Engine as _;
@@ -13,7 +13,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use url::Url;
@@ -161,14 +160,19 @@ impl Session {
         self.status == "terminated"
     }
 
-    pub(crate) fn into_skills(self) -> Vec<SkillOfAgent> {
-        self.agent.skills
+    /// The skills of its agent; an agent of the wire API has no more than some.
+    pub(crate) fn into_skills(self) -> Result<Vec<SkillOfAgent>, ServiceError> {
+        if self.agent.skills.len() > AGENT_SKILLS {
+            return Err(ServiceError::TooLarge("the skills of an agent"));
+        }
+        Ok(self.agent.skills)
     }
 }
 
 #[derive(Deserialize)]
-struct Page {
-    data: Vec<Box<RawValue>>,
+struct Page<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
     next_page: Option<String>,
 }
 
@@ -278,7 +282,7 @@ impl Service {
                 url.query_pairs_mut().append_pair("page", page);
             }
             let text = self.text(self.request(Method::GET, url)).await?;
-            let found: Page = read(&text, "a list of events")?;
+            let found: Page<'_> = read(&text, "a list of events")?;
             for event in &found.data {
                 take(event.get())?;
             }
@@ -376,7 +380,7 @@ async fn bytes(mut answer: Response) -> Result<Vec<u8>, ServiceError> {
     Ok(bytes)
 }
 
-fn read<T: DeserializeOwned>(text: &str, what: &'static str) -> Result<T, ServiceError> {
+fn read<'a, T: Deserialize<'a>>(text: &'a str, what: &'static str) -> Result<T, ServiceError> {
     serde_json::from_str(text).map_err(|_| ServiceError::NotUnderstood(what))
 }
 

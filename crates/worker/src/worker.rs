@@ -1,14 +1,12 @@
 //! The worker: it polls, and serves what it is given.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_llm::Backoff;
 use bailiwick_model::limits::{
-    WORK_BLOCK_MS, WORKER_KEPT, WORKER_POLL_PAUSE, WORKER_RETRY_LEAST, WORKER_RETRY_MOST,
-    WORKER_SWEEP,
+    WORK_BLOCK_MS, WORKER_POLL_PAUSE, WORKER_RETRY_LEAST, WORKER_RETRY_MOST,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -19,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::error::{ServiceError, WorkerError};
 use crate::id::WireId;
 use crate::journal::Journal;
+use crate::kept::{self, Sessions, Taken};
 use crate::place::Sandboxes;
 use crate::served::Served;
 use crate::service::{Service, Work};
@@ -36,6 +35,8 @@ pub struct Terms {
     pub lease: Option<Duration>,
     /// How long a call may go on once the worker was asked to end.
     pub grace: Duration,
+    /// Bytes of the files that it keeps of sessions that rest.
+    pub kept_bytes: u64,
 }
 
 /// A worker of one environment.
@@ -52,20 +53,10 @@ pub struct Worker<P> {
     pub terms: Terms,
 }
 
-/// Sessions that are served here. A service that hands one out twice gets one sandbox for it.
-type Sessions = Arc<Mutex<BTreeSet<WireId>>>;
-
-/// A session is served as long as this lives.
-struct Taken {
-    sessions: Sessions,
-    session: WireId,
+/// What a session that is served takes up.
+struct Room {
+    _taken: Taken,
     _place: OwnedSemaphorePermit,
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        end(&self.sessions, &self.session);
-    }
 }
 
 impl<P: Clone + Send + Sync + 'static> Worker<P> {
@@ -81,10 +72,11 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
         let places = Arc::new(Semaphore::new(self.terms.max_sessions.get()));
         let sessions = Sessions::default();
         let mut serving = JoinSet::new();
-        let sweeping = sweep(
+        let sweeping = kept::look_after(
             self.journal.clone(),
             self.sandboxes.clone(),
-            Arc::clone(&sessions),
+            sessions.clone(),
+            self.terms.kept_bytes,
         );
         let sweeping = AbortOnDropHandle::new(tokio::spawn(sweeping));
         // Whatever ends this ends what is served.
@@ -111,10 +103,12 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
                 Ok(work) => {
                     let stop = serving_stop.clone();
                     let taken = self.take(work, &sessions, place, stop).await;
-                    if let Some((served, taken)) = taken {
+                    if let Some((served, room)) = taken {
+                        let sessions = sessions.clone();
                         serving.spawn(async move {
                             served.serve().await;
-                            drop(taken);
+                            drop(room);
+                            sessions.is_left();
                         });
                     }
                 }
@@ -163,7 +157,7 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
         sessions: &Sessions,
         place: OwnedSemaphorePermit,
         stop: CancellationToken,
-    ) -> Option<(Served<P>, Taken)> {
+    ) -> Option<(Served<P>, Room)> {
         if work.environment_id != self.environment {
             tracing::error!(work = %work.id, environment = %work.environment_id, "the service handed out an item of another environment");
             sleep(WORKER_POLL_PAUSE).await;
@@ -178,14 +172,13 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
             self.end(&work).await;
             return None;
         };
-        if !begin(sessions, &session) {
+        let Some(taken) = sessions.take(&session) else {
             tracing::warn!(work = %work.id, %session, "a session was handed out twice");
             sleep(WORKER_POLL_PAUSE).await;
             return None;
-        }
-        let taken = Taken {
-            sessions: Arc::clone(sessions),
-            session: session.clone(),
+        };
+        let room = Room {
+            _taken: taken,
             _place: place,
         };
         // Before it is taken: without it nothing is run.
@@ -210,7 +203,7 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
         let work = Arc::new(work);
         let terms = self.terms.clone();
         let served = Served::new(service, work, session, place, lost, terms, stop);
-        Some((served, taken))
+        Some((served, room))
     }
 
     async fn end(&self, work: &Work) {
@@ -218,40 +211,6 @@ impl<P: Clone + Send + Sync + 'static> Worker<P> {
             tracing::warn!(work = %work.id, %error, "an item cannot be ended");
         }
     }
-}
-
-/// Never ends by itself. What fails now is done the next time.
-async fn sweep<P>(journal: Journal, sandboxes: Sandboxes<P>, sessions: Sessions)
-where
-    P: Clone + Send + Sync + 'static,
-{
-    let mut ticks = tokio::time::interval(WORKER_SWEEP);
-    loop {
-        ticks.tick().await;
-        for session in journal.kept_for(WORKER_KEPT).unwrap_or_default() {
-            // Nobody takes it meanwhile, and who has it keeps it.
-            if !begin(&sessions, &session) {
-                continue;
-            }
-            if let Ok(entry) = journal.entry(&session)
-                && let Err(error) = sandboxes.place(entry).forget().await
-            {
-                tracing::warn!(%session, %error, "what was kept of a session cannot be removed");
-            }
-            end(&sessions, &session);
-        }
-    }
-}
-
-/// Whether nobody had the session here until now.
-fn begin(sessions: &Sessions, session: &WireId) -> bool {
-    let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
-    sessions.insert(session.clone())
-}
-
-fn end(sessions: &Sessions, session: &WireId) {
-    let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
-    sessions.remove(session);
 }
 
 /// For waits that are not to be everybody's.

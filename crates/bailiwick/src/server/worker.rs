@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use bailiwick_images::{Builder, Held, ImageSpec};
 use bailiwick_local::{HostSettings, HostedRuntime, StateDirectory};
+use bailiwick_model::limits::WORKER_KEPT_BYTES;
 use bailiwick_policy::InForce;
 use bailiwick_runtime::{Image, Runtime, SandboxSpec};
 use bailiwick_worker::{Journal, Key, Sandboxes, Service, Terms, WireId, Worker};
@@ -46,6 +47,7 @@ pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::
         max_idle: arguments.max_idle,
         lease: arguments.lease,
         grace: arguments.grace,
+        kept_bytes: WORKER_KEPT_BYTES,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

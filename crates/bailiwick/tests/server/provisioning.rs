@@ -4,7 +4,9 @@ use std::fs;
 use std::io::copy;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use bailiwick_model::limits::TOOL_SHELL_ANSWER;
 use bailiwick_testkit::{Authority, Bailiwick, GitHttpsServer, GitRepository, ModelStep, User};
 use serde_json::{Value, json};
 
@@ -201,6 +203,48 @@ fn system_what_cannot_be_cloned_is_told_once_as_what_it_is_and_the_session_goes_
     place.up.stop();
 }
 
+/// A commit that is of no branch is not cloned with the others.
+#[test]
+fn system_a_repository_without_its_commit_is_told_so_each_time_and_comes_when_the_commit_does() {
+    let source = GitRepository::new("source");
+    source.write("file", "first\n");
+    let first = source.commit("first");
+    source.write("file", "later\n");
+    let later = source.commit("later");
+    source.git(["reset", "--quiet", "--hard", &first]);
+    let Some(hub) = GitHub::start(&source, &["app"]) else {
+        return;
+    };
+    let options = hub.options();
+    let options: Vec<_> = options.iter().map(String::as_str).collect();
+    let steps = [
+        bash("ls app"),
+        bash("ls app"),
+        ModelStep::text("Done."),
+        bash("cat app/file; git -C app rev-parse HEAD; ls -A | grep clone; echo end"),
+        ModelStep::text("Done."),
+    ];
+    let place = Place::new(steps, &options);
+    let environment = place.environment(&json!({"type": "limited"}));
+    let checkout = json!({"checkout": {"type": "commit", "sha": later}});
+    let resources = json!([repository("app", TOKEN, &checkout)]);
+    let session = place.session(&environment, &json!({"resources": resources}));
+    let results = place.says(&session, "Go.");
+    for result in &results {
+        assert!(result.contains("No such file"), "{result}");
+        assert!(result.contains("repository_checkout_error"), "{result}");
+    }
+    let checkout = "repository_checkout_error".to_owned();
+    let told = [(checkout, "retrying".to_owned())];
+    assert_eq!(errors(&place, &session), told, "once: {results:#?}");
+    source.git(["branch", "later", &later]);
+    let results = place.says(&session, "Again.");
+    let expect = format!("later\n{later}\nend");
+    assert_eq!(results[2], expect, "{results:#?}");
+    assert_eq!(errors(&place, &session), told, "{results:#?}");
+    place.up.stop();
+}
+
 #[test]
 fn system_a_credential_for_a_host_that_is_denied_is_told() {
     let steps = [bash("true"), ModelStep::text("Done.")];
@@ -279,6 +323,29 @@ fn system_a_damaged_checkpoint_is_told_and_the_session_goes_on_in_another_sandbo
         kept(&place.machine, &session).is_empty(),
         "nothing stays of a server that ended"
     );
+}
+
+/// What runs in a shell decides whether it answers, and not for how long nobody else gets at its sandbox.
+#[test]
+fn system_a_shell_that_does_not_answer_is_not_waited_for_and_the_files_are_kept() {
+    let stop = "cd /tmp; echo kept > /workspace/file; (sleep 1; kill -STOP $$) > /dev/null 2>&1 &";
+    let steps = [
+        bash(stop),
+        ModelStep::text("Done."),
+        bash("pwd; cat /workspace/file"),
+        ModelStep::text("Done."),
+    ];
+    let place = Place::new(steps, &["--sandbox-idle", "3s"]);
+    let environment = place.environment(&json!({"type": "limited"}));
+    let session = place.session(&environment, &Value::Null);
+    place.says(&session, "Go.");
+    let begun = Instant::now();
+    place.waits_until_none_runs();
+    // So long a shell has for a command.
+    assert!(begun.elapsed() < TOOL_SHELL_ANSWER, "it was waited for");
+    let results = place.says(&session, "Again.");
+    assert!(results[1].starts_with("/workspace\nkept"), "{results:#?}");
+    place.up.stop();
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! Sessions that are tightened while their sandboxes run, were kept, or are on another server.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bailiwick_testkit::{Authority, HttpsServer, ModelStep, Postgres};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 
+use crate::PATIENCE;
 use crate::work::{Place, bash, id, leading_to};
 
 /// How long a connection may outlive the tightening that denies it.
@@ -219,6 +223,67 @@ fn system_a_tightening_does_not_wait_for_outputs_that_take_long_to_look_through(
         assert!(begun.elapsed() < Duration::from_secs(300), "no outputs");
         std::thread::sleep(Duration::from_millis(100));
     }
+    place.up.stop();
+}
+
+/// A pipe in the place of the file of a session that is written next: whoever copies stands still until somebody reads.
+fn standing_still(place: &Place, session: &str) -> PathBuf {
+    let servers = fs::read_dir(place.machine.servers()).unwrap().flatten();
+    let mut uploads = servers.map(|server| server.path().join("uploads"));
+    let uploads = uploads.find(|uploads| uploads.join(session).exists());
+    let pipe = uploads.unwrap().join(format!("{session}.arriving"));
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    pipe
+}
+
+/// How long files of a session are copied decides their number and size, and not how long a connection lives.
+#[test]
+fn system_a_tightening_does_not_wait_for_files_that_are_copied() {
+    let keeper = Keeper::start();
+    let (port, pin) = (
+        keeper.address.port(),
+        format!("cut.test={}", keeper.address),
+    );
+    let hold = format!(
+        "exec 9<>/dev/tcp/cut.test/{port}; echo raw cut.test >&9; read -t 20 -u 9 line; echo $line"
+    );
+    let steps = [
+        bash(&hold),
+        ModelStep::text("Done."),
+        bash("echo went on"),
+        ModelStep::text("Done."),
+    ];
+    let place = Place::new(steps, &["--sandbox-resolve", &pin]);
+    let environment = place.environment(&json!({"type": "limited", "allowed_hosts": ["cut.test"]}));
+    let session = place.session(&environment, &Value::Null);
+    let results = place.says(&session, "Go.");
+    assert!(results[0].contains("hello"), "control: {results:#?}");
+    assert_eq!(kept(&keeper, "cut.test"), 1, "control: {:?}", keeper.open());
+    let file = place.upload("in.txt", "what comes later\n");
+    let pipe = standing_still(&place, &session);
+    let resource = json!({"type": "file", "file_id": file});
+    let path = format!("/v1/sessions/{session}/resources");
+    place.asks("POST", &path, &resource);
+    place.allows(&environment, &["kept.test"]);
+    place.tells(&session, "Again.");
+    let begun = Instant::now();
+    while place.count(&session, "agent.tool_use") < 2 {
+        assert!(begun.elapsed() < PATIENCE, "no call");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(SOON);
+    let begun = Instant::now();
+    place.tightens(&session);
+    while kept(&keeper, "cut.test") > 0 {
+        assert!(begun.elapsed() < SOON, "open still: {:?}", keeper.open());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let results = place.results(&session);
+    assert_eq!(results.len(), 1, "control: it is still copied");
+    let _read = fs::File::options().read(true).write(true).open(pipe);
+    place.rests(&session, 2);
+    let results = place.results(&session);
+    assert!(results[1].contains("went on"), "{results:#?}");
     place.up.stop();
 }
 

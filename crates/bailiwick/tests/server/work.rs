@@ -212,14 +212,14 @@ impl Place {
     }
 
     /// Says something.
-    fn tells(&self, session: &str, text: &str) {
+    pub(crate) fn tells(&self, session: &str, text: &str) {
         let event = json!({"type": "user.message", "content": [{"type": "text", "text": text}]});
         let path = format!("/v1/sessions/{session}/events");
         self.asks("POST", &path, &json!({"events": [event]}));
     }
 
     /// Waits until a session has come to rest so often.
-    fn rests(&self, session: &str, times: usize) {
+    pub(crate) fn rests(&self, session: &str, times: usize) {
         self.rests_within(session, times, PATIENCE);
     }
 
@@ -236,7 +236,7 @@ impl Place {
     }
 
     /// What its tools answered since the beginning.
-    fn results(&self, session: &str) -> Vec<String> {
+    pub(crate) fn results(&self, session: &str) -> Vec<String> {
         let events = self.events(session);
         let results = events
             .iter()

@@ -75,6 +75,24 @@ fn results(events: &[Value]) -> Vec<String> {
     results.map(text).collect()
 }
 
+/// Waits until so many turns of a session have ended.
+fn turns(place: &Place, session: &str, times: usize) {
+    eventually("the turns to end", PATIENCE, || {
+        let events = place.events(session);
+        let ended = events.iter().filter(|event| {
+            event["type"] == "session.status_idle" && event["stop_reason"]["type"] == "end_turn"
+        });
+        (ended.count() == times).then_some(())
+    });
+}
+
+/// Says something, without waiting for anything.
+fn says(place: &Place, session: &str) {
+    let event = json!({"type": "user.message", "content": [{"type": "text", "text": "Go on."}]});
+    let path = format!("/v1/sessions/{session}/events");
+    place.asks("POST", &path, &json!({"events": [event]}));
+}
+
 fn waits_for(worker: &Child, words: &str) {
     eventually(words, PATIENCE, || {
         worker.complained().contains(words).then_some(())
@@ -343,29 +361,59 @@ fn system_a_worker_that_is_asked_to_end_leaves_nothing_and_the_next_goes_on() {
     let options = ["--name", name.as_str()];
     let first = worker(&place, &farm, &options);
     let session = place.session(&farm.id, &Value::Null);
-    let idle = |place: &Place, times: usize| {
-        eventually("the turns to end", PATIENCE, || {
-            let events = place.events(&session);
-            let ended = events.iter().filter(|event| {
-                event["type"] == "session.status_idle" && event["stop_reason"]["type"] == "end_turn"
-            });
-            (ended.count() == times).then_some(())
-        });
-    };
     place.says(&session, "Go.");
-    idle(&place, 1);
+    turns(&place, &session, 1);
     ends(first);
     place.waits_until_none_runs();
     let second = worker(&place, &farm, &options);
-    let event = json!({"type": "user.message", "content": [{"type": "text", "text": "Again."}]});
-    place.asks(
-        "POST",
-        &format!("/v1/sessions/{session}/events"),
-        &json!({"events": [event]}),
-    );
-    idle(&place, 2);
+    says(&place, &session);
+    turns(&place, &session, 2);
     let results = results(&place.events(&session));
     assert!(results[1].contains("kept\nremembered"), "{results:#?}");
     ends(second);
+    place.up.stop();
+}
+
+#[test]
+fn system_what_a_worker_kept_and_is_damaged_is_told_and_the_session_goes_on() {
+    let steps = (0..3).flat_map(|_| {
+        [
+            bash("cat ~/file; echo kept > ~/file"),
+            ModelStep::text("Done."),
+        ]
+    });
+    let place = Place::new(steps, &["--no-sandboxes"]);
+    let farm = farm(&place, "damaged");
+    let name = place.name();
+    let session = place.session(&farm.id, &Value::Null);
+    let goes_on = |turn: usize| {
+        let worker = worker(&place, &farm, &["--name", name.as_str()]);
+        says(&place, &session);
+        turns(&place, &session, turn);
+        ends(worker);
+    };
+    goes_on(1);
+    goes_on(2);
+    let servers = place.machine.servers();
+    let state = servers.parent().unwrap();
+    let record = state.join(format!("workers/{}/{name}/{session}.json", farm.id));
+    let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+    let archive = record["sandbox"]["kept"]["checkpoint"].as_str().unwrap();
+    let archive = state.join("checkpoints").join(archive);
+    let whole = std::fs::metadata(&archive).unwrap().len();
+    let file = std::fs::File::options().write(true).open(&archive);
+    file.unwrap().set_len(whole - 1).unwrap();
+    goes_on(3);
+    let events = place.events(&session);
+    let told = results(&events);
+    assert!(told[0].contains("No such file"), "{told:#?}");
+    assert!(told[1].starts_with("kept"), "control: {told:#?}");
+    assert!(told[2].contains("No such file"), "{told:#?}");
+    let last = events
+        .iter()
+        .rfind(|event| event["type"] == "user.tool_result");
+    let last = last.unwrap()["content"].to_string();
+    assert!(last.contains("started anew"), "{last}");
+    assert!(!archive.exists());
     place.up.stop();
 }

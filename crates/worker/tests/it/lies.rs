@@ -1,5 +1,6 @@
 //! What a service can do that is not honest: it is believed in what it may say, and in nothing else.
 
+use bailiwick_model::limits::AGENT_SKILLS;
 use bailiwick_worker::{ServiceError, WorkerError};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -189,6 +190,82 @@ async fn an_answer_without_end_is_given_up() {
     scene.asked("/stop", 4).await;
     serves_the_next(&scene).await;
     working.ends().await;
+}
+
+/// Pages of a list of events: so many with a large call each, and one with a small one.
+fn pages(large: usize) -> Vec<String> {
+    let page = |number: usize| {
+        let event = if number < large {
+            let content = "x".repeat(30 << 20);
+            let input = json!({"file_path": "large", "content": content});
+            call(&format!("sevt_{number}"), "write", input)
+        } else {
+            call("sevt_last", "glob", json!({"pattern": "*"}))
+        };
+        let next = (number < large).then(|| (number + 1).to_string());
+        json!({"data": [event], "next_page": next}).to_string()
+    };
+    (0..=large).map(page).collect()
+}
+
+/// Each page is one that a worker takes. Whoever reads it holds up no heartbeat.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_that_are_too_large_together_are_given_up() {
+    let scene = Scene::new().await;
+    let service = &scene.service;
+    // The last one is what an honest service would say.
+    for (id, large, is_served) in [("sesn_1", 3, false), ("sesn_2", 1, true)] {
+        let (path, pages) = (format!("/v1/sessions/{id}/events"), pages(large));
+        service.lies(move |asked| {
+            if asked.path != path || asked.method != "GET" {
+                return None;
+            }
+            let mut query = asked.query.split('&');
+            let page = query.find_map(|part| part.strip_prefix("page=")?.parse().ok());
+            let page: usize = page.unwrap_or_default();
+            Some((200, pages[page].clone()))
+        });
+        service.queue(id);
+        let working = scene.works();
+        if is_served {
+            let (told, _) = scene.result(id, "sevt_last").await;
+            assert_eq!(told, "/workspace/large");
+        } else {
+            scene.asked("/stop", 1).await;
+        }
+        let answered = !service.results(id, "sevt_0").is_empty();
+        assert_eq!(answered, is_served, "{id}");
+        serves_the_next(&scene).await;
+        working.ends().await;
+    }
+}
+
+#[tokio::test]
+async fn an_agent_with_skills_without_end_is_given_up() {
+    let scene = Scene::new().await;
+    let service = &scene.service;
+    let skill = json!({"type": "custom", "skill_id": "gone", "version": "1"});
+    for (id, skills, is_served) in [
+        ("sesn_1", AGENT_SKILLS + 1, false),
+        ("sesn_2", AGENT_SKILLS, true),
+    ] {
+        let agent = json!({"skills": vec![&skill; skills]});
+        let session =
+            json!({"id": id, "environment_id": "env_1", "status": "running", "agent": agent});
+        service.session_is(id, session);
+        service.happens(id, call("sevt_1", "glob", json!({"pattern": "*"})));
+        service.queue(id);
+        let working = scene.works();
+        if is_served {
+            let (told, _) = scene.result(id, "sevt_1").await;
+            assert!(told.contains("the skill gone is missing here"));
+        } else {
+            scene.asked("/stop", 1).await;
+            assert!(service.results(id, "sevt_1").is_empty());
+            assert_eq!(service.count("/content"), 0);
+        }
+        working.ends().await;
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A worker against a service that the test plays, with sandboxes that are maps in memory.
 
+mod kept;
 mod lies;
 mod service;
 mod skills;
@@ -26,6 +27,7 @@ struct Scene {
     service: FakeService,
     fake: Arc<Fake>,
     directory: TempDir,
+    kept_bytes: u64,
 }
 
 /// A worker that works.
@@ -49,6 +51,7 @@ impl Scene {
             service: FakeService::start().await,
             fake: Arc::new(fake),
             directory: tempfile::tempdir().unwrap(),
+            kept_bytes: u64::MAX,
         }
     }
 
@@ -71,6 +74,7 @@ impl Scene {
                 max_idle: Duration::from_millis(100),
                 lease: Some(Duration::from_secs(2)),
                 grace: Duration::ZERO,
+                kept_bytes: self.kept_bytes,
             },
         }
     }

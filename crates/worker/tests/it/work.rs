@@ -135,38 +135,6 @@ async fn a_session_that_rested_goes_on_with_its_files() {
     assert_eq!(scene.record("sesn_1"), None);
 }
 
-/// A month later.
-#[tokio::test]
-async fn what_was_kept_for_long_is_thrown_away_and_that_is_told() {
-    let scene = Scene::new().await;
-    let service = &scene.service;
-    let write = json!({"file_path": "/home/agent/a", "content": "kept"});
-    service.happens("sesn_1", call("sevt_1", "write", write));
-    service.queue("sesn_1");
-    let working = scene.works();
-    scene.result("sesn_1", "sevt_1").await;
-    service.happens("sesn_1", rests("sevt_2"));
-    scene.asked("/stop", 1).await;
-    working.ends().await;
-    let file = scene.directory.path().join("worker/sesn_1.json");
-    let file = std::fs::File::options().write(true).open(file).unwrap();
-    let month = Duration::from_secs(31 * 24 * 60 * 60);
-    let then = std::time::SystemTime::now() - month;
-    file.set_modified(then).unwrap();
-    let working = scene.works();
-    let is_gone = || {
-        let record = scene.record("sesn_1").unwrap();
-        (!record.contains("checkpoint")).then_some(())
-    };
-    crate::until("the files to go", is_gone).await;
-    let read = json!({"file_path": "/home/agent/a"});
-    service.happens("sesn_1", call("sevt_3", "read", read));
-    service.queue("sesn_1");
-    let (told, is_error) = scene.result("sesn_1", "sevt_3").await;
-    assert!(is_error && told.contains("started anew"), "{told}");
-    working.ends().await;
-}
-
 /// As after kill -9: nothing of the worker runs on, and its sandboxes are gone.
 #[tokio::test]
 async fn a_call_that_had_begun_when_its_worker_died_is_reported_and_not_run_again() {
