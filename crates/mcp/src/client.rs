@@ -238,13 +238,14 @@ impl McpClient {
         let end = Instant::now() + time;
         let mut ear = self.ear.lock().await;
         // Whoever begins may take long, and nobody looks meanwhile whether the stream may be open.
-        let Ok(begun) = timeout_at(end, self.begun.lock()).await else {
+        let known = timeout_at(end, self.begun.lock()).await;
+        let Ok(known) = known.map(|begun| begun.clone()) else {
             if let Some(ear) = &mut *ear {
                 ear.close();
             }
             return Ok(Listening::GoesOn);
         };
-        let Some(begun) = begun.clone() else {
+        let Some(begun) = known else {
             *ear = None;
             return Ok(Listening::IsOver);
         };

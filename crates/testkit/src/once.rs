@@ -8,14 +8,17 @@ use rustix::fs::FlockOperation;
 /// The directory of that name, which `make` has filled: now, or when an earlier test asked for it.
 pub(crate) fn made_once(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let directory = build_directory().join(name);
-    fs::create_dir_all(&directory).expect("a directory");
+    let above = directory.parent().expect("the build directory at least");
+    fs::create_dir_all(above).expect("a directory");
     // Tests are processes that begin at once: one makes it, the others wait.
     let lock = File::create(beside(&directory, "lock")).expect("a lock");
     rustix::fs::flock(&lock, FlockOperation::LockExclusive).expect("the lock");
     let done = beside(&directory, "done");
     if !done.exists() {
-        // What an end half-way has left.
-        fs::remove_dir_all(&directory).expect("it can be removed");
+        if directory.exists() {
+            // What an end half-way has left.
+            fs::remove_dir_all(&directory).expect("it can be removed");
+        }
         fs::create_dir(&directory).expect("a directory");
         make(&directory);
         fs::write(done, "").expect("a mark");

@@ -295,26 +295,28 @@ async fn what_a_dead_server_called_is_told_and_not_called_again() {
 }
 
 #[tokio::test]
-async fn tools_are_listed_once_in_a_session_also_by_another_server() {
-    let steps = calls([("do", json!({}))])
-        .into_iter()
-        .chain(calls([("do", json!({}))]));
+async fn tools_are_listed_once_by_each_server_that_has_the_session() {
+    let call = || calls([("do", json!({}))]);
+    let steps = call().into_iter().chain(call()).chain(call());
     let world = World::lying("honest", steps.collect()).await;
+    let lists = || {
+        let requests = world.server.requests().into_iter();
+        let lists = requests.filter(|request| request["method"] == "tools/list");
+        lists.count()
+    };
     let first = world.place.start();
     let session = world.place.session("Go.").await;
     world.place.rested(&session).await;
+    world.place.send(&session, json!([message("Again.")])).await;
+    let idle = "session.status_idle";
+    world.place.happened(&session, idle, 2).await;
+    assert_eq!(lists(), 1);
     first.stop().await;
+    // Nobody has heard meanwhile whether there are others.
     let second = world.place.start();
     world.place.send(&session, json!([message("Again.")])).await;
-    world
-        .place
-        .happened(&session, "session.status_idle", 2)
-        .await;
-    let methods = world.server.requests();
-    let lists = methods
-        .iter()
-        .filter(|request| request["method"] == "tools/list");
-    assert_eq!(lists.count(), 1);
+    world.place.happened(&session, idle, 3).await;
+    assert_eq!(lists(), 2);
     let asked = world.place.model.asked();
     assert_eq!(asked[0]["tools"], asked.last().unwrap()["tools"]);
     second.stop().await;
