@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bailiwick_model::limits::SESSION_SANDBOXES_OF_ORGANIZATION;
 use bailiwick_testkit::ModelServer;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -62,6 +63,8 @@ pub(super) fn measure(stage: &Stage, report: &mut Report) -> Result<()> {
         .build()?;
     let talking = LocalSet::new().block_on(&runtime, talk(stage, (&server, &model), count, report));
     talking.context("sessions without tools")?;
+    // More of one organization would be refused.
+    let count = stage.pick(u32::try_from(SESSION_SANDBOXES_OF_ORGANIZATION)?, 50);
     let held = LocalSet::new().block_on(&runtime, hold(&server, count, report));
     held.context("sessions with sandboxes")?;
     server.end()
