@@ -2,7 +2,7 @@
 # Two attempts from inside an environment: one that examples/first-run.yaml allows, one that it does not.
 
 echo "A package registry, which the environment allows:"
-cargo info --quiet itoa | head -n 2
+cargo info --quiet itoa | sed -n 1,2p
 
 echo
 echo "A production host, which it does not:"
