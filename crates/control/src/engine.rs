@@ -174,7 +174,7 @@ fn causes(error: &ControlError) -> String {
 }
 
 /// Tells that a session cannot be read any more, and ends it. Where not even that can be written its lease ends, and it is tried again.
-async fn end_unreadable(control: &Control, run: &SessionRun) {
+async fn end_unreadable(control: &Arc<Control>, run: &SessionRun) {
     let words = "what is stored of this session cannot be read any more, so that it has ended: begin another one";
     let failed = failure(
         SessionErrorKind::Unknown,

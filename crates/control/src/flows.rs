@@ -1,4 +1,6 @@
-//! Flows of sessions: what their sandboxes tried to reach, kept, shown and exported.
+//! Flows of sessions: what they tried to reach, kept, shown and exported.
+
+pub(crate) mod journal;
 
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use crate::clock;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh;
+use journal::Journal;
 
 /// How long to wait before flows are written again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -85,6 +88,7 @@ impl FlowLine {
 }
 
 /// Whose flows they are.
+#[derive(Debug, Clone)]
 pub(crate) struct FlowsOf {
     pub(crate) organization: OrganizationId,
     pub(crate) session: SessionId,
@@ -99,14 +103,15 @@ impl Control {
         sandbox: SandboxId,
         environment: Option<EnvironmentName>,
     ) -> Account {
-        let (control, whose) = (Arc::clone(self), Arc::new(whose));
+        let session = whose.session.clone();
+        let (flows, journal) = Journal::begin(Arc::clone(self), whose);
         let record = move |flow| {
-            let (control, whose) = (Arc::clone(&control), Arc::clone(&whose));
+            // It writes at its pace for as long as somebody has it.
+            let _at_its_pace = &journal;
             // Nobody who connects waits for it.
-            tokio::spawn(async move {
-                let of = (&whose.session, &whose.environment);
-                control.keep_flows(&whose.organization, of, &[flow]).await;
-            });
+            if let Err(error) = flows.try_send(flow) {
+                tracing::error!(%session, %error, "a flow of a session was lost");
+            }
         };
         Account {
             sandbox,

@@ -25,7 +25,7 @@ use crate::flows::FlowsOf;
 use crate::fresh;
 use crate::oauth::NoToken;
 use crate::organizations::Policies;
-use crate::sandboxes::mcp_hosts;
+use crate::session_agents::mcp_hosts;
 
 /// A policy, and a token if there is one.
 pub(crate) struct McpAccess {

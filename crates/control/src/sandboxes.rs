@@ -10,7 +10,6 @@ mod base;
 mod basis;
 mod error;
 mod image;
-mod journal;
 mod outputs;
 mod place;
 mod repositories;
@@ -24,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_model::limits::{
-    SESSION_FILES_FREE_BYTES, SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK,
+    SESSION_FILES_FREE_BYTES, SESSION_OUTPUT_TURNS, SESSION_OUTPUT_TURNS_OF_ORGANIZATION,
+    SESSION_SANDBOX_IDLE, SESSION_SANDBOX_LOOK,
 };
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_policy::InForce;
@@ -39,12 +39,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
 use crate::engine::{Called, NoWorkplace, PortFuture, Workplaces};
+use crate::shares::Shares;
 use base::Revision;
 use basis::Basis;
-pub(crate) use basis::mcp_hosts;
 use error::SandboxError;
 use image::SessionImage;
-use outputs::Turns;
 use place::{Hold, MadeOf, Place, Use, Wanted};
 use room::Seen;
 use untold::SANDBOX;
@@ -77,7 +76,7 @@ pub struct Sandboxes {
     /// What the file system keeps free where files are placed.
     free_bytes: u64,
     /// Who hands over what an agent left.
-    turns: Turns,
+    outputs: Shares,
 }
 
 impl Sandboxes {
@@ -94,7 +93,7 @@ impl Sandboxes {
             idle: SESSION_SANDBOX_IDLE,
             limits: Limits::default(),
             free_bytes: SESSION_FILES_FREE_BYTES,
-            turns: Turns::default(),
+            outputs: Shares::new(SESSION_OUTPUT_TURNS, SESSION_OUTPUT_TURNS_OF_ORGANIZATION),
         }
     }
 
@@ -536,7 +535,7 @@ impl Workplaces for Sandboxes {
             let Some(handing) = handing else {
                 return;
             };
-            let _turn = self.turns.of(place.organization()).await;
+            let _share = self.outputs.wait(place.organization()).await;
             if let Err(error) = place.hand_over(&self.control, handing).await {
                 tracing::warn!(session = %session.id, error = %error.for_the_log(), "the outputs of a session cannot be handed over");
             }

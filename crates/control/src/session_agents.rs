@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use bailiwick_model::limits::AGENT_SKILLS;
 use bailiwick_model::{AgentId, EnvironmentId, ResourceId as _};
+use bailiwick_policy::HostPattern;
 use bailiwick_store::Agent;
 use bailiwick_wire::{
     AgentBody, AgentOverrides, Delegate, FieldProblem, SessionAgent, SessionAgentReference,
     StoredAgent,
 };
+use serde::Deserialize;
 use serde_json::Value;
+use url::Url;
 
 use crate::caller::Caller;
 use crate::conflicts::{Conflict, ConflictKind};
@@ -142,4 +145,24 @@ fn stored(agent: &Agent) -> Result<StoredAgent, ControlError> {
         config: map(&agent.values.config, "config")?,
         metadata: map(&agent.values.metadata, "metadata")?,
     })
+}
+
+/// The hosts of the MCP servers of an agent, as the session shows it. What is no host that a rule could name opens nothing.
+pub(crate) fn mcp_hosts(agent: &str) -> Result<Vec<HostPattern>, ControlError> {
+    #[derive(Deserialize)]
+    struct Agent {
+        #[serde(default)]
+        mcp_servers: Vec<Server>,
+    }
+    #[derive(Deserialize)]
+    struct Server {
+        url: String,
+    }
+    let agent: Agent = serde_json::from_str(agent).map_err(|_| corrupt("agent"))?;
+    let hosts = agent.mcp_servers.iter().filter_map(|server| {
+        let url = Url::parse(&server.url).ok()?;
+        let port = url.port_or_known_default()?;
+        format!("{}:{port}", url.host_str()?).parse().ok()
+    });
+    Ok(hosts.collect())
 }

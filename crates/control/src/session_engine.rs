@@ -5,6 +5,7 @@
 //! No request reaches these use cases.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::limits::RUN_LEASE;
@@ -13,7 +14,8 @@ use bailiwick_model::{
     SessionThreadId, SessionUsage, StopReason,
 };
 use bailiwick_store::{
-    NewSessionEvent, Session, SessionAnswer, SessionEvent, SessionRecord, SessionRun, SessionThread,
+    NewSessionEvent, Session, SessionAnswer, SessionEvent, SessionRecord, SessionRun,
+    SessionThread, Turn,
 };
 use bailiwick_wire::AgentEvent;
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +25,8 @@ use crate::control::Control;
 use crate::error::ControlError;
 use crate::session_feed::{Watch, WatchRequest};
 use crate::session_input::is_self_hosted;
-use crate::session_writing::Writing;
+use crate::session_writing::{Writing, Written};
+use crate::to_the_end::to_the_end;
 use crate::tool_calls::Needs;
 use crate::{clock, fresh};
 
@@ -105,6 +108,18 @@ impl TurnReport {
 }
 
 impl Control {
+    /// A session that may have a sandbox; `None` if it is gone, archived, or has ended.
+    pub(crate) async fn session_at_work(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+    ) -> Result<Option<Session>, ControlError> {
+        let found = self.store.scope(organization).session(session).await?;
+        Ok(found.filter(|session| {
+            session.archived_at.is_none() && session.status != SessionStatus::Terminated
+        }))
+    }
+
     /// An id for an event to come.
     pub fn fresh_event_id() -> SessionEventId {
         fresh::id(clock::now())
@@ -242,42 +257,58 @@ impl Control {
     /// [`ControlError::RunLost`] if the session is somebody else's by now, [`ControlError::Refused`] if that cannot become of it: what was said
     /// meanwhile comes first. [`ControlError::AlreadyAnswered`] if a call has a result. Nothing is written then.
     pub async fn report(
-        &self,
+        self: &Arc<Self>,
         run: &SessionRun,
         report: TurnReport,
     ) -> Result<Progress, ControlError> {
         let at = clock::now();
         let turn = self.store.turn(&run.organization, &run.session, at).await?;
         let mut turn = turn.ok_or(ControlError::RunLost)?;
-        let is_theirs = |session: &Session| {
-            let runner = session.runner.as_ref();
-            runner.is_some_and(|runner| runner.number == run.number && runner.until > at)
+        let written = match write(&mut turn, run, report).await {
+            Ok(written) => written,
+            Err(error @ ControlError::Store(_)) => return Err(error),
+            Err(error) => {
+                turn.undo().await?;
+                return Err(error);
+            }
         };
-        if !is_theirs(turn.session()) {
-            return Err(ControlError::RunLost);
-        }
-        let mut writing = Writing::begin(turn.locked()).await?;
-        for call in &report.begun {
-            writing.locked().begin_call(call).await?;
-        }
-        let is_primary = report.thread == *writing.primary();
-        let events = report.events.into_iter();
-        let events = events.map(|event| stored(event, &report.thread, is_primary));
-        writing.store_all(events.collect()).await?;
-        // After what ended by it: whoever reads the session later goes by the times.
-        writing.take_up(&report.taken).await?;
-        writing.add_usage(&report.thread, report.usage);
-        for step in report.steps {
-            take_step(&mut writing, &report.thread, step).await?;
-        }
-        let written = writing.end().await?;
-        turn.commit().await?;
-        self.published(&written);
-        Ok(Progress {
-            session: written.session,
-            events: written.events,
+        let control = Arc::clone(self);
+        to_the_end(async move {
+            turn.commit().await?;
+            control.published(&written);
+            Ok(Progress {
+                session: written.session,
+                events: written.events,
+            })
         })
+        .await
     }
+}
+
+async fn write(
+    turn: &mut Turn,
+    run: &SessionRun,
+    report: TurnReport,
+) -> Result<Written, ControlError> {
+    let runner = turn.session().runner.as_ref();
+    if !runner.is_some_and(|runner| runner.number == run.number && runner.until > turn.at()) {
+        return Err(ControlError::RunLost);
+    }
+    let mut writing = Writing::begin(turn.locked()).await?;
+    for call in &report.begun {
+        writing.locked().begin_call(call).await?;
+    }
+    let is_primary = report.thread == *writing.primary();
+    let events = report.events.into_iter();
+    let events = events.map(|event| stored(event, &report.thread, is_primary));
+    writing.store_all(events.collect()).await?;
+    // After what ended by it: whoever reads the session later goes by the times.
+    writing.take_up(&report.taken).await?;
+    writing.add_usage(&report.thread, report.usage);
+    for step in report.steps {
+        take_step(&mut writing, &report.thread, step).await?;
+    }
+    writing.end().await
 }
 
 fn until(now: Timestamp) -> Timestamp {

@@ -1,6 +1,7 @@
 //! What users and workers send to sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bailiwick_model::limits::QUEUED_EVENTS;
 use bailiwick_model::{
@@ -14,8 +15,9 @@ use serde_json::{Map, Value, json};
 use crate::caller::{Actor, Caller};
 use crate::control::Control;
 use crate::error::ControlError;
-use crate::session_writing::Writing;
+use crate::session_writing::{Writing, Written};
 use crate::sessions::{self, KIND};
+use crate::to_the_end::to_the_end;
 use crate::tool_calls::{Needs, Said};
 use crate::{fresh, work};
 
@@ -39,7 +41,7 @@ impl Control {
     /// [`ControlError::NotFound`], [`ControlError::Invalid`], [`ControlError::Refused`], [`ControlError::AlreadyAnswered`],
     /// [`ControlError::Archived`], [`ControlError::Full`], and what every use case may answer.
     pub async fn send_events(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         id: &SessionId,
         body: &Map<String, Value>,
@@ -49,32 +51,33 @@ impl Control {
         let events = sent_events(body)?;
         self.may_send(caller, &events)?;
         self.files_are_there(caller, &events).await?;
-        let (mut change, session) = self.locked_session(caller, id).await?;
-        if session.archived_at.is_some() {
-            return Err(ControlError::Archived(KIND));
-        }
-        let needs_sandbox = events.iter().any(needs_sandbox);
-        let mut writing = Writing::begin(change.locked(session)).await?;
-        let echoes = receive(&mut writing, events).await?;
-        let written = writing.end().await?;
-        if written.events.is_empty() {
-            return Ok(echoes);
-        }
-        let queues = needs_sandbox && is_self_hosted(&written.session);
-        if queues {
-            queue_work(&mut change, &written.session).await?;
-        }
-        let what = evidence(&written.events);
-        let event = caller.event("session.send", (KIND, id.as_str()), None, Some(&what));
-        change
-            .commit(&event)
-            .await
-            .map_err(ControlError::of(KIND))?;
-        if queues {
-            self.work_arrived.notify_waiters();
-        }
-        self.published(&written);
-        Ok(echoes)
+        let (mut change, session) = self.locked_shared_session(caller, id).await?;
+        let sent = match send(&mut change, session, events).await {
+            Ok(sent) if sent.written.events.is_empty() => {
+                change.undo().await?;
+                return Ok(sent.echoes);
+            }
+            Ok(sent) => sent,
+            Err(error) => {
+                change.undo().await?;
+                return Err(error);
+            }
+        };
+        let (control, caller, id) = (Arc::clone(self), caller.clone(), id.clone());
+        to_the_end(async move {
+            let what = evidence(&sent.written.events);
+            let event = caller.event("session.send", (KIND, id.as_str()), None, Some(&what));
+            change
+                .commit(&event)
+                .await
+                .map_err(ControlError::of(KIND))?;
+            if sent.queues_work {
+                control.work_arrived.notify_waiters();
+            }
+            control.published(&sent.written);
+            Ok(sent.echoes)
+        })
+        .await
     }
 
     /// Whoever makes calls of tools does not allow them, and says nothing else.
@@ -110,6 +113,37 @@ impl Control {
         }
         Ok(())
     }
+}
+
+/// What a request wrote.
+struct Sent {
+    written: Written,
+    echoes: Vec<SessionEvent>,
+    queues_work: bool,
+}
+
+async fn send(
+    change: &mut Change,
+    session: Session,
+    events: Vec<UserEvent>,
+) -> Result<Sent, ControlError> {
+    if session.archived_at.is_some() {
+        return Err(ControlError::Archived(KIND));
+    }
+    let needs_sandbox = events.iter().any(needs_sandbox);
+    let mut writing = Writing::begin(change.locked(session)).await?;
+    let echoes = receive(&mut writing, events).await?;
+    let written = writing.end().await?;
+    let is_new = !written.events.is_empty();
+    let queues_work = is_new && needs_sandbox && is_self_hosted(&written.session);
+    if queues_work {
+        queue_work(change, &written.session).await?;
+    }
+    Ok(Sent {
+        written,
+        echoes,
+        queues_work,
+    })
 }
 
 /// Stores what was sent, and has it happen.

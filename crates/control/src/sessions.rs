@@ -430,7 +430,28 @@ impl Control {
         id: &SessionId,
     ) -> Result<(Change, Session), ControlError> {
         let at = clock::now();
-        let mut change = self.store.change(&caller.organization, at).await?;
+        let change = self.store.change(&caller.organization, at).await?;
+        self.locked_in(change, caller, id).await
+    }
+
+    /// The same, of a change that goes to the disk with others of its kind.
+    pub(crate) async fn locked_shared_session(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<(Change, Session), ControlError> {
+        let at = clock::now();
+        let change = self.store.shared_change(&caller.organization, at).await?;
+        self.locked_in(change, caller, id).await
+    }
+
+    async fn locked_in(
+        &self,
+        mut change: Change,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<(Change, Session), ControlError> {
+        let at = change.at();
         // On two connections, so that other changes wait for the longer of the two and not for both.
         let still = authentication::still(&self.store, caller, at);
         let (still, session) = tokio::join!(still, change.lock_session(id));

@@ -2,12 +2,14 @@
 
 mod agents;
 mod mcp;
+mod outbound;
 mod worker;
 
 use std::time::Duration;
 
 pub use agents::*;
 pub use mcp::*;
+pub use outbound::*;
 pub use worker::*;
 
 /// The largest environment file that is read.

@@ -136,6 +136,9 @@ pub enum PathProblem {
     /// Above the limit that was given.
     #[error("is above the limit")]
     TooLarge,
+    /// Not done within the time that was given.
+    #[error("takes longer than the limit")]
+    TooSlow,
     /// The sandbox's disk limit.
     #[error("no space left in the sandbox")]
     NoSpace,

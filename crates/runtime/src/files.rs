@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub struct CaptureLimits {
     pub files: usize,
     /// Bytes of all of them together.
     pub bytes: u64,
+    /// How long it may take: what runs inside may slow it down.
+    pub time: Duration,
 }
 
 /// A file that was captured.

@@ -197,7 +197,7 @@ pub trait Sandbox: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Path`] with [`PathProblem::TooLarge`] when a limit is passed: what is captured is all or nothing.
+    /// [`Error::Path`] with [`PathProblem::TooLarge`] or [`PathProblem::TooSlow`] when a limit is passed: what is captured is all or nothing.
     fn capture<'a>(
         &'a self,
         roots: &'a [&'a Path],

@@ -3,7 +3,7 @@
 mod agents;
 mod audit_log;
 mod description;
-mod edge;
+pub(crate) mod edge;
 mod environments;
 mod flows;
 mod identity_providers;
@@ -22,13 +22,6 @@ mod sessions;
 mod teams;
 mod tightening;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::middleware::from_fn;
-use bailiwick_control::Control;
-
-use crate::failure::Failure;
 use crate::operation::Routes;
 
 /// Its operations.
@@ -53,12 +46,4 @@ pub(crate) fn routes() -> Routes {
         .merge(sessions::routes())
         .merge(teams::routes())
         .merge(tightening::routes())
-}
-
-/// What answers, with errors as problem details.
-pub(crate) fn router(router: Router<Arc<Control>>) -> Router<Arc<Control>> {
-    router
-        .fallback(|| async { Failure::NoRoute })
-        .method_not_allowed_fallback(|| async { Failure::Method })
-        .layer(from_fn(edge::write_errors))
 }

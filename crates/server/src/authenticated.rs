@@ -10,9 +10,8 @@ use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use bailiwick_control::{Caller, Control, ControlError, Credentials};
 
-use crate::client_address;
 use crate::failure::Failure;
-use crate::observe::Whose;
+use crate::front::Asked;
 
 /// What the cookie of a browser is called: browsers take one of this name only over TLS, from this very host (RFC 6265bis, section 4.1.3).
 pub(crate) const SESSION_COOKIE: &str = "__Host-bailiwick";
@@ -32,7 +31,7 @@ pub(crate) struct Authenticated(pub(crate) Caller);
 pub(crate) struct AuthenticatedToChange(pub(crate) Caller);
 
 /// Where a request came from.
-pub(crate) struct ClientAddress(pub(crate) Option<IpAddr>);
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 impl FromRequestParts<Arc<Control>> for Authenticated {
     type Rejection = Failure;
@@ -60,9 +59,7 @@ impl FromRequestParts<Arc<Control>> for AuthenticatedToChange {
 /// The caller, whose organization the log is told.
 async fn noted(parts: &Parts, control: &Control, changes: bool) -> Result<Caller, ControlError> {
     let caller = caller(parts, control, changes).await?;
-    if let Some(whose) = parts.extensions.get::<Whose>() {
-        whose.is(caller.organization());
-    }
+    Asked::of(&parts.extensions).is_of(caller.organization());
     Ok(caller)
 }
 
@@ -70,7 +67,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(client_address::of(&parts.extensions)))
+        Ok(Self(client(parts)))
     }
 }
 
@@ -80,7 +77,7 @@ pub(crate) async fn caller(
     control: &Control,
     changes: bool,
 ) -> Result<Caller, ControlError> {
-    let address = client_address::of(&parts.extensions);
+    let address = Some(client(parts));
     let shown = key(&parts.headers);
     let Some(cookie) = cookie(&parts.headers).filter(|_| shown.is_none()) else {
         let key = shown.unwrap_or_default();
@@ -95,6 +92,10 @@ pub(crate) async fn caller(
         address,
     };
     control.authenticate_browser(cookie, csrf, changes).await
+}
+
+fn client(parts: &Parts) -> IpAddr {
+    Asked::of(&parts.extensions).client()
 }
 
 fn key(headers: &HeaderMap) -> Option<&str> {

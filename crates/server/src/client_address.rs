@@ -3,14 +3,10 @@
 //! Each proxy adds whom it was asked by at the right, and hands on what was there, which anybody may have written. So the entries are believed from
 //! the right as long as those who added them are trusted, and no further.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::FORWARDED;
-use axum::http::{Extensions, HeaderMap, HeaderName};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 /// The older of the two headers.
@@ -19,10 +15,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Networks of proxies that are believed.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
-
-/// Found once for each request.
-#[derive(Debug, Clone, Copy)]
-struct ClientAddress(IpAddr);
 
 impl FromIterator<IpNet> for TrustedProxies {
     fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
@@ -37,7 +29,7 @@ impl TrustedProxies {
 
     /// Whose request it is that came from `peer`. If both headers are there and do not say the same, one of them is not of a proxy that is
     /// trusted, and which cannot be known.
-    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.have(peer) {
             return peer;
@@ -83,26 +75,6 @@ impl TrustedProxies {
         }
         Some(believed)
     }
-}
-
-/// Finds where each request came from.
-pub(crate) async fn find(
-    State(proxies): State<Arc<TrustedProxies>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    if let Some(ConnectInfo(peer)) = peer {
-        let client = proxies.client(peer.ip(), request.headers());
-        request.extensions_mut().insert(ClientAddress(client));
-    }
-    next.run(request).await
-}
-
-/// Where a request came from.
-pub(crate) fn of(extensions: &Extensions) -> Option<IpAddr> {
-    let found = extensions.get::<ClientAddress>()?;
-    Some(found.0)
 }
 
 /// One element of `Forwarded` (RFC 7239, section 4). Elements are told apart by commas wherever they stand, so that a quotation mark of somebody

@@ -7,15 +7,14 @@ mod activity;
 mod patient;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request};
-use axum::response::Response;
+use axum::body::Body;
 use bailiwick_model::limits;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -24,8 +23,8 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tower_service::Service as _;
 
+use crate::front::Front;
 use crate::metrics::Metrics;
 use activity::{Activity, Busy, Kept};
 use patient::Patient;
@@ -67,7 +66,7 @@ impl Default for ConnectionLimits {
 pub(crate) struct Connections {
     limits: ConnectionLimits,
     builder: auto::Builder<TokioExecutor>,
-    router: Router,
+    front: Arc<Front>,
     metrics: Arc<Metrics>,
     graceful: GracefulShutdown,
     tasks: JoinSet<()>,
@@ -82,11 +81,11 @@ struct Open {
 }
 
 impl Connections {
-    pub(crate) fn new(router: Router, metrics: Arc<Metrics>, limits: ConnectionLimits) -> Self {
+    pub(crate) fn new(front: Front, metrics: Arc<Metrics>, limits: ConnectionLimits) -> Self {
         Self {
             limits,
             builder: builder(&limits),
-            router: router.with_state(()),
+            front: Arc::new(front),
             metrics,
             graceful: GracefulShutdown::new(),
             tasks: JoinSet::new(),
@@ -127,8 +126,8 @@ impl Connections {
         // Answers are written whole: waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
         let activity = Arc::new(Activity::new());
-        let (router, shared) = (self.router.clone(), Arc::clone(&activity));
-        let service = service_fn(move |request| answer(&router, &shared, peer, request));
+        let (front, shared) = (Arc::clone(&self.front), Arc::clone(&activity));
+        let service = service_fn(move |request| answer(&front, &shared, peer, request));
         let io = TokioIo::new(Patient::new(stream, self.limits.head, self.limits.write));
         let connection = self.builder.serve_connection(io, service).into_owned();
         let connection = self.graceful.watch(connection);
@@ -212,19 +211,17 @@ fn builder(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Hands one request to the routes; its connection is busy until the whole answer was written.
+/// Answers one request; its connection is busy until the whole answer was written.
 fn answer(
-    router: &Router,
+    front: &Arc<Front>,
     activity: &Arc<Activity>,
     peer: SocketAddr,
-    mut request: hyper::Request<Incoming>,
-) -> impl Future<Output = Result<hyper::Response<Kept>, std::convert::Infallible>> + use<> {
+    request: hyper::Request<Incoming>,
+) -> impl Future<Output = Result<hyper::Response<Kept>, Infallible>> + use<> {
     let busy = Busy::begin(activity);
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let request: Request = request.map(axum::body::Body::new);
-    let answering = router.clone().call(request);
+    let front = Arc::clone(front);
     async move {
-        let response: Response = answering.await?;
+        let response = front.answer(peer.ip(), request.map(Body::new)).await;
         Ok(response.map(|body| Kept::new(body, busy)))
     }
 }

@@ -230,7 +230,12 @@ pub(crate) fn status_of(error: &ControlError) -> StatusCode {
     }
 }
 
-/// What an edge has written of a failure still says which it was: for `retry-after`, the log and the numbers.
+/// Why a request failed.
+pub(crate) fn of(response: &Response) -> Option<&Arc<Failure>> {
+    response.extensions().get()
+}
+
+/// What a face has written of a failure still says which it was: for `retry-after`, the log and the numbers.
 pub(crate) fn pass_on(failure: &Arc<Failure>, written: &mut Response) {
     if let Some(seconds) = failure.retry_after() {
         written.headers_mut().insert(RETRY_AFTER, seconds.into());

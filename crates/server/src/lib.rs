@@ -1,7 +1,7 @@
 //! HTTP: `/v1` for the official SDKs, `/api` for administration, and what operators ask for.
 //!
 //! A handler turns a request into one use case of `control` and its value into an answer. What fails travels as a `failure::Failure` to the
-//! edge of its face, which alone writes the error body: the wire's form under `/v1`, problem details (RFC 9457) elsewhere.
+//! edge of its face, which alone writes the error body: the wire's form under `/v1`, problem details (RFC 9457) under `/api`.
 
 mod agent_json;
 mod api;
@@ -11,7 +11,9 @@ mod client_address;
 mod connections;
 mod environment_json;
 mod event_json;
+mod face;
 mod failure;
+mod front;
 mod metrics;
 mod observe;
 mod openapi;

@@ -2,9 +2,12 @@
 //!
 //! Labels have few values: a route stands for its paths, methods and statuses that there are not are one, and nothing names an organization.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use bailiwick_control::ControlError;
 use bailiwick_telemetry::Counters;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::failure::{self, Failure};
 
 /// The form of [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -48,9 +53,9 @@ pub(crate) struct Metrics {
     requests: Family<AnswerLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
     /// Keys that were none, and keys that were not even looked at closely any more.
-    pub(crate) failed_authentications: Counter,
+    failed_authentications: Counter,
     /// Those of the failures that were answered with 429.
-    pub(crate) limited_authentications: Counter,
+    limited_authentications: Counter,
     /// Open at the moment.
     pub(crate) connections: Gauge,
     /// Idle ones that made room for others.
@@ -139,7 +144,8 @@ impl Metrics {
     }
 
     /// One request was answered.
-    pub(crate) fn answered(&self, labels: RouteLabels, status: StatusCode, took: Duration) {
+    pub(crate) fn answered(&self, labels: RouteLabels, response: &Response, took: Duration) {
+        self.count_authentication(response);
         let seconds = took.as_secs_f64();
         self.durations.get_or_create(&labels).observe(seconds);
         let RouteLabels {
@@ -147,7 +153,7 @@ impl Metrics {
             method,
             route,
         } = labels;
-        let status = status_class(status);
+        let status = status_class(response.status());
         let labels = AnswerLabels {
             face,
             method,
@@ -155,6 +161,22 @@ impl Metrics {
             status,
         };
         self.requests.get_or_create(&labels).inc();
+    }
+
+    fn count_authentication(&self, response: &Response) {
+        let Some(Failure::Control(error)) = failure::of(response).map(Arc::as_ref) else {
+            return;
+        };
+        match error {
+            ControlError::Unauthenticated | ControlError::SignInRefused(_) => {
+                self.failed_authentications.inc();
+            }
+            ControlError::TooManyFailures { .. } => {
+                self.failed_authentications.inc();
+                self.limited_authentications.inc();
+            }
+            _ => {}
+        }
     }
 
     /// All of them.

@@ -14,9 +14,9 @@ use bailiwick_model::{
 use bailiwick_wire::{Schema, example_id};
 use serde_json::{Map, Value, json};
 
+use crate::face::Face;
 use crate::operation::{Access, Content, Description, Parameter, Place};
 use crate::{api, v1};
-use failures::Face;
 
 /// What the document says of all operations.
 const ABOUT: &str = "\
@@ -40,8 +40,7 @@ struct Document {
 ///
 /// When two schemas have one name.
 pub fn openapi() -> Value {
-    let ((_, wire), (_, api)) = (v1::routes().into_parts(), api::routes().into_parts());
-    document(&wire, &api)
+    document(v1::routes().descriptions(), api::routes().descriptions())
 }
 
 fn document(wire: &[Description], api: &[Description]) -> Value {

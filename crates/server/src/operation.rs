@@ -1,5 +1,8 @@
 //! One operation of the API: its handler, and what the document says of it. Whatever is routed is described.
 
+use std::sync::Arc;
+
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
@@ -8,9 +11,11 @@ use bailiwick_control::Control;
 use bailiwick_model::Permission;
 use bailiwick_wire::Schema;
 
-use std::sync::Arc;
+use crate::face::Face;
+use crate::front::Told;
 
-use axum::Router;
+/// The most bytes of a body, unless an operation says otherwise.
+const BODY_BYTES: usize = 4 << 20;
 
 /// Whose request is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +92,16 @@ pub(crate) struct Description {
 /// An operation on its way to the routes.
 pub(crate) struct Operation {
     handler: MethodRouter<Arc<Control>>,
+    /// Of its body.
+    most_bytes: usize,
     description: Description,
 }
 
 /// The routes of a resource, or of a face.
 pub(crate) struct Routes {
     tag: &'static str,
-    router: Router<Arc<Control>>,
+    /// By their paths below the face.
+    handlers: Vec<(&'static str, MethodRouter<Arc<Control>>)>,
     descriptions: Vec<Description>,
 }
 
@@ -108,7 +116,8 @@ where
     T: 'static,
 {
     Operation {
-        handler: on(filter, handler),
+        handler: on(filter, Told(handler)),
+        most_bytes: BODY_BYTES,
         description: Description {
             method,
             path,
@@ -256,14 +265,13 @@ impl Operation {
 
     /// A body of JSON, of at most so many bytes.
     pub(crate) fn takes_up_to(mut self, schema: Schema, most_bytes: usize) -> Self {
-        self.handler = self.handler.layer(DefaultBodyLimit::max(most_bytes));
+        self.most_bytes = most_bytes;
         self.takes(schema)
     }
 
     /// A form with files, of at most so many bytes.
     pub(crate) fn takes_form(mut self, schema: Schema, most_bytes: u64) -> Self {
-        let most = usize::try_from(most_bytes).unwrap_or(usize::MAX);
-        self.handler = self.handler.layer(DefaultBodyLimit::max(most));
+        self.most_bytes = usize::try_from(most_bytes).unwrap_or(usize::MAX);
         self.description.body = Content::Form(schema);
         self
     }
@@ -339,7 +347,7 @@ impl Routes {
     pub(crate) fn of(tag: &'static str) -> Self {
         Self {
             tag,
-            router: Router::new(),
+            handlers: Vec::new(),
             descriptions: Vec::new(),
         }
     }
@@ -347,24 +355,41 @@ impl Routes {
     /// One more operation.
     pub(crate) fn add(mut self, operation: Operation) -> Self {
         let Operation {
-            handler,
+            mut handler,
+            most_bytes,
             mut description,
         } = operation;
         description.tag = self.tag;
-        self.router = self.router.route(description.path, handler);
+        if description.method == Method::GET {
+            let has_none = matches!(description.body, Content::None);
+            assert!(has_none, "{} only reads, and has no body", description.path);
+        } else {
+            handler = handler.layer(DefaultBodyLimit::max(most_bytes));
+        }
+        self.handlers.push((description.path, handler));
         self.descriptions.push(description);
         self
     }
 
     /// Those of another resource too.
     pub(crate) fn merge(mut self, other: Self) -> Self {
-        self.router = self.router.merge(other.router);
+        self.handlers.extend(other.handlers);
         self.descriptions.extend(other.descriptions);
         self
     }
 
-    /// What answers, and what is said of it.
-    pub(crate) fn into_parts(self) -> (Router<Arc<Control>>, Vec<Description>) {
-        (self.router, self.descriptions)
+    /// What answers below a face.
+    pub(crate) fn router(self, face: Face) -> Router<Arc<Control>> {
+        let prefix = face.prefix();
+        let mut router = Router::new();
+        for (path, handler) in self.handlers {
+            router = router.route(&format!("{prefix}{path}"), handler);
+        }
+        router
+    }
+
+    /// What is said of them.
+    pub(crate) fn descriptions(&self) -> &[Description] {
+        &self.descriptions
     }
 }

@@ -6,23 +6,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bailiwick_control::Control;
 use bailiwick_telemetry::Counters;
 use tokio::net::TcpListener;
 
-use crate::client_address::{self, TrustedProxies};
+use crate::client_address::TrustedProxies;
 use crate::connections::{ConnectionLimits, Connections};
+use crate::face::Face;
+use crate::failure::Failure;
+use crate::front::{Front, Told};
 use crate::metrics::{self, Metrics};
-use crate::{api, observe, v1};
-
-/// The most bytes of a body, unless a route says otherwise.
-const BODY_BYTES: usize = 4 << 20;
+use crate::{api, v1};
 
 /// The HTTP side of the control plane.
 #[derive(Debug)]
@@ -140,17 +139,20 @@ impl Service {
             watched.end_watches();
         };
         let metrics = self.metrics;
+        let numbers = numbers_route(&metrics);
+        let shared = match self.numbers {
+            None => numbers_route(&metrics),
+            Some(_) => Router::new(),
+        };
+        let routes = routes(self.control, shared);
+        let front = Front::new(routes, Arc::clone(&metrics), self.proxies);
+        let serving = Connections::new(front, metrics, self.limits);
         let Some(listener) = self.numbers else {
-            let numbers = numbers_route(&metrics);
-            let router = routes(self.control, &metrics, numbers, self.proxies);
-            let serving = Connections::new(router, metrics, self.limits);
             return serving.serve(self.listener, end).await;
         };
         // What it counts of its own connections nobody reads.
-        let (shown, unread) = (numbers_route(&metrics), Arc::new(Metrics::new()));
-        let showing = Connections::new(shown, unread, self.limits);
-        let router = routes(self.control, &metrics, Router::new(), self.proxies);
-        let serving = Connections::new(router, metrics, self.limits);
+        let unread = Arc::new(Metrics::new());
+        let showing = Connections::new(Front::untold(numbers), unread, self.limits);
         tokio::select! {
             () = serving.serve(self.listener, end) => {}
             () = showing.serve(listener, std::future::pending()) => {}
@@ -166,26 +168,18 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 fn numbers_route<S: Clone + Send + Sync + 'static>(metrics: &Arc<Metrics>) -> Router<S> {
     let shown = Arc::clone(metrics);
     let numbers = move || async move { numbers(&shown) };
-    Router::new().route("/metrics", get(numbers))
+    Router::new().route("/metrics", get(Told(numbers)))
 }
 
-fn routes(
-    control: Arc<Control>,
-    metrics: &Arc<Metrics>,
-    numbers: Router<Arc<Control>>,
-    proxies: TrustedProxies,
-) -> Router {
-    let (wire, _) = v1::routes().into_parts();
-    let (administration, _) = api::routes().into_parts();
+fn routes(control: Arc<Control>, numbers: Router<Arc<Control>>) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route("/healthz", get(Told(|| async { "ok\n" })))
+        .route("/readyz", get(Told(ready)))
         .merge(numbers)
-        .nest("/v1", v1::router(wire))
-        .nest("/api", api::router(administration))
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(from_fn_with_state(Arc::clone(metrics), observe::observe))
-        .layer(from_fn_with_state(Arc::new(proxies), client_address::find))
+        .merge(v1::routes().router(Face::Wire))
+        .merge(api::routes().router(Face::Api))
+        .fallback(|| async { Failure::NoRoute })
+        .method_not_allowed_fallback(Told(|| async { Failure::Method }))
         .with_state(control)
 }
 

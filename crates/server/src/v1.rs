@@ -16,15 +16,9 @@ mod validation;
 mod vaults;
 mod work;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::middleware::from_fn;
-use bailiwick_control::Control;
 use bailiwick_model::ResourceId;
 use bailiwick_wire::Schema;
 
-use crate::failure::Failure;
 use crate::operation::Routes;
 
 /// What is answered where something was deleted.
@@ -48,12 +42,4 @@ pub(crate) fn routes() -> Routes {
         .merge(session_events::routes())
         .merge(session_events::thread_routes())
         .merge(work::routes())
-}
-
-/// What answers, with errors in the wire's form.
-pub(crate) fn router(router: Router<Arc<Control>>) -> Router<Arc<Control>> {
-    router
-        .fallback(|| async { Failure::NoRoute })
-        .method_not_allowed_fallback(|| async { Failure::Method })
-        .layer(from_fn(edge::write_errors))
 }

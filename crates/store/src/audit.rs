@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use crate::error::StoreError;
-use crate::patience::Transaction;
 use crate::row::Columns;
 use crate::store::Scope;
+use crate::transaction::Transaction;
 
 /// Entries that are in memory at once while a log is verified.
 const VERIFIED_AT_ONCE: u32 = 200;

@@ -8,8 +8,9 @@ use crate::dialect::Dialect;
 use crate::environment::Environment;
 use crate::environment_revision;
 use crate::error::StoreError;
-use crate::patience::{Patient, Transaction};
+use crate::patience::Patient;
 use crate::store::Store;
+use crate::transaction::Transaction;
 
 /// Changes that become visible together, or not at all: dropping it undoes them.
 ///
@@ -37,7 +38,31 @@ impl Store {
         organization: &OrganizationId,
         at: Timestamp,
     ) -> Result<Change, StoreError> {
-        let mut transaction = self.begin().await?;
+        let transaction = self.begin().await?;
+        self.change_in(transaction, organization, at).await
+    }
+
+    /// The same, of one that goes to the disk with others that begin so. Of what it sees of theirs, those who read see nothing yet; what
+    /// [`Self::change`] began before, they see. Nobody is told anything because of it before it was committed or undone.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn shared_change(
+        &self,
+        organization: &OrganizationId,
+        at: Timestamp,
+    ) -> Result<Change, StoreError> {
+        let transaction = self.begin_shared().await?;
+        self.change_in(transaction, organization, at).await
+    }
+
+    async fn change_in(
+        &self,
+        mut transaction: Transaction,
+        organization: &OrganizationId,
+        at: Timestamp,
+    ) -> Result<Change, StoreError> {
         let audit_end = match self.dialect() {
             // It has one writer.
             Dialect::Sqlite => None,
@@ -118,5 +143,14 @@ impl Change {
         }
         self.enter(event).await?;
         self.transaction.commit().await
+    }
+
+    /// Undoes it, once what it saw of others is there for those who read: what somebody is told because of it is true then.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]; nothing is changed then either.
+    pub async fn undo(self) -> Result<(), StoreError> {
+        self.transaction.undo().await
     }
 }

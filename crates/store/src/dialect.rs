@@ -30,14 +30,6 @@ impl Dialect {
         sql.replace("{id}", id).replace("{bytes}", bytes)
     }
 
-    /// How a transaction that writes begins. SQLite takes its one write lock at once, so that it never fails halfway for want of it.
-    pub(crate) fn begin(self) -> &'static str {
-        match self {
-            Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres => "BEGIN",
-        }
-    }
-
     /// What every connection of it begins with.
     pub(crate) fn on_connect(self) -> &'static [&'static str] {
         match self {

@@ -143,6 +143,7 @@ impl Store {
         revision: i64,
         digest: &str,
     ) -> Result<Option<String>, StoreError> {
+        let mut transaction = self.begin().await?;
         sqlx::query(
             "UPDATE environment_revision SET base_digest = $4 WHERE environment_id = $2 AND number = $3 AND base_digest IS NULL \
              AND EXISTS (SELECT 1 FROM environment e WHERE e.id = $2 AND e.organization_id = $1)",
@@ -151,9 +152,12 @@ impl Store {
         .bind(id.to_string())
         .bind(revision)
         .bind(digest.to_owned())
-        .execute(self.writer())
+        .execute(transaction.connection())
         .await?;
-        base_digest(self.writer(), organization.as_str(), id, revision).await
+        let connection = transaction.connection();
+        let pinned = base_digest(connection, organization.as_str(), id, revision).await?;
+        transaction.commit().await?;
+        Ok(pinned)
     }
 }
 

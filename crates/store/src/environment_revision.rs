@@ -8,9 +8,9 @@ use crate::audit::AuditEvent;
 use crate::environment::{Environment, EnvironmentValues};
 use crate::error::StoreError;
 use crate::page::{Page, PageRequest};
-use crate::patience::Transaction;
 use crate::row::Columns;
 use crate::store::Scope;
+use crate::transaction::Transaction;
 
 macro_rules! select {
     ($rest:literal) => {

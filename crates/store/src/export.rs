@@ -32,16 +32,15 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO lease (name, holder, expires_at) VALUES ($1, $2, $4) ON CONFLICT (name) DO UPDATE SET holder = $2, expires_at = $4 \
              WHERE lease.holder = $2 OR lease.expires_at <= $3",
         )
         .bind(name.to_owned())
         .bind(holder.to_owned())
         .bind(now.as_microsecond())
-        .bind(until.as_microsecond())
-        .execute(self.writer())
-        .await?;
+        .bind(until.as_microsecond());
+        let done = self.execute(statement).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -51,11 +50,10 @@ impl Store {
     ///
     /// See [`StoreError`].
     pub async fn release(&self, name: &str, holder: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM lease WHERE name = $1 AND holder = $2")
+        let statement = sqlx::query("DELETE FROM lease WHERE name = $1 AND holder = $2")
             .bind(name.to_owned())
-            .bind(holder.to_owned())
-            .execute(self.writer())
-            .await?;
+            .bind(holder.to_owned());
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -70,15 +68,14 @@ impl Store {
         destination: &str,
         sequence: i64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let statement = sqlx::query(
             "INSERT INTO export_cursor (organization_id, destination, sequence) VALUES ($1, $2, $3) \
              ON CONFLICT (destination, organization_id) DO UPDATE SET sequence = $3 WHERE export_cursor.sequence < $3",
         )
         .bind(organization.to_string())
         .bind(destination.to_owned())
-        .bind(sequence)
-        .execute(self.writer())
-        .await?;
+        .bind(sequence);
+        self.execute(statement).await?;
         Ok(())
     }
 }

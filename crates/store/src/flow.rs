@@ -77,7 +77,7 @@ impl Store {
             return Ok(());
         };
         let count = i64::try_from(flows.len()).unwrap_or(i64::MAX);
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_shared().await?;
         let row = sqlx::query(
             "UPDATE organization SET flow_sequence = flow_sequence + $2 WHERE id = $1 RETURNING flow_sequence",
         )
@@ -94,7 +94,7 @@ impl Store {
                 .fetch_optional(transaction.connection())
                 .await?;
         if known.is_some() {
-            return Ok(());
+            return transaction.undo().await;
         }
         for (sequence, new) in (last - count + 1..).zip(flows) {
             sqlx::query(

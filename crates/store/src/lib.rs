@@ -46,10 +46,13 @@ mod session_usage;
 mod skill;
 mod store;
 mod team;
+mod together;
+mod transaction;
 mod vault;
 mod work;
 mod work_claim;
 mod work_token;
+mod writers;
 
 pub use agent::{Agent, AgentFilter, AgentValues, Delegates, DelegationAcross, NewAgent};
 pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};

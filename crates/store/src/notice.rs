@@ -73,11 +73,10 @@ impl Store {
     ///
     /// See [`StoreError`].
     pub async fn tell(&self, notice: &SessionNotice) -> Result<(), StoreError> {
-        sqlx::query("SELECT pg_notify($1, $2)")
+        let statement = sqlx::query("SELECT pg_notify($1, $2)")
             .bind(CHANNEL)
-            .bind(notice.to_string())
-            .execute(self.writer())
-            .await?;
+            .bind(notice.to_string());
+        self.execute(statement).await?;
         Ok(())
     }
 

@@ -10,8 +10,6 @@ use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::{Any, AnyConnection, Either, Execute, Executor, SqlStr};
 use tracing::{Instrument as _, Span};
 
-use crate::error::StoreError;
-
 /// How long a query may wait for a connection, and how long for its answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -86,25 +84,9 @@ impl<'c> Executor<'c> for Patient<'c> {
 }
 
 /// By OpenTelemetry's conventions.
-fn name_of(connection: &AnyConnection) -> &'static str {
+pub(crate) fn name_of(connection: &AnyConnection) -> &'static str {
     match connection.backend_name() {
         "SQLite" => "sqlite",
         _ => "postgresql",
-    }
-}
-
-/// Statements that become visible together, or not at all: dropping it undoes them.
-#[derive(Debug)]
-pub(crate) struct Transaction(pub(crate) sqlx::Transaction<'static, Any>);
-
-impl Transaction {
-    /// Takes the next statement.
-    pub(crate) fn connection(&mut self) -> Patient<'_> {
-        Patient(&mut self.0)
-    }
-
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let span = traced(name_of(&self.0), "commit");
-        Ok(patiently(self.0.commit()).instrument(span).await?)
     }
 }

@@ -12,12 +12,12 @@ use sqlx::any::AnyRow;
 
 use crate::change::Change;
 use crate::error::StoreError;
-use crate::patience::Transaction;
 use crate::row::Columns;
 use crate::session_lock::insert_thread;
 use crate::session_thread::SessionThread;
 use crate::session_usage::{self, usage_columns};
 use crate::store::Scope;
+use crate::transaction::Transaction;
 
 macro_rules! columns {
     () => {

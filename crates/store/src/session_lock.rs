@@ -9,8 +9,8 @@ use sqlx::any::AnyRow;
 
 use crate::change::Change;
 use crate::error::StoreError;
-use crate::patience::Transaction;
 use crate::row::Columns as _;
+use crate::transaction::Transaction;
 
 use crate::session::Session;
 use crate::session_event::{SessionAnswer, SessionEvent, columns};
@@ -140,7 +140,7 @@ impl Store {
         session: &SessionId,
         at: Timestamp,
     ) -> Result<Option<Turn>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_shared().await?;
         let locked = crate::session::lock(&mut transaction, organization, session).await?;
         Ok(locked.map(|session| Turn {
             transaction,
@@ -164,6 +164,11 @@ impl Turn {
         }
     }
 
+    /// When it is written.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// The session as it was when it was locked.
     pub fn session(&self) -> &Session {
         &self.session
@@ -176,6 +181,15 @@ impl Turn {
     /// See [`StoreError`]; nothing is written then.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.transaction.commit().await
+    }
+
+    /// Undoes what was written; what of the session stood in its way is there for those who read.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`]; nothing is written then either.
+    pub async fn undo(self) -> Result<(), StoreError> {
+        self.transaction.undo().await
     }
 }
 

@@ -58,7 +58,7 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<SessionRun>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_shared().await?;
         let row = sqlx::query(
             "UPDATE session SET runner = $3, runner_number = runner_number + 1, runner_until = $5 \
              WHERE organization_id = $1 AND id = $2 AND status IN ('running', 'rescheduling') AND archived_at IS NULL \
@@ -93,7 +93,7 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let statement = sqlx::query(
             "UPDATE session SET runner_until = $5 \
              WHERE organization_id = $1 AND id = $2 AND runner_number = $3 AND runner_until > $4",
         )
@@ -101,9 +101,8 @@ impl Store {
         .bind(run.session.to_string())
         .bind(run.number)
         .bind(now.as_microsecond())
-        .bind(until.as_microsecond())
-        .execute(self.writer())
-        .await?;
+        .bind(until.as_microsecond());
+        let done = self.execute(statement).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -113,14 +112,13 @@ impl Store {
     ///
     /// See [`StoreError`].
     pub async fn release_session(&self, run: &SessionRun) -> Result<(), StoreError> {
-        sqlx::query(
+        let statement = sqlx::query(
             "UPDATE session SET runner = NULL, runner_until = NULL WHERE organization_id = $1 AND id = $2 AND runner_number = $3",
         )
         .bind(run.organization.to_string())
         .bind(run.session.to_string())
-        .bind(run.number)
-        .execute(self.writer())
-        .await?;
+        .bind(run.number);
+        self.execute(statement).await?;
         Ok(())
     }
 
@@ -135,14 +133,13 @@ impl Store {
         session: &SessionId,
         sandbox: &SandboxId,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let statement = sqlx::query(
             "UPDATE session SET sandbox = $3 WHERE organization_id = $1 AND id = $2 AND archived_at IS NULL",
         )
         .bind(organization.to_string())
         .bind(session.to_string())
-        .bind(sandbox.to_string())
-        .execute(self.writer())
-        .await?;
+        .bind(sandbox.to_string());
+        let done = self.execute(statement).await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -152,11 +149,10 @@ impl Store {
     ///
     /// See [`StoreError`].
     pub async fn end_session_runs(&self) -> Result<(), StoreError> {
-        sqlx::query(
+        let statement = sqlx::query(
             "UPDATE session SET runner = NULL, runner_until = NULL WHERE runner IS NOT NULL",
-        )
-        .execute(self.writer())
-        .await?;
+        );
+        self.execute(statement).await?;
         Ok(())
     }
 }

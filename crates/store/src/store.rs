@@ -3,21 +3,20 @@
 use std::borrow::Cow;
 
 use bailiwick_model::OrganizationId;
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::AnyQueryResult;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
-use tracing::Instrument as _;
+use sqlx::{Any, AnyPool, AssertSqlSafe, Execute, SqlSafeStr};
 
 use crate::dialect::{DatabaseUrl, Dialect};
 use crate::error::StoreError;
-use crate::patience::{PATIENCE, Transaction, patiently, traced};
 use crate::private_file::keep_private;
 use crate::readers::Readers;
+use crate::together::Company;
+use crate::transaction::Transaction;
+use crate::writers::Writers;
 
 /// That read, at the same time.
 const READERS: u32 = 16;
-/// That write, at the same time. SQLite has one writer: a queue here is fairer than its lock.
-const WRITERS: (u32, u32) = (1, 16);
 
 /// In the order in which they run. One that has been released is never changed: what a version before this one still reads or writes goes in
 /// a later release (expand, then contract), so that two versions can run side by side.
@@ -85,7 +84,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 #[derive(Debug, Clone)]
 pub struct Store {
     read: Readers,
-    write: AnyPool,
+    write: Writers,
     dialect: Dialect,
     url: DatabaseUrl,
 }
@@ -109,8 +108,8 @@ impl Store {
             keep_private(path)?;
         }
         let dialect = url.dialect();
-        let write = writers(url).await?;
-        migrate(&write, dialect, MIGRATIONS).await?;
+        let write = Writers::open(url).await?;
+        migrate(write.pool(), dialect, MIGRATIONS).await?;
         let options = url.as_text().parse()?;
         Ok(Self {
             read: Readers::new(options, dialect, READERS),
@@ -148,10 +147,6 @@ impl Store {
         &self.read
     }
 
-    pub(crate) fn writer(&self) -> &AnyPool {
-        &self.write
-    }
-
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
     }
@@ -165,31 +160,21 @@ impl Store {
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
-        let span = traced(self.dialect.name(), "begin");
-        let begun = self.write.begin_with(self.dialect.begin());
-        Ok(Transaction(patiently(begun).instrument(span).await?))
+        self.write.begin(Company::Alone).await
     }
-}
 
-async fn writers(url: &DatabaseUrl) -> sqlx::Result<AnyPool> {
-    let dialect = url.dialect();
-    let most = match dialect {
-        Dialect::Sqlite => WRITERS.0,
-        Dialect::Postgres => WRITERS.1,
-    };
-    let options = AnyPoolOptions::new()
-        .max_connections(most)
-        .acquire_timeout(PATIENCE)
-        .test_before_acquire(dialect == Dialect::Postgres)
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                for statement in dialect.on_connect() {
-                    sqlx::query(*statement).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        });
-    options.connect(&url.as_text()).await
+    /// Begins a transaction that goes to the disk with others: of what it sees of theirs, those who read see nothing yet.
+    pub(crate) async fn begin_shared(&self) -> Result<Transaction, StoreError> {
+        self.write.begin(Company::Shared).await
+    }
+
+    /// Executes one statement by itself.
+    pub(crate) async fn execute<'q, E>(&self, statement: E) -> Result<AnyQueryResult, StoreError>
+    where
+        E: 'q + Execute<'q, Any>,
+    {
+        self.write.execute(statement).await
+    }
 }
 
 /// The last of them.
@@ -237,7 +222,7 @@ mod tests {
         let store = Store::open(&url).await.unwrap();
         for (pragma, value) in [("PRAGMA synchronous", 2_i64), ("PRAGMA foreign_keys", 1)] {
             let read = sqlx::query(pragma).fetch_one(&store.read).await;
-            let written = sqlx::query(pragma).fetch_one(&store.write).await;
+            let written = sqlx::query(pragma).fetch_one(store.write.pool()).await;
             for row in [read, written] {
                 assert_eq!(row.unwrap().get::<i64, _>(0), value, "{pragma}");
             }
@@ -247,7 +232,10 @@ mod tests {
         let statement = "DELETE FROM audit_entry";
         let refused = sqlx::query(statement).execute(&store.read).await;
         assert!(refused.unwrap_err().to_string().contains("readonly"));
-        sqlx::query(statement).execute(&store.write).await.unwrap();
+        sqlx::query(statement)
+            .execute(store.write.pool())
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
@@ -255,7 +243,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
         sqlx::any::install_default_drivers();
-        let pool = writers(&url).await.unwrap();
+        let pool = Writers::open(&url).await.unwrap().pool().clone();
         let before: Vec<_> = MIGRATIONS
             .iter()
             .copied()

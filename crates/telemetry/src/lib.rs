@@ -6,14 +6,14 @@
 //!
 //! The receiver is the operator's choice, from the server's own configuration.
 //!
-//! Entry points: [`Settings`], [`Telemetry`], [`continue_trace`].
+//! Entry points: [`Settings`], [`Telemetry`], [`continue_trace`], [`rename`].
 
 mod counters;
 mod numbers;
-mod parent;
 mod pipeline;
 mod queue;
 mod settings;
+mod span;
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer, Registry};
 
 pub use counters::{Counters, DropLabels, Reason};
-pub use parent::continue_trace;
 pub use settings::{InvalidSettings, Options, Settings, Variables};
+pub use span::{continue_trace, rename};
 
 use pipeline::Pipeline;
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_mcp::{CallResult, Content, Listing, McpClient, McpError};
 use bailiwick_model::limits::{
-    MCP_IDLE_TIME, MCP_LISTENERS, TOOL_OUTPUT_CHARS, TOOL_PREVIEW_CHARS,
+    MCP_IDLE_TIME, MCP_LISTENERS, MCP_LISTENERS_OF_ORGANIZATION, TOOL_OUTPUT_CHARS,
+    TOOL_PREVIEW_CHARS,
 };
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_outbound::OutboundError;
@@ -16,7 +17,6 @@ use bailiwick_store::Session;
 use bailiwick_tools::Context;
 use bailiwick_wire::{ContentBlock, ImageSource, RetryStatus, SessionErrorKind, ToolOutput};
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -29,13 +29,14 @@ use super::mcp_tools::McpServerOfAgent;
 use crate::control::Control;
 use crate::mcp_access::{McpAccess, NoMcpAccess};
 use crate::session_engine::NewAgentEvent;
+use crate::shares::Shares;
 use crate::validation::detail;
 
 /// The clients that sessions have, by what they are of.
 pub(crate) struct McpClients {
     all: Mutex<HashMap<(SessionId, String), Known>>,
     /// Places of those that listen.
-    listeners: Arc<Semaphore>,
+    listeners: Shares,
 }
 
 struct Known {
@@ -49,7 +50,7 @@ impl Default for McpClients {
     fn default() -> Self {
         Self {
             all: Mutex::default(),
-            listeners: Arc::new(Semaphore::new(MCP_LISTENERS)),
+            listeners: Shares::new(MCP_LISTENERS, MCP_LISTENERS_OF_ORGANIZATION),
         }
     }
 }
@@ -212,7 +213,7 @@ impl McpClients {
         if known.is_listening() || known.client.has_no_news() {
             return;
         }
-        if let Ok(place) = Arc::clone(&self.listeners).try_acquire_owned() {
+        if let Some(place) = self.listeners.take(of.organization) {
             known.listener = Some(Listener::start(
                 Arc::clone(control),
                 (of.organization.clone(), key.0),

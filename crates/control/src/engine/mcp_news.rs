@@ -8,10 +8,10 @@ use std::sync::Arc;
 use bailiwick_mcp::{Listening, McpClient};
 use bailiwick_model::limits::MCP_LISTEN_LOOK;
 use bailiwick_model::{OrganizationId, SessionId};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use crate::control::Control;
+use crate::shares::Share;
 
 /// A task that ends with its value.
 pub(super) struct Listener(JoinHandle<()>);
@@ -34,7 +34,7 @@ impl Listener {
         (organization, session): (OrganizationId, SessionId),
         server: String,
         client: Arc<McpClient>,
-        place: OwnedSemaphorePermit,
+        place: Share,
     ) -> Self {
         Self(tokio::spawn(async move {
             while goes_on(&control, (&organization, &session), &server, &client).await {}

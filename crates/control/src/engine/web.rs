@@ -1,11 +1,12 @@
 //! `web_fetch` of a session: pages that this server fetches, under the egress policy that the session's sandbox has or would have.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bailiwick_fetch::{FetchError, Page, Visitor, Web};
 use bailiwick_llm::Block;
 use bailiwick_model::{OrganizationId, SandboxId, SessionEventId, SessionId};
+use bailiwick_outbound::Account;
 use bailiwick_runtime::BoxFuture;
 use bailiwick_tools::web::{
     Domains, FetchProblem, Fetched, Fetcher, KnownUrls, Origin, UrlSource, UrlSources, WebFetch,
@@ -40,6 +41,8 @@ struct Pages {
     session: SessionId,
     /// What flows are counted to. It is no sandbox of the session's, which need not have one.
     sandbox: SandboxId,
+    /// With whom they are kept, once something is fetched.
+    account: OnceLock<Arc<Account>>,
 }
 
 impl SessionWeb {
@@ -63,6 +66,7 @@ impl SessionWeb {
             organization: organization.clone(),
             session: session.clone(),
             sandbox: SandboxId::from_random(u64::from_ne_bytes(fresh::random())),
+            account: OnceLock::new(),
         };
         let sources = configured.and_then(|configured| configured.url_sources.as_ref());
         let most = configured.and_then(|configured| configured.max_content_tokens);
@@ -197,10 +201,13 @@ impl Fetcher for Pages {
                 environment: boundary.environment_id,
             };
             let name = Some(boundary.environment.clone());
-            let account = self.control.account(whose, self.sandbox.clone(), name);
+            let account = self.account.get_or_init(|| {
+                let account = self.control.account(whose, self.sandbox.clone(), name);
+                Arc::new(account)
+            });
             let visitor = Visitor {
                 policy: &policy,
-                account: Arc::new(account),
+                account: Arc::clone(account),
             };
             let got = self.web.get(&visitor, url, limit_bytes).await;
             let Page {

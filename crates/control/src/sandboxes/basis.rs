@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::CREDENTIALS_OF_VAULT;
 use bailiwick_model::{
-    CredentialId, EnvironmentId, EnvironmentName, OrganizationId, SessionId, SessionStatus, VaultId,
+    CredentialId, EnvironmentId, EnvironmentName, OrganizationId, SessionId, VaultId,
 };
 use bailiwick_policy::{
     CredentialHost, CredentialHosts, HeaderFields, HostPattern, InForce, OrganizationFloor,
@@ -16,8 +16,6 @@ use bailiwick_wire::{
     SessionError, SessionErrorKind,
 };
 use jiff::Timestamp;
-use serde::Deserialize;
-use url::Url;
 
 use super::error::SandboxError;
 use super::image::Declared;
@@ -26,6 +24,7 @@ use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh;
 use crate::organizations::policies;
+use crate::session_agents;
 use crate::sessions::corrupt;
 use crate::tightening::{narrowed_by, pinned};
 
@@ -91,18 +90,6 @@ impl Basis {
 }
 
 impl Control {
-    /// A session that may have a sandbox; `None` if it is gone, archived, or has ended.
-    pub(crate) async fn session_at_work(
-        &self,
-        organization: &OrganizationId,
-        session: &SessionId,
-    ) -> Result<Option<Session>, ControlError> {
-        let found = self.store.scope(organization).session(session).await?;
-        Ok(found.filter(|session| {
-            session.archived_at.is_none() && session.status != SessionStatus::Terminated
-        }))
-    }
-
     /// What the sandbox of a session is to be made from now.
     pub(super) async fn basis(
         &self,
@@ -195,7 +182,7 @@ impl Control {
                 narrowed_by: narrowed_by(session)?,
                 organization: policies(&found)?.floor,
                 grants: SessionGrants {
-                    mcp_hosts: mcp_hosts(&session.values.agent)?,
+                    mcp_hosts: session_agents::mcp_hosts(&session.values.agent)?,
                     credential_hosts: hosts.collect(),
                 },
             },
@@ -366,24 +353,4 @@ impl Variable {
             body: location.body,
         })
     }
-}
-
-/// The hosts of the MCP servers of an agent, as the session shows it. What is no host that a rule could name opens nothing.
-pub(crate) fn mcp_hosts(agent: &str) -> Result<Vec<HostPattern>, ControlError> {
-    #[derive(Deserialize)]
-    struct Agent {
-        #[serde(default)]
-        mcp_servers: Vec<Server>,
-    }
-    #[derive(Deserialize)]
-    struct Server {
-        url: String,
-    }
-    let agent: Agent = serde_json::from_str(agent).map_err(|_| corrupt("agent"))?;
-    let hosts = agent.mcp_servers.iter().filter_map(|server| {
-        let url = Url::parse(&server.url).ok()?;
-        let port = url.port_or_known_default()?;
-        format!("{}:{port}", url.host_str()?).parse().ok()
-    });
-    Ok(hosts.collect())
 }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use bailiwick_images::{BuildError, OwnersProblem};
 use bailiwick_model::limits::{
-    SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_SANDBOXES,
+    SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_OUTPUT_TIME, SESSION_SANDBOXES,
     SESSION_SANDBOXES_OF_ORGANIZATION,
 };
 use bailiwick_tools::Failure;
@@ -59,6 +59,12 @@ pub(crate) enum SandboxError {
         SESSION_OUTPUT_BYTES >> 20
     )]
     Outputs,
+    /// See [`SESSION_OUTPUT_TIME`].
+    #[error(
+        "what is in /mnt/session/outputs could not be read in {} s, and none of it was handed over: leave less there, or fewer processes at work",
+        SESSION_OUTPUT_TIME.as_secs()
+    )]
+    OutputsTooSlow,
     /// See [`ContentLimits`](crate::ContentLimits).
     #[error(
         "the session has handed over as much as it may in all, {files} files or {} MiB: what is new in /mnt/session/outputs is not handed over any more, unless files of the session are deleted",
@@ -91,7 +97,9 @@ impl SandboxError {
     /// What the session is told of it; nothing where it was told otherwise, or has ended.
     pub(super) fn failure(&self) -> Option<SessionError> {
         let retry_status = match self {
-            Self::Ended | Self::Outputs | Self::OutputsInAll { .. } => return None,
+            Self::Ended | Self::Outputs | Self::OutputsTooSlow | Self::OutputsInAll { .. } => {
+                return None;
+            }
             // With the next call that needs a sandbox.
             Self::Full
             | Self::OrganizationFull

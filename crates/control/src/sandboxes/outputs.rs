@@ -2,20 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use bailiwick_model::limits::{
-    SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_OUTPUT_TURNS,
-    SESSION_OUTPUT_TURNS_OF_ORGANIZATION,
-};
+use bailiwick_model::limits::{SESSION_OUTPUT_BYTES, SESSION_OUTPUT_FILES, SESSION_OUTPUT_TIME};
 use bailiwick_model::{OrganizationId, SessionId};
 use bailiwick_policy::InForce;
 use bailiwick_runtime::{
     Access, CaptureLimits, CapturedFile, Error, Mount, MountSource, PathProblem, Sandbox,
 };
 use bailiwick_store::FileTotals;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::SandboxError;
 use crate::content::ContentLimits;
@@ -55,15 +50,10 @@ impl Outputs {
         let limits = CaptureLimits {
             files: SESSION_OUTPUT_FILES,
             bytes: SESSION_OUTPUT_BYTES,
+            time: SESSION_OUTPUT_TIME,
         };
         let captured = sandbox.capture(&[Path::new(INSIDE)], limits).await;
-        let captured = captured.map_err(|error| {
-            if is_too_much(&error) {
-                SandboxError::Outputs
-            } else {
-                SandboxError::Runtime(error)
-            }
-        })?;
+        let captured = captured.map_err(not_captured)?;
         self.forget_others(&captured);
         let scope = control.store.scope(organization);
         let totals = scope.session_outputs(session).await;
@@ -130,63 +120,18 @@ impl Room {
     }
 }
 
-/// Who may hold outputs in memory now.
-#[derive(Clone)]
-pub(super) struct Turns {
-    all: Arc<Semaphore>,
-    own: Arc<Mutex<BTreeMap<OrganizationId, Arc<Semaphore>>>>,
-}
-
-/// As long as it is there, it is one's turn.
-pub(super) struct Turn {
-    _own: Option<OwnedSemaphorePermit>,
-    _all: Option<OwnedSemaphorePermit>,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(SESSION_OUTPUT_TURNS)),
-            own: Arc::default(),
+fn not_captured(error: Error) -> SandboxError {
+    match error {
+        Error::Path { problem, .. } if problem == PathProblem::TooLarge => SandboxError::Outputs,
+        Error::Path { problem, .. } if problem == PathProblem::TooSlow => {
+            SandboxError::OutputsTooSlow
         }
+        error => SandboxError::Runtime(error),
     }
-}
-
-impl Turns {
-    /// Waits for one. Who waits for others of its organization is in nobody else's way.
-    pub(super) async fn of(&self, organization: &OrganizationId) -> Turn {
-        let own = self.own(organization);
-        // Nobody closes them.
-        Turn {
-            _own: own.acquire_owned().await.ok(),
-            _all: Arc::clone(&self.all).acquire_owned().await.ok(),
-        }
-    }
-
-    fn own(&self, organization: &OrganizationId) -> Arc<Semaphore> {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those of whom nobody hands over anything now.
-        own.retain(|_, turns| Arc::strong_count(turns) > 1);
-        let turns = own.entry(organization.clone()).or_insert_with(|| {
-            let most = SESSION_OUTPUT_TURNS_OF_ORGANIZATION;
-            Arc::new(Semaphore::new(most))
-        });
-        Arc::clone(turns)
-    }
-}
-
-fn is_too_much(error: &Error) -> bool {
-    let too_much = PathProblem::TooLarge;
-    matches!(error, Error::Path { problem, .. } if *problem == too_much)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use bailiwick_model::ResourceId as _;
-    use tokio::time::timeout;
-
     use super::*;
 
     fn captured(paths: &[&str]) -> Vec<CapturedFile> {
@@ -225,30 +170,5 @@ mod tests {
         assert!(!room.takes(0), "empty ones count in number");
         assert!(!of(1, 10).takes(1) && !of(3, 0).takes(0) && !of(9, 99).takes(0));
         assert!(of(1, 10).takes(0));
-    }
-
-    #[tokio::test]
-    async fn of_those_who_hand_over_few_do_at_once_and_fewer_of_one_organization() {
-        let organizations = [1, 2, 3].map(|byte| OrganizationId::made(0, [byte; 10]));
-        let [one, two, three] = &organizations;
-        let turns = Turns::default();
-        let is_let = async |organization: &OrganizationId| {
-            let turn = timeout(Duration::from_millis(20), turns.of(organization));
-            turn.await.ok()
-        };
-        let first = is_let(one).await;
-        let second = is_let(one).await;
-        assert!(first.is_some() && second.is_some());
-        assert!(is_let(one).await.is_none(), "its share");
-        let others = [is_let(two).await, is_let(two).await];
-        assert!(others.iter().all(Option::is_some));
-        assert!(is_let(three).await.is_none(), "all that there are");
-        drop(first);
-        let third = is_let(three).await;
-        assert!(third.is_some());
-        assert!(is_let(one).await.is_none(), "all that there are, again");
-        drop((second, third, others));
-        assert!(is_let(one).await.is_some());
-        assert_eq!(turns.own.lock().unwrap().len(), 1, "nobody else is known");
     }
 }

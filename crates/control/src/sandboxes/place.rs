@@ -26,7 +26,6 @@ use super::SandboxRuntime;
 use super::basis::Basis;
 use super::error::SandboxError;
 use super::image::SessionImage;
-use super::journal::{self, Journal, Whose};
 use super::outputs::Outputs;
 use super::repositories::Repository;
 use super::room::Content;
@@ -34,6 +33,8 @@ use super::untold::{CHECKPOINT, Untold, unknown};
 use super::uploads::Uploads;
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::flows::FlowsOf;
+use crate::flows::journal::{self, Journal};
 use crate::fresh;
 use at_rest::Kept;
 
@@ -177,8 +178,8 @@ impl Place {
     }
 
     /// Whose the flows of its sandbox are.
-    fn whose(&self, basis: &Basis) -> Whose {
-        Whose {
+    fn whose(&self, basis: &Basis) -> FlowsOf {
+        FlowsOf {
             organization: self.organization.clone(),
             session: self.session.clone(),
             environment: basis.environment_id.clone(),

@@ -18,6 +18,7 @@ const GRACE: Duration = Duration::from_millis(100);
 const ENOUGH: CaptureLimits = CaptureLimits {
     files: 100,
     bytes: 1 << 20,
+    time: Duration::from_secs(60),
 };
 
 fn problem<T>(result: &Result<T, Error>) -> Option<PathProblem> {

@@ -105,6 +105,8 @@ pub const SESSION_SHELL_SAVE: Duration = Duration::from_secs(5);
 pub const SESSION_OUTPUT_FILES: usize = 1000;
 /// Bytes of all of them together; they are held in memory while they are taken.
 pub const SESSION_OUTPUT_BYTES: u64 = 128 << 20;
+/// How long reading them may take: what runs in the sandbox is to hold up nobody.
+pub const SESSION_OUTPUT_TIME: Duration = Duration::from_secs(5 * 60);
 /// Files of a session that its agent has handed over and that are there, in all.
 pub const SESSION_OUTPUT_TOTAL_FILES: u64 = 10_000;
 /// Bytes of them, in all.
@@ -185,7 +187,7 @@ pub const CONTEXT_TOKENS: u64 = 200_000;
 pub const TURN_MODEL_REQUESTS: u32 = 500;
 /// Flows of sessions that are taken away in one change.
 pub const EXPIRED_FLOWS: u32 = 1000;
-/// Flows of one sandbox that wait to be written; more make the sandbox wait.
+/// Flows of one sandbox that wait to be written; more make the sandbox wait. What the server connects to in a session's stead does not wait, and beyond it loses some, which is told.
 pub const SESSION_FLOWS_WAITING: usize = 1024;
 /// Flows of one sandbox that are written at once.
 pub const SESSION_FLOWS_AT_ONCE: usize = 128;

@@ -1,29 +1,6 @@
-//! Bounds of MCP servers and token endpoints, which are whatever an agent's or a credential's author named.
+//! Bounds of MCP servers, which are whatever an agent's author named.
 
 use std::time::Duration;
-
-/// How long a server that somebody named has for one answer: an MCP server, a token endpoint.
-pub const OUTBOUND_TIME: Duration = Duration::from_secs(15);
-/// How long a probe of an MCP server may take, all its requests together.
-pub const PROBE_TIME: Duration = Duration::from_secs(30);
-/// How often a stream of events is looked through for an answer while it arrives.
-pub const OUTBOUND_LOOKS: u32 = 256;
-/// Redirections of such a server that are followed, each within its origin.
-pub const OUTBOUND_REDIRECTS: u32 = 3;
-/// Bytes of the head of such an answer.
-pub const OUTBOUND_HEAD_BYTES: usize = 64 * 1024;
-/// Headers of such an answer.
-pub const OUTBOUND_HEADERS: usize = 128;
-/// Bytes of the body of such an answer.
-pub const OUTBOUND_BODY_BYTES: usize = 1 << 20;
-/// Bytes of such a body that are shown to whoever asked.
-pub const OUTBOUND_SHOWN_BYTES: usize = 4096;
-/// Bytes of the media type of such a body that are shown.
-pub const OUTBOUND_CONTENT_TYPE_BYTES: usize = 255;
-/// How long an access token is believed to live at most.
-pub const TOKEN_LIFE_MOST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
-/// Validations of credentials that one server makes at once: each holds connections to servers that somebody named.
-pub const VALIDATIONS: usize = 32;
 
 /// How long beginning with an MCP server and listing its tools may take, all pages together.
 pub const MCP_LIST_TIME: Duration = Duration::from_secs(30);
@@ -57,6 +34,8 @@ pub const MCP_LISTEN_LOOK: Duration = Duration::from_secs(5);
 pub const MCP_LISTEN_FAILURES: u32 = 10;
 /// Servers of sessions whose news one process reads at once, of all organizations together; those of others are not heard.
 pub const MCP_LISTENERS: usize = 1024;
+/// Of one organization.
+pub const MCP_LISTENERS_OF_ORGANIZATION: usize = 256;
 /// Pages of a list of tools.
 pub const MCP_TOOL_PAGES: usize = 20;
 /// Tools of one server; those that come later in its list are left out.

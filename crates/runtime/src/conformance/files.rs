@@ -1,6 +1,7 @@
 //! Files in and out.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Harness, programs, run, started, stop};
 use crate::{CaptureLimits, Error, ExitStatus, FileKind, PathProblem};
@@ -8,6 +9,7 @@ use crate::{CaptureLimits, Error, ExitStatus, FileKind, PathProblem};
 const ENOUGH: CaptureLimits = CaptureLimits {
     files: 100,
     bytes: 1 << 20,
+    time: Duration::from_secs(60),
 };
 
 fn problem<T>(result: &Result<T, Error>) -> Option<PathProblem> {
@@ -169,14 +171,17 @@ pub async fn files_are_captured_whole_or_not_at_all<H: Harness>(harness: &H) {
             (Some("/tmp/probe/deep/b"), &b"beta"[..], false),
         ]
     );
-    for limits in [
-        CaptureLimits { files: 1, ..ENOUGH },
-        CaptureLimits { bytes: 8, ..ENOUGH },
+    let no_time = CaptureLimits {
+        time: Duration::ZERO,
+        ..ENOUGH
+    };
+    for (limits, expected) in [
+        (CaptureLimits { files: 1, ..ENOUGH }, PathProblem::TooLarge),
+        (CaptureLimits { bytes: 8, ..ENOUGH }, PathProblem::TooLarge),
+        (no_time, PathProblem::TooSlow),
     ] {
-        assert_eq!(
-            problem(&running.sandbox.capture(&roots, limits).await),
-            Some(PathProblem::TooLarge)
-        );
+        let captured = running.sandbox.capture(&roots, limits).await;
+        assert_eq!(problem(&captured), Some(expected));
     }
     stop(running).await;
 }

@@ -180,6 +180,9 @@ impl<P: Clone> FakeSandbox<P> {
         let mut bytes = 0;
         for root in roots {
             absolute(root)?;
+            if limits.time.is_zero() {
+                return Err(wrong(root, PathProblem::TooSlow));
+            }
             for (path, (mode, contents)) in files.iter().filter(|(path, _)| path.starts_with(root))
             {
                 bytes += contents.len() as u64;

@@ -1,18 +1,14 @@
 //! Problem details (RFC 9457).
 
-use std::sync::Arc;
-
-use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::ControlError;
 use bailiwick_model::RequestId;
 use bailiwick_wire::FieldProblem;
 use serde::Serialize;
 
-use crate::failure::{self, Failure, Obstacles};
+use crate::failure::{Failure, Obstacles};
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -27,7 +23,7 @@ struct Problem<'a> {
     errors: Vec<Field<'a>>,
     #[serde(flatten)]
     obstacles: Obstacles<'a>,
-    request_id: Option<&'a RequestId>,
+    request_id: &'a RequestId,
 }
 
 #[derive(Serialize)]
@@ -38,13 +34,8 @@ struct Field<'a> {
     help: &'a str,
 }
 
-/// Gives a failed answer its body.
-pub(super) async fn write_errors(request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned();
-    let response = next.run(request).await;
-    let Some(failure) = response.extensions().get::<Arc<Failure>>() else {
-        return response;
-    };
+/// What failed, written.
+pub(crate) fn written(failure: &Failure, id: &RequestId) -> Response {
     let status = failure.status();
     let problem = Problem {
         r#type: "about:blank",
@@ -54,12 +45,11 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
         code: failure.code(),
         errors: fields(failure),
         obstacles: Obstacles::of(failure),
-        request_id: id.as_ref(),
+        request_id: id,
     };
     let mut written = (status, Json(problem)).into_response();
     let form = HeaderValue::from_static("application/problem+json");
     written.headers_mut().insert(CONTENT_TYPE, form);
-    failure::pass_on(failure, &mut written);
     written
 }
 

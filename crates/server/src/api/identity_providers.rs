@@ -129,7 +129,7 @@ async fn finish(
     };
     let cookie = cookie_of(SIGN_IN_COOKIE, &headers);
     let finished = control
-        .finish_identity_sign_in(&named(name)?, &answer, cookie, address)
+        .finish_identity_sign_in(&named(name)?, &answer, cookie, Some(address))
         .await?;
     let session = &finished.session;
     let mut response = Html(page(&finished.return_to)).into_response();

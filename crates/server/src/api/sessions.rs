@@ -112,7 +112,7 @@ async fn sign_in(
         password: Password::typed(body.password),
         organization: body.organization_id,
     };
-    let session = control.sign_in(request, address).await?;
+    let session = control.sign_in(request, Some(address)).await?;
     let seconds = session.lasts().as_secs();
     let body = Json(json!({"csrf_token": session.csrf, "expires_at": session.expires_at}));
     let cookies = cookies(&session.cookie, &session.csrf, seconds);

@@ -6,28 +6,24 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use bailiwick_model::{RequestId, ResourceId as _};
-use bailiwick_telemetry::{TARGET, continue_trace};
+use bailiwick_telemetry::{TARGET, continue_trace, rename};
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::{Whose, failure};
-use crate::failure::Failure;
-use crate::metrics::RouteLabels;
+use crate::failure;
+use crate::front::{Asked, NO_ROUTE};
 
 /// Begins when it is entered; the child of the span that the request names.
-pub(super) fn span(request: &Request, id: &RequestId, labels: &RouteLabels) -> Span {
-    let method = match labels.method {
-        "other" => "_OTHER",
-        method => method,
-    };
+pub(crate) fn span(request: &Request, id: &RequestId, method: &'static str) -> Span {
+    let method = method_of(method);
     let span = tracing::info_span!(
         target: TARGET,
         "request",
-        otel.name = %format_args!("{method} {}", labels.route),
+        otel.name = method,
         otel.kind = "server",
         otel.status_code = Empty,
         http.request.method = method,
-        http.route = labels.route,
+        http.route = Empty,
         http.response.status_code = Empty,
         url.scheme = "http",
         error.type = Empty,
@@ -43,15 +39,36 @@ pub(super) fn span(request: &Request, id: &RequestId, labels: &RouteLabels) -> S
     span
 }
 
-/// What is known once there is an answer.
-pub(super) fn answered(span: &Span, whose: &Whose, response: &Response) {
+fn method_of(method: &'static str) -> &'static str {
+    match method {
+        "other" => "_OTHER",
+        method => method,
+    }
+}
+
+/// The route is known.
+pub(crate) fn matched(asked: &Asked, route: &str) {
+    let span = asked.span();
     if span.is_disabled() {
         return;
     }
+    rename(span, format!("{} {route}", method_of(asked.method())));
+    span.record("http.route", route);
+}
+
+/// What is known once there is an answer.
+pub(crate) fn answered(asked: &Asked, response: &Response) {
+    let span = asked.span();
+    if span.is_disabled() {
+        return;
+    }
+    if asked.path().is_none() {
+        matched(asked, NO_ROUTE);
+    }
     let status = response.status();
     span.record("http.response.status_code", i64::from(status.as_u16()));
-    span.record("bailiwick.organization.id", whose.get());
-    if let Some(code) = failure(response).map(Failure::code) {
+    span.record("bailiwick.organization.id", asked.organization());
+    if let Some(code) = failure::of(response).map(|failure| failure.code()) {
         span.record("error.type", code);
     }
     // What a client did wrong is no error of the server's.

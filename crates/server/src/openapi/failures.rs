@@ -7,30 +7,11 @@ use bailiwick_wire::Schema;
 use serde_json::{Value, json};
 
 use crate::api::references::ReferencesJson;
+use crate::face::Face;
 use crate::failure::Code;
 use crate::operation::{Access, Content, Description};
 
-/// One of the two sets of paths, each with a form of its own for failures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Face {
-    /// `/v1`.
-    Wire,
-    /// `/api`.
-    Api,
-}
-
 impl Face {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Wire => "v1",
-            Self::Api => "api",
-        }
-    }
-
-    pub(super) fn prefix(self) -> String {
-        format!("/{}", self.name())
-    }
-
     /// What a failure with this status is called among the responses.
     pub(super) fn response(self, status: StatusCode) -> String {
         let reason = status.canonical_reason().unwrap_or("Other");

@@ -3,8 +3,8 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::failures::Face;
 use super::{id, path_parameters};
+use crate::face::Face;
 use crate::operation::{Content, Description};
 
 /// The links of what an operation answers.

@@ -1,11 +1,8 @@
 //! The wire's error body.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::ControlError;
 use bailiwick_model::limits::WORK_LEASE_MOST_SECONDS;
@@ -22,7 +19,7 @@ use crate::failure::{self, Failure, Obstacles};
 struct Body<'a> {
     r#type: &'static str,
     error: Error<'a>,
-    request_id: Option<&'a RequestId>,
+    request_id: &'a RequestId,
 }
 
 #[derive(Serialize)]
@@ -90,13 +87,8 @@ impl LeaseState {
     }
 }
 
-/// Gives a failed answer its body. SDKs send a request again after 409 and after 5xx unless they are told not to.
-pub(super) async fn write_errors(request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned();
-    let response = next.run(request).await;
-    let Some(failure) = response.extensions().get::<Arc<Failure>>() else {
-        return response;
-    };
+/// What failed, written. SDKs send a request again after 409 and after 5xx unless they are told not to.
+pub(crate) fn written(failure: &Failure, id: &RequestId) -> Response {
     let body = Body {
         r#type: "error",
         error: Error {
@@ -104,7 +96,7 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
             message: failure.to_string(),
             details: Details::of(failure),
         },
-        request_id: id.as_ref(),
+        request_id: id,
     };
     let retry = if failure.may_be_retried() {
         "true"
@@ -115,7 +107,6 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
     written
         .headers_mut()
         .insert("x-should-retry", HeaderValue::from_static(retry));
-    failure::pass_on(failure, &mut written);
     written
 }
 

@@ -9,6 +9,7 @@ on_both!(
     what_is_no_json_object_is_refused,
     a_body_that_is_too_large_or_too_deep_is_refused,
     fields_that_there_are_not_are_refused_with_their_names,
+    head_is_answered_without_content_whatever_becomes_of_it,
     other_paths_and_methods_have_answers_too,
     no_body_is_an_empty_one,
     a_text_with_nul_is_refused_wherever_it_stands,
@@ -97,6 +98,34 @@ async fn other_paths_and_methods_have_answers_too(server: Server) {
         let answer = server.send(method.clone(), path, None).await;
         assert_eq!(answer.status, status, "{method} {path}");
         assert!(answer.body.is_object() && !answer.header("request-id").is_empty());
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            assert_eq!(answer.header("allow"), "GET,HEAD,POST");
+        }
+    }
+}
+
+/// Over HTTP/2 a body after HEAD is an error of the protocol.
+async fn head_is_answered_without_content_whatever_becomes_of_it(server: Server) {
+    for client in [
+        reqwest::Client::builder().http1_only(),
+        reqwest::Client::builder().http2_prior_knowledge(),
+    ] {
+        let client = client.build().unwrap();
+        for (path, status) in [
+            ("/v1/environments", StatusCode::OK),
+            ("/v1/nothing", StatusCode::NOT_FOUND),
+            ("/api/sign-in", StatusCode::METHOD_NOT_ALLOWED),
+            ("/healthz", StatusCode::OK),
+        ] {
+            let url = format!("http://{}{path}", server.address);
+            let request = client.head(url).header("x-api-key", &server.key);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            let length = answer.headers()["content-length"].to_str().unwrap();
+            assert!(length.parse::<u64>().unwrap() > 0, "{path}");
+            assert!(!answer.headers()["request-id"].is_empty());
+            assert_eq!(answer.bytes().await.unwrap(), "");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A scripted engine: it runs sessions through the use cases that a real one has, and asks no model.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bailiwick_control::{Control, ControlError, NewAgentEvent, Progress, ThreadStep, TurnReport};
 use bailiwick_model::{OrganizationId, SessionEventId, SessionId, SessionThreadId, StopReason};
@@ -14,7 +15,7 @@ use crate::Server;
 
 /// Whoever runs one session.
 pub(crate) struct Engine<'s> {
-    control: &'s Control,
+    control: &'s Arc<Control>,
     pub(crate) run: SessionRun,
     pub(crate) thread: SessionThreadId,
 }

@@ -38,7 +38,7 @@ pub(crate) async fn run(control: Arc<Control>) {
 }
 
 struct Turn<'c> {
-    control: &'c Control,
+    control: &'c Arc<Control>,
     run: SessionRun,
     thread: SessionThreadId,
 }

@@ -216,6 +216,7 @@ async fn is_there(sandbox: &dyn Sandbox<Policy = InForce>, path: &str) -> Result
             | PathProblem::NotAFile
             | PathProblem::PermissionDenied
             | PathProblem::TooLarge
+            | PathProblem::TooSlow
             | PathProblem::NoSpace => true,
         }),
         Err(error) => Err(error),

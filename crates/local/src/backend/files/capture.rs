@@ -38,6 +38,18 @@ pub(super) async fn capture(
     roots: &[&Path],
     limits: CaptureLimits,
 ) -> Result<Vec<CapturedFile>, Error> {
+    let captured = tokio::time::timeout(limits.time, captured(inside, roots, limits)).await;
+    captured.unwrap_or_else(|_| {
+        let first = roots.first().copied().unwrap_or(Path::new("/"));
+        Err(error::path(first, PathProblem::TooSlow))
+    })
+}
+
+async fn captured(
+    inside: &Inside<'_>,
+    roots: &[&Path],
+    limits: CaptureLimits,
+) -> Result<Vec<CapturedFile>, Error> {
     let mut walk = Walk {
         inside,
         limits,

@@ -1,4 +1,4 @@
-//! The trace that a request is part of (W3C Trace Context).
+//! What a span of `tracing` does not say itself: the trace that a request is part of (W3C Trace Context), and a name that is known late.
 
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::TraceContextExt as _;
@@ -42,5 +42,12 @@ pub fn continue_trace(span: &Span, traceparent: Option<&str>, tracestate: Option
     if context.span().span_context().is_valid() {
         // A span that has begun stays where it is.
         let _ = span.set_parent(context);
+    }
+}
+
+/// Calls a span that has begun otherwise.
+pub fn rename(span: &Span, name: String) {
+    if !span.is_disabled() {
+        span.context().span().update_name(name);
     }
 }

@@ -1,37 +1,30 @@
-//! What a sandbox tried to reach, on its way into the database.
+//! What a session tried to reach, on its way into the database.
 
 use std::sync::Arc;
 
+use bailiwick_model::Flow;
 use bailiwick_model::limits::{
     SESSION_FLOWS_AT_ONCE, SESSION_FLOWS_AT_PACE, SESSION_FLOWS_GATHER, SESSION_FLOWS_LAST,
     SESSION_FLOWS_PACE, SESSION_FLOWS_WAITING,
 };
-use bailiwick_model::{EnvironmentId, Flow, OrganizationId, SessionId};
 use bailiwick_runtime::Event;
 use bailiwick_tools::Denials;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
+use super::FlowsOf;
 use crate::control::Control;
 
-/// Whose flows they are.
-#[derive(Debug, Clone)]
-pub(super) struct Whose {
-    pub(super) organization: OrganizationId,
-    pub(super) session: SessionId,
-    pub(super) environment: EnvironmentId,
-}
-
-/// The flows of one sandbox, written in the order in which they come. It ends when nobody can send any more.
-pub(super) struct Journal {
+/// The flows of one sandbox, or of what the server connects to in a session's stead, written in the order in which they come. It ends when nobody can send any more.
+pub(crate) struct Journal {
     written: JoinHandle<()>,
     hurries: watch::Sender<bool>,
 }
 
 impl Journal {
-    /// Where to send flows: when too many wait to be written, the sender waits, and none is lost.
-    pub(super) fn begin(control: Arc<Control>, whose: Whose) -> (mpsc::Sender<Flow>, Self) {
+    /// Where to send flows: when too many wait to be written, who sends waits, or knows that one is lost.
+    pub(crate) fn begin(control: Arc<Control>, whose: FlowsOf) -> (mpsc::Sender<Flow>, Self) {
         let (sender, flows) = mpsc::channel(SESSION_FLOWS_WAITING);
         let (hurries, hurried) = watch::channel(false);
         let written = tokio::spawn(write(control, whose, flows, hurried));
@@ -39,12 +32,12 @@ impl Journal {
     }
 
     /// Whether what comes is written as fast as it can be: a sandbox that is to end waits for its last flows, and makes no more.
-    pub(super) fn hurry(&self, does: bool) {
+    pub(crate) fn hurry(&self, does: bool) {
         self.hurries.send_replace(does);
     }
 
     /// Waits until what has come is written, within bounds.
-    pub(super) async fn last(self) {
+    pub(crate) async fn last(self) {
         self.hurry(true);
         if timeout(SESSION_FLOWS_LAST, self.written).await.is_err() {
             tracing::warn!("the last flows of a sandbox are not yet written");
@@ -53,7 +46,7 @@ impl Journal {
 }
 
 /// Reads what happens in a sandbox until nothing does any more.
-pub(super) async fn attend(
+pub(crate) async fn attend(
     mut events: mpsc::Receiver<Event>,
     denials: Arc<Denials>,
     flows: mpsc::Sender<Flow>,
@@ -69,7 +62,7 @@ pub(super) async fn attend(
 
 async fn write(
     control: Arc<Control>,
-    whose: Whose,
+    whose: FlowsOf,
     mut flows: mpsc::Receiver<Flow>,
     mut hurried: watch::Receiver<bool>,
 ) {
