@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 const DIGITS: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 /// 58^22 is the first power above 2^128.
 const LENGTH: usize = 22;
+/// As many digits as fit 64 bits.
+const DIGITS_OF_CHUNK: usize = 10;
+const CHUNK: u128 = 58_u128.pow(DIGITS_OF_CHUNK as u32);
 
 /// Not an id of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,12 +46,28 @@ fn digits_of(at_ms: u64, random: [u8; 10]) -> [u8; LENGTH] {
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let mut rest = u128::from_be_bytes(bytes);
     let mut digits = [0; LENGTH];
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[(rest % 58) as usize];
-        rest /= 58;
+    // Few divisions of 128 bits, which a processor does not have.
+    for some in digits.rchunks_mut(DIGITS_OF_CHUNK) {
+        let mut chunk = (rest % CHUNK) as u64;
+        rest /= CHUNK;
+        for digit in some.iter_mut().rev() {
+            *digit = DIGITS[(chunk % 58) as usize];
+            chunk /= 58;
+        }
     }
     digits
 }
+
+/// For each byte, whether it is one of [`DIGITS`].
+const IS_DIGIT: [bool; 256] = {
+    let mut is_digit = [false; 256];
+    let mut index = 0;
+    while index < DIGITS.len() {
+        is_digit[DIGITS[index] as usize] = true;
+        index += 1;
+    }
+    is_digit
+};
 
 macro_rules! resource_ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal $(or $other:literal)?, $kind:literal;)+) => {$(
@@ -76,7 +95,7 @@ macro_rules! resource_ids {
             fn from_str(text: &str) -> Result<Self, NotAnId> {
                 let digits = text.strip_prefix(Self::PREFIX)$(.or_else(|| text.strip_prefix($other)))?;
                 let digits = digits.unwrap_or_default();
-                if digits.len() == LENGTH && digits.bytes().all(|digit| DIGITS.contains(&digit)) {
+                if digits.len() == LENGTH && digits.bytes().all(|digit| IS_DIGIT[usize::from(digit)]) {
                     return Ok(Self([Self::PREFIX, digits].concat()));
                 }
                 Err(NotAnId { kind: $kind, prefix: Self::PREFIX })
@@ -174,6 +193,22 @@ mod tests {
             .to_vec();
         assert!(ids.is_sorted());
         assert!(EnvironmentId::made(5, [0xff; 10]) < EnvironmentId::made(6, [0; 10]));
+    }
+
+    #[test]
+    fn the_digits_are_those_of_the_number() {
+        for (at, random) in [
+            (0, [0; 10]),
+            (1_795_000_000_000, *b"0123456789"),
+            ((1 << 48) - 1, [0xff; 10]),
+        ] {
+            let value = digits_of(at, random).iter().fold(0, |value: u128, digit| {
+                let digit = DIGITS.iter().position(|one| one == digit).unwrap();
+                value * 58 + digit as u128
+            });
+            assert_eq!(value >> 80, u128::from(at));
+            assert_eq!(value.to_be_bytes()[9..], random[3..]);
+        }
     }
 
     #[test]

@@ -137,6 +137,8 @@ pub(crate) struct Told {
     pub(crate) usage: SessionUsage,
     /// Tokens that the conversation has by now.
     pub(crate) context_tokens: u64,
+    /// Whether the model has said all, and waits for nobody.
+    pub(crate) is_last: bool,
 }
 
 impl Answered {
@@ -163,15 +165,20 @@ impl Answered {
             content.push(block);
         }
         let usage = self.message.usage.unwrap_or_default();
-        let kept = KeptAnswer {
-            content,
-            refusal: refusal(&self.message),
+        let refusal = refusal(&self.message);
+        let is_said = |new: &NewAgentEvent| {
+            let event = &new.event;
+            matches!(event, AgentEvent::Message { .. } | AgentEvent::Thinking {})
         };
+        let is_last = refusal.is_none() && events.iter().all(is_said);
+        let kept = KeptAnswer { content, refusal };
         let kept = serde_json::to_string(&kept).expect("blocks and texts");
         events.push(request_end(start, false, &usage, Some(kept)));
+        let is_last = is_last && self.message.broken_calls.is_empty();
         events.extend(self.message.broken_calls.iter().map(unreadable_call));
         Told {
             events,
+            is_last,
             usage: shared.models.used(&agent.model.id, &usage),
             context_tokens: usage.whole_input().saturating_add(usage.output_tokens),
         }

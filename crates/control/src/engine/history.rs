@@ -282,6 +282,11 @@ impl History {
         })
     }
 
+    /// Whether nothing is left to do once the model has said all.
+    pub(crate) fn awaits_model_alone(&self) -> bool {
+        self.open.is_empty() && self.queue.is_empty() && !self.is_interrupted()
+    }
+
     /// What was said and not taken up.
     pub(crate) fn queued(&self) -> Vec<SessionEventId> {
         self.queue.iter().map(|said| said.id.clone()).collect()

@@ -30,12 +30,14 @@ pub(crate) fn span(request: &Request, id: &RequestId, method: &'static str) -> S
         bailiwick.request.id = id.as_str(),
         bailiwick.organization.id = Empty,
     );
-    let headers = request.headers();
-    continue_trace(
-        &span,
-        header(headers, "traceparent"),
-        header(headers, "tracestate"),
-    );
+    if !span.is_disabled() {
+        let headers = request.headers();
+        continue_trace(
+            &span,
+            header(headers, "traceparent"),
+            header(headers, "tracestate"),
+        );
+    }
     span
 }
 

@@ -1,5 +1,7 @@
 //! Many sessions at a time, each in a conversation: what Bailiwick adds to a turn, how many turns there are in a second, and what a session holds.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,11 @@ use crate::statistics::percentile;
 
 /// Turns that begin in a second, all sessions together: what two processors have time for, beside the model and the client.
 const TURNS_A_SECOND: u32 = 50;
+/// What of a turn waits for the disk before its end is told: the message, who runs the session, that it is taken up, the request to the
+/// model, and its answer with the end.
+const WRITES_OF_TURN: usize = 5;
+/// Of each, in SQLite's log, about: some pages.
+const WRITE_BYTES: usize = 16 << 10;
 /// How long a turn may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The shell of a sandbox, whose memory is the command's.
@@ -85,18 +92,27 @@ async fn talk(
         alone.push(Speaker::model(model.address()).await?);
     }
     // The first turn of each opens connections and fills caches.
-    let (sessions, _) = converse(sessions, Pace::AtOnce(1)).await?;
+    (sessions, _) = converse(sessions, Pace::AtOnce(1)).await?;
     let name = format!("each of {count} sessions without a sandbox");
     holds(before, server, count, &name, report)?;
-    let rounds = Pace::Even(stage.pick(4, 2));
-    let (_, direct) = converse(alone, rounds).await?;
-    let (sessions, took) = converse(sessions, rounds).await?;
+    let mut file = File::create(stage.path("synced"))?;
+    let [mut direct, mut synced, mut took] = [const { Vec::new() }; 3];
+    for _ in 0..stage.pick(4, 2) {
+        let (all, times) = converse(alone, Pace::Even(1)).await?;
+        direct.extend(times);
+        alone = all;
+        synced.extend(sync(&mut file, count)?);
+        let (all, times) = converse(sessions, Pace::Even(1)).await?;
+        took.extend(times);
+        sessions = all;
+    }
     for (what, hundredths) in [("median", 50), ("99 of 100", 99)] {
         let name = format!("turn of {count} sessions, {TURNS_A_SECOND} a second, {what}");
         let mut row = Row::new("sessions", name, "ms", Better::Lower);
         row.aim = (hundredths == 99).then_some("under 10 ms more than the model alone");
         let value = |took: &[f64]| percentile(took, hundredths).into_iter().collect::<Vec<_>>();
         row.add("the model alone", &value(&direct));
+        row.add("the disk alone", &value(&synced));
         row.add(BAILIWICK, &value(&took));
         report.rows.push(row);
     }
@@ -109,6 +125,22 @@ async fn talk(
     row.add(BAILIWICK, &[rate]);
     report.rows.push(row);
     Ok(())
+}
+
+/// As often as turns begin: as many writes that wait for the disk as a turn has, one after the other. Milliseconds since each was due.
+fn sync(file: &mut File, turns: u32) -> Result<Vec<f64>> {
+    let begun = Instant::now();
+    let mut took = Vec::new();
+    for turn in 0..turns {
+        let due = begun + Duration::from_secs(1) / TURNS_A_SECOND * turn;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        for _ in 0..WRITES_OF_TURN {
+            file.write_all(&[0; WRITE_BYTES])?;
+            file.sync_data()?;
+        }
+        took.push(due.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(took)
 }
 
 /// Sessions that have a sandbox, in which nothing happens.

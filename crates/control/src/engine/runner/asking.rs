@@ -56,18 +56,8 @@ impl Runner {
         };
         match outcome {
             Outcome::Answered(answered) => {
-                let Told {
-                    events,
-                    usage,
-                    context_tokens,
-                } = answered.told(&self.shared, &self.agent, start);
-                self.context_tokens = context_tokens;
-                let report = TurnReport {
-                    events,
-                    usage,
-                    ..self.nothing()
-                };
-                self.report(report).await.map(drop)
+                let told = answered.told(&self.shared, &self.agent, start);
+                self.store_answer(told).await
             }
             Outcome::Interrupted => self.end_request(start, Vec::new()).await,
             Outcome::Failed(UpstreamError::ContextTooLong { .. }) => {
@@ -86,6 +76,35 @@ impl Runner {
                     upstream_failure(&error, status),
                 ];
                 self.give_up(events).await
+            }
+        }
+    }
+
+    /// Stores an answer, and if nothing is left to do then, the end of the turn with it: whoever waits for that waits for the disk once.
+    async fn store_answer(&mut self, told: Told) -> Result<(), ControlError> {
+        self.context_tokens = told.context_tokens;
+        let answer = TurnReport {
+            events: told.events,
+            usage: told.usage,
+            ..self.nothing()
+        };
+        if !told.is_last || !self.history.awaits_model_alone() {
+            return self.report(answer).await.map(drop);
+        }
+        let events = answer.events.clone();
+        let with_end = TurnReport {
+            steps: vec![ThreadStep::Rest(StopReason::EndTurn)],
+            ..answer
+        };
+        match self.report(with_end).await? {
+            Reported::Written => Ok(()),
+            // Something was said meanwhile. What was used is reported with whatever is next.
+            Reported::Refused => {
+                let answer = TurnReport {
+                    events,
+                    ..self.nothing()
+                };
+                self.report(answer).await.map(drop)
             }
         }
     }
