@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::{
-    Activity, SessionEventId, SessionEventType, SessionInput, SessionState, SessionStatus,
-    SessionThreadId, SessionUsage, StatusEvent, ThreadState,
+    Activity, SessionEventId, SessionEventType, SessionId, SessionInput, SessionState,
+    SessionStatus, SessionThreadId, SessionUsage, StatusEvent, ThreadState,
 };
 use bailiwick_store::{
-    LockedSession, NewSessionEvent, Queued, Session, SessionEvent, SessionProgress, SessionThread,
-    StoreError,
+    Change, LockedSession, NewSessionEvent, Queued, Session, SessionEvent, SessionProgress,
+    SessionThread, StoreError,
 };
 use bailiwick_wire::StatusFacts;
 use serde_json::Value;
 
+use crate::caller::Caller;
+use crate::control::Control;
 use crate::error::ControlError;
-use crate::fresh;
+use crate::sessions::KIND;
+use crate::{authentication, clock, fresh};
 
 /// A session that is being written about.
 pub(crate) struct Writing<'t> {
@@ -37,6 +40,44 @@ pub(crate) struct Written {
     pub(crate) events: Vec<SessionEvent>,
     /// Whether there is something to do in it that there was not before.
     pub(crate) has_begun: bool,
+}
+
+impl Control {
+    /// A change that holds the lock of a session, after that of the organization: whoever takes several locks takes this one first.
+    pub(crate) async fn locked_session(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<(Change, Session), ControlError> {
+        let at = clock::now();
+        let change = self.store.change(&caller.organization, at).await?;
+        self.locked_in(change, caller, id).await
+    }
+
+    /// The same, of a change that goes to the disk with others of its kind.
+    pub(crate) async fn locked_shared_session(
+        &self,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<(Change, Session), ControlError> {
+        let at = clock::now();
+        let change = self.store.shared_change(&caller.organization, at).await?;
+        self.locked_in(change, caller, id).await
+    }
+
+    async fn locked_in(
+        &self,
+        mut change: Change,
+        caller: &Caller,
+        id: &SessionId,
+    ) -> Result<(Change, Session), ControlError> {
+        let at = change.at();
+        // On two connections, so that other changes wait for the longer of the two and not for both.
+        let still = authentication::still(&self.store, caller, at);
+        let (still, session) = tokio::join!(still, change.lock_session(id));
+        still?;
+        Ok((change, session?.ok_or(ControlError::NotFound(KIND))?))
+    }
 }
 
 impl<'t> Writing<'t> {

@@ -21,7 +21,7 @@ use crate::names::problem;
 use crate::session_input::{self, budget_is_reached};
 use crate::session_resources::{self, Mounted};
 use crate::session_writing::{Writing, Written};
-use crate::{authentication, clock, fresh, work};
+use crate::{clock, fresh, work};
 
 /// What the errors call it.
 pub(crate) const KIND: &str = "session";
@@ -421,42 +421,6 @@ impl Control {
         commit(change, caller, "session.delete", id, Some(&was), None).await?;
         self.published_end(&before);
         Ok(())
-    }
-
-    /// A change that holds the lock of a session, after that of the organization: whoever takes several locks takes this one first.
-    pub(crate) async fn locked_session(
-        &self,
-        caller: &Caller,
-        id: &SessionId,
-    ) -> Result<(Change, Session), ControlError> {
-        let at = clock::now();
-        let change = self.store.change(&caller.organization, at).await?;
-        self.locked_in(change, caller, id).await
-    }
-
-    /// The same, of a change that goes to the disk with others of its kind.
-    pub(crate) async fn locked_shared_session(
-        &self,
-        caller: &Caller,
-        id: &SessionId,
-    ) -> Result<(Change, Session), ControlError> {
-        let at = clock::now();
-        let change = self.store.shared_change(&caller.organization, at).await?;
-        self.locked_in(change, caller, id).await
-    }
-
-    async fn locked_in(
-        &self,
-        mut change: Change,
-        caller: &Caller,
-        id: &SessionId,
-    ) -> Result<(Change, Session), ControlError> {
-        let at = change.at();
-        // On two connections, so that other changes wait for the longer of the two and not for both.
-        let still = authentication::still(&self.store, caller, at);
-        let (still, session) = tokio::join!(still, change.lock_session(id));
-        still?;
-        Ok((change, session?.ok_or(ControlError::NotFound(KIND))?))
     }
 }
 

@@ -164,18 +164,17 @@ impl Metrics {
     }
 
     fn count_authentication(&self, response: &Response) {
-        let Some(Failure::Control(error)) = failure::of(response).map(Arc::as_ref) else {
-            return;
-        };
-        match error {
-            ControlError::Unauthenticated | ControlError::SignInRefused(_) => {
+        match failure::of(response).map(Arc::as_ref) {
+            Some(Failure::Control(
+                ControlError::Unauthenticated | ControlError::SignInRefused(_),
+            )) => {
                 self.failed_authentications.inc();
             }
-            ControlError::TooManyFailures { .. } => {
+            Some(Failure::Control(ControlError::TooManyFailures { .. })) => {
                 self.failed_authentications.inc();
                 self.limited_authentications.inc();
             }
-            _ => {}
+            Some(_) | None => {}
         }
     }
 

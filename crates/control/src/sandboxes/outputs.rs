@@ -121,12 +121,13 @@ impl Room {
 }
 
 fn not_captured(error: Error) -> SandboxError {
-    match error {
-        Error::Path { problem, .. } if problem == PathProblem::TooLarge => SandboxError::Outputs,
-        Error::Path { problem, .. } if problem == PathProblem::TooSlow => {
-            SandboxError::OutputsTooSlow
-        }
-        error => SandboxError::Runtime(error),
+    let is = |wanted| matches!(&error, Error::Path { problem, .. } if *problem == wanted);
+    if is(PathProblem::TooLarge) {
+        SandboxError::Outputs
+    } else if is(PathProblem::TooSlow) {
+        SandboxError::OutputsTooSlow
+    } else {
+        SandboxError::Runtime(error)
     }
 }
 
