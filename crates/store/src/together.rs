@@ -288,6 +288,7 @@ mod tests {
 
     use super::*;
     use crate::dialect::DatabaseUrl;
+    use crate::error::StoreError;
     use crate::store::Store;
     use crate::transaction::Transaction;
 
@@ -314,17 +315,22 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
-    #[tokio::test]
-    async fn what_is_kept_is_acknowledged_when_those_who_waited_are_done() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = store(&directory).await;
+    /// A part that is kept and waits for its end, and the next, which is being made.
+    async fn kept_and_begun(store: &Store) -> (JoinHandle<Result<(), StoreError>>, Transaction) {
         let mut first = store.begin_shared().await.unwrap();
         insert(&mut first, "first").await.unwrap();
         let other = store.clone();
         let second = tokio::spawn(async move { other.begin_shared().await.unwrap() });
         breath().await;
         let first = tokio::spawn(first.commit());
-        let mut second = second.await.unwrap();
+        (first, second.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_acknowledged_when_those_who_waited_are_done() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory).await;
+        let (first, mut second) = kept_and_begun(&store).await;
         breath().await;
         assert!(!first.is_finished());
         assert_eq!(names(&store).await, Vec::<String>::new());
@@ -339,13 +345,7 @@ mod tests {
     async fn what_is_undone_takes_nothing_with_it() {
         let directory = tempfile::tempdir().unwrap();
         let store = store(&directory).await;
-        let mut first = store.begin_shared().await.unwrap();
-        insert(&mut first, "first").await.unwrap();
-        let other = store.clone();
-        let second = tokio::spawn(async move { other.begin_shared().await.unwrap() });
-        breath().await;
-        let first = tokio::spawn(first.commit());
-        let mut second = second.await.unwrap();
+        let (first, mut second) = kept_and_begun(&store).await;
         insert(&mut second, "second").await.unwrap();
         drop(second);
         first.await.unwrap().unwrap();
@@ -390,13 +390,7 @@ mod tests {
     async fn a_transaction_that_fails_has_failed_for_all_and_the_next_begins_anew() {
         let directory = tempfile::tempdir().unwrap();
         let store = store(&directory).await;
-        let mut first = store.begin_shared().await.unwrap();
-        insert(&mut first, "first").await.unwrap();
-        let other = store.clone();
-        let second = tokio::spawn(async move { other.begin_shared().await.unwrap() });
-        breath().await;
-        let first = tokio::spawn(first.commit());
-        let mut second = second.await.unwrap();
+        let (first, mut second) = kept_and_begun(&store).await;
         insert(&mut second, "second").await.unwrap();
         // As SQLite itself does where the disk is full (https://www.sqlite.org/lang_transaction.html, section 2.3).
         let rolled_back = sqlx::query("ROLLBACK").execute(second.connection());

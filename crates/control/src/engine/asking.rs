@@ -170,11 +170,11 @@ impl Answered {
             let event = &new.event;
             matches!(event, AgentEvent::Message { .. } | AgentEvent::Thinking {})
         };
-        let is_last = refusal.is_none() && events.iter().all(is_said);
+        let is_whole = refusal.is_none() && self.message.broken_calls.is_empty();
+        let is_last = is_whole && events.iter().all(is_said);
         let kept = KeptAnswer { content, refusal };
         let kept = serde_json::to_string(&kept).expect("blocks and texts");
         events.push(request_end(start, false, &usage, Some(kept)));
-        let is_last = is_last && self.message.broken_calls.is_empty();
         events.extend(self.message.broken_calls.iter().map(unreadable_call));
         Told {
             events,

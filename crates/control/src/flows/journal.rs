@@ -16,7 +16,8 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use super::FlowsOf;
 use crate::control::Control;
 
-/// The flows of one sandbox, or of what the server connects to in a session's stead, written in the order in which they come. It ends when nobody can send any more.
+/// The flows of one sandbox, or of what the server connects to in a session's stead, written in the order in which they come. It ends when
+/// nobody can send any more.
 pub(crate) struct Journal {
     written: JoinHandle<()>,
     hurries: watch::Sender<bool>,
