@@ -1,5 +1,6 @@
 //! Sending events to sessions, and what is listed of them.
 
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -334,13 +335,16 @@ async fn a_list_is_narrowed_by_type_and_by_time(server: Server) {
         .iter()
         .find(|event| event["type"] == "agent.message")
         .unwrap();
-    let time = message["processed_at"].as_str().unwrap();
-    let times: Vec<_> = whole
-        .iter()
-        .map(|event| event["processed_at"].as_str().unwrap())
-        .collect();
+    // As moments: as texts, those with fewer digits sort after those with more.
+    let moment =
+        |event: &Value| -> Timestamp { event["processed_at"].as_str().unwrap().parse().unwrap() };
+    let time = moment(message);
+    let times: Vec<_> = whole.iter().map(moment).collect();
     for (bound, is_in) in [
-        ("gt", (|at, time| at > time) as fn(&str, &str) -> bool),
+        (
+            "gt",
+            (|at, time| at > time) as fn(Timestamp, Timestamp) -> bool,
+        ),
         ("gte", |at, time| at >= time),
         ("lt", |at, time| at < time),
         ("lte", |at, time| at <= time),
@@ -349,7 +353,7 @@ async fn a_list_is_narrowed_by_type_and_by_time(server: Server) {
             .get(&format!("{path}?created_at[{bound}]={time}"))
             .await
             .ok();
-        let expected = times.iter().filter(|at| is_in(at, time)).count();
+        let expected = times.iter().filter(|at| is_in(**at, time)).count();
         assert_eq!(types(&narrowed).len(), expected, "{bound}");
         assert!(expected > 0 && expected < times.len());
     }
