@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
+use crate::engine_places::EnginePlaces;
 use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
@@ -34,6 +35,7 @@ pub struct Control {
     pub(crate) feeds: Feeds,
     /// Told when there is something to do in some session.
     pub(crate) sessions_begun: Arc<Notify>,
+    pub(crate) engine_places: EnginePlaces,
     /// Told which session was tightened, here or on another server.
     pub(crate) tightened: broadcast::Sender<SessionId>,
     pub(crate) password_attempts: PasswordAttempts,
@@ -53,6 +55,7 @@ impl Control {
         Self {
             feeds: Feeds::new(&store, &sessions_begun, &tightened),
             sessions_begun,
+            engine_places: EnginePlaces::default(),
             tightened,
             store,
             sealing,

@@ -33,6 +33,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock;
 use crate::control::Control;
+use crate::engine_places::Claimed;
 use crate::error::ControlError;
 use crate::fresh;
 use crate::session_engine::{ThreadStep, TurnReport};
@@ -88,20 +89,32 @@ impl Engine {
     pub async fn run(self, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(SESSIONS_AT_WORK));
         let working = TaskTracker::new();
-        while !stop.is_cancelled() {
-            if let Err(error) = self.take_sessions(&places, &working, &stop).await {
-                tracing::warn!(%error, "sessions cannot be taken up now");
+        let offered = &self.shared.control.engine_places;
+        let mut begun = offered.open(&self.holder, &places);
+        let serve_begun = async {
+            while let Some(claimed) = begun.recv().await {
+                self.serve(claimed, &working, &stop);
             }
-            self.shared.end_idle_mcp_sessions();
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.shared.control.session_begun(ENGINE_LOOK) => {}
+        };
+        let look = async {
+            while !stop.is_cancelled() {
+                if let Err(error) = self.take_sessions(&places, &working, &stop).await {
+                    tracing::warn!(%error, "sessions cannot be taken up now");
+                }
+                self.shared.end_idle_mcp_sessions();
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.shared.control.session_begun(ENGINE_LOOK) => {}
+                }
             }
-        }
+            offered.close();
+        };
+        tokio::join!(serve_begun, look);
         working.close();
         working.wait().await;
     }
 
+    /// Takes those that there is something to do in and nobody does it.
     async fn take_sessions(
         &self,
         places: &Arc<Semaphore>,
@@ -118,13 +131,18 @@ impl Engine {
             let Some(run) = claimed.await? else {
                 continue;
             };
-            let (shared, stop) = (Arc::clone(&self.shared), stop.clone());
-            working.spawn(async move {
-                serve(shared, run, stop).await;
-                drop(place);
-            });
+            self.serve(Claimed { run, place }, working, stop);
         }
         Ok(())
+    }
+
+    fn serve(&self, claimed: Claimed, working: &TaskTracker, stop: &CancellationToken) {
+        let (shared, stop) = (Arc::clone(&self.shared), stop.clone());
+        let Claimed { run, place } = claimed;
+        working.spawn(async move {
+            serve(shared, run, stop).await;
+            drop(place);
+        });
     }
 }
 

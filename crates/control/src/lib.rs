@@ -16,6 +16,7 @@ mod content;
 mod control;
 mod credentials;
 mod engine;
+mod engine_places;
 mod environments;
 mod error;
 mod exporting;

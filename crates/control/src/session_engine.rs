@@ -14,7 +14,7 @@ use bailiwick_model::{
     SessionThreadId, SessionUsage, StopReason,
 };
 use bailiwick_store::{
-    NewSessionEvent, Session, SessionAnswer, SessionEvent, SessionRecord, SessionRun,
+    Change, NewSessionEvent, Session, SessionAnswer, SessionEvent, SessionRecord, SessionRun,
     SessionThread, Turn,
 };
 use bailiwick_wire::AgentEvent;
@@ -22,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::control::Control;
+use crate::engine_places::Place;
 use crate::error::ControlError;
 use crate::session_feed::{Watch, WatchRequest};
 use crate::session_input::is_self_hosted;
@@ -159,6 +160,25 @@ impl Control {
             .store
             .claim_session(organization, session, holder, now, until(now));
         Ok(claimed.await?)
+    }
+
+    /// Claims a session that begins to work for the engine of this server, as a part of the change by which it does, if there is a place. Nobody
+    /// is told to look for it then.
+    pub(crate) async fn claim_here(
+        &self,
+        change: &mut Change,
+        written: &mut Written,
+    ) -> Result<Option<(Place, SessionRun)>, ControlError> {
+        if !written.has_begun {
+            return Ok(None);
+        }
+        let Some(place) = self.engine_places.take() else {
+            return Ok(None);
+        };
+        let (session, until) = (&written.session.id, until(change.at()));
+        let run = change.claim_session(session, place.holder(), until).await?;
+        written.has_begun = run.is_none();
+        Ok(run.map(|run| (place, run)))
     }
 
     /// Keeps a session for longer; whether it was still theirs. If not, whoever asks stops at once.

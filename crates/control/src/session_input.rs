@@ -8,12 +8,15 @@ use bailiwick_model::{
     FileId, Permission, ResourceId as _, SessionEventId, SessionId, SessionInput, SessionRefusal,
     SessionStatus, SessionThreadId,
 };
-use bailiwick_store::{Change, NewSessionEvent, NewWork, Session, SessionAnswer, SessionEvent};
+use bailiwick_store::{
+    Change, NewSessionEvent, NewWork, Session, SessionAnswer, SessionEvent, SessionRun,
+};
 use bailiwick_wire::{Budget, FieldProblem, UserEvent, sent_events};
 use serde_json::{Map, Value, json};
 
 use crate::caller::{Actor, Caller};
 use crate::control::Control;
+use crate::engine_places::Place;
 use crate::error::ControlError;
 use crate::session_writing::{Writing, Written};
 use crate::sessions::{self, KIND};
@@ -52,12 +55,14 @@ impl Control {
         self.may_send(caller, &events)?;
         self.files_are_there(caller, &events).await?;
         let (mut change, session) = self.locked_shared_session(caller, id).await?;
-        let sent = match send(&mut change, session, events).await {
+        let sent = match self.send(&mut change, session, events).await {
             Ok(sent) if sent.written.events.is_empty() => {
                 change.undo().await?;
                 return Ok(sent.echoes);
             }
             Ok(sent) => sent,
+            // It is undone by being dropped.
+            Err(error @ ControlError::Store(_)) => return Err(error),
             Err(error) => {
                 change.undo().await?;
                 return Err(error);
@@ -75,6 +80,9 @@ impl Control {
                 control.work_arrived.notify_waiters();
             }
             control.published(&sent.written);
+            if let Some((place, run)) = sent.claimed {
+                place.give(run);
+            }
             Ok(sent.echoes)
         })
         .await
@@ -120,30 +128,37 @@ struct Sent {
     written: Written,
     echoes: Vec<SessionEvent>,
     queues_work: bool,
+    /// If it begins to work here: its place, and that it is this server's.
+    claimed: Option<(Place, SessionRun)>,
 }
 
-async fn send(
-    change: &mut Change,
-    session: Session,
-    events: Vec<UserEvent>,
-) -> Result<Sent, ControlError> {
-    if session.archived_at.is_some() {
-        return Err(ControlError::Archived(KIND));
+impl Control {
+    async fn send(
+        &self,
+        change: &mut Change,
+        session: Session,
+        events: Vec<UserEvent>,
+    ) -> Result<Sent, ControlError> {
+        if session.archived_at.is_some() {
+            return Err(ControlError::Archived(KIND));
+        }
+        let needs_sandbox = events.iter().any(needs_sandbox);
+        let mut writing = Writing::begin(change.locked(session)).await?;
+        let echoes = receive(&mut writing, events).await?;
+        let mut written = writing.end().await?;
+        let is_new = !written.events.is_empty();
+        let queues_work = is_new && needs_sandbox && is_self_hosted(&written.session);
+        if queues_work {
+            queue_work(change, &written.session).await?;
+        }
+        let claimed = self.claim_here(change, &mut written).await?;
+        Ok(Sent {
+            written,
+            echoes,
+            queues_work,
+            claimed,
+        })
     }
-    let needs_sandbox = events.iter().any(needs_sandbox);
-    let mut writing = Writing::begin(change.locked(session)).await?;
-    let echoes = receive(&mut writing, events).await?;
-    let written = writing.end().await?;
-    let is_new = !written.events.is_empty();
-    let queues_work = is_new && needs_sandbox && is_self_hosted(&written.session);
-    if queues_work {
-        queue_work(change, &written.session).await?;
-    }
-    Ok(Sent {
-        written,
-        echoes,
-        queues_work,
-    })
 }
 
 /// Stores what was sent, and has it happen.

@@ -38,7 +38,7 @@ pub(crate) struct Written {
     pub(crate) session: Session,
     /// What was stored, in its order.
     pub(crate) events: Vec<SessionEvent>,
-    /// Whether there is something to do in it that there was not before.
+    /// Whether there is something to do in it that there was not before, and that nobody does.
     pub(crate) has_begun: bool,
 }
 

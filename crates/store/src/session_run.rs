@@ -3,9 +3,11 @@
 use bailiwick_model::{OrganizationId, SandboxId, SessionId};
 use jiff::Timestamp;
 
+use crate::change::Change;
 use crate::error::StoreError;
 use crate::row::Columns;
 use crate::store::Store;
+use crate::transaction::Transaction;
 
 /// Who runs a session. What it writes is refused once somebody else does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,27 +61,10 @@ impl Store {
         until: Timestamp,
     ) -> Result<Option<SessionRun>, StoreError> {
         let mut transaction = self.begin_shared().await?;
-        let row = sqlx::query(
-            "UPDATE session SET runner = $3, runner_number = runner_number + 1, runner_until = $5 \
-             WHERE organization_id = $1 AND id = $2 AND status IN ('running', 'rescheduling') AND archived_at IS NULL \
-             AND (runner_until IS NULL OR runner_until <= $4) RETURNING runner_number",
-        )
-        .bind(organization.to_string())
-        .bind(session.to_string())
-        .bind(holder.to_owned())
-        .bind(now.as_microsecond())
-        .bind(until.as_microsecond())
-        .fetch_optional(transaction.connection())
-        .await?;
+        let (of, times) = ((organization, session), (now, until));
+        let claimed = claim(&mut transaction, of, holder, times).await?;
         transaction.commit().await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(SessionRun {
-            organization: organization.clone(),
-            session: session.clone(),
-            holder: holder.to_owned(),
-            number: row.value("runner_number")?,
-            until,
-        }))
+        Ok(claimed)
     }
 
     /// Keeps a session until then; whether it was still theirs.
@@ -155,4 +140,49 @@ impl Store {
         self.execute(statement).await?;
         Ok(())
     }
+}
+
+impl Change {
+    /// [`Store::claim_session`] as a part of this change, from its time on.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn claim_session(
+        &mut self,
+        session: &SessionId,
+        holder: &str,
+        until: Timestamp,
+    ) -> Result<Option<SessionRun>, StoreError> {
+        let (transaction, organization, at) = self.parts();
+        claim(transaction, (&organization, session), holder, (at, until)).await
+    }
+}
+
+async fn claim(
+    transaction: &mut Transaction,
+    (organization, session): (&OrganizationId, &SessionId),
+    holder: &str,
+    (now, until): (Timestamp, Timestamp),
+) -> Result<Option<SessionRun>, StoreError> {
+    let row = sqlx::query(
+        "UPDATE session SET runner = $3, runner_number = runner_number + 1, runner_until = $5 \
+         WHERE organization_id = $1 AND id = $2 AND status IN ('running', 'rescheduling') AND archived_at IS NULL \
+         AND (runner_until IS NULL OR runner_until <= $4) RETURNING runner_number",
+    )
+    .bind(organization.to_string())
+    .bind(session.to_string())
+    .bind(holder.to_owned())
+    .bind(now.as_microsecond())
+    .bind(until.as_microsecond())
+    .fetch_optional(transaction.connection())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(SessionRun {
+        organization: organization.clone(),
+        session: session.clone(),
+        holder: holder.to_owned(),
+        number: row.value("runner_number")?,
+        until,
+    }))
 }

@@ -47,8 +47,13 @@ impl Sdk {
     }
 
     /// `mcp` of this version: the official SDK of MCP.
-    pub(crate) fn mcp(version: &str) -> Self {
+    pub(crate) fn mcp_python(version: &str) -> Self {
         Self::installed(Language::Python, "mcp", version)
+    }
+
+    /// `@modelcontextprotocol/sdk` of this version: the same in TypeScript.
+    pub(crate) fn mcp_typescript(version: &str) -> Self {
+        Self::installed(Language::Node, "@modelcontextprotocol/sdk", version)
     }
 
     /// `opentelemetry-proto` of this version: the messages of OTLP.

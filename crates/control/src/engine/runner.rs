@@ -127,7 +127,12 @@ impl Runner {
                 return Ok(Left::AtRest(Box::new(self.session)));
             }
             let is_over_budget = budget_is_reached(&self.session)?;
-            let done = match self.history.next(&self.running) {
+            let next = self.history.next(&self.running);
+            let is_asked = matches!(next, Step::Ask) && !is_over_budget;
+            let begun = self.reading.asking().filter(|_| !is_asked).cloned();
+            let done = match next {
+                // Something came between the beginning of a request and the asking.
+                _ if let Some(start) = begun => self.end_request(start, Vec::new()).await,
                 Step::Interrupt { interrupts, open } => self.interrupt(interrupts, open).await,
                 Step::Settle(settled) => self.settle(settled).await,
                 Step::Run(calls) => self.run_calls(calls).await,
@@ -169,10 +174,17 @@ impl Runner {
         Ok(())
     }
 
+    /// Takes up what was said, and if the model can be asked at once, begins that with it: whoever waits for an answer waits for the disk once.
     async fn take_up(&mut self, ids: Vec<SessionEventId>) -> Result<(), ControlError> {
         (self.requests, self.turn) = (0, CancellationToken::new());
+        let events = if self.mcp_servers_to_list().is_empty() {
+            vec![self.request_start()?]
+        } else {
+            Vec::new()
+        };
         let report = TurnReport {
             taken: ids,
+            events,
             ..self.nothing()
         };
         self.report(report).await.map(drop)

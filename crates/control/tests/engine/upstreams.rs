@@ -142,7 +142,10 @@ async fn a_model_that_nobody_answers_for_is_told_and_asked_again_after_it_is() {
         "{words}"
     );
     assert_eq!(*stop_reason(&events), json!({"type": "retries_exhausted"}));
-    assert_eq!(of_kind(&events, "span.model_request_start").len(), 0);
+    // The request had begun, and ended with nobody asked.
+    let ends = of_kind(&events, "span.model_request_end");
+    assert_eq!(of_kind(&events, "span.model_request_start").len(), 1);
+    assert!(ends.len() == 1 && ends[0]["is_error"] == true, "{ends:?}");
     assert_eq!(own.asked().len(), 0);
     let change = UpstreamChange {
         models: Some(vec![model("claude-*", None)]),

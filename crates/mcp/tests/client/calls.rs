@@ -9,67 +9,70 @@ use tokio_util::sync::CancellationToken;
 use super::{World, names, object, text};
 
 #[tokio::test]
-async fn calls_reach_a_server_of_the_official_sdk_in_one_session() {
-    let world = World::official("");
-    let client = world.client("mcp");
-    let sum = world
-        .call(&client, "add", json!({"a": 2, "b": 3}))
-        .await
-        .unwrap();
-    assert_eq!((text(&sum), sum.is_error), ("5", false));
-    for count in 1..=3 {
-        let counted = world.call(&client, "count", json!({})).await.unwrap();
-        assert_eq!(text(&counted), format!("call {count}"));
+async fn calls_reach_servers_of_the_official_sdks_in_one_session() {
+    for world in World::officials("") {
+        let client = world.client("mcp");
+        let sum = world
+            .call(&client, "add", json!({"a": 2, "b": 3}))
+            .await
+            .unwrap();
+        assert_eq!((text(&sum), sum.is_error), ("5", false));
+        for count in 1..=3 {
+            let counted = world.call(&client, "count", json!({})).await.unwrap();
+            assert_eq!(text(&counted), format!("call {count}"));
+        }
+        let report = world.call(&client, "report", json!({})).await.unwrap();
+        assert_eq!(text(&report), "all of it");
+        let picture = world.call(&client, "picture", json!({})).await.unwrap();
+        let Content::Image { media_type, .. } = &picture.content[0] else {
+            panic!("{picture:?}");
+        };
+        assert_eq!(media_type, "image/png");
+        let failed = world.call(&client, "fail", json!({})).await.unwrap();
+        assert!(failed.is_error && text(&failed).contains("it is broken"));
+        let wrong = world.call(&client, "add", json!({"a": "x"})).await.unwrap();
+        assert!(wrong.is_error);
     }
-    let report = world.call(&client, "report", json!({})).await.unwrap();
-    assert_eq!(text(&report), "all of it");
-    let picture = world.call(&client, "picture", json!({})).await.unwrap();
-    let Content::Image { media_type, .. } = &picture.content[0] else {
-        panic!("{picture:?}");
-    };
-    assert_eq!(media_type, "image/png");
-    let failed = world.call(&client, "fail", json!({})).await.unwrap();
-    assert!(failed.is_error && text(&failed).contains("it is broken"));
-    let wrong = world.call(&client, "add", json!({"a": "x"})).await.unwrap();
-    assert!(wrong.is_error);
 }
 
 #[tokio::test]
 async fn calls_run_side_by_side_in_one_session() {
-    let world = World::official("");
-    let client = world.client("mcp");
-    let calls = (0..5).map(|_| world.call(&client, "count", json!({})));
-    let mut counted = Vec::new();
-    for called in join_all(calls).await {
-        counted.push(text(&called.unwrap()).to_owned());
+    for world in World::officials("") {
+        let client = world.client("mcp");
+        let calls = (0..5).map(|_| world.call(&client, "count", json!({})));
+        let mut counted = Vec::new();
+        for called in join_all(calls).await {
+            counted.push(text(&called.unwrap()).to_owned());
+        }
+        counted.sort();
+        assert_eq!(counted, ["call 1", "call 2", "call 3", "call 4", "call 5"]);
+        let begun = world.server.requests().into_iter();
+        let begun = begun.filter(|request| request["session"].is_null());
+        assert_eq!(begun.count(), 1);
     }
-    counted.sort();
-    assert_eq!(counted, ["call 1", "call 2", "call 3", "call 4", "call 5"]);
-    let begun = world.server.requests().into_iter();
-    let begun = begun.filter(|request| request["session"].is_null());
-    assert_eq!(begun.count(), 1);
 }
 
 #[tokio::test]
 async fn a_call_that_is_interrupted_is_cancelled_at_the_server() {
-    let world = World::official("");
-    let client = world.client("mcp");
-    let cancel = CancellationToken::new();
-    let input = object(json!({}));
-    let calling = client.call(world.access(""), "wait", &input, &cancel);
-    let interrupting = async {
-        world.server.says("waiting", 1).await;
-        cancel.cancel();
-    };
-    let begun = Instant::now();
-    let (called, ()) = tokio::join!(calling, interrupting);
-    assert!(matches!(called, Err(McpError::Cancelled)), "{called:?}");
-    assert!(called.unwrap_err().may_have_happened());
-    assert!(begun.elapsed() < Duration::from_secs(30));
-    world.server.says("cancelled", 1).await;
-    // The session goes on.
-    let counted = world.call(&client, "count", json!({})).await.unwrap();
-    assert_eq!(text(&counted), "call 1");
+    for world in World::officials("") {
+        let client = world.client("mcp");
+        let cancel = CancellationToken::new();
+        let input = object(json!({}));
+        let calling = client.call(world.access(""), "wait", &input, &cancel);
+        let interrupting = async {
+            world.server.says("waiting", 1).await;
+            cancel.cancel();
+        };
+        let begun = Instant::now();
+        let (called, ()) = tokio::join!(calling, interrupting);
+        assert!(matches!(called, Err(McpError::Cancelled)), "{called:?}");
+        assert!(called.unwrap_err().may_have_happened());
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        world.server.says("cancelled", 1).await;
+        // The session goes on.
+        let counted = world.call(&client, "count", json!({})).await.unwrap();
+        assert_eq!(text(&counted), "call 1");
+    }
 }
 
 #[tokio::test]
@@ -85,11 +88,12 @@ async fn a_server_that_has_other_tools_says_so() {
     assert!(client.has_changed());
     client.tools(world.access("")).await.unwrap();
     assert!(!client.has_changed());
-    let official = World::official("");
-    let client = official.client("mcp");
-    official.call(&client, "grow", json!({})).await.unwrap();
-    let listing = client.tools(official.access("")).await.unwrap();
-    assert!(names(&listing).contains(&"grown"));
+    for official in World::officials("") {
+        let client = official.client("mcp");
+        official.call(&client, "grow", json!({})).await.unwrap();
+        let listing = client.tools(official.access("")).await.unwrap();
+        assert!(names(&listing).contains(&"grown"));
+    }
 }
 
 #[tokio::test]

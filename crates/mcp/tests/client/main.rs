@@ -1,4 +1,4 @@
-//! The client of MCP servers, at a server of the official SDK and at one that lies.
+//! The client of MCP servers, at servers of the official SDKs and at one that lies.
 
 mod attacks;
 mod calls;
@@ -30,6 +30,13 @@ impl World {
         let authority = Authority::new();
         let server = McpServer::official(&authority, &[NAME], token);
         Self::with(&authority, server)
+    }
+
+    /// One of each language that there is an official SDK in.
+    fn officials(token: &str) -> [Self; 2] {
+        let authority = Authority::new();
+        let typescript = McpServer::official_typescript(&authority, &[NAME], token);
+        [Self::official(token), Self::with(&authority, typescript)]
     }
 
     fn lying() -> Self {

@@ -20,20 +20,21 @@ fn asked(world: &World) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_server_of_the_official_sdk_says_that_it_has_other_tools() {
-    let world = World::official("");
-    let client = world.client("mcp");
-    client.tools(world.access("")).await.unwrap();
-    assert!(!client.has_changed());
-    let listening = client.listen(world.access(""), SHORT).await.unwrap();
-    assert_eq!(listening, Listening::GoesOn);
-    world.call(&client, "grow", json!({})).await.unwrap();
-    let listening = client.listen(world.access(""), SHORT).await.unwrap();
-    assert_eq!(listening, Listening::GoesOn);
-    assert!(client.has_changed());
-    let gets = world.server.requests().into_iter();
-    let gets = gets.filter(|request| request["method"] == "GET");
-    assert_eq!(gets.count(), 1, "the stream was kept");
+async fn servers_of_the_official_sdks_say_that_they_have_other_tools() {
+    for world in World::officials("") {
+        let client = world.client("mcp");
+        client.tools(world.access("")).await.unwrap();
+        assert!(!client.has_changed());
+        let listening = client.listen(world.access(""), SHORT).await.unwrap();
+        assert_eq!(listening, Listening::GoesOn);
+        world.call(&client, "grow", json!({})).await.unwrap();
+        let listening = client.listen(world.access(""), SHORT).await.unwrap();
+        assert_eq!(listening, Listening::GoesOn);
+        assert!(client.has_changed());
+        let gets = world.server.requests().into_iter();
+        let gets = gets.filter(|request| request["method"] == "GET");
+        assert_eq!(gets.count(), 1, "the stream was kept");
+    }
 }
 
 #[tokio::test]

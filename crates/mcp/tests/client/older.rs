@@ -12,24 +12,25 @@ use super::{World, names, object, text};
 const SHORT: Duration = Duration::from_millis(200);
 
 #[tokio::test]
-async fn calls_reach_a_server_of_the_official_sdk_by_its_older_transport() {
-    let world = World::official("");
-    let client = world.client("sse");
-    let listing = client.tools(world.access("")).await.unwrap();
-    assert!(names(&listing).contains(&"add"));
-    let sum = world.call(&client, "add", json!({"a": 2, "b": 3}));
-    assert_eq!(text(&sum.await.unwrap()), "5");
-    for count in 1..=3 {
-        let counted = world.call(&client, "count", json!({})).await.unwrap();
-        assert_eq!(text(&counted), format!("call {count}"));
+async fn calls_reach_servers_of_the_official_sdks_by_their_older_transport() {
+    for world in World::officials("") {
+        let client = world.client("sse");
+        let listing = client.tools(world.access("")).await.unwrap();
+        assert!(names(&listing).contains(&"add"));
+        let sum = world.call(&client, "add", json!({"a": 2, "b": 3}));
+        assert_eq!(text(&sum.await.unwrap()), "5");
+        for count in 1..=3 {
+            let counted = world.call(&client, "count", json!({})).await.unwrap();
+            assert_eq!(text(&counted), format!("call {count}"));
+        }
+        let failed = world.call(&client, "fail", json!({})).await.unwrap();
+        assert!(failed.is_error && text(&failed).contains("it is broken"));
+        let report = world.call(&client, "report", json!({})).await.unwrap();
+        assert_eq!(text(&report), "all of it");
+        let streams = world.server.requests().into_iter();
+        let streams = streams.filter(|request| request["method"] == "GET");
+        assert_eq!(streams.count(), 1);
     }
-    let failed = world.call(&client, "fail", json!({})).await.unwrap();
-    assert!(failed.is_error && text(&failed).contains("it is broken"));
-    let report = world.call(&client, "report", json!({})).await.unwrap();
-    assert_eq!(text(&report), "all of it");
-    let streams = world.server.requests().into_iter();
-    let streams = streams.filter(|request| request["method"] == "GET");
-    assert_eq!(streams.count(), 1);
 }
 
 #[tokio::test]
@@ -48,49 +49,52 @@ async fn calls_run_side_by_side_on_one_stream() {
 
 #[tokio::test]
 async fn a_call_that_is_interrupted_is_cancelled_at_a_server_of_the_older_transport() {
-    let world = World::official("");
-    let client = world.client("sse");
-    let (cancel, input) = (CancellationToken::new(), object(json!({})));
-    let calling = client.call(world.access(""), "wait", &input, &cancel);
-    let interrupting = async {
-        world.server.says("waiting", 1).await;
-        cancel.cancel();
-    };
-    let (called, ()) = tokio::join!(calling, interrupting);
-    assert!(matches!(called, Err(McpError::Cancelled)), "{called:?}");
-    world.server.says("cancelled", 1).await;
-    let counted = world.call(&client, "count", json!({})).await.unwrap();
-    assert_eq!(text(&counted), "call 1");
+    for world in World::officials("") {
+        let client = world.client("sse");
+        let (cancel, input) = (CancellationToken::new(), object(json!({})));
+        let calling = client.call(world.access(""), "wait", &input, &cancel);
+        let interrupting = async {
+            world.server.says("waiting", 1).await;
+            cancel.cancel();
+        };
+        let (called, ()) = tokio::join!(calling, interrupting);
+        assert!(matches!(called, Err(McpError::Cancelled)), "{called:?}");
+        world.server.says("cancelled", 1).await;
+        let counted = world.call(&client, "count", json!({})).await.unwrap();
+        assert_eq!(text(&counted), "call 1");
+    }
 }
 
 #[tokio::test]
 async fn other_tools_are_told_on_the_stream_of_the_older_transport() {
-    let world = World::official("");
-    let client = world.client("sse");
-    client.tools(world.access("")).await.unwrap();
-    assert!(!client.has_changed());
-    world.call(&client, "grow", json!({})).await.unwrap();
-    let listening = client.listen(world.access(""), SHORT).await.unwrap();
-    assert_eq!(listening, Listening::GoesOn);
-    assert!(client.has_changed());
-    let listing = client.tools(world.access("")).await.unwrap();
-    assert!(names(&listing).contains(&"grown"));
+    for world in World::officials("") {
+        let client = world.client("sse");
+        client.tools(world.access("")).await.unwrap();
+        assert!(!client.has_changed());
+        world.call(&client, "grow", json!({})).await.unwrap();
+        let listening = client.listen(world.access(""), SHORT).await.unwrap();
+        assert_eq!(listening, Listening::GoesOn);
+        assert!(client.has_changed());
+        let listing = client.tools(world.access("")).await.unwrap();
+        assert!(names(&listing).contains(&"grown"));
+    }
 }
 
 #[tokio::test]
 async fn a_token_goes_to_the_endpoint_too_and_comes_back_from_nobody() {
     let token = "sesame-0123456789";
-    let world = World::official(token);
-    let client = world.client("sse");
     let (never, input) = (CancellationToken::new(), object(json!({})));
-    let called = client.call(world.access(token), "whoami", &input, &never);
-    assert_eq!(text(&called.await.unwrap()), "Bearer [redacted]");
-    let refused = client.call(world.access("wrong"), "whoami", &input, &never);
-    let refused = refused.await;
-    assert!(
-        matches!(refused, Err(McpError::Unauthorized)),
-        "{refused:?}"
-    );
+    for world in World::officials(token) {
+        let client = world.client("sse");
+        let called = client.call(world.access(token), "whoami", &input, &never);
+        assert_eq!(text(&called.await.unwrap()), "Bearer [redacted]");
+        let refused = client.call(world.access("wrong"), "whoami", &input, &never);
+        let refused = refused.await;
+        assert!(
+            matches!(refused, Err(McpError::Unauthorized)),
+            "{refused:?}"
+        );
+    }
     let world = World::lying();
     let client = world.client("old");
     let called = client.call(world.access(token), "do", &input, &never);

@@ -1,6 +1,7 @@
 //! MCP servers: one that is made with the official SDK, and one that lies.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,8 +15,10 @@ const LYING: &str = concat!(
     include_str!("../../data/tls_server.py"),
     include_str!("../../data/mcp_server.py")
 );
-const OFFICIAL: &str = include_str!("../../data/mcp_official.py");
-const VERSION: &str = "1.30.0";
+const OFFICIAL_PYTHON: &str = include_str!("../../data/mcp_official.py");
+const PYTHON_VERSION: &str = "1.30.0";
+const OFFICIAL_TYPESCRIPT: &str = include_str!("../../data/mcp_official.mjs");
+const TYPESCRIPT_VERSION: &str = "1.32.2";
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -27,16 +30,31 @@ pub struct McpServer {
 }
 
 impl McpServer {
-    /// One of the official SDK, at `/mcp`, and by the older transport at `/sse`, with a certificate for `names`. It takes this token alone, or whoever comes if it is empty. Its tools:
-    /// `add`, `count`, `picture`, `fail`, `report`, `wait`, `long`, `whoami`, `grow`.
+    /// One of the official SDK of Python, at `/mcp`, and by the older transport at `/sse`, with a certificate for `names`. It takes this token
+    /// alone, or whoever comes if it is empty. Its tools: `add`, `count`, `picture`, `fail`, `report`, `wait`, `long`, `whoami`, `grow`.
     pub fn official(authority: &Authority, names: &[&str], token: &str) -> Self {
+        let command = Sdk::mcp_python(PYTHON_VERSION).command(OFFICIAL_PYTHON);
+        Self::started_official(command, authority, names, token)
+    }
+
+    /// The same of the official SDK of TypeScript.
+    pub fn official_typescript(authority: &Authority, names: &[&str], token: &str) -> Self {
+        let command = Sdk::mcp_typescript(TYPESCRIPT_VERSION).command(OFFICIAL_TYPESCRIPT);
+        Self::started_official(command, authority, names, token)
+    }
+
+    fn started_official(
+        mut command: Command,
+        authority: &Authority,
+        names: &[&str],
+        token: &str,
+    ) -> Self {
         let certificate = authority.issue(names);
-        let mut python = Sdk::mcp(VERSION).command(OFFICIAL);
-        python
+        command
             .arg(LOOPBACK.to_string())
             .args([certificate.certificate, certificate.key])
             .arg(token);
-        Self::started(Child::start_helper(&mut python))
+        Self::started(Child::start_helper(&mut command))
     }
 
     /// One that is honest at `/honest`, and lies in one way at every other path: see its script.

@@ -172,7 +172,10 @@ impl Runner {
             Err(nobody @ (NobodyToAsk::NotServed(_) | NobodyToAsk::Key(_))) => {
                 let kind = SessionErrorKind::ModelRequestFailed;
                 let failed = failure(kind, nobody.to_string(), RetryStatus::Terminal);
-                self.give_up(vec![failed]).await?;
+                let begun = self.reading.asking().cloned();
+                let end = begun.map(|start| request_end(start, true, &self.spent, None));
+                self.give_up(end.into_iter().chain([failed]).collect())
+                    .await?;
                 return Ok(None);
             }
         };
@@ -210,20 +213,28 @@ impl Runner {
         Ok(Reported::Written)
     }
 
-    /// None if the report was refused.
+    /// The request that is made now, unless one has begun. None if the report was refused.
     async fn begin_request(&mut self) -> Result<Option<SessionEventId>, ControlError> {
-        let id = Control::fresh_event_id();
-        let started = NewAgentEvent {
-            id: id.clone(),
-            event: AgentEvent::ModelRequestStart {},
-            private: self.list_to_store()?,
-        };
+        if let Some(begun) = self.reading.asking() {
+            return Ok(Some(begun.clone()));
+        }
+        let start = self.request_start()?;
+        let id = start.id.clone();
         let report = TurnReport {
-            events: vec![started],
+            events: vec![start],
             ..self.nothing()
         };
         let reported = self.report(report).await?;
         Ok((reported == Reported::Written).then_some(id))
+    }
+
+    /// What is told as the model is asked.
+    pub(super) fn request_start(&self) -> Result<NewAgentEvent, ControlError> {
+        Ok(NewAgentEvent {
+            id: Control::fresh_event_id(),
+            event: AgentEvent::ModelRequestStart {},
+            private: self.list_to_store()?,
+        })
     }
 
     /// The tools of MCP servers, if they are others than are stored.

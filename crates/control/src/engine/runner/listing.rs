@@ -21,16 +21,9 @@ impl Runner {
     /// Asks servers what tools they have, all at once: those that were never asked, and those that said that it is something else now. One that
     /// fails is told of, and left out until the session runs again.
     pub(super) async fn list_mcp_tools(&mut self) -> Result<(), ControlError> {
-        let shared = Arc::clone(&self.shared);
-        let has_changed =
-            |server: &McpServerOfAgent| shared.mcp.has_changed(&self.session.id, server);
         let mut listing = JoinSet::new();
-        for server in self.agent.mcp_servers() {
-            let is_wanted = !self.agent.listed.knows(server) || has_changed(server);
-            if !is_wanted || self.agent.is_unavailable(server) {
-                continue;
-            }
-            let (shared, server) = (Arc::clone(&shared), server.clone());
+        for server in self.mcp_servers_to_list() {
+            let (shared, server) = (Arc::clone(&self.shared), server.clone());
             let (organization, session) = (self.run.organization.clone(), self.session.clone());
             listing.spawn(async move {
                 let of = OfSession {
@@ -63,6 +56,16 @@ impl Runner {
             ..self.nothing()
         };
         self.report(report).await.map(drop)
+    }
+
+    /// Those whose tools are not known, or are others by now.
+    pub(super) fn mcp_servers_to_list(&self) -> Vec<&McpServerOfAgent> {
+        let mcp = &self.shared.mcp;
+        let is_wanted = |server: &&McpServerOfAgent| {
+            !self.agent.is_unavailable(server)
+                && (!self.agent.listed.knows(server) || mcp.has_changed(&self.session.id, server))
+        };
+        self.agent.mcp_servers().iter().filter(is_wanted).collect()
     }
 
     fn take_list(&mut self, (server, listed): Listed) -> Option<NewAgentEvent> {
