@@ -90,11 +90,15 @@ impl Engine {
         let places = Arc::new(Semaphore::new(SESSIONS_AT_WORK));
         let working = TaskTracker::new();
         let offered = &self.shared.control.engine_places;
-        let mut begun = offered.open(&self.holder, &places);
-        let serve_begun = async {
-            while let Some(claimed) = begun.recv().await {
+        let (open, mut claimed) = offered.open(&self.holder, &places);
+        let serve_claimed = async {
+            while let Some(claimed) = claimed.recv().await {
                 self.serve(claimed, &working, &stop);
             }
+        };
+        let close = async {
+            stop.cancelled().await;
+            drop(open);
         };
         let look = async {
             while !stop.is_cancelled() {
@@ -107,9 +111,8 @@ impl Engine {
                     () = self.shared.control.session_begun(ENGINE_LOOK) => {}
                 }
             }
-            offered.close();
         };
-        tokio::join!(serve_begun, look);
+        tokio::join!(serve_claimed, look, close);
         working.close();
         working.wait().await;
     }
@@ -124,24 +127,27 @@ impl Engine {
         let control = &self.shared.control;
         let free = u32::try_from(places.available_permits()).unwrap_or(u32::MAX);
         for (organization, session) in control.sessions_to_run(free).await? {
-            let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            let Ok(permit) = Arc::clone(places).try_acquire_owned() else {
                 return Ok(());
             };
+            if stop.is_cancelled() {
+                return Ok(());
+            }
             let claimed = control.claim_session(&organization, &session, &self.holder);
             let Some(run) = claimed.await? else {
                 continue;
             };
-            self.serve(Claimed { run, place }, working, stop);
+            self.serve(Claimed { run, permit }, working, stop);
         }
         Ok(())
     }
 
     fn serve(&self, claimed: Claimed, working: &TaskTracker, stop: &CancellationToken) {
         let (shared, stop) = (Arc::clone(&self.shared), stop.clone());
-        let Claimed { run, place } = claimed;
+        let Claimed { run, permit } = claimed;
         working.spawn(async move {
             serve(shared, run, stop).await;
-            drop(place);
+            drop(permit);
         });
     }
 }

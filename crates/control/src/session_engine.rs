@@ -15,7 +15,7 @@ use bailiwick_model::{
 };
 use bailiwick_store::{
     Change, NewSessionEvent, Session, SessionAnswer, SessionEvent, SessionRecord, SessionRun,
-    SessionThread, Turn,
+    SessionRunner, SessionThread, Turn,
 };
 use bailiwick_wire::AgentEvent;
 use jiff::{SignedDuration, Timestamp};
@@ -169,16 +169,26 @@ impl Control {
         change: &mut Change,
         written: &mut Written,
     ) -> Result<Option<(Place, SessionRun)>, ControlError> {
-        if !written.has_begun {
+        if !written.needs_runner {
             return Ok(None);
         }
         let Some(place) = self.engine_places.take() else {
             return Ok(None);
         };
-        let (session, until) = (&written.session.id, until(change.at()));
+        let (session, until) = (&written.session.id, until(clock::now()));
         let run = change.claim_session(session, place.holder(), until).await?;
-        written.has_begun = run.is_none();
+        written.needs_runner = run.is_none();
         Ok(run.map(|run| (place, run)))
+    }
+
+    /// Gives back what was claimed and nobody runs: also if it is not known whether that was stored.
+    pub(crate) async fn give_back(&self, claimed: Option<SessionRun>) {
+        let Some(run) = claimed else {
+            return;
+        };
+        if let Err(error) = self.release_session(&run).await {
+            tracing::warn!(session = %run.session, %error, "a session waits until its lease ends");
+        }
     }
 
     /// Keeps a session for longer; whether it was still theirs. If not, whoever asks stops at once.
@@ -311,7 +321,10 @@ async fn write(
     report: TurnReport,
 ) -> Result<Written, ControlError> {
     let runner = turn.session().runner.as_ref();
-    if !runner.is_some_and(|runner| runner.number == run.number && runner.until > turn.at()) {
+    let is_theirs = |runner: &SessionRunner| {
+        (runner.number, &runner.holder) == (run.number, &run.holder) && runner.until > turn.at()
+    };
+    if !runner.is_some_and(is_theirs) {
         return Err(ControlError::RunLost);
     }
     let mut writing = Writing::begin(turn.locked()).await?;

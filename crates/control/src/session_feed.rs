@@ -178,10 +178,10 @@ impl Control {
         self.feeds.notices.tell(SessionNotice {
             session: session.id.clone(),
             sequence: last.sequence,
-            has_begun: written.has_begun,
+            has_begun: written.needs_runner,
             is_tightened: false,
         });
-        if written.has_begun {
+        if written.needs_runner {
             // One that nobody waits for yet is kept.
             self.sessions_begun.notify_one();
         }

@@ -72,17 +72,16 @@ impl Control {
         to_the_end(async move {
             let what = evidence(&sent.written.events);
             let event = caller.event("session.send", (KIND, id.as_str()), None, Some(&what));
-            change
-                .commit(&event)
-                .await
-                .map_err(ControlError::of(KIND))?;
+            if let Err(error) = change.commit(&event).await {
+                control.give_back(sent.claimed.map(|(_, run)| run)).await;
+                return Err(ControlError::of(KIND)(error));
+            }
             if sent.queues_work {
                 control.work_arrived.notify_waiters();
             }
             control.published(&sent.written);
-            if let Some((place, run)) = sent.claimed {
-                place.give(run);
-            }
+            let refused = sent.claimed.and_then(|(place, run)| place.give(run));
+            control.give_back(refused).await;
             Ok(sent.echoes)
         })
         .await

@@ -39,7 +39,7 @@ pub(crate) struct Written {
     /// What was stored, in its order.
     pub(crate) events: Vec<SessionEvent>,
     /// Whether there is something to do in it that there was not before, and that nobody does.
-    pub(crate) has_begun: bool,
+    pub(crate) needs_runner: bool,
 }
 
 impl Control {
@@ -289,7 +289,7 @@ impl<'t> Writing<'t> {
         Ok(Written {
             session: self.locked.finish().await?,
             events: self.stored,
-            has_begun: is_at_rest(was.status) && !is_at_rest(status),
+            needs_runner: is_at_rest(was.status) && !is_at_rest(status),
         })
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::checkpoints::BY_A_COMMIT;
+
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -40,6 +42,14 @@ impl Dialect {
                 "PRAGMA foreign_keys = ON",
                 "PRAGMA busy_timeout = 10000",
             ],
+            Self::Postgres => &[],
+        }
+    }
+
+    /// And one that writes, besides.
+    pub(crate) fn on_connect_to_write(self) -> &'static [&'static str] {
+        match self {
+            Self::Sqlite => &[BY_A_COMMIT],
             Self::Postgres => &[],
         }
     }

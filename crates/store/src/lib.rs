@@ -12,6 +12,7 @@ mod audit;
 mod backup;
 mod browser_session;
 mod change;
+mod checkpoints;
 mod content;
 mod credential;
 mod credential_secret;

@@ -80,13 +80,14 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let statement = sqlx::query(
             "UPDATE session SET runner_until = $5 \
-             WHERE organization_id = $1 AND id = $2 AND runner_number = $3 AND runner_until > $4",
+             WHERE organization_id = $1 AND id = $2 AND runner_number = $3 AND runner_until > $4 AND runner = $6",
         )
         .bind(run.organization.to_string())
         .bind(run.session.to_string())
         .bind(run.number)
         .bind(now.as_microsecond())
-        .bind(until.as_microsecond());
+        .bind(until.as_microsecond())
+        .bind(run.holder.clone());
         let done = self.execute(statement).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -98,11 +99,12 @@ impl Store {
     /// See [`StoreError`].
     pub async fn release_session(&self, run: &SessionRun) -> Result<(), StoreError> {
         let statement = sqlx::query(
-            "UPDATE session SET runner = NULL, runner_until = NULL WHERE organization_id = $1 AND id = $2 AND runner_number = $3",
+            "UPDATE session SET runner = NULL, runner_until = NULL WHERE organization_id = $1 AND id = $2 AND runner_number = $3 AND runner = $4",
         )
         .bind(run.organization.to_string())
         .bind(run.session.to_string())
-        .bind(run.number);
+        .bind(run.number)
+        .bind(run.holder.clone());
         self.execute(statement).await?;
         Ok(())
     }

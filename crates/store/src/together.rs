@@ -15,8 +15,10 @@ use std::sync::Arc;
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Executor as _};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
+
+use crate::checkpoints::Checkpoints;
 
 /// With the lock that a write needs, so that nothing fails halfway for want of it.
 const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT part";
@@ -40,6 +42,7 @@ pub(crate) enum Company {
 pub(crate) struct Together {
     pool: AnyPool,
     turns: Turns,
+    checkpoints: Arc<Checkpoints>,
 }
 
 /// Given to those that wait in the order in which they came.
@@ -52,6 +55,8 @@ struct Writer {
     connection: Option<PoolConnection<Any>>,
     /// The transaction that has begun.
     batch: Option<Batch>,
+    /// Told of each commit.
+    committed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -76,10 +81,15 @@ pub(crate) struct Part {
 
 impl Together {
     /// The pool has one connection.
-    pub(crate) fn new(pool: AnyPool) -> Self {
+    pub(crate) fn new(pool: AnyPool, checkpoints: Checkpoints) -> Self {
+        let writer = Writer {
+            committed: checkpoints.committed(),
+            ..Writer::default()
+        };
         Self {
             pool,
-            turns: Turns::default(),
+            turns: Arc::new(Mutex::new(writer)),
+            checkpoints: Arc::new(checkpoints),
         }
     }
 
@@ -108,6 +118,7 @@ impl Together {
     /// Ends the connection once nobody has it.
     pub(crate) async fn close(&self) {
         self.turns.lock().await.connection = None;
+        self.checkpoints.close().await;
         self.pool.close().await;
     }
 }
@@ -235,6 +246,7 @@ impl Writer {
         if let Some(batch) = self.batch.take() {
             batch.end.send_replace(Some(Ok(())));
         }
+        self.committed.notify_one();
         Ok(())
     }
 

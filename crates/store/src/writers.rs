@@ -4,6 +4,7 @@ use sqlx::any::{AnyPoolOptions, AnyQueryResult};
 use sqlx::{Any, AnyPool, Execute, Executor as _};
 use tracing::Instrument as _;
 
+use crate::checkpoints::Checkpoints;
 use crate::dialect::{DatabaseUrl, Dialect};
 use crate::error::StoreError;
 use crate::patience::{PATIENCE, patiently, traced};
@@ -23,7 +24,11 @@ pub(crate) enum Writers {
 impl Writers {
     pub(crate) async fn open(url: &DatabaseUrl) -> sqlx::Result<Self> {
         Ok(match url.dialect() {
-            Dialect::Sqlite => Self::Sqlite(Together::new(pool(url, 1).await?)),
+            Dialect::Sqlite => {
+                let pool = pool(url, 1).await?;
+                let checkpoints = Checkpoints::begin(url.as_text().parse()?);
+                Self::Sqlite(Together::new(pool, checkpoints))
+            }
             Dialect::Postgres => Self::Postgres(pool(url, WRITERS).await?),
         })
     }
@@ -86,7 +91,11 @@ async fn pool(url: &DatabaseUrl, most: u32) -> sqlx::Result<AnyPool> {
         .test_before_acquire(dialect == Dialect::Postgres)
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                for statement in dialect.on_connect() {
+                for statement in dialect
+                    .on_connect()
+                    .iter()
+                    .chain(dialect.on_connect_to_write())
+                {
                     sqlx::query(*statement).execute(&mut *connection).await?;
                 }
                 Ok(())

@@ -53,6 +53,8 @@ pub(crate) struct Runner {
     context_tokens: u64,
     /// Requests of this turn.
     requests: u32,
+    /// The request that began with what was taken up, until the model is asked.
+    fresh_request: Option<SessionEventId>,
     /// What the last request has used that was not answered whole.
     spent: Usage,
     /// What was used and could not be stored, since its report was refused.
@@ -107,6 +109,7 @@ impl Runner {
             turn: CancellationToken::new(),
             context_tokens: 0,
             requests: 0,
+            fresh_request: None,
             spent: Usage::default(),
             unreported: SessionUsage::default(),
             refusals: 0,
@@ -128,11 +131,11 @@ impl Runner {
             }
             let is_over_budget = budget_is_reached(&self.session)?;
             let next = self.history.next(&self.running);
-            let is_asked = matches!(next, Step::Ask) && !is_over_budget;
-            let begun = self.reading.asking().filter(|_| !is_asked).cloned();
+            let asks_now = matches!(next, Step::Ask) && !is_over_budget;
             let done = match next {
-                // Something came between the beginning of a request and the asking.
-                _ if let Some(start) = begun => self.end_request(start, Vec::new()).await,
+                _ if let Some(start) = self.stale_request(asks_now) => {
+                    self.end_request(start, Vec::new()).await
+                }
                 Step::Interrupt { interrupts, open } => self.interrupt(interrupts, open).await,
                 Step::Settle(settled) => self.settle(settled).await,
                 Step::Run(calls) => self.run_calls(calls).await,
@@ -154,20 +157,28 @@ impl Runner {
                 Err(ControlError::RunLost | ControlError::NotFound("session")) => {
                     return Ok(Left::Lost);
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if let Some(start) = self.stale_request(false) {
+                        // Whoever comes next does it otherwise, if anybody can.
+                        let _ = self.end_request(start, Vec::new()).await;
+                    }
+                    return Err(error);
+                }
             }
         }
     }
 
-    /// Ends what whoever ran the session before was at when they died.
+    /// A request that has begun, and that is not to be made now: whoever made it has died, what it came to could not be stored, or something came
+    /// between. It is ended; what it has used that is not known by now nobody will know.
+    fn stale_request(&self, asks_now: bool) -> Option<SessionEventId> {
+        let begun = self.reading.asking()?;
+        let is_fresh = self.fresh_request.as_ref() == Some(begun);
+        let is_made = asks_now && is_fresh && self.mcp_servers_to_list().is_empty();
+        (!is_made).then(|| begun.clone())
+    }
+
+    /// Goes on with what whoever ran the session before was at when they died.
     async fn take_over(&mut self) -> Result<(), ControlError> {
-        if is_at_rest(&self.session) {
-            return Ok(());
-        }
-        if let Some(start) = self.reading.asking().cloned() {
-            // What it has used nobody knows any more.
-            self.end_request(start, Vec::new()).await?;
-        }
         if self.session.status == SessionStatus::Rescheduling {
             self.step(ThreadStep::Resume).await?;
         }
@@ -177,17 +188,21 @@ impl Runner {
     /// Takes up what was said, and if the model can be asked at once, begins that with it: whoever waits for an answer waits for the disk once.
     async fn take_up(&mut self, ids: Vec<SessionEventId>) -> Result<(), ControlError> {
         (self.requests, self.turn) = (0, CancellationToken::new());
-        let events = if self.mcp_servers_to_list().is_empty() {
-            vec![self.request_start()?]
+        let start = if self.mcp_servers_to_list().is_empty() {
+            Some(self.request_start()?)
         } else {
-            Vec::new()
+            None
         };
+        let request = start.as_ref().map(|start| start.id.clone());
         let report = TurnReport {
             taken: ids,
-            events,
+            events: start.into_iter().collect(),
             ..self.nothing()
         };
-        self.report(report).await.map(drop)
+        if self.report(report).await? == Reported::Written {
+            self.fresh_request = request;
+        }
+        Ok(())
     }
 
     async fn rest(&mut self, reason: StopReason) -> Result<(), ControlError> {

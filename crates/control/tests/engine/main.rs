@@ -185,7 +185,9 @@ impl Place {
         if tokio::time::timeout(PATIENCE, rests).await.is_err() {
             panic!("it does not rest: {:#?}", self.events(session).await);
         }
-        self.events(session).await
+        let events = self.events(session).await;
+        requests_have_ended(&events);
+        events
     }
 
     /// Waits until so many events of a kind have happened.
@@ -249,6 +251,21 @@ fn object(value: Value) -> Map<String, Value> {
         panic!("{value} is no object");
     };
     map
+}
+
+/// Each that began has ended once.
+fn requests_have_ended(events: &[Value]) {
+    let of = |kind, id: &str| -> Vec<String> {
+        let found = of_kind(events, kind).into_iter();
+        let mut ids: Vec<_> = found
+            .map(|event| event[id].as_str().unwrap().to_owned())
+            .collect();
+        ids.sort();
+        ids
+    };
+    let begun = of("span.model_request_start", "id");
+    let ended = of("span.model_request_end", "model_request_start_id");
+    assert_eq!(begun, ended, "{events:#?}");
 }
 
 fn message(text: &str) -> Value {

@@ -27,9 +27,9 @@ use crate::statistics::percentile;
 
 /// Turns that begin in a second, all sessions together: what two processors have time for, beside the model and the client.
 const TURNS_A_SECOND: u32 = 50;
-/// What of a turn waits for the disk before its end is told: the message, who runs the session, that it is taken up, the request to the
-/// model, and its answer with the end.
-const WRITES_OF_TURN: usize = 5;
+/// What of a turn waits for the disk before its end is told: the message, that it is taken up with the request to the model, and its answer
+/// with the end.
+const WRITES_OF_TURN: usize = 3;
 /// Of each, in SQLite's log, about: some pages.
 const WRITE_BYTES: usize = 16 << 10;
 /// How long a turn may take.
@@ -95,6 +95,8 @@ async fn talk(
     (sessions, _) = converse(sessions, Pace::AtOnce(1)).await?;
     let name = format!("each of {count} sessions without a sandbox");
     holds(before, server, count, &name, report)?;
+    // What others wrote before is on the disk, or they are measured too.
+    rustix::fs::sync();
     let mut file = File::create(stage.path("synced"))?;
     let [mut direct, mut synced, mut took] = [const { Vec::new() }; 3];
     for _ in 0..stage.pick(4, 2) {

@@ -215,8 +215,8 @@ impl Runner {
 
     /// The request that is made now, unless one has begun. None if the report was refused.
     async fn begin_request(&mut self) -> Result<Option<SessionEventId>, ControlError> {
-        if let Some(begun) = self.reading.asking() {
-            return Ok(Some(begun.clone()));
+        if let Some(begun) = self.fresh_request.take() {
+            return Ok(Some(begun));
         }
         let start = self.request_start()?;
         let id = start.id.clone();
