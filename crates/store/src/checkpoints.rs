@@ -14,6 +14,8 @@ use tokio::time::sleep;
 
 /// Of whoever commits: pages of the log after which a commit does it.
 pub(crate) const BY_A_COMMIT: &str = "PRAGMA wal_autocheckpoint = 8000";
+/// What is in the file is on the disk before the log begins anew.
+const SYNCED: &str = "PRAGMA synchronous = FULL";
 /// Waits for nobody, and nobody for it.
 const BESIDE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// From the first commit that is not in the file: what is changed often is brought there once.
@@ -84,7 +86,11 @@ async fn checkpoint(
 ) -> sqlx::Result<()> {
     let connection = match connection {
         Some(connection) => connection,
-        None => connection.insert(options.connect().await?),
+        None => {
+            let mut new = options.connect().await?;
+            new.execute(SYNCED).await?;
+            connection.insert(new)
+        }
     };
     connection.execute(BESIDE).await.map(drop)
 }

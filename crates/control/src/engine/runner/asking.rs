@@ -213,10 +213,12 @@ impl Runner {
         Ok(Reported::Written)
     }
 
-    /// The request that is made now, unless one has begun. None if the report was refused.
+    /// The request that is made now: the one that has begun with the turn, or another. None if the report was refused.
     async fn begin_request(&mut self) -> Result<Option<SessionEventId>, ControlError> {
-        if let Some(begun) = self.fresh_request.take() {
-            return Ok(Some(begun));
+        let fresh = self.fresh_request.take();
+        // It may have been ended since.
+        if fresh.is_some() && fresh.as_ref() == self.reading.asking() {
+            return Ok(fresh);
         }
         let start = self.request_start()?;
         let id = start.id.clone();
