@@ -134,6 +134,7 @@ impl Control {
             KeyOwner::User(id) => Actor::User(id),
             KeyOwner::ServiceAccount(id) => Actor::ServiceAccount(id),
             KeyOwner::Environment(id) => Actor::Worker(id),
+            KeyOwner::LlmProxy(opens) => Actor::VirtualKey(opens),
         };
         Ok(Caller {
             organization: known.organization,

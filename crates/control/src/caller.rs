@@ -7,7 +7,7 @@ use bailiwick_model::{
     ApiKeyId, EnvironmentId, OrganizationId, Permission, Permissions, ServiceAccountId, SessionId,
     UserId, WorkId,
 };
-use bailiwick_store::AuditEvent;
+use bailiwick_store::{AuditEvent, VirtualKey};
 use jiff::Timestamp;
 
 use crate::error::ControlError;
@@ -23,6 +23,8 @@ pub enum Actor {
     Worker(EnvironmentId),
     /// Whoever an item of a work queue was handed to, with what they were handed.
     WorkItem(WorkItem),
+    /// Whoever has a virtual key: it opens one proxy, and nothing else.
+    VirtualKey(VirtualKey),
     /// Bailiwick itself, such as at its first start.
     System,
 }
@@ -83,11 +85,12 @@ impl Actor {
             Self::ServiceAccount(_) => "service_account",
             Self::Worker(_) => "environment_key",
             Self::WorkItem(_) => "work",
+            Self::VirtualKey(_) => "virtual_key",
             Self::System => "system",
         }
     }
 
-    /// Its id; a worker's is its environment's.
+    /// Its id; a worker's is its environment's, and a virtual key's its proxy's.
     pub fn id(&self) -> &str {
         use bailiwick_model::ResourceId as _;
         match self {
@@ -95,6 +98,7 @@ impl Actor {
             Self::ServiceAccount(id) => id.as_str(),
             Self::Worker(id) => id.as_str(),
             Self::WorkItem(item) => item.work.as_str(),
+            Self::VirtualKey(opens) => opens.llm_proxy.as_str(),
             Self::System => "bailiwick",
         }
     }
@@ -163,7 +167,9 @@ impl Caller {
     pub(crate) fn require_or_worker(&self, permission: Permission) -> Result<(), ControlError> {
         match &self.actor {
             Actor::Worker(_) | Actor::WorkItem(_) => Ok(()),
-            Actor::User(_) | Actor::ServiceAccount(_) | Actor::System => self.require(permission),
+            Actor::User(_) | Actor::ServiceAccount(_) | Actor::VirtualKey(_) | Actor::System => {
+                self.require(permission)
+            }
         }
     }
 

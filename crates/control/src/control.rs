@@ -20,6 +20,7 @@ use crate::oauth::Refreshing;
 use crate::password_attempts::PasswordAttempts;
 use crate::sealing::SealingKeys;
 use crate::session_feed::Feeds;
+use crate::spend::Ledger;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub struct Control {
     pub(crate) refreshing: Refreshing,
     pub(crate) validations: Semaphore,
     pub(crate) model_rules: ModelRules,
+    pub(crate) ledger: Ledger,
 }
 
 impl Control {
@@ -57,6 +59,7 @@ impl Control {
             sessions_begun,
             engine_places: EnginePlaces::default(),
             tightened,
+            ledger: Ledger::new(store.clone()),
             store,
             sealing,
             known_keys: KnownKeys::default(),
@@ -104,6 +107,11 @@ impl Control {
             model_rules,
             ..self
         }
+    }
+
+    /// What requests to models may cost, and what they did.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Whether the database answers.

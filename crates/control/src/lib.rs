@@ -29,6 +29,7 @@ mod identity_providers;
 mod identity_sign_ins;
 mod impact;
 mod keys;
+mod limits;
 mod mcp_access;
 mod members;
 mod model_upstreams;
@@ -58,6 +59,7 @@ mod sign_in_refusal;
 mod sign_ins;
 mod signed_head;
 mod skills;
+mod spend;
 mod teams;
 mod tightening;
 mod to_the_end;
@@ -91,6 +93,7 @@ pub use identity_providers::{IdentityProvider, IdentityProviders, NeededClaim, S
 pub use identity_sign_ins::{BegunSignIn, FinishedSignIn};
 pub use impact::{ConcernedEnvironment, Impact};
 pub use keys::{MadeKey, NewKeyRequest, WORKER_PERMISSIONS};
+pub use limits::{LimitRequest, LimitState, LimitView};
 pub use members::NewMemberRequest;
 pub use model_upstreams::{
     KeyHeader, ModelRules, NewUpstreamRequest, ServedModel, ServerUpstream, TokensField,
@@ -113,6 +116,10 @@ pub use sign_in_refusal::SignInRefusal;
 pub use sign_ins::{BrowserSession, SignInRequest};
 pub use signed_head::{Algorithm, HeadKey, NotAHeadKey, NotSigned, SignedHead};
 pub use skills::{NewSkillRequest, SkillRules};
+pub use spend::{
+    Candidate, Ledger, LimitConfig, LimitNotify, LimitReached, NotRecovered, Outcome, Recovered,
+    Reservation, SpendError, SpendRequest,
+};
 pub use tightening::{SessionPolicy, TightenedSession};
 pub use validation::{ProbeFailure, RefreshOutcome, Validation, ValidationStatus};
 pub use work::{HandedWork, HeartbeatRequest, Lease, PollRequest};

@@ -237,9 +237,11 @@ impl Control {
                     .is_granted(&environment.id, user)
                     .await?
             }
-            Actor::ServiceAccount(_) | Actor::Worker(_) | Actor::WorkItem(_) | Actor::System => {
-                false
-            }
+            Actor::ServiceAccount(_)
+            | Actor::Worker(_)
+            | Actor::WorkItem(_)
+            | Actor::VirtualKey(_)
+            | Actor::System => false,
         };
         if granted {
             Ok(())

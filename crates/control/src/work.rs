@@ -340,7 +340,11 @@ impl Control {
         match &caller.actor {
             Actor::Worker(own) if own == environment => Ok(()),
             Actor::Worker(_) => Err(ControlError::Unauthenticated),
-            Actor::User(_) | Actor::ServiceAccount(_) | Actor::WorkItem(_) | Actor::System => {
+            Actor::User(_)
+            | Actor::ServiceAccount(_)
+            | Actor::WorkItem(_)
+            | Actor::VirtualKey(_)
+            | Actor::System => {
                 caller.require(permission)?;
                 let scope = self.store.scope(&caller.organization);
                 let found = scope.environment(environment).await?;
@@ -359,9 +363,11 @@ impl Control {
         match &caller.actor {
             Actor::WorkItem(own) if own.environment == *environment && own.work == *id => Ok(()),
             Actor::WorkItem(_) => Err(ControlError::Unauthenticated),
-            Actor::User(_) | Actor::ServiceAccount(_) | Actor::Worker(_) | Actor::System => {
-                self.queue(caller, Permission::WorkWrite, environment).await
-            }
+            Actor::User(_)
+            | Actor::ServiceAccount(_)
+            | Actor::Worker(_)
+            | Actor::VirtualKey(_)
+            | Actor::System => self.queue(caller, Permission::WorkWrite, environment).await,
         }
     }
 

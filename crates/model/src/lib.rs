@@ -17,6 +17,7 @@ mod project;
 mod resource_id;
 mod secret_text;
 mod session;
+mod spend;
 mod work;
 
 pub use base::{BaseName, BaseProblem, ImageReference, Suite};
@@ -34,15 +35,19 @@ pub use project::{
     RepositoryProblem, SetupCommand, SetupProblem, Transport,
 };
 pub use resource_id::{
-    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, FlowId, GrantId,
-    ModelUpstreamId, NotAnId, OrganizationId, RequestId, ResourceId, RoleId, ServiceAccountId,
-    SessionEventId, SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId, TeamId,
-    UserId, VaultId, WorkId,
+    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, FlowId, GrantId, LimitId,
+    LlmProxyId, ModelUpstreamId, NotAnId, OrganizationId, RequestId, ResourceId, RoleId,
+    ServiceAccountId, SessionEventId, SessionId, SessionResourceId, SessionThreadId, SkillId,
+    SkillVersionId, TeamId, UsageRecordId, UserId, VaultId, WorkId,
 };
 pub use secret_text::SecretText;
 pub use session::{
     Activity, SessionEventType, SessionInput, SessionRefusal, SessionState, SessionStatus,
     SessionUsage, StatusEvent, StopDetails, StopReason, ThreadState, UnknownSessionEventType,
     UnknownSessionStatus,
+};
+pub use spend::{
+    CalendarWindow, Enforcement, LimitAmount, LimitEntity, LimitWindow, RollingWindow,
+    UnknownUsageKind, UnknownWindow, UsageKind,
 };
 pub use work::{UnknownWorkState, WorkState};

@@ -3,6 +3,7 @@
 mod agents;
 mod mcp;
 mod outbound;
+mod spend;
 mod worker;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 pub use agents::*;
 pub use mcp::*;
 pub use outbound::*;
+pub use spend::*;
 pub use worker::*;
 
 /// The largest environment file that is read.

@@ -76,6 +76,18 @@ permissions! {
     ModelUpstreamRead = "model-upstream:read";
     /// Say which servers answer for models, and set the keys that they know the organization by.
     ModelUpstreamAdmin = "model-upstream:admin";
+    /// See LLM proxies and their virtual keys, never a key itself.
+    LlmProxyRead = "llm-proxy:read";
+    /// Make, change and delete LLM proxies and their virtual keys.
+    LlmProxyWrite = "llm-proxy:write";
+    /// Ask models by way of LLM proxies.
+    LlmProxyUse = "llm-proxy:use";
+    /// See limits, and how much of them is left.
+    LimitRead = "limit:read";
+    /// Set limits, and what models cost.
+    LimitAdmin = "limit:admin";
+    /// See what everybody used.
+    UsageRead = "usage:read";
     /// Read, verify and export the audit log.
     AuditRead = "audit-log:read";
 }
@@ -207,9 +219,19 @@ impl PredefinedRole {
             P::WorkRead,
             P::MemberRead,
             P::ModelUpstreamRead,
+            P::LlmProxyRead,
+            P::LlmProxyUse,
+            P::LimitRead,
             P::KeyWrite,
         ];
-        let editor = [P::AgentWrite, P::VaultWrite, P::SkillWrite, P::WorkWrite];
+        let editor = [
+            P::AgentWrite,
+            P::VaultWrite,
+            P::SkillWrite,
+            P::WorkWrite,
+            P::LlmProxyWrite,
+            P::UsageRead,
+        ];
         match self {
             Self::Admin => P::ALL.iter().copied().collect(),
             Self::Editor => member.into_iter().chain(editor).collect(),

@@ -141,6 +141,12 @@ resource_ids! {
     GrantId = "grant_", "a grant";
     /// A server that answers for models.
     ModelUpstreamId = "mdlu_", "a model upstream";
+    /// A door of an environment to the organization's model upstreams.
+    LlmProxyId = "llmp_", "an LLM proxy";
+    /// A limit of what may be spent.
+    LimitId = "lim_", "a limit";
+    /// A request to a model, as it is accounted for.
+    UsageRecordId = "use_", "a usage record";
     /// An environment.
     EnvironmentId = "env_", "an environment";
     /// An agent.

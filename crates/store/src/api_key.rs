@@ -1,7 +1,8 @@
 //! Keys that programs authenticate with. What is stored is their hash.
 
 use bailiwick_model::{
-    ApiKeyId, EnvironmentId, OrganizationId, Permissions, ServiceAccountId, UserId,
+    AgentId, ApiKeyId, EnvironmentId, LlmProxyId, OrganizationId, Permissions, ServiceAccountId,
+    UserId,
 };
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -21,6 +22,19 @@ pub enum KeyOwner {
     ServiceAccount(ServiceAccountId),
     /// The workers' of one self-hosted environment.
     Environment(EnvironmentId),
+    /// Nobody's: it opens one proxy.
+    LlmProxy(VirtualKey),
+}
+
+/// What a virtual key opens, and for whom what is spent with it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VirtualKey {
+    /// The proxy.
+    pub llm_proxy: LlmProxyId,
+    /// The user that it counts for.
+    pub user: Option<UserId>,
+    /// The agent that it counts for.
+    pub agent: Option<AgentId>,
 }
 
 /// A key, as it is shown.
@@ -40,6 +54,20 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// Since when it is not taken.
     pub revoked_at: Option<Timestamp>,
+}
+
+impl ApiKey {
+    fn read(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id("id")?,
+            owner: owner(row)?,
+            name: row.value("name")?,
+            shown: row.value("shown")?,
+            created_at: row.time("created_at")?,
+            expires_at: row.optional_time("expires_at")?,
+            revoked_at: row.optional_time("revoked_at")?,
+        })
+    }
 }
 
 /// One to be made.
@@ -68,7 +96,7 @@ pub struct KnownKey {
     pub organization: OrganizationId,
     /// Whose it is.
     pub owner: KeyOwner,
-    /// What its owner's role allows; nothing for the key of an environment.
+    /// What its owner's role allows; nothing for the key of an environment, and for a virtual key.
     pub permissions: Permissions,
     /// From when on it is not taken.
     pub expires_at: Option<Timestamp>,
@@ -81,6 +109,13 @@ fn owner(row: &AnyRow) -> Result<KeyOwner, StoreError> {
     if let Some(account) = row.optional_id("service_account_id")? {
         return Ok(KeyOwner::ServiceAccount(account));
     }
+    if let Some(llm_proxy) = row.optional_id("llm_proxy_id")? {
+        return Ok(KeyOwner::LlmProxy(VirtualKey {
+            llm_proxy,
+            user: row.optional_id("spender_user_id")?,
+            agent: row.optional_id("spender_agent_id")?,
+        }));
+    }
     Ok(KeyOwner::Environment(row.id("environment_id")?))
 }
 
@@ -92,13 +127,15 @@ impl Store {
     /// See [`StoreError`].
     pub async fn known_key(&self, hash: &[u8; 32]) -> Result<Option<KnownKey>, StoreError> {
         let row = sqlx::query(
-            "SELECT k.id, k.organization_id, k.user_id, k.service_account_id, k.environment_id, k.expires_at, r.permissions \
-             FROM api_key k \
+            "SELECT k.id, k.organization_id, k.user_id, k.service_account_id, k.environment_id, k.llm_proxy_id, k.spender_user_id, \
+             k.spender_agent_id, k.expires_at, r.permissions FROM api_key k \
              LEFT JOIN member m ON m.organization_id = k.organization_id AND m.user_id = k.user_id \
              LEFT JOIN user_account u ON u.id = m.user_id AND u.disabled_at IS NULL \
              LEFT JOIN service_account s ON s.id = k.service_account_id AND s.organization_id = k.organization_id \
              LEFT JOIN role r ON r.id = COALESCE(CASE WHEN u.id IS NULL THEN NULL ELSE m.role_id END, s.role_id) \
-             WHERE k.hash = $1 AND k.revoked_at IS NULL AND (r.id IS NOT NULL OR k.environment_id IS NOT NULL)",
+             WHERE k.hash = $1 AND k.revoked_at IS NULL AND (r.id IS NOT NULL OR k.environment_id IS NOT NULL \
+             OR (k.llm_proxy_id IS NOT NULL AND (k.spender_user_id IS NULL OR EXISTS (SELECT 1 FROM member sm JOIN user_account su ON su.id = sm.user_id \
+             WHERE sm.organization_id = k.organization_id AND sm.user_id = k.spender_user_id AND su.disabled_at IS NULL))))",
         )
         .bind(hash.to_vec())
         .fetch_optional(self.reader())
@@ -106,7 +143,7 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let owner = owner(&row)?;
         let permissions = match &owner {
-            KeyOwner::Environment(_) => Permissions::NONE,
+            KeyOwner::Environment(_) | KeyOwner::LlmProxy(_) => Permissions::NONE,
             KeyOwner::User(_) | KeyOwner::ServiceAccount(_) => row.json("permissions")?,
         };
         Ok(Some(KnownKey {
@@ -129,27 +166,55 @@ impl Scope<'_> {
         &self,
         page: &PageRequest<ApiKeyId>,
     ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
+        self.some_keys(None, page).await
+    }
+
+    /// The virtual keys of a proxy, the newest first, with those that are not taken any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn virtual_keys(
+        &self,
+        proxy: &LlmProxyId,
+        page: &PageRequest<ApiKeyId>,
+    ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
+        self.some_keys(Some(proxy), page).await
+    }
+
+    /// Whether there is such a virtual key, taken or not.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn has_virtual_key(&self, id: &ApiKeyId) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT 1 AS one FROM api_key WHERE organization_id = $1 AND id = $2 AND llm_proxy_id IS NOT NULL",
+        )
+        .bind(self.organization.to_string())
+        .bind(id.to_string())
+        .fetch_optional(self.pool)
+        .await?;
+        Ok(row.is_some())
+    }
+
+    async fn some_keys(
+        &self,
+        proxy: Option<&LlmProxyId>,
+        page: &PageRequest<ApiKeyId>,
+    ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, user_id, service_account_id, environment_id, name, shown, created_at, expires_at, revoked_at FROM api_key \
-             WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+            "SELECT id, user_id, service_account_id, environment_id, llm_proxy_id, spender_user_id, spender_agent_id, name, shown, created_at, \
+             expires_at, revoked_at FROM api_key WHERE organization_id = $1 AND id < $2 AND ($4 = '' OR llm_proxy_id = $4) ORDER BY id DESC LIMIT $3",
         )
         .bind(self.organization.to_string())
         .bind(page.bound())
         .bind(page.rows())
+        .bind(proxy.map(ToString::to_string).unwrap_or_default())
         .fetch_all(self.pool)
         .await?;
-        let read = |row: &AnyRow| {
-            Ok(ApiKey {
-                id: row.id("id")?,
-                owner: owner(row)?,
-                name: row.value("name")?,
-                shown: row.value("shown")?,
-                created_at: row.time("created_at")?,
-                expires_at: row.optional_time("expires_at")?,
-                revoked_at: row.optional_time("revoked_at")?,
-            })
-        };
-        let items = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
+        let items = rows.iter().map(ApiKey::read);
+        let items = items.collect::<Result<_, StoreError>>()?;
         Ok(Page::of(items, page, |key: &ApiKey| key.id.clone()))
     }
 }
@@ -162,14 +227,24 @@ impl Change {
     /// [`StoreError::Taken`] if there is this key already.
     pub async fn insert_api_key(&mut self, new: NewApiKey<'_>) -> Result<(), StoreError> {
         let (organization, at) = (self.organization().to_string(), self.micros());
-        let (user, account, environment) = match new.owner {
-            KeyOwner::User(id) => (Some(id.to_string()), None, None),
-            KeyOwner::ServiceAccount(id) => (None, Some(id.to_string()), None),
-            KeyOwner::Environment(id) => (None, None, Some(id.to_string())),
+        let (mut user, mut account, mut environment, mut door) = (None, None, None, None);
+        match new.owner {
+            KeyOwner::User(id) => user = Some(id.to_string()),
+            KeyOwner::ServiceAccount(id) => account = Some(id.to_string()),
+            KeyOwner::Environment(id) => environment = Some(id.to_string()),
+            KeyOwner::LlmProxy(opens) => door = Some(opens),
+        }
+        let (proxy, spender, agent) = match door {
+            Some(opens) => (
+                Some(opens.llm_proxy.to_string()),
+                opens.user.map(|id| id.to_string()),
+                opens.agent.map(|id| id.to_string()),
+            ),
+            None => (None, None, None),
         };
         sqlx::query(
-            "INSERT INTO api_key (id, organization_id, user_id, service_account_id, environment_id, name, shown, hash, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "INSERT INTO api_key (id, organization_id, user_id, service_account_id, environment_id, name, shown, hash, created_at, expires_at, \
+             llm_proxy_id, spender_user_id, spender_agent_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(new.id.to_string())
         .bind(organization)
@@ -181,6 +256,9 @@ impl Change {
         .bind(new.hash.to_vec())
         .bind(at)
         .bind(new.expires_at.map(Timestamp::as_microsecond))
+        .bind(proxy)
+        .bind(spender)
+        .bind(agent)
         .execute(self.connection())
         .await?;
         Ok(())

@@ -24,6 +24,7 @@ mod export;
 mod file;
 mod flow;
 mod identity;
+mod llm_proxy;
 mod member;
 mod model_upstream;
 mod notice;
@@ -45,10 +46,13 @@ mod session_run;
 mod session_thread;
 mod session_usage;
 mod skill;
+mod spend;
+mod spend_limit;
 mod store;
 mod team;
 mod together;
 mod transaction;
+mod usage_record;
 mod vault;
 mod work;
 mod work_claim;
@@ -56,7 +60,7 @@ mod work_token;
 mod writers;
 
 pub use agent::{Agent, AgentFilter, AgentValues, Delegates, DelegationAcross, NewAgent};
-pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey};
+pub use api_key::{ApiKey, KeyOwner, KnownKey, NewApiKey, VirtualKey};
 pub use audit::{
     AuditAnchor, AuditChain, AuditEntry, AuditEvent, AuditHash, AuditHead, BrokenChain,
 };
@@ -73,6 +77,7 @@ pub use error::StoreError;
 pub use file::{ExpiredFile, File, FileTotals, NewFile};
 pub use flow::{FlowFilter, NewFlow, StoredFlow};
 pub use identity::KnownIdentity;
+pub use llm_proxy::{LlmProxy, LlmProxyValues};
 pub use member::{Member, NewMember, SignIn};
 pub use model_upstream::{ModelUpstream, ModelUpstreamValues};
 pub use notice::{SessionNotice, SessionNotices};
@@ -94,8 +99,13 @@ pub use session_resource::{NewSessionResource, SessionResource, SessionResourceK
 pub use session_run::SessionRun;
 pub use session_thread::SessionThread;
 pub use skill::{NewSkill, NewSkillVersion, Skill, SkillVersion, SkillVersionName};
+pub use spend::{SpendAccount, SpendLease, Spending};
+pub use spend_limit::{LimitsOfOrganization, SpendLimit, SpendLimitValues, SpendSettings};
 pub use store::{Scope, Store};
 pub use team::{Grant, Grantee, Team};
+pub use usage_record::{
+    Spender, Spent, UsageFilter, UsageGroup, UsageOfBucket, UsageRecord, UsageSum,
+};
 pub use vault::{Vault, VaultValues};
 pub use work::{NewWork, Work, WorkStats};
 pub use work_claim::{Beat, Expected};

@@ -78,6 +78,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "environment bases",
         include_str!("../migrations/0017_environment_bases.sql"),
     ),
+    (18, "spend", include_str!("../migrations/0018_spend.sql")),
 ];
 
 /// A database whose tables are of this version.

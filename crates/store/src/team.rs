@@ -58,6 +58,22 @@ fn team(row: &AnyRow) -> Result<Team, StoreError> {
 }
 
 impl Scope<'_> {
+    /// The teams of a user.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn teams_of(&self, user: &UserId) -> Result<Vec<TeamId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT t.id FROM team t JOIN team_member m ON m.team_id = t.id WHERE t.organization_id = $1 AND m.user_id = $2 ORDER BY t.id",
+        )
+        .bind(self.organization.to_string())
+        .bind(user.to_string())
+        .fetch_all(self.pool)
+        .await?;
+        rows.iter().map(|row| row.id("id")).collect()
+    }
+
     /// All teams, the oldest first.
     ///
     /// # Errors

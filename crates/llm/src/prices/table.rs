@@ -85,6 +85,18 @@ struct TableFile {
     models: BTreeMap<String, ModelPrice>,
 }
 
+impl Overrides {
+    /// The price of a model, by the very name.
+    pub fn get(&self, model: &str) -> Option<&ModelPrice> {
+        self.0.get(model)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
+        self.0.iter().map(|(name, price)| (name.as_str(), price))
+    }
+}
+
 impl PriceTable {
     /// The table that comes with this version.
     pub fn built_in() -> Self {

@@ -109,6 +109,7 @@ fn shown(key: &ApiKey) -> Value {
         KeyOwner::User(id) => ("user", id.to_string()),
         KeyOwner::ServiceAccount(id) => ("service_account", id.to_string()),
         KeyOwner::Environment(id) => ("environment", id.to_string()),
+        KeyOwner::LlmProxy(opens) => ("llm_proxy", opens.llm_proxy.to_string()),
     };
     json!({
         "id": key.id,
