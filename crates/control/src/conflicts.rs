@@ -19,6 +19,8 @@ pub enum ConflictKind {
     Delegate,
     /// An agent elsewhere that delegates to the agent.
     Delegator,
+    /// A virtual key of a proxy that counts for an agent elsewhere.
+    VirtualKey,
 }
 
 /// One thing that would stop matching.
@@ -58,7 +60,12 @@ async fn conflicts(
     };
     let delegates = delegates.iter().map(of(ConflictKind::Delegate));
     let delegators = delegators.iter().map(of(ConflictKind::Delegator));
-    Ok(delegates.chain(delegators).collect())
+    let keys = change.virtual_keys_of_agent_across(id, environment).await?;
+    let keys = keys.iter().map(|key| Conflict {
+        kind: ConflictKind::VirtualKey,
+        id: key.to_string(),
+    });
+    Ok(delegates.chain(delegators).chain(keys).collect())
 }
 
 /// Goes on only if nothing of the agent reaches across the border of its environment.
@@ -88,6 +95,10 @@ pub(crate) async fn detach(
     environment: &EnvironmentId,
 ) -> Result<Agent, ControlError> {
     let mut agent = agent;
+    let keys = change.virtual_keys_of_agent_across(&agent.id, environment);
+    for key in keys.await? {
+        change.detach_virtual_key(&key).await?;
+    }
     for _ in 0..DETACH_HUNDREDS {
         let DelegationAcross {
             delegates,

@@ -30,6 +30,7 @@ mod identity_sign_ins;
 mod impact;
 mod keys;
 mod limits;
+mod llm_proxies;
 mod mcp_access;
 mod members;
 mod model_upstreams;
@@ -64,6 +65,7 @@ mod teams;
 mod tightening;
 mod to_the_end;
 mod tool_calls;
+mod usage;
 mod validation;
 mod vaults;
 mod work;
@@ -94,6 +96,9 @@ pub use identity_sign_ins::{BegunSignIn, FinishedSignIn};
 pub use impact::{ConcernedEnvironment, Impact};
 pub use keys::{MadeKey, NewKeyRequest, WORKER_PERMISSIONS};
 pub use limits::{LimitRequest, LimitState, LimitView};
+pub use llm_proxies::{
+    LlmProxyChange, LlmProxyConfig, LlmProxyView, NewLlmProxyRequest, NewVirtualKeyRequest,
+};
 pub use members::NewMemberRequest;
 pub use model_upstreams::{
     KeyHeader, ModelRules, NewUpstreamRequest, ServedModel, ServerUpstream, TokensField,
@@ -118,8 +123,9 @@ pub use signed_head::{Algorithm, HeadKey, NotAHeadKey, NotSigned, SignedHead};
 pub use skills::{NewSkillRequest, SkillRules};
 pub use spend::{
     Candidate, Ledger, LimitConfig, LimitNotify, LimitReached, NotRecovered, Outcome, Recovered,
-    Reservation, SpendError, SpendRequest,
+    Reservation, SpendError, SpendRequest, dollars, nano_dollars,
 };
 pub use tightening::{SessionPolicy, TightenedSession};
+pub use usage::{SpendSettingsChange, SpendSettingsView, UsageBy};
 pub use validation::{ProbeFailure, RefreshOutcome, Validation, ValidationStatus};
 pub use work::{HandedWork, HeartbeatRequest, Lease, PollRequest};

@@ -283,6 +283,15 @@ impl Control {
         Ok(())
     }
 
+    /// The same for all limits: days begin elsewhere from now on.
+    pub(crate) async fn count_all_anew(&self, change: &mut Change) -> Result<(), ControlError> {
+        for limit in change.spend_limits().await? {
+            let view = LimitView::of(limit)?;
+            self.count_anew(change, &view).await?;
+        }
+        Ok(())
+    }
+
     async fn check_limit(
         &self,
         caller: &Caller,

@@ -463,8 +463,20 @@ impl std::fmt::Display for Amount {
     }
 }
 
+/// Billionths of dollars from digits, with up to nine more behind a point.
+pub fn nano_dollars(text: &str) -> Option<i64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) || part.len() > 9 {
+        return None;
+    }
+    let part: i64 = format!("{part:0<9}").parse().ok()?;
+    let whole: i64 = whole.parse().ok()?;
+    whole.checked_mul(1_000_000_000)?.checked_add(part)
+}
+
 /// In dollars, with two digits of cents and as many more as there are.
-pub(crate) fn dollars(nanos: i64) -> String {
+pub fn dollars(nanos: i64) -> String {
     let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
     let digits = format!("{:09}", nanos % 1_000_000_000);
     let digits = digits.trim_end_matches('0');

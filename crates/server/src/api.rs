@@ -9,6 +9,8 @@ mod flows;
 mod identity_providers;
 mod impact;
 mod keys;
+mod limits;
+mod llm_proxies;
 mod members;
 mod model_upstreams;
 mod numbered;
@@ -21,6 +23,7 @@ mod service_accounts;
 mod sessions;
 mod teams;
 mod tightening;
+mod usage;
 
 use crate::operation::Routes;
 
@@ -35,6 +38,8 @@ pub(crate) fn routes() -> Routes {
         .merge(identity_providers::routes())
         .merge(impact::routes())
         .merge(keys::routes())
+        .merge(limits::routes())
+        .merge(llm_proxies::routes())
         .merge(members::routes())
         .merge(model_upstreams::routes())
         .merge(organization::routes())
@@ -46,4 +51,5 @@ pub(crate) fn routes() -> Routes {
         .merge(sessions::routes())
         .merge(teams::routes())
         .merge(tightening::routes())
+        .merge(usage::routes())
 }

@@ -264,6 +264,92 @@ impl Change {
         Ok(())
     }
 
+    /// Virtual keys of a proxy, taken still, that are an agent's which is placed in another environment than this one; at most 100.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn virtual_keys_across(
+        &mut self,
+        proxy: &LlmProxyId,
+        environment: &EnvironmentId,
+    ) -> Result<Vec<ApiKeyId>, StoreError> {
+        let organization = self.organization().to_string();
+        let rows = sqlx::query(
+            "SELECT k.id FROM api_key k JOIN agent a ON a.id = k.spender_agent_id WHERE k.organization_id = $1 AND k.llm_proxy_id = $2 \
+             AND k.revoked_at IS NULL AND a.environment_id IS NOT NULL AND a.environment_id <> $3 ORDER BY k.id LIMIT 100",
+        )
+        .bind(organization)
+        .bind(proxy.to_string())
+        .bind(environment.to_string())
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(|row| row.id("id")).collect()
+    }
+
+    /// Virtual keys, taken still, that are an agent's, of proxies in another environment than this one; at most 100.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn virtual_keys_of_agent_across(
+        &mut self,
+        agent: &AgentId,
+        environment: &EnvironmentId,
+    ) -> Result<Vec<ApiKeyId>, StoreError> {
+        let organization = self.organization().to_string();
+        let rows = sqlx::query(
+            "SELECT k.id FROM api_key k JOIN llm_proxy p ON p.id = k.llm_proxy_id WHERE k.organization_id = $1 AND k.spender_agent_id = $2 \
+             AND k.revoked_at IS NULL AND p.environment_id <> $3 ORDER BY k.id LIMIT 100",
+        )
+        .bind(organization)
+        .bind(agent.to_string())
+        .bind(environment.to_string())
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(|row| row.id("id")).collect()
+    }
+
+    /// What is spent with a virtual key counts for no agent any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn detach_virtual_key(&mut self, id: &ApiKeyId) -> Result<(), StoreError> {
+        let organization = self.organization().to_string();
+        sqlx::query(
+            "UPDATE api_key SET spender_agent_id = NULL WHERE organization_id = $1 AND id = $2",
+        )
+        .bind(organization)
+        .bind(id.to_string())
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Revokes a virtual key of a proxy; whether it was one that was still taken.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn revoke_virtual_key(
+        &mut self,
+        proxy: &LlmProxyId,
+        id: &ApiKeyId,
+    ) -> Result<bool, StoreError> {
+        let (organization, at) = (self.organization().to_string(), self.micros());
+        let done = sqlx::query(
+            "UPDATE api_key SET revoked_at = $4 WHERE organization_id = $1 AND id = $2 AND llm_proxy_id = $3 AND revoked_at IS NULL",
+        )
+        .bind(organization)
+        .bind(id.to_string())
+        .bind(proxy.to_string())
+        .bind(at)
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Revokes a key; whether it was one that was still taken.
     ///
     /// # Errors

@@ -115,6 +115,17 @@ async fn find<'e>(
     row.as_ref().map(SpendLimit::read).transpose()
 }
 
+async fn all<'e>(
+    executor: impl Executor<'e, Database = Any>,
+    organization: &OrganizationId,
+) -> Result<Vec<SpendLimit>, StoreError> {
+    let rows = sqlx::query(select!("ORDER BY id"))
+        .bind(organization.to_string())
+        .fetch_all(executor)
+        .await?;
+    rows.iter().map(SpendLimit::read).collect()
+}
+
 impl Scope<'_> {
     /// All limits, the oldest first. Their number is bounded.
     ///
@@ -122,11 +133,7 @@ impl Scope<'_> {
     ///
     /// See [`StoreError`].
     pub async fn spend_limits(&self) -> Result<Vec<SpendLimit>, StoreError> {
-        let rows = sqlx::query(select!("ORDER BY id"))
-            .bind(self.organization.to_string())
-            .fetch_all(self.pool)
-            .await?;
-        rows.iter().map(SpendLimit::read).collect()
+        all(self.pool, self.organization).await
     }
 
     /// One limit.
@@ -194,6 +201,16 @@ impl Change {
     pub async fn spend_settings(&mut self) -> Result<SpendSettings, StoreError> {
         let organization = self.organization().clone();
         settings(self.connection(), &organization).await
+    }
+
+    /// All limits, as this change sees them, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn spend_limits(&mut self) -> Result<Vec<SpendLimit>, StoreError> {
+        let organization = self.organization().clone();
+        all(self.connection(), &organization).await
     }
 
     /// How many limits there are, as this change sees it.

@@ -331,14 +331,14 @@ macro_rules! grouped {
         concat!(
             "SELECT ",
             $column,
-            " AS of, COUNT(*) AS requests, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, \
+            " AS grouped_by, COUNT(*) AS requests, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, \
              CAST(SUM(cache_read_tokens) AS BIGINT) AS cache_read_tokens, CAST(SUM(cache_5m_tokens) AS BIGINT) AS cache_5m_tokens, \
              CAST(SUM(cache_1h_tokens) AS BIGINT) AS cache_1h_tokens, CAST(SUM(cost_nanos) AS BIGINT) AS cost_nanos, \
              CAST(SUM(is_estimated) AS BIGINT) AS estimated FROM usage_record WHERE ",
             filtered!(),
             " GROUP BY ",
             $column,
-            " ORDER BY cost_nanos DESC, of LIMIT $8"
+            " ORDER BY cost_nanos DESC, grouped_by LIMIT $8"
         )
     };
 }
@@ -415,15 +415,34 @@ impl Scope<'_> {
             .bind(i64::from(most))
             .fetch_all(self.pool)
             .await?;
-        let read = |row: &AnyRow| {
-            Ok(UsageSum {
-                of: row.value("of")?,
-                requests: row.value("requests")?,
-                spent: spent(row)?,
-                estimated: row.value("estimated")?,
-            })
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(UsageSum::read).collect()
+    }
+}
+
+impl Scope<'_> {
+    /// The sum of records; `None` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn usage_total(&self, filter: &UsageFilter) -> Result<Option<UsageSum>, StoreError> {
+        let query = sqlx::query(grouped!("organization_id"));
+        let row = filtered(query, self.organization, filter)
+            .bind(1_i64)
+            .fetch_optional(self.pool)
+            .await?;
+        row.as_ref().map(UsageSum::read).transpose()
+    }
+}
+
+impl UsageSum {
+    fn read(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            of: row.value("grouped_by")?,
+            requests: row.value("requests")?,
+            spent: spent(row)?,
+            estimated: row.value("estimated")?,
+        })
     }
 }
 

@@ -85,18 +85,6 @@ struct TableFile {
     models: BTreeMap<String, ModelPrice>,
 }
 
-impl Overrides {
-    /// The price of a model, by the very name.
-    pub fn get(&self, model: &str) -> Option<&ModelPrice> {
-        self.0.get(model)
-    }
-
-    /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &ModelPrice)> {
-        self.0.iter().map(|(name, price)| (name.as_str(), price))
-    }
-}
-
 impl PriceTable {
     /// The table that comes with this version.
     pub fn built_in() -> Self {
@@ -193,6 +181,11 @@ impl Overrides {
     /// See [`NotATable`].
     pub fn parse(text: &str) -> Result<Self, NotATable> {
         Ok(Self(checked(serde_json::from_str(text)?)?))
+    }
+
+    /// The price of a model, by the very name.
+    pub fn get(&self, model: &str) -> Option<&ModelPrice> {
+        self.0.get(model)
     }
 }
 

@@ -91,9 +91,15 @@ impl Change {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MoveParameters {
+pub(super) struct MoveParameters {
     #[serde(default)]
     on_conflict: OnConflictWord,
+}
+
+impl MoveParameters {
+    pub(super) fn on_conflict(self) -> OnConflict {
+        self.on_conflict.into()
+    }
 }
 
 /// What becomes of what would stop matching where the agent goes.
@@ -174,7 +180,7 @@ async fn update(
     let request = Placement {
         environment,
         revision: version(&headers)?,
-        on_conflict: parameters.on_conflict.into(),
+        on_conflict: parameters.on_conflict(),
     };
     shown(&control.place_agent(&caller, &id, request).await?)
 }

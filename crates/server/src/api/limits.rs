@@ -1,0 +1,327 @@
+//! `/api/limits`: what may be spent.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Json, Response};
+use bailiwick_control::{
+    Control, LimitConfig, LimitNotify, LimitRequest, LimitState, LimitView, dollars, nano_dollars,
+};
+use bailiwick_model::limits::{CREDENTIAL_URL_CHARS, SPEND_LIMIT_MODELS, SPEND_LIMIT_TOKENS};
+use bailiwick_model::{
+    Enforcement, EnvironmentId, LimitAmount, LimitEntity, LimitId, LimitWindow, Permission,
+};
+use bailiwick_wire::{FieldProblem, Schema};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::environments::version;
+use super::llm_proxies::models;
+use crate::authenticated::Authenticated;
+use crate::body::{IdOf, JsonBody};
+use crate::failure::Failure;
+use crate::operation::{Routes, delete, get, post, put};
+
+pub(super) fn routes() -> Routes {
+    use Permission as P;
+    Routes::of("limits")
+        .add(
+            get("list", "/limits", list)
+                .says("All limits, the oldest first, with how much of each is used.")
+                .needs(P::LimitRead)
+                .answers(Schema::answer().has("data", Schema::list(shown_schema()))),
+        )
+        .add(
+            post("create", "/limits", create)
+                .says("Sets a limit. What was spent in its window before counts.")
+                .needs(P::LimitAdmin)
+                .takes(LimitBody::schema())
+                .with_etag()
+                .makes(shown_schema()),
+        )
+        .add(
+            get("retrieve", "/limits/{id}", retrieve)
+                .says("One limit, with how much of it is used.")
+                .needs(P::LimitRead)
+                .with_etag()
+                .answers(shown_schema()),
+        )
+        .add(
+            put("update", "/limits/{id}", update)
+                .says("Replaces a limit: requests that are made from then on go by it.")
+                .needs(P::LimitAdmin)
+                .takes_version()
+                .takes(LimitBody::schema())
+                .with_etag()
+                .answers(shown_schema()),
+        )
+        .add(
+            delete("delete", "/limits/{id}", remove)
+                .says("Takes a limit away.")
+                .needs(P::LimitAdmin)
+                .answers_nothing(),
+        )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitBody {
+    entity: LimitEntity,
+    environment_id: Option<EnvironmentId>,
+    max_cost_usd: Option<String>,
+    max_tokens: Option<i64>,
+    window: LimitWindow,
+    enforcement: Option<Enforcement>,
+    #[serde(default)]
+    models: Vec<String>,
+    notify: Option<LimitNotify>,
+}
+
+impl LimitBody {
+    fn schema() -> Schema {
+        Schema::object()
+            .needs("entity", entity())
+            .may_be(
+                "environment_id",
+                Schema::id::<EnvironmentId>().says("Where it counts; null is everywhere."),
+            )
+            .may_be(
+                "max_cost_usd",
+                cost().says("Dollars, such as 30 or 0.50; this or max_tokens."),
+            )
+            .may_be(
+                "max_tokens",
+                Schema::number(0..=SPEND_LIMIT_TOKENS)
+                    .says("Tokens of input and output, cached ones too; this or max_cost_usd."),
+            )
+            .needs("window", window())
+            .may_be("enforcement", enforcement().otherwise(json!("hard")))
+            .may("models", models(SPEND_LIMIT_MODELS))
+            .may_be("notify", notify())
+            .example(
+                json!({"entity": {"type": "organization"}, "max_cost_usd": "30", "window": "24h"}),
+            )
+            .named("NewLimit")
+    }
+
+    fn amount(&self) -> Result<LimitAmount, Failure> {
+        match (&self.max_cost_usd, self.max_tokens) {
+            (Some(cost), None) => match nano_dollars(cost) {
+                Some(nanos) => Ok(LimitAmount::CostNanos(nanos)),
+                None => Err(invalid(
+                    "max_cost_usd",
+                    "invalid_amount",
+                    "is no amount of dollars",
+                    "write digits, with up to nine more behind a point, such as 30 or 0.50",
+                )),
+            },
+            (None, Some(tokens)) => Ok(LimitAmount::Tokens(tokens)),
+            (Some(_), Some(_)) | (None, None) => Err(invalid(
+                "max_cost_usd",
+                "one_amount",
+                "a limit is of money or of tokens",
+                "give max_cost_usd or max_tokens",
+            )),
+        }
+    }
+
+    fn request(self) -> Result<LimitRequest, Failure> {
+        let amount = self.amount()?;
+        Ok(LimitRequest {
+            entity: self.entity,
+            environment: self.environment_id,
+            config: LimitConfig {
+                amount,
+                window: self.window,
+                enforcement: self.enforcement.unwrap_or(Enforcement::Hard),
+                models: self.models,
+                notify: self.notify,
+            },
+        })
+    }
+}
+
+fn invalid(field: &str, code: &'static str, message: &str, help: &str) -> Failure {
+    bailiwick_control::ControlError::Invalid(vec![FieldProblem {
+        field: field.to_owned(),
+        code,
+        message: message.to_owned(),
+        help: help.to_owned(),
+    }])
+    .into()
+}
+
+fn entity() -> Schema {
+    let of_all = Schema::object().needs("type", Schema::words(["organization", "each_user"]));
+    let kinds = [
+        "team",
+        "user",
+        "agent",
+        "llm_proxy",
+        "virtual_key",
+        "environment",
+    ];
+    let of_one = Schema::object()
+        .needs("type", Schema::words(kinds))
+        .needs("id", Schema::text());
+    Schema::any_of([of_all, of_one])
+        .says("Whose spending it holds down. What is for each user is replaced in an environment by that environment's own, and for a user by theirs.")
+        .named("LimitEntity")
+}
+
+fn cost() -> Schema {
+    Schema::text().matching("^[0-9]{1,9}(\\.[0-9]{1,9})?$")
+}
+
+fn window() -> Schema {
+    Schema::words(LimitWindow::ALL.map(LimitWindow::as_str))
+        .says("The last so many hours or days, or a window of the calendar in the organization's time zone.")
+        .named("LimitWindow")
+}
+
+fn enforcement() -> Schema {
+    Schema::words(["hard", "soft"])
+        .says("Nothing is asked that could exceed it, or it is told alone.")
+        .named("LimitEnforcement")
+}
+
+fn notify() -> Schema {
+    Schema::object()
+        .needs("percent", Schema::list_of(1..=10, Schema::number(1..=100)))
+        .needs("webhook", Schema::chars(1..=CREDENTIAL_URL_CHARS))
+        .says("Who is told when so much of it is used.")
+        .named("LimitNotify")
+}
+
+fn shown_schema() -> Schema {
+    let user = Schema::answer()
+        .has("user_id", Schema::text())
+        .has("spent_usd", Schema::text().or_null())
+        .has("spent_tokens", Schema::count().or_null());
+    Schema::answer()
+        .has("id", Schema::id::<LimitId>())
+        .has("entity", entity())
+        .has("environment_id", Schema::id::<EnvironmentId>().or_null())
+        .has("max_cost_usd", Schema::text().or_null())
+        .has("max_tokens", Schema::count().or_null())
+        .has("window", window())
+        .has("enforcement", enforcement())
+        .has("models", Schema::list(Schema::text()))
+        .has("notify", notify().or_null())
+        .has("spent_usd", Schema::text().or_null())
+        .has("spent_tokens", Schema::count().or_null())
+        .has("reserved_usd", Schema::text().or_null())
+        .has("reserved_tokens", Schema::count().or_null())
+        .has("resets_at", Schema::moment().or_null())
+        .has("users", Schema::list(user))
+        .has("version", Schema::version())
+        .has("created_at", Schema::moment())
+        .has("updated_at", Schema::moment())
+        .named("Limit")
+}
+
+/// A number in the unit of an amount: as money, and as tokens.
+fn amounts(unit: LimitAmount, number: i64) -> (Option<String>, Option<i64>) {
+    match unit {
+        LimitAmount::CostNanos(_) => (Some(dollars(number)), None),
+        LimitAmount::Tokens(_) => (None, Some(number.max(0))),
+    }
+}
+
+fn shown(view: &LimitView, state: &LimitState) -> Value {
+    let (limit, config) = (&view.limit, &view.config);
+    let of = |number| amounts(config.amount, number);
+    let (most, spent, reserved) = (
+        of(config.amount.number()),
+        of(state.spent),
+        of(state.leased),
+    );
+    let users = state.users.iter().map(|(user, number)| {
+        let (usd, tokens) = of(*number);
+        json!({"user_id": user, "spent_usd": usd, "spent_tokens": tokens})
+    });
+    json!({
+        "id": limit.id,
+        "entity": limit.values.entity,
+        "environment_id": limit.values.environment,
+        "max_cost_usd": most.0,
+        "max_tokens": most.1,
+        "window": config.window,
+        "enforcement": config.enforcement,
+        "models": config.models,
+        "notify": config.notify,
+        "spent_usd": spent.0,
+        "spent_tokens": spent.1,
+        "reserved_usd": reserved.0,
+        "reserved_tokens": reserved.1,
+        "resets_at": state.resets_at,
+        "users": users.collect::<Vec<_>>(),
+        "version": limit.version,
+        "created_at": limit.created_at,
+        "updated_at": limit.updated_at,
+    })
+}
+
+async fn answer(
+    control: &Control,
+    caller: &bailiwick_control::Caller,
+    status: StatusCode,
+    view: &LimitView,
+) -> Result<Response, Failure> {
+    let state = control.limit_state(caller, view).await?;
+    let tag = [(ETAG, format!("\"{}\"", view.limit.version))];
+    Ok((status, tag, Json(shown(view, &state))).into_response())
+}
+
+async fn list(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+) -> Result<Response, Failure> {
+    let mut data = Vec::new();
+    for view in control.limits(&caller).await? {
+        let state = control.limit_state(&caller, &view).await?;
+        data.push(shown(&view, &state));
+    }
+    Ok(Json(json!({"data": data})).into_response())
+}
+
+async fn create(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    JsonBody(body): JsonBody<LimitBody>,
+) -> Result<Response, Failure> {
+    let made = control.create_limit(&caller, body.request()?).await?;
+    answer(&control, &caller, StatusCode::CREATED, &made).await
+}
+
+async fn retrieve(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    IdOf(id): IdOf<LimitId>,
+) -> Result<Response, Failure> {
+    let found = control.limit(&caller, &id).await?;
+    answer(&control, &caller, StatusCode::OK, &found).await
+}
+
+async fn update(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    IdOf(id): IdOf<LimitId>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<LimitBody>,
+) -> Result<Response, Failure> {
+    let version = version(&headers)?;
+    let changed = control.update_limit(&caller, &id, body.request()?, version);
+    answer(&control, &caller, StatusCode::OK, &changed.await?).await
+}
+
+async fn remove(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    IdOf(id): IdOf<LimitId>,
+) -> Result<StatusCode, Failure> {
+    control.delete_limit(&caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
