@@ -22,8 +22,8 @@ use url::{Host, Url};
 use crate::host_environment::HostEnvironment;
 pub(crate) use answer::{AnswerForm, Column, print_list, print_one};
 pub(crate) use collection::{
-    AGENTS, Collection, ENVIRONMENTS, FILES, MEMBERS, MODEL_UPSTREAMS, ROLES, SERVICE_ACCOUNTS,
-    SESSIONS, SKILLS, TEAMS, VAULTS, name_key,
+    AGENTS, Collection, ENVIRONMENTS, FILES, LLM_PROXIES, MEMBERS, MODEL_UPSTREAMS, ROLES,
+    SERVICE_ACCOUNTS, SESSIONS, SKILLS, TEAMS, VAULTS, name_key,
 };
 pub(crate) use follow::{Event, Follow};
 pub(crate) use form::{FormFile, Upload};
@@ -157,7 +157,19 @@ impl Client {
         body: Option<&Value>,
         version: Option<i64>,
     ) -> anyhow::Result<Value> {
-        let mut request = self.http.request(method, self.url(path)?);
+        self.send_with(method, path, &[], body, version)
+    }
+
+    /// The same, with more to say beside the path.
+    pub(crate) fn send_with(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+        version: Option<i64>,
+    ) -> anyhow::Result<Value> {
+        let mut request = self.http.request(method, self.url_with(path, query)?);
         if let Some(version) = version {
             request = request.header("if-match", format!("\"{version}\""));
         }

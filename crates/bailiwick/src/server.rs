@@ -7,10 +7,12 @@ mod images;
 mod outward;
 mod restore;
 pub(crate) mod secret_key;
+mod spending;
 mod work;
 mod worker;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub(crate) use config::{NotAConfig, TrustedProxy};
 use exports::Exports;
 use outward::Outward;
 use secret_key::KeySource;
+use spending::Spending;
 use work::Work;
 
 /// How often expired files, and bytes that nothing refers to, are taken away.
@@ -90,6 +93,9 @@ pub(crate) fn execute(
         Beside::Organization(command) => command::organization::execute(command, host),
         Beside::Member(command) => command::member::execute(command, host),
         Beside::ModelUpstream(command) => command::model_upstream::execute(command, host),
+        Beside::LlmProxy(command) => command::llm_proxy::execute(command, host),
+        Beside::Limit(command) => command::limit::execute(command, host),
+        Beside::Usage(command) => command::usage::execute(command, host),
         Beside::Team(command) => command::team::execute(command, host),
         Beside::Role(command) => command::role::execute(command, host),
         Beside::Grant(command) => command::grant::execute(command, host),
@@ -125,6 +131,7 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
         work: arguments.work,
         outward,
         telemetry,
+        journal: spending::directory(database, &url, host)?,
     };
     let keys = KeySource::of(
         arguments.secret_key_file,
@@ -160,6 +167,8 @@ struct Rules {
     outward: Outward,
     /// What is told of the server, and to whom.
     telemetry: Option<Telemetry>,
+    /// Where it is written down what is being spent.
+    journal: Option<PathBuf>,
 }
 
 /// Where it listens.
@@ -243,6 +252,7 @@ async fn serve(
         work,
         outward,
         telemetry,
+        journal,
     }: Rules,
     host: &HostEnvironment,
 ) -> anyhow::Result<()> {
@@ -273,6 +283,7 @@ async fn serve(
         // Nobody else has this database, so whoever ran sessions before is gone.
         control.end_runs_of_others().await?;
     }
+    let spending = Spending::begin(&control, journal.as_deref()).await?;
     let listeners: Vec<_> = std::iter::once(address)
         .chain(service.metrics_address()?)
         .collect();
@@ -286,6 +297,7 @@ async fn serve(
     let resealing = tokio::spawn(reseal(control));
     service.run(end).await;
     work.end().await;
+    spending.end().await;
     resealing.abort();
     sweeping.abort();
     expiring.abort();

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::NAME_CHARS;
 use bailiwick_model::{
-    AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, ModelUpstreamId, RoleId,
-    ServiceAccountId, SessionId, SessionResourceId, SessionThreadId, SkillId, SkillVersionId,
-    TeamId, UserId, VaultId, WorkId,
+    AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, LimitId, LlmProxyId,
+    ModelUpstreamId, RoleId, ServiceAccountId, SessionId, SessionResourceId, SessionThreadId,
+    SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
 use bailiwick_wire::{Schema, example_id};
 use serde_json::{Map, Value, json};
@@ -275,6 +275,8 @@ fn id_in(collection: &str) -> Schema {
         "identity-providers" => Schema::chars(1..=NAME_CHARS).example(json!("company")),
         "grants" => Schema::id::<GrantId>(),
         "keys" => Schema::id::<ApiKeyId>(),
+        "limits" => Schema::id::<LimitId>(),
+        "llm-proxies" => Schema::id::<LlmProxyId>(),
         "members" => Schema::id::<UserId>(),
         "model-upstreams" => Schema::id::<ModelUpstreamId>(),
         "resources" => Schema::id::<SessionResourceId>(),

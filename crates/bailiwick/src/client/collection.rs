@@ -1,8 +1,8 @@
 //! What a server has many of, and how people call one of them.
 
 use bailiwick_model::{
-    AgentId, EnvironmentId, FileId, ModelUpstreamId, RoleId, ServiceAccountId, SessionId, SkillId,
-    TeamId, UserId, VaultId,
+    AgentId, EnvironmentId, FileId, LlmProxyId, ModelUpstreamId, RoleId, ServiceAccountId,
+    SessionId, SkillId, TeamId, UserId, VaultId,
 };
 use serde_json::Value;
 
@@ -83,6 +83,16 @@ pub(crate) const MODEL_UPSTREAMS: Collection = Collection {
     id: "id",
     name: "name",
     is_id: |text| text.parse::<ModelUpstreamId>().is_ok(),
+};
+
+pub(crate) const LLM_PROXIES: Collection = Collection {
+    path: &["api", "llm-proxies"],
+    noun: "LLM proxy",
+    listed_by: "bailiwick llm-proxy list",
+    page: "1000",
+    id: "id",
+    name: "name",
+    is_id: |text| text.parse::<LlmProxyId>().is_ok(),
 };
 
 pub(crate) const TEAMS: Collection = Collection {

@@ -4,9 +4,9 @@
 use clap::Subcommand;
 
 use super::{
-    agent, apply, audit_log, backup, file, flow, grant, inside, key, member, model_upstream,
-    organization, restore, retention, role, service_account, session, skill, team, up, vault,
-    whoami, worker,
+    agent, apply, audit_log, backup, file, flow, grant, inside, key, limit, llm_proxy, member,
+    model_upstream, organization, restore, retention, role, service_account, session, skill, team,
+    up, usage, vault, whoami, worker,
 };
 
 #[derive(Debug, Subcommand)]
@@ -28,6 +28,12 @@ pub(crate) enum Command {
     Member(member::Command),
     #[command(subcommand)]
     ModelUpstream(model_upstream::Command),
+    #[command(subcommand)]
+    LlmProxy(llm_proxy::Command),
+    #[command(subcommand)]
+    Limit(limit::Command),
+    #[command(subcommand)]
+    Usage(usage::Command),
     #[command(subcommand)]
     Team(team::Command),
     #[command(subcommand)]

@@ -126,6 +126,50 @@ const COMMANDS: &[(&str, &str)] = &[
         "model-upstream update main --priority 7",
     ),
     ("api_model_upstreams_delete", "model-upstream delete main"),
+    (
+        "api_llm_proxies_create",
+        "llm-proxy create dev --environment payments --model claude-*",
+    ),
+    ("api_llm_proxies_list", "llm-proxy list"),
+    ("api_llm_proxies_retrieve", "llm-proxy get dev"),
+    (
+        "api_llm_proxies_update",
+        "llm-proxy update dev --all-models --detach",
+    ),
+    (
+        "api_llm_proxies_create_key",
+        "llm-proxy key create dev --name ci",
+    ),
+    ("api_llm_proxies_list_keys", "llm-proxy key list dev"),
+    (
+        "api_llm_proxies_delete_key",
+        "llm-proxy key revoke dev {api_llm_proxies_create_key}",
+    ),
+    (
+        "api_limits_create",
+        "limit create --llm-proxy dev --max-cost 30 --window 24h",
+    ),
+    ("api_limits_list", "limit list"),
+    ("api_limits_retrieve", "limit get {api_limits_create}"),
+    (
+        "api_limits_update",
+        "limit update {api_limits_create} --each-user --in payments --max-tokens 1000 --window month",
+    ),
+    ("api_limits_delete", "limit delete {api_limits_create}"),
+    ("api_llm_proxies_delete", "llm-proxy delete dev"),
+    (
+        "api_usage_sums",
+        "usage report --by day --from 2026-12-01T00:00:00Z --until 2026-12-08T00:00:00Z",
+    ),
+    (
+        "api_usage_records",
+        "usage records --model claude-sonnet-4-5",
+    ),
+    ("api_usage_retrieve_settings", "usage settings"),
+    (
+        "api_usage_update_settings",
+        "usage configure --time-zone Europe/Berlin --price fast=0.10,0.40",
+    ),
     ("api_teams_create", "team create releases"),
     ("api_teams_list", "team list"),
     ("api_teams_add", "team add releases ada@example.com"),

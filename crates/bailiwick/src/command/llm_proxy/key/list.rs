@@ -1,0 +1,41 @@
+//! `bailiwick llm-proxy key list`.
+
+use std::process::ExitCode;
+
+use crate::client::{AnswerForm, Client, Column, LLM_PROXIES, ServerArguments, print_list};
+use crate::exit::Exit;
+use crate::host_environment::HostEnvironment;
+
+const COLUMNS: &[Column] = &[
+    ("ID", "/id"),
+    ("NAME", "/name"),
+    ("BEGINS", "/shown"),
+    ("USER", "/user_id"),
+    ("AGENT", "/agent_id"),
+    ("EXPIRES", "/expires_at"),
+    ("REVOKED", "/revoked_at"),
+];
+
+/// List the virtual keys of an LLM proxy, the newest first; what opens it is not shown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick llm-proxy key list dev")]
+pub(crate) struct Arguments {
+    /// The proxy's name or its id.
+    #[arg(value_name = "PROXY")]
+    proxy: String,
+    #[command(flatten)]
+    server: ServerArguments,
+    /// In which form to answer.
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = AnswerForm::Table)]
+    output: AnswerForm,
+}
+
+pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
+    let client = Client::new(&arguments.server, host)?;
+    let id = client.id_of(&LLM_PROXIES, &arguments.proxy)?;
+    let keys = client.list(&["api", "llm-proxies", &id, "keys"], "1000", &[])?;
+    print_list(arguments.output, &keys, COLUMNS)?;
+    Ok(Exit::Done.into())
+}
