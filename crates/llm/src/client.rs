@@ -94,6 +94,14 @@ impl Client {
         self.events(upstream, answer, deadline).await
     }
 
+    pub(crate) fn pool(&self) -> &Pool<Full<Bytes>> {
+        &self.pool
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
     async fn events(
         &self,
         upstream: &Upstream,
