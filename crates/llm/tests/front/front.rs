@@ -37,7 +37,10 @@ impl Front {
                 stream.set_nodelay(true).unwrap();
                 let (front, routes) = (served.clone(), Arc::clone(&routes));
                 tokio::spawn(async move {
-                    let serve = service_fn(|request| front.respond(request, &routes));
+                    let serve = service_fn(|request| {
+                        let (front, routes) = (front.clone(), Arc::clone(&routes));
+                        async move { front.respond(request, &routes).await }
+                    });
                     let server = auto::Builder::new(TokioExecutor::new());
                     // An error is the end of this client, which the client notices itself.
                     let _ = server.serve_connection(TokioIo::new(stream), serve).await;
