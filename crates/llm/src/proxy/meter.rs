@@ -48,8 +48,19 @@ struct Held {
     bytes: Vec<u8>,
     /// It passes, whatever else it has.
     passes: bool,
-    /// The last one did not pass, and a line feed may be left of it.
-    after_dropped: bool,
+    /// The last one ended with a carriage return, so that a line feed may be left of it.
+    left: Left,
+}
+
+/// What becomes of the line feed that may be left of an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Left {
+    #[default]
+    Nothing,
+    /// It passes, as the event did.
+    Passes,
+    /// It does not, as the event did not.
+    Dropped,
 }
 
 impl Meter {
@@ -184,22 +195,30 @@ impl Holding {
         };
         let (mut from, mut event, mut at) = (0, 0, 0);
         while at < bytes.len() {
-            if std::mem::take(&mut held.after_dropped) && bytes[at] == b'\n' {
+            let left = std::mem::take(&mut held.left);
+            if left != Left::Nothing && bytes[at] == b'\n' {
                 stream.step(&bytes[at..=at]);
                 at += 1;
-                (from, event) = (at, at);
+                event = at;
+                if left == Left::Dropped {
+                    from = at;
+                }
                 continue;
             }
             let (ended, length) = stream.step(&bytes[at..]);
             at += length;
             let Some(ended) = ended else { continue };
-            if ended.is_usage_alone() && !held.passes {
+            let left = if ended.is_usage_alone() && !held.passes {
                 held.bytes.clear();
                 pass(bytes, from..event, out);
                 from = at;
-                held.after_dropped = bytes[at - 1] == b'\r';
+                Left::Dropped
             } else {
                 held.release(out);
+                Left::Passes
+            };
+            if bytes[at - 1] == b'\r' {
+                held.left = left;
             }
             event = at;
             held.passes = false;

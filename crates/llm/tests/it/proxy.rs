@@ -9,6 +9,7 @@ mod settling;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_llm::proxy::{Route, Target};
@@ -139,10 +140,10 @@ fn chat_body(more: &str) -> String {
 /// Answers the first request of every connection with these bytes, piece by piece, and closes it.
 fn raw(pieces: Vec<Vec<u8>>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let (address, pieces) = (listener.local_addr().unwrap(), Arc::new(pieces));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let pieces = pieces.clone();
+            let pieces = Arc::clone(&pieces);
             std::thread::spawn(move || say(stream, &pieces));
         }
     });

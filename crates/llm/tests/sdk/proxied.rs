@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{KEY, PYTHON};
 use crate::front::Front;
 
-const OPENAI: &str = "2.9.0";
+const OPENAI: &str = "3.57.0";
 
 fn server() -> ModelServer {
     ModelServer::start(ModelScript {
