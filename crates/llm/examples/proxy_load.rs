@@ -33,7 +33,7 @@ static SETTLED: AtomicU64 = AtomicU64::new(0);
 fn main() {
     let seconds = std::env::args().nth(1);
     let seconds = seconds.map_or(3, |text| text.parse().expect("seconds"));
-    let upstream = on_a_thread(1, |listener| upstream(listener));
+    let upstream = on_a_thread(1, upstream);
     let proxy = on_a_thread(2, move |listener| proxy(listener, upstream));
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");

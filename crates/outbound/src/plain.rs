@@ -32,9 +32,11 @@ pub(crate) struct Plain<B: HttpBody + 'static> {
 
 struct Idle<B: HttpBody + 'static> {
     limits: PoolLimits,
-    /// The one that was used last is the last.
-    lines: Mutex<HashMap<HeaderValue, Vec<Box<Line<B>>>>>,
+    lines: Mutex<Lines<B>>,
 }
+
+/// By host; the one that was used last is the last. A connection goes from hand to hand and back as the box that it is.
+type Lines<B> = HashMap<HeaderValue, Vec<Box<Line<B>>>>;
 
 /// A connection.
 struct Line<B: HttpBody + 'static> {
@@ -196,7 +198,7 @@ impl<B> Idle<B>
 where
     B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    fn lines(&self) -> MutexGuard<'_, HashMap<HeaderValue, Vec<Box<Line<B>>>>> {
+    fn lines(&self) -> MutexGuard<'_, Lines<B>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

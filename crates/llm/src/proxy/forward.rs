@@ -86,6 +86,10 @@ pub async fn forward(
 }
 
 /// What one upstream made of it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the largest is what nearly every attempt comes to"
+)]
 enum Attempt {
     /// It answers.
     Passes(hyper::http::response::Parts, Body, Instant),

@@ -50,14 +50,6 @@ impl Front {
         front
     }
 
-    pub(crate) fn anthropic_url(&self) -> String {
-        format!("http://{}/anthropic", self.address)
-    }
-
-    pub(crate) fn openai_url(&self) -> String {
-        format!("http://{}/openai/v1", self.address)
-    }
-
     /// What was settled, once it is so much. More than that is an error.
     pub(crate) fn settled(&self, count: usize) -> Vec<Settlement> {
         let deadline = Instant::now() + Duration::from_secs(20);
