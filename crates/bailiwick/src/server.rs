@@ -120,6 +120,13 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
     };
     let config = Config::read(arguments.config.as_deref())?;
     let outward = Outward::open(arguments.resolve.clone(), host)?;
+    let keys = KeySource::of(
+        arguments.secret_key_file,
+        arguments.secret_key_command.or_else(|| config.secret_key_command.clone()),
+        host.secret_key.clone(),
+        &url,
+        || database.data_directory(host),
+    )?;
     let rules = Rules {
         exports: Exports::open(&arguments, host, outward.dialer())?,
         host_paths: HostPaths::new(arguments.host_paths).map_err(BadInput::from)?,
@@ -133,13 +140,6 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
         telemetry,
         journal: spending::directory(database, &url, host)?,
     };
-    let keys = KeySource::of(
-        arguments.secret_key_file,
-        arguments.secret_key_command.or(config.secret_key_command),
-        host.secret_key.clone(),
-        &url,
-        || database.data_directory(host),
-    )?;
     let addresses = Addresses {
         listen: arguments.listen,
         metrics: arguments.metrics_listen,
@@ -203,13 +203,14 @@ async fn control(
     keys: &KeySource,
     host_paths: HostPaths,
     identity_providers: IdentityProviders,
-    (outward, model_rules): (&Outward, ModelRules),
+    (outward, model_rules, host): (&Outward, ModelRules, &HostEnvironment),
 ) -> anyhow::Result<Arc<Control>> {
     let in_use = store.sealing_keys_in_use().await?;
     let control = Control::new(store, keys.read(!in_use.is_empty())?)
         .with_host_paths(host_paths)
         .with_identity_providers(identity_providers)
         .with_model_rules(model_rules)
+        .with_server_upstream(work::server_upstream(host)?)
         .with_outbound(outward.to_named_servers()?);
     let missing = control.missing_sealing_keys().await?;
     if missing.is_empty() {
@@ -260,7 +261,7 @@ async fn serve(
     let store = Store::open(url)
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
-    let ways = (&outward, work::model_rules(&work, host));
+    let ways = (&outward, work::model_rules(&work, host), host);
     let control = control(store, keys, host_paths, identity_providers, ways).await?;
     // Before there is a key that would be made and never be shown.
     let mut service = Service::listen(addresses.listen, Arc::clone(&control))

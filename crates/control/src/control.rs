@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bailiwick_llm::{Client, Upstream};
 use bailiwick_model::SessionId;
 use bailiwick_model::limits::{TIGHTENINGS_UNHEARD, VALIDATIONS};
 use bailiwick_outbound::Outbound;
@@ -15,6 +16,7 @@ use crate::error::ControlError;
 use crate::failures::Failures;
 use crate::host_paths::HostPaths;
 use crate::identity_providers::IdentityProviders;
+use crate::llm_proxies::Doors;
 use crate::model_upstreams::ModelRules;
 use crate::oauth::Refreshing;
 use crate::password_attempts::PasswordAttempts;
@@ -47,6 +49,9 @@ pub struct Control {
     pub(crate) validations: Semaphore,
     pub(crate) model_rules: ModelRules,
     pub(crate) ledger: Ledger,
+    pub(crate) doors: Doors,
+    /// The server's own upstream, where models are asked that no upstream of an organization has.
+    pub(crate) server_upstream: Option<(Client, Upstream)>,
 }
 
 impl Control {
@@ -60,6 +65,8 @@ impl Control {
             engine_places: EnginePlaces::default(),
             tightened,
             ledger: Ledger::new(store.clone()),
+            doors: Doors::default(),
+            server_upstream: None,
             store,
             sealing,
             known_keys: KnownKeys::default(),
@@ -105,6 +112,15 @@ impl Control {
     pub fn with_model_rules(self, model_rules: ModelRules) -> Self {
         Self {
             model_rules,
+            ..self
+        }
+    }
+
+    /// With an upstream of the server's own, for models that no upstream of an organization has.
+    #[must_use]
+    pub fn with_server_upstream(self, upstream: Option<(Client, Upstream)>) -> Self {
+        Self {
+            server_upstream: upstream,
             ..self
         }
     }

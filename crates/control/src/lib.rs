@@ -97,7 +97,8 @@ pub use impact::{ConcernedEnvironment, Impact};
 pub use keys::{MadeKey, NewKeyRequest, WORKER_PERMISSIONS};
 pub use limits::{LimitRequest, LimitState, LimitView};
 pub use llm_proxies::{
-    LlmProxyChange, LlmProxyConfig, LlmProxyView, NewLlmProxyRequest, NewVirtualKeyRequest,
+    LlmProxyChange, LlmProxyConfig, LlmProxyView, ModelRoutes, NewLlmProxyRequest,
+    NewVirtualKeyRequest, NoModelRoute, OpenProxy,
 };
 pub use members::NewMemberRequest;
 pub use model_upstreams::{

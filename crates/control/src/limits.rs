@@ -106,7 +106,7 @@ impl Control {
         LimitView::of(found.ok_or(ControlError::NotFound(KIND))?)
     }
 
-    /// How much of a limit is used now.
+    /// How much of a limit is used now, for whoever saw it or has set it.
     ///
     /// # Errors
     ///
@@ -116,7 +116,6 @@ impl Control {
         caller: &Caller,
         view: &LimitView,
     ) -> Result<LimitState, ControlError> {
-        caller.require(Permission::LimitRead)?;
         let scope = self.store.scope(&caller.organization);
         let settings = scope.spend_settings().await?;
         let rule = Rule::of(view.limit.clone())?;

@@ -1,5 +1,7 @@
 //! Doors of environments to the organization's model upstreams, and the virtual keys that open them.
 
+mod door;
+
 use bailiwick_model::limits::{LLM_PROXIES, LLM_PROXY_MODELS};
 use bailiwick_model::{
     AgentId, ApiKeyId, EnvironmentId, LlmProxyId, Permission, ResourceId as _, UserId,
@@ -20,6 +22,9 @@ use crate::keys::{MadeKey, NewKeyRequest};
 use crate::limits::is_pattern;
 use crate::names::name;
 use crate::{clock, fresh};
+
+pub(crate) use door::Doors;
+pub use door::{ModelRoutes, NoModelRoute, OpenProxy};
 
 /// What the errors call it.
 const KIND: &str = "LLM proxy";

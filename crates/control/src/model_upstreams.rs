@@ -10,7 +10,7 @@ use bailiwick_model::{
     ModelUpstreamId, OrganizationId, Permission, PolicySource, ResourceId as _, SecretText, Verdict,
 };
 use bailiwick_policy::{
-    EffectivePolicy, EgressPolicy, HostFacts, Policy, SessionGrants, Uncompiled,
+    EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Policy, SessionGrants, Uncompiled,
 };
 use bailiwick_store::{Change, ModelUpstream, ModelUpstreamValues};
 use bailiwick_wire::FieldProblem;
@@ -317,7 +317,12 @@ impl Control {
     ) -> Result<Policy, ControlError> {
         let found = self.store.scope(organization).organization().await?;
         let found = found.ok_or(ControlError::NotFound("organization"))?;
-        let rules = Uncompiled {
+        Ok(self.upstream_rules(policies(&found)?.floor).compile())
+    }
+
+    /// The same, as rules: all that is public and that the floor leaves, and what the operator opened.
+    pub(crate) fn upstream_rules(&self, floor: OrganizationFloor) -> Uncompiled {
+        Uncompiled {
             effective: EffectivePolicy {
                 policy: EgressPolicy {
                     allowed_cidrs: self.model_rules.allowed_cidrs.clone(),
@@ -326,10 +331,9 @@ impl Control {
                 source: PolicySource::BuiltIn,
             },
             narrowed_by: Vec::new(),
-            organization: policies(&found)?.floor,
+            organization: floor,
             grants: SessionGrants::none(),
-        };
-        Ok(rules.compile())
+        }
     }
 
     async fn put_key(

@@ -19,7 +19,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use bailiwick_llm::{PriceTable, Usage};
+use bailiwick_llm::{ModelPrice, PriceTable, Usage};
 use bailiwick_model::{
     EnvironmentId, LimitAmount, LimitEntity, LimitId, LimitWindow, ModelUpstreamId, OrganizationId,
     ResourceId as _, UsageKind, UsageRecordId,
@@ -36,7 +36,7 @@ use pots::Need;
 
 pub use recovery::{NotRecovered, Recovered};
 pub use rules::{LimitConfig, LimitNotify};
-pub(crate) use rules::{Rule, Rules, zone};
+pub(crate) use rules::{Rule, Rules, is_named, zone};
 pub(crate) use window::seconds_of;
 
 /// The accounts of all organizations, as one server sees them.
@@ -76,8 +76,8 @@ pub struct SpendRequest {
     pub model: String,
     /// Who may answer, at least one.
     pub candidates: Vec<Candidate>,
-    /// What it can take at most: input, of whatever kind, and output.
-    pub worst: Usage,
+    /// What makes it dearer than prices say, if something does: the field that asks for it.
+    pub surcharge: Option<&'static str>,
 }
 
 /// What may not be asked, and why.
@@ -93,6 +93,16 @@ pub enum SpendError {
     NoPrice {
         /// Which model.
         model: String,
+        /// Which limit.
+        limit: LimitId,
+    },
+    /// It asks for something that costs more than prices say, and a hard limit of money holds.
+    #[error(
+        "{field} makes a request cost more than is known, and the limit {limit} is one of money: leave it out"
+    )]
+    Surcharge {
+        /// What asks for it.
+        field: &'static str,
         /// Which limit.
         limit: LimitId,
     },
@@ -191,12 +201,16 @@ impl Ledger {
         self.0.book(organization)
     }
 
-    /// Reserves what a request can take at most.
+    /// Reserves what a request can take at most: `worst` says that, of a model that has a price, or has none.
     ///
     /// # Errors
     ///
     /// [`SpendError`]; nothing is reserved then.
-    pub async fn reserve(&self, request: SpendRequest) -> Result<Reservation, SpendError> {
+    pub async fn reserve(
+        &self,
+        request: SpendRequest,
+        worst: impl Fn(Option<&ModelPrice>) -> Usage,
+    ) -> Result<Reservation, SpendError> {
         let book = self.book(&request.organization);
         let rules = book.rules(&self.0.store).await;
         let rules = rules.map_err(SpendError::Unavailable)?;
@@ -204,7 +218,7 @@ impl Ledger {
             return Err(SpendError::Behind);
         }
         let at = clock::now();
-        let reserved = self.0.reserved(&rules, &request, at);
+        let reserved = self.0.reserved(&rules, &request, worst, at);
         let needs = needs(&rules, &request, &reserved)?;
         let wanted: Vec<_> = needs.iter().map(|(need, _)| need.clone()).collect();
         self.0.take(&book, &rules, &wanted, at).await?;
@@ -239,6 +253,10 @@ fn needs(
     let applied = rules.applied(&request.spender, &names);
     let hard = applied.into_iter().filter(|one| one.rule.is_hard());
     let needs = hard.map(|one| {
+        if let (Some(field), true) = (request.surcharge, one.rule.is_money()) {
+            let limit = one.rule.id.clone();
+            return Err(SpendError::Surcharge { field, limit });
+        }
         if one.rule.is_money() && reserved.is_estimated {
             return Err(SpendError::NoPrice {
                 model: request.model.clone(),
@@ -272,14 +290,21 @@ impl Shared {
     }
 
     /// What is written down before the request goes out: its worst case is that of whoever costs most.
-    fn reserved(&self, rules: &Rules, request: &SpendRequest, at: Timestamp) -> Reserved {
+    fn reserved(
+        &self,
+        rules: &Rules,
+        request: &SpendRequest,
+        worst: impl Fn(Option<&ModelPrice>) -> Usage,
+        at: Timestamp,
+    ) -> Reserved {
         let costs = request.candidates.iter().map(|candidate| {
             let price = rules.price(&self.prices, &request.model, &candidate.model);
-            (price.most(&request.worst), price, candidate)
+            let usage = worst(price.known());
+            (price.most(&usage), usage, price, candidate)
         });
-        let most = costs.max_by_key(|(cost, price, _)| (price.is_estimated(), *cost));
-        let (cost, price, candidate) = most.expect("somebody may answer");
-        let mut worst = spent(&request.worst);
+        let most = costs.max_by_key(|(cost, _, price, _)| (price.is_estimated(), *cost));
+        let (cost, usage, price, candidate) = most.expect("somebody may answer");
+        let mut worst = spent(&usage);
         worst.cost_nanos = cost;
         Reserved {
             id: UsageRecordId::made(
@@ -292,7 +317,7 @@ impl Shared {
             model: request.model.clone(),
             candidate: candidate.clone(),
             prices: price.to_json(),
-            is_estimated: price.is_estimated(),
+            is_estimated: price.is_estimated() || request.surcharge.is_some(),
             worst,
         }
     }
@@ -411,26 +436,35 @@ impl Drop for Reservation {
     }
 }
 
+impl LimitReached {
+    /// What the limit is called: it, how much it is in which time, and for whom.
+    pub fn name(&self) -> String {
+        let mut name = format!(
+            "{} of {} in {} for {}",
+            self.limit,
+            Amount(self.amount),
+            words(self.window),
+            self.entity.kind().replace('_', " ")
+        );
+        if let Some(id) = self.entity.id() {
+            name.push(' ');
+            name.push_str(id);
+        }
+        if let Some(environment) = &self.environment {
+            name.push_str(" in the environment ");
+            name.push_str(&environment.to_string());
+        }
+        name
+    }
+}
+
 impl std::fmt::Display for LimitReached {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let amount = Amount(self.amount);
         let of = |number| match self.amount {
             LimitAmount::CostNanos(_) => Amount(LimitAmount::CostNanos(number)),
             LimitAmount::Tokens(_) => Amount(LimitAmount::Tokens(number)),
         };
-        write!(
-            f,
-            "the limit {} of {amount} in {}",
-            self.limit,
-            words(self.window)
-        )?;
-        write!(f, " for {}", self.entity.kind().replace('_', " "))?;
-        if let Some(id) = self.entity.id() {
-            write!(f, " {id}")?;
-        }
-        if let Some(environment) = &self.environment {
-            write!(f, " in the environment {environment}")?;
-        }
+        write!(f, "the limit {}", self.name())?;
         write!(
             f,
             " has {} left, and this could take {}",

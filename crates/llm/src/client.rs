@@ -27,7 +27,7 @@ pub struct Client {
 }
 
 /// How long an upstream may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     /// To be connected to, before TLS, which has a time of its own.
     pub connect: Duration,
@@ -92,6 +92,14 @@ impl Client {
         let asking = self.pool.ask(&url, message, self.timeouts.first_byte);
         let (answer, deadline) = asking.await?;
         self.events(upstream, answer, deadline).await
+    }
+
+    pub(crate) fn pool(&self) -> &Pool<Full<Bytes>> {
+        &self.pool
+    }
+
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
     }
 
     async fn events(

@@ -3,10 +3,12 @@
 //! An [`Upstream`] speaks either the Messages API or the OpenAI Chat Completions API; requests and streams of the latter are translated. What
 //! comes back is a stream of [`Event`]s, which a [`Fold`] makes a [`Message`] of, or one [`UpstreamError`] that says what its cause was.
 //!
-//! The crate never retries ([`Backoff`] says how long to wait, waiting is the caller's), never connects otherwise than through `dial`, never
+//! [`proxy`] passes requests on as they are, for clients that speak a provider's API themselves, and reads beside it what the answers took.
+//!
+//! The client never retries ([`Backoff`] says how long to wait, waiting is the caller's). The crate never connects otherwise than through `dial`, never
 //! shares a connection between two policies, and never prints a key. What an upstream says is untrusted: everything read from it is bounded.
 //!
-//! Entry points: [`Client::stream`], [`Request`], [`Fold`], [`PriceTable`].
+//! Entry points: [`Client::stream`], [`Request`], [`Fold`], [`PriceTable`], [`proxy::forward`].
 
 mod backoff;
 mod base_url;
@@ -20,6 +22,7 @@ mod fold;
 mod messages;
 mod openai;
 mod prices;
+pub mod proxy;
 mod raw;
 mod refusal;
 mod request;

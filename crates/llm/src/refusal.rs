@@ -181,7 +181,7 @@ fn classify(status: u16, found: Found, retry_after: Option<Duration>) -> Upstrea
 
 /// `retry-after-ms`, which upstreams of models have, or `Retry-After` (RFC 9110, section 10.2.3). A date in it counts from the answer's own
 /// date, so that no clock is asked, least of all one that differs from the upstream's.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let milliseconds = headers
         .get("retry-after-ms")

@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use bailiwick_model::limits::ACCESS_TOKEN_CHARS;
+use hyper::body::Bytes;
 use hyper::header::HeaderValue;
+use memchr::memmem;
 use zeroize::Zeroizing;
 
 /// A key of an upstream. It cannot be printed, and its memory is wiped.
@@ -42,6 +44,26 @@ impl Secret {
     /// Takes the key out of a text of the upstream's, which may well repeat it.
     pub(crate) fn redact(&self, text: &str) -> String {
         text.replace(self.0.as_str(), "[key]")
+    }
+
+    /// Whether bytes of the upstream's repeat it.
+    pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
+        memmem::find(bytes, self.0.as_bytes()).is_some()
+    }
+
+    /// The same bytes without it; the same memory if it is not there.
+    pub(crate) fn cut_out_of(&self, bytes: Bytes) -> Bytes {
+        if !self.is_in(&bytes) {
+            return bytes;
+        }
+        let (mut out, mut from) = (Vec::with_capacity(bytes.len()), 0);
+        for at in memmem::find_iter(&bytes, self.0.as_bytes()) {
+            out.extend_from_slice(&bytes[from..at]);
+            out.extend_from_slice(b"[key]");
+            from = at + self.0.len();
+        }
+        out.extend_from_slice(&bytes[from..]);
+        out.into()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::openai;
 use crate::{BaseUrl, Request, Secret, UpstreamError};
 
 /// The version of the Messages API that is spoken.
-const ANTHROPIC_VERSION: &str = "2023-06-01";
+pub(crate) const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// A server that answers for models.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Every bound of the product that is not a kernel's: one place, the unit in the name.
 
 mod agents;
+mod llm_proxy;
 mod mcp;
 mod outbound;
 mod spend;
@@ -9,6 +10,7 @@ mod worker;
 use std::time::Duration;
 
 pub use agents::*;
+pub use llm_proxy::*;
 pub use mcp::*;
 pub use outbound::*;
 pub use spend::*;

@@ -13,6 +13,7 @@
 mod body;
 mod error;
 mod flow;
+mod plain;
 mod pool;
 mod stream;
 mod trust;
@@ -281,14 +282,29 @@ impl<B> Message<B> {
     /// The host is the URL's, whatever the headers say; without one hyper says it, as the version of HTTP has it.
     fn into_request(self, uri: Uri, host: Option<HeaderValue>) -> Request<B> {
         let mut headers = self.headers;
-        headers.remove(HOST);
+        match host {
+            // Where there is a place for it, it stays there.
+            Some(host) if headers.contains_key(HOST) => {
+                headers.insert(HOST, host);
+            }
+            Some(host) => headers = with_host_first(host, headers),
+            None => {
+                headers.remove(HOST);
+            }
+        }
+        headers.entry(USER_AGENT).or_insert(AGENT);
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
-        let all = request.headers_mut();
-        all.extend(host.map(|host| (HOST, host)));
-        all.insert(USER_AGENT, AGENT);
-        all.extend(headers);
+        *request.headers_mut() = headers;
         request
     }
+}
+
+/// As RFC 9110, section 7.2, has it.
+fn with_host_first(host: HeaderValue, headers: HeaderMap) -> HeaderMap {
+    let mut all = HeaderMap::with_capacity(headers.len() + 2);
+    all.insert(HOST, host);
+    all.extend(headers);
+    all
 }

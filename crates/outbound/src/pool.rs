@@ -16,6 +16,7 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
+use crate::plain::Plain;
 use crate::stream::Stream;
 use crate::{Body, HttpUrl, Message, Outbound, OutboundError, Waited, Way, secured};
 
@@ -24,8 +25,10 @@ use crate::{Body, HttpUrl, Message, Outbound, OutboundError, Waited, Way, secure
 /// One pool is for one [`Way`]: what one policy allowed must not serve requests under another. When a policy changes, a new pool is made, which
 /// shares nothing but dialer and trust, and is cheap; with the old one go the connections that nobody uses.
 #[derive(Clone)]
-pub struct Pool<B> {
+pub struct Pool<B: HttpBody + 'static> {
     http: legacy::Client<Connector, B>,
+    /// Those without TLS, which nobody can answer in HTTP/2.
+    plain: Plain<B>,
 }
 
 /// The bounds of a pool.
@@ -74,8 +77,9 @@ where
             .http2_max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .http2_keep_alive_interval(limits.ping)
             .http2_keep_alive_timeout(limits.ping)
-            .build(connector);
-        Self { http }
+            .build(connector.clone());
+        let plain = Plain::new(connector);
+        Self { http, plain }
     }
 
     /// Asks, and returns once the answer's head is there, within `time` from when there is a connection (making one has bounds of its own). Also
@@ -90,6 +94,9 @@ where
         message: Message<B>,
         time: Duration,
     ) -> Result<(Response<Body>, Instant), OutboundError> {
+        if !url.is_tls() {
+            return self.plain.ask(url, message, time).await;
+        }
         let mut request = message.into_request(url.uri(), None);
         let mut connection = capture_connection(&mut request);
         let mut answering = pin!(self.http.request(request));
@@ -108,7 +115,7 @@ where
     }
 }
 
-impl<B> fmt::Debug for Pool<B> {
+impl<B: HttpBody + 'static> fmt::Debug for Pool<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").finish_non_exhaustive()
     }
@@ -116,10 +123,10 @@ impl<B> fmt::Debug for Pool<B> {
 
 /// Makes connections for the pool.
 #[derive(Clone)]
-struct Connector {
+pub(crate) struct Connector {
     outbound: Outbound,
     way: Way,
-    limits: PoolLimits,
+    pub(crate) limits: PoolLimits,
 }
 
 impl Service<Uri> for Connector {
@@ -133,19 +140,21 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
-        Box::pin(async move { connector.connect(&uri).await.map(TokioIo::new) })
+        Box::pin(async move {
+            let url = uri.to_string().parse()?;
+            connector.connect(&url).await.map(TokioIo::new)
+        })
     }
 }
 
 impl Connector {
-    async fn connect(&self, uri: &Uri) -> Result<Stream, OutboundError> {
+    pub(crate) async fn connect(&self, url: &HttpUrl) -> Result<Stream, OutboundError> {
         let late = |_| OutboundError::Timeout(Waited::Connection);
-        let url: HttpUrl = uri.to_string().parse()?;
-        let reaching = self.outbound.reach(self.way.borrowed(), &url);
+        let reaching = self.outbound.reach(self.way.borrowed(), url);
         let reached = timeout(self.limits.connect, reaching)
             .await
             .map_err(late)??;
-        let securing = secured(&self.outbound.tls, &url, reached.tcp);
+        let securing = secured(&self.outbound.tls, url, reached.tcp);
         timeout(self.limits.tls, securing).await.map_err(late)?
     }
 }

@@ -20,6 +20,8 @@ pub struct HttpUrl(Arc<Parts>);
 struct Parts {
     url: Url,
     uri: Uri,
+    target: Uri,
+    host: HeaderValue,
     destination: Destination,
     name: ServerName<'static>,
 }
@@ -57,8 +59,12 @@ impl TryFrom<Url> for HttpUrl {
         let name = server_name(&url)?;
         // Two crates read it; what only one of them takes is none.
         let uri = url[..Position::AfterQuery].parse();
-        let uri = uri.map_err(|_| NotHttpUrl::Form)?;
+        let uri: Uri = uri.map_err(|_| NotHttpUrl::Form)?;
+        let target = uri.path_and_query().cloned();
+        let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
         Ok(Self(Arc::new(Parts {
+            target: target.map_or_else(|| Uri::from_static("/"), Uri::from),
+            host: host.map_err(|_| NotHttpUrl::Form)?,
             url,
             uri,
             destination,
@@ -120,6 +126,15 @@ impl HttpUrl {
         below.expect("a constant path below a URL that can be asked makes another")
     }
 
+    /// The same URL with this query: words of URLs, already encoded.
+    #[must_use]
+    pub fn asking(&self, query: &str) -> Self {
+        let mut url = self.0.url.clone();
+        url.set_query(Some(query));
+        let asking = Self::try_from(url);
+        asking.unwrap_or_else(|_| self.clone())
+    }
+
     /// The whole of it, for a pool of connections.
     pub(crate) fn uri(&self) -> Uri {
         self.0.uri.clone()
@@ -127,14 +142,12 @@ impl HttpUrl {
 
     /// What a request over a connection of its own asks for.
     pub(crate) fn target(&self) -> Uri {
-        let target = self.0.uri.path_and_query().cloned();
-        target.map_or_else(|| Uri::from_static("/"), Uri::from)
+        self.0.target.clone()
     }
 
     /// What such a request names as its host: the port is in it where the scheme does not say it.
     pub(crate) fn host_header(&self) -> HeaderValue {
-        let host = &self.0.url[Position::BeforeHost..Position::AfterPort];
-        HeaderValue::from_str(host).expect("a host that is dialled is printable ASCII")
+        self.0.host.clone()
     }
 
     /// Whom a certificate has to be for.

@@ -63,6 +63,13 @@ async fn noted(parts: &Parts, control: &Control, changes: bool) -> Result<Caller
     Ok(caller)
 }
 
+/// The caller whom a key shows; a browser's cookie is none here.
+pub(crate) async fn key_caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
+    let key = key(&parts.headers).unwrap_or_default();
+    let address = Some(client(parts));
+    control.authenticate(Credentials { key, address }).await
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = Infallible;
 

@@ -1,4 +1,4 @@
-//! HTTP: `/v1` for the official SDKs, `/api` for administration, and what operators ask for.
+//! HTTP: `/v1` for the official SDKs, `/api` for administration, `/llm` for clients of models, and what operators ask for.
 //!
 //! A handler turns a request into one use case of `control` and its value into an answer. What fails travels as a `failure::Failure` to the
 //! edge of its face, which alone writes the error body: the wire's form under `/v1`, problem details (RFC 9457) under `/api`.
@@ -14,6 +14,7 @@ mod event_json;
 mod face;
 mod failure;
 mod front;
+mod llm;
 mod metrics;
 mod observe;
 mod openapi;

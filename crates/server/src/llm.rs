@@ -131,7 +131,10 @@ async fn reserve(
             Refusal::Forbidden(refused.to_string())
         }
         error @ (SpendError::Unavailable(_) | SpendError::Journal(_) | SpendError::Behind) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "nothing can be reserved");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "nothing can be reserved"
+            );
             Refusal::Undecided
         }
     })
@@ -179,7 +182,10 @@ fn refused(error: ControlError) -> Refusal {
             Refusal::Forbidden(error.to_string())
         }
         error => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a request through a proxy failed");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a request through a proxy failed"
+            );
             Refusal::Undecided
         }
     }

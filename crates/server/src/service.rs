@@ -21,7 +21,7 @@ use crate::face::Face;
 use crate::failure::Failure;
 use crate::front::{Front, Told};
 use crate::metrics::{self, Metrics};
-use crate::{api, v1};
+use crate::{api, llm, v1};
 
 /// The HTTP side of the control plane.
 #[derive(Debug)]
@@ -178,6 +178,7 @@ fn routes(control: Arc<Control>, numbers: Router<Arc<Control>>) -> Router {
         .merge(numbers)
         .merge(v1::routes().router(Face::Wire))
         .merge(api::routes().router(Face::Api))
+        .merge(llm::router())
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(Told(|| async { Failure::Method }))
         .with_state(control)

@@ -37,6 +37,15 @@ impl Sdk {
         Self::installed(Language::Python, "anthropic", version)
     }
 
+    /// `openai` of this version.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn openai_python(version: &str) -> Self {
+        Self::installed(Language::Python, "openai", version)
+    }
+
     /// `schemathesis` of this version: requests that are made from an OpenAPI document, right ones and wrong ones.
     ///
     /// # Panics

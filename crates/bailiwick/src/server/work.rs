@@ -115,7 +115,9 @@ fn models(outward: &Outward, host: &HostEnvironment) -> anyhow::Result<Models> {
 }
 
 /// The server's own upstream; none if there is neither a key nor a URL.
-fn server_upstream(host: &HostEnvironment) -> anyhow::Result<Option<(Client, Upstream)>> {
+pub(super) fn server_upstream(
+    host: &HostEnvironment,
+) -> anyhow::Result<Option<(Client, Upstream)>> {
     if host.model_key.is_none() && host.model_url.is_none() {
         return Ok(None);
     }

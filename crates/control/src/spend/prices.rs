@@ -51,6 +51,14 @@ impl Price<'_> {
         }
     }
 
+    /// The price, if it is known.
+    pub(crate) fn known(&self) -> Option<&ModelPrice> {
+        match self {
+            Self::Known(price) => Some(price),
+            Self::Guessed(_) => None,
+        }
+    }
+
     pub(crate) fn is_estimated(&self) -> bool {
         matches!(self, Self::Guessed(_))
     }

@@ -94,7 +94,7 @@ impl LimitConfig {
 }
 
 /// Case does not count, and neither does a provider in front that the pattern does not have.
-fn is_named(pattern: &str, name: &str) -> bool {
+pub(crate) fn is_named(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.to_ascii_lowercase(), name.to_ascii_lowercase());
     let bare = name.rsplit('/').next().unwrap_or_default();
     match pattern.strip_suffix('*') {

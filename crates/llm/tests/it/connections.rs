@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::{TIMEOUTS, client, client_with, request, serve, upstream, upstream_at};
 
-fn way(hosts: &[&str]) -> Way {
+pub(crate) fn way(hosts: &[&str]) -> Way {
     let policy = EgressPolicy {
         allowed_hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
         ..EgressPolicy::limited()
@@ -109,7 +109,7 @@ async fn a_connection_that_the_upstream_closed_meanwhile_is_no_error() {
 }
 
 /// Resident memory of this process, in KiB.
-fn resident_kib() -> u64 {
+pub(crate) fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
         .lines()

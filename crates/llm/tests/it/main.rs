@@ -4,7 +4,10 @@ mod answers;
 mod chunks;
 mod connections;
 mod faults;
+#[path = "../front/front.rs"]
+mod front;
 mod mutations;
+mod proxy;
 mod reading;
 mod refusals;
 mod translated;

@@ -1,5 +1,8 @@
 //! That the scripted model is like the real one: the official SDKs stream from it. And TLS, with certificates of a test's own authority.
 
+#[path = "../front/front.rs"]
+mod front;
+mod proxied;
 mod tls;
 
 use bailiwick_testkit::{

@@ -210,9 +210,9 @@ async fn bodies_go_through_as_they_come() {
     let mut server = Server::answering(head).await;
     let (outbound, url) = (outbound(&server), url(&server));
     let pool = Pool::new(&outbound, Way::Operator, LIMITS);
-    let (sender, pieces) = mpsc::channel::<&'static [u8]>(1);
+    let (sender, pieces) = mpsc::channel::<Bytes>(1);
     let body = futures_util::stream::unfold(pieces, async |mut pieces| {
-        let piece = Frame::data(Bytes::from_static(pieces.recv().await?));
+        let piece = Frame::data(pieces.recv().await?);
         Some((Ok::<_, std::convert::Infallible>(piece), pieces))
     });
     let message = Message {
@@ -221,7 +221,7 @@ async fn bodies_go_through_as_they_come() {
         body: StreamBody::new(Box::pin(body)),
     };
     let asking = tokio::spawn(async move { pool.ask(&url, message, LIMITS.connect).await });
-    sender.send(b"hello").await.unwrap();
+    sender.send(Bytes::from_static(b"hello")).await.unwrap();
     drop(sender);
     let (answer, _) = asking.await.unwrap().unwrap();
     let Heard::Request(request) = server.hears().await else {

@@ -5,6 +5,7 @@ mod chat;
 mod frames;
 mod judge;
 mod record;
+mod responses;
 mod script;
 mod service;
 mod usage;
@@ -24,8 +25,8 @@ pub use script::{
 use super::{LOOPBACK, raise_descriptor_limit};
 use record::State;
 
-/// A server that answers `POST /v1/messages`, `/v1/messages/count_tokens`, `GET /v1/models`, and `POST /v1/chat/completions`, over HTTP/1.1 and
-/// HTTP/2 without TLS, from a script. It runs on a thread of its own until it is dropped.
+/// A server that answers `POST /v1/messages`, `/v1/messages/count_tokens`, `GET /v1/models`, and `POST /v1/chat/completions`, `/v1/responses` and
+/// `/v1/embeddings`, over HTTP/1.1 and HTTP/2 without TLS, from a script. It runs on a thread of its own until it is dropped.
 #[derive(Debug)]
 pub struct ModelServer {
     address: SocketAddr,
@@ -75,7 +76,7 @@ impl ModelServer {
         format!("http://{}", self.address)
     }
 
-    /// The base URL for clients of the Chat Completions API.
+    /// The base URL for clients of OpenAI's API.
     pub fn openai_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }

@@ -47,10 +47,13 @@ pub(super) fn refuse(request: &ModelRequest, state: &State) -> Option<ModelFailu
     let messages = request.body["messages"]
         .as_array()
         .map_or(&[][..], Vec::as_slice);
-    let wrong = if is_messages {
-        conversation(messages)
-    } else {
-        chat(messages)
+    let wrong = match request.path.as_str() {
+        "/v1/responses" | "/v1/embeddings" if request.body["input"].is_null() => {
+            Some("Missing required parameter: 'input'.".to_owned())
+        }
+        "/v1/responses" | "/v1/embeddings" => None,
+        _ if is_messages => conversation(messages),
+        _ => chat(messages),
     };
     wrong.map(said)
 }

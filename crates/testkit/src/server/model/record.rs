@@ -61,7 +61,10 @@ impl Sum for ModelUsage {
 impl ModelRequest {
     /// Whether it asks a model for an answer.
     pub fn is_for_answer(&self) -> bool {
-        matches!(self.path.as_str(), "/v1/messages" | "/v1/chat/completions")
+        matches!(
+            self.path.as_str(),
+            "/v1/messages" | "/v1/chat/completions" | "/v1/responses"
+        )
     }
 
     /// How often the model has spoken in its conversation.

@@ -21,7 +21,7 @@ use super::answer::Answer;
 use super::frames::{self, Frame};
 use super::record::{ModelRequest, ModelUsage, State};
 use super::script::{ModelAnswer, ModelFailure, ModelFault, ModelReply};
-use super::{chat, judge, usage};
+use super::{chat, judge, responses, usage};
 
 /// What the real one takes.
 const BODY_BYTES: usize = 32 << 20;
@@ -119,7 +119,10 @@ fn record(asked: ModelRequest, state: &Shared) -> ModelRequest {
 async fn route(method: &Method, asked: ModelRequest, state: &Shared) -> Response<Body> {
     let id = request_id(&asked);
     match (method.as_str(), asked.path.as_str()) {
-        ("POST", "/v1/messages" | "/v1/chat/completions") => ask(asked, state).await,
+        ("POST", "/v1/messages" | "/v1/chat/completions" | "/v1/responses") => {
+            ask(asked, state).await
+        }
+        ("POST", "/v1/embeddings") => embed(asked, state),
         ("POST", "/v1/messages/count_tokens") => match judge::refuse(&asked, &lock(state)) {
             Some(failure) => refuse(&failure, &asked),
             None => answer(
@@ -131,6 +134,20 @@ async fn route(method: &Method, asked: ModelRequest, state: &Shared) -> Response
         ("GET", "/v1/models") => answer(200, &id, &models(&asked, &lock(state).models)),
         _ => refuse(&ModelFailure::of(404), &asked),
     }
+}
+
+fn embed(mut asked: ModelRequest, state: &Shared) -> Response<Body> {
+    let mut state = lock(state);
+    if let Some(failure) = judge::refuse(&asked, &state) {
+        return refuse(&failure, &asked);
+    }
+    let whole = responses::embeddings(&asked.body);
+    asked.usage.input_tokens = whole["usage"]["prompt_tokens"].as_u64().unwrap_or_default();
+    asked.finished = true;
+    let id = request_id(&asked);
+    let number = asked.number;
+    state.requests[number] = asked;
+    answer(200, &id, &whole)
 }
 
 async fn ask(asked: ModelRequest, state: &Shared) -> Response<Body> {
@@ -161,16 +178,30 @@ async fn ask(asked: ModelRequest, state: &Shared) -> Response<Body> {
     let mut state = lock(state);
     state.requests[asked.number].usage = answered.usage;
     state.requests[asked.number].finished = true;
-    let whole = if is_chat(&asked) {
-        chat::whole(&answered)
-    } else {
-        answered.json()
+    let whole = match Dialect::of(&asked) {
+        Dialect::Messages => answered.json(),
+        Dialect::Chat => chat::whole(&answered),
+        Dialect::Responses => responses::whole(&answered),
     };
     answer(200, &request_id(&asked), &whole)
 }
 
-fn is_chat(asked: &ModelRequest) -> bool {
-    asked.path == "/v1/chat/completions"
+/// The API that a request is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Messages,
+    Chat,
+    Responses,
+}
+
+impl Dialect {
+    fn of(asked: &ModelRequest) -> Self {
+        match asked.path.as_str() {
+            "/v1/chat/completions" | "/v1/embeddings" => Self::Chat,
+            "/v1/responses" => Self::Responses,
+            _ => Self::Messages,
+        }
+    }
 }
 
 fn request_id(asked: &ModelRequest) -> String {
@@ -179,10 +210,9 @@ fn request_id(asked: &ModelRequest) -> String {
 
 fn refuse(failure: &ModelFailure, asked: &ModelRequest) -> Response<Body> {
     let id = request_id(asked);
-    let body = if is_chat(asked) {
-        failure.openai_body()
-    } else {
-        failure.body(&id)
+    let body = match Dialect::of(asked) {
+        Dialect::Chat | Dialect::Responses => failure.openai_body(),
+        Dialect::Messages => failure.body(&id),
     };
     let mut response = answer(failure.status, &id, &body);
     if let Some(after) = &failure.retry_after {
@@ -225,7 +255,7 @@ struct Sending {
     answer: Answer,
     reply: ModelReply,
     number: usize,
-    is_chat: bool,
+    dialect: Dialect,
     state: Shared,
     over: bool,
 }
@@ -236,11 +266,11 @@ fn stream(
     reply: ModelReply,
     state: &Shared,
 ) -> Response<Body> {
-    let is_chat = is_chat(asked);
-    let frames = if is_chat {
-        chat::of(&answer, &asked.body, &reply.pace)
-    } else {
-        frames::of(&answer, &reply.pace)
+    let dialect = Dialect::of(asked);
+    let frames = match dialect {
+        Dialect::Messages => frames::of(&answer, &reply.pace),
+        Dialect::Chat => chat::of(&answer, &asked.body, &reply.pace),
+        Dialect::Responses => responses::of(&answer, &reply.pace),
     };
     lock(state).streaming += 1;
     let sending = Sending {
@@ -251,7 +281,7 @@ fn stream(
         answer,
         reply,
         number: asked.number,
-        is_chat,
+        dialect,
         state: Arc::clone(state),
         over: false,
     };
@@ -312,10 +342,15 @@ impl Sending {
     }
 
     fn error(&self, failure: &ModelFailure) -> String {
-        if self.is_chat {
-            return chat::data(&failure.openai_body().to_string()).bytes;
+        match self.dialect {
+            Dialect::Messages => frames::event("error", &failure.body("")).bytes,
+            Dialect::Chat => chat::data(&failure.openai_body().to_string()).bytes,
+            Dialect::Responses => {
+                let error = &failure.openai_body()["error"];
+                let data = json!({"type": "error", "code": error["code"], "message": error["message"], "param": null});
+                frames::event("error", &data).bytes
+            }
         }
-        frames::event("error", &failure.body("")).bytes
     }
 
     /// What it took so far: the whole input with the first event, and of the output the part that was sent.

@@ -58,6 +58,8 @@ fn parts(body: &Value) -> Vec<Part> {
         parts.push(part(tool));
     }
     content(&body["system"], &mut parts);
+    content(&body["instructions"], &mut parts);
+    content(&body["input"], &mut parts);
     for message in list(&body["messages"]) {
         content(&message["content"], &mut parts);
         for call in list(&message["tool_calls"]) {
