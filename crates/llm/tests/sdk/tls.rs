@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_dial::{DialOptions, Dialer};
+use bailiwick_llm::proxy::{Route, SettledAs, Target};
 use bailiwick_llm::{
     Authentication, Client, Protocol, Request, Timeouts, Turn, Upstream, UpstreamError,
 };
@@ -17,6 +18,8 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+
+use crate::front::Front;
 
 /// Takes TLS off and passes the rest on.
 async fn terminator(
@@ -182,4 +185,44 @@ async fn a_certificate_that_is_not_the_upstreams_gets_no_key() {
             .await
             .is_ok()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_asks_an_upstream_of_http_2_like_any_other() {
+    let server = ModelServer::start(ModelScript::of([ModelStep::text("Through it.").always()]));
+    let authority = Authority::new();
+    let at = terminator(
+        &authority,
+        &["model.test"],
+        &["h2", "http/1.1"],
+        server.address(),
+    )
+    .await;
+    let client = client("model.test", at, trusting_alone(&authority));
+    let route = Route {
+        target: Target::new(&client, &upstream("model.test", at)),
+        model: None,
+    };
+    let front = Front::start(vec![route]).await;
+    let proxy = Upstream {
+        base: format!("http://{}/anthropic", front.address)
+            .parse()
+            .unwrap(),
+        protocol: Protocol::Messages,
+        authentication: Authentication::None,
+    };
+    for _ in 0..3 {
+        let events = client.stream(&proxy, &request()).await.unwrap();
+        let message = events.whole().await.unwrap();
+        assert_eq!(message.usage.unwrap().output_tokens, 3);
+    }
+    assert_eq!(server.connections(), 1);
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|asked| asked.version == "HTTP/2.0")
+    );
+    let settled = front.settled(3);
+    assert!(settled.iter().all(|one| one.kind == SettledAs::Told));
 }
