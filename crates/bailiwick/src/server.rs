@@ -121,8 +121,11 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
     let config = Config::read(arguments.config.as_deref())?;
     let outward = Outward::open(arguments.resolve.clone(), host)?;
     let keys = KeySource::of(
-        arguments.secret_key_file,
-        arguments.secret_key_command.or_else(|| config.secret_key_command.clone()),
+        arguments.secret_key_file.clone(),
+        arguments
+            .secret_key_command
+            .clone()
+            .or_else(|| config.secret_key_command.clone()),
         host.secret_key.clone(),
         &url,
         || database.data_directory(host),
