@@ -1,6 +1,7 @@
 //! Every bound of the product that is not a kernel's: one place, the unit in the name.
 
 mod agents;
+mod knowledge;
 mod mcp;
 mod outbound;
 mod worker;
@@ -8,6 +9,7 @@ mod worker;
 use std::time::Duration;
 
 pub use agents::*;
+pub use knowledge::*;
 pub use mcp::*;
 pub use outbound::*;
 pub use worker::*;
