@@ -14,7 +14,9 @@ use bailiwick_model::limits::{
     KNOWLEDGE_API_BYTES, KNOWLEDGE_API_PAGES, KNOWLEDGE_COMMENTS, KNOWLEDGE_LISTING_AGE,
 };
 use bailiwick_outbound::HttpUrl;
-use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -75,12 +77,33 @@ struct Place {
     listed_at: i64,
     /// Whether pull requests were read.
     has_pulls: bool,
+    /// What the server called the list of changes since then.
+    #[serde(default)]
+    tag: Option<String>,
+}
+
+/// One page of a list.
+struct Page<T> {
+    items: Vec<T>,
+    /// Where the next one is.
+    next: Option<HttpUrl>,
+    /// What the server calls this version of it.
+    tag: Option<String>,
+}
+
+/// What a list told.
+#[derive(Default)]
+struct Told {
+    /// The time of the newest change.
+    newest: Option<String>,
+    tag: Option<String>,
 }
 
 /// What is listed.
 enum Scope {
     All,
-    Since(String),
+    /// What changed since then; it is not sent again where it still has this tag.
+    Since(String, Option<String>),
 }
 
 impl GitHubConnector {
@@ -135,10 +158,13 @@ impl GitHubConnector {
         HttpUrl::try_from(url).map_err(|_| RequestError::Address(text))
     }
 
-    async fn get(&self, url: HttpUrl) -> Result<Answer, ReadError> {
+    async fn get(&self, url: HttpUrl, tag: Option<&str>) -> Result<Answer, ReadError> {
+        let mut headers = self.headers();
+        let tag = tag.and_then(|tag| HeaderValue::from_str(tag).ok());
+        headers.extend(tag.map(|tag| (IF_NONE_MATCH, tag)));
         let question = Question {
             url,
-            headers: self.headers(),
+            headers,
             redirects: Redirects::WithinOrigin,
             most_bytes: KNOWLEDGE_API_BYTES,
             wanted: Wanted::Anything,
@@ -146,12 +172,13 @@ impl GitHubConnector {
         self.access.get_api(&question).await
     }
 
-    /// The page of a list, and where the next one is. The token goes nowhere but where it is for, whatever an answer says.
+    /// The page of a list. The token goes nowhere but where it is for, whatever an answer says.
     async fn page<T: DeserializeOwned>(
         &self,
         url: HttpUrl,
-    ) -> Result<Result<(Vec<T>, Option<HttpUrl>), Answer>, ReadError> {
-        let answer = self.get(url).await?;
+        tag: Option<&str>,
+    ) -> Result<Result<Page<T>, Answer>, ReadError> {
+        let answer = self.get(url, tag).await?;
         if !answer.is_success() {
             return Ok(Err(answer));
         }
@@ -164,11 +191,15 @@ impl GitHubConnector {
                 return Err(malformed(&answer, why).into());
             }
         };
-        Ok(Ok((answer.json()?, next)))
+        Ok(Ok(Page {
+            items: answer.json()?,
+            next,
+            tag: answer.header(ETAG).map(str::to_owned),
+        }))
     }
 
-    /// Tells of issues, and gives the time of the newest change.
-    async fn tell(&self, scope: &Scope, finder: &Finder) -> Result<Option<String>, SyncError> {
+    /// Tells of issues.
+    async fn tell(&self, scope: &Scope, finder: &Finder) -> Result<Told, SyncError> {
         let mut query = vec![
             ("state", "all"),
             ("per_page", PER_PAGE),
@@ -177,20 +208,34 @@ impl GitHubConnector {
         match scope {
             // The oldest first: what is new meanwhile comes at the end.
             Scope::All => query.push(("sort", "created")),
-            Scope::Since(since) => query.extend([("sort", "updated"), ("since", since)]),
+            Scope::Since(since, _) => query.extend([("sort", "updated"), ("since", since)]),
         }
+        let mut known = match scope {
+            Scope::All => None,
+            Scope::Since(_, tag) => tag.as_deref(),
+        };
         let mut next = Some(self.url(&["issues"], &query)?);
-        let (mut newest, mut pages) = (None, 0);
+        let (mut told, mut pages) = (Told::default(), 0);
         while let Some(url) = next {
             pages += 1;
             if pages > KNOWLEDGE_API_PAGES {
                 let host = host_of(&url);
                 return Err(SyncError::TooManyPages { host });
             }
-            let page = self.page::<Issue>(url).await.map_err(whole)?;
-            let (issues, following) = page.map_err(|answer| self.refused(&answer))?;
-            for issue in issues {
-                newest = newest.max(Some(issue.updated_at.clone()));
+            let tag = known.take();
+            let page = match self.page::<Issue>(url, tag).await.map_err(whole)? {
+                Ok(page) => page,
+                Err(answer) if answer.status == 304 => {
+                    told.tag = tag.map(str::to_owned);
+                    break;
+                }
+                Err(answer) => return Err(self.refused(&answer)),
+            };
+            if pages == 1 {
+                told.tag = page.tag;
+            }
+            for issue in page.items {
+                told.newest = told.newest.max(Some(issue.updated_at.clone()));
                 if let Some(repository) = &issue.repository_url {
                     self.repository.get_or_init(|| repository.clone());
                 }
@@ -199,9 +244,9 @@ impl GitHubConnector {
                     finder.found(found).await?;
                 }
             }
-            next = following;
+            next = page.next;
         }
-        Ok(newest)
+        Ok(told)
     }
 
     fn found(&self, issue: &Issue) -> Result<Found, SyncError> {
@@ -236,7 +281,7 @@ impl GitHubConnector {
     /// An issue, if it is there and one that is read. One that was moved to another repository is answered with a redirection to it.
     async fn issue(&self, number: u64) -> Result<Option<Issue>, ReadError> {
         let url = self.url(&["issues", &number.to_string()], &[])?;
-        let answer = self.get(url).await?;
+        let answer = self.get(url, None).await?;
         if matches!(answer.status, 404 | 410) {
             return Ok(None);
         }
@@ -258,10 +303,10 @@ impl GitHubConnector {
         let mut next = Some(self.url(&["issues", &number.to_string(), "comments"], &query)?);
         let mut comments = Vec::new();
         while let Some(url) = next {
-            let page = self.page::<Comment>(url).await?;
-            let (more, following) = page.map_err(|answer| answer.status_error())?;
-            next = following.filter(|_| !more.is_empty());
-            comments.extend(more);
+            let page = self.page::<Comment>(url, None).await?;
+            let page = page.map_err(|answer| answer.status_error())?;
+            next = page.next.filter(|_| !page.items.is_empty());
+            comments.extend(page.items);
             if comments.len() >= KNOWLEDGE_COMMENTS {
                 comments.truncate(KNOWLEDGE_COMMENTS);
                 break;
@@ -313,7 +358,9 @@ impl GitHubConnector {
         let age = now.as_second().saturating_sub(place.listed_at);
         let age = u64::try_from(age).map(Duration::from_secs);
         match (&place.since, age) {
-            (Some(since), Ok(age)) if age < KNOWLEDGE_LISTING_AGE => Scope::Since(since.clone()),
+            (Some(since), Ok(age)) if age < KNOWLEDGE_LISTING_AGE => {
+                Scope::Since(since.clone(), place.tag.clone())
+            }
             // A clock that was set back says nothing.
             _ => Scope::All,
         }
@@ -323,16 +370,24 @@ impl GitHubConnector {
         let now = (self.access.now)();
         let place = self.place(known);
         let scope = self.scope(place.as_ref(), now);
-        let newest = self.tell(&scope, finder).await?;
+        let told = self.tell(&scope, finder).await?;
         let (extent, listed_at) = match &scope {
             Scope::All => (Extent::Everything, now.as_second()),
-            Scope::Since(_) => {
+            Scope::Since(..) => {
                 let listed_at = place.as_ref().map_or(0, |place| place.listed_at);
                 (Extent::Changes, listed_at)
             }
         };
+        let before = place.and_then(|place| place.since);
+        let since = told.newest.max(before);
+        // A tag is for the list that was asked for, which is the same next time only if nothing was newer.
+        let tag = match &scope {
+            Scope::Since(asked, _) if since.as_ref() == Some(asked) => told.tag,
+            Scope::Since(..) | Scope::All => None,
+        };
         let place = Place {
-            since: newest.max(place.and_then(|place| place.since)),
+            since,
+            tag,
             listed_at,
             has_pulls: self.source.pull_requests == PullRequests::Read,
         };

@@ -6,6 +6,7 @@ use bailiwick_model::limits::{
     KNOWLEDGE_CRAWL_DELAY_MOST, KNOWLEDGE_ROBOTS_PATTERN_BYTES, KNOWLEDGE_ROBOTS_RULES,
     KNOWLEDGE_SITEMAPS,
 };
+use memchr::memmem::find;
 use url::{Position, Url};
 
 /// What this product is called in a `robots.txt`.
@@ -197,14 +198,6 @@ fn matches(pattern: &[u8], path: &[u8]) -> bool {
     }
 }
 
-fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
-    if needle.is_empty() {
-        return Some(0);
-    }
-    hay.windows(needle.len())
-        .position(|window| window == needle)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,5 +279,10 @@ mod tests {
     fn stars_cost_no_more_than_they_are() {
         let robots = format!("User-agent: *\nDisallow: /{}b$", "a*".repeat(1000));
         check(&robots, &format!("/{}", "a".repeat(2000)), true);
+        let rule = format!("Disallow: *{}b\n", "a".repeat(1000));
+        let robots = format!("User-agent: *\n{}", rule.repeat(500));
+        let began = std::time::Instant::now();
+        check(&robots, &format!("/{}", "a".repeat(100_000)), true);
+        assert!(began.elapsed() < Duration::from_secs(10));
     }
 }

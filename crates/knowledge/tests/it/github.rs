@@ -131,6 +131,19 @@ async fn changes_alone_are_listed_until_the_last_whole_listing_is_old() {
 }
 
 #[tokio::test]
+async fn a_list_that_has_not_changed_is_not_sent_again() {
+    let github = GitHub::new();
+    let mut kept = Kept::default();
+    assert_eq!(kept.synced(&github.connector()).await, [5, 0, 0, 0, 0]);
+    // The list of changes is another one than that of everything, and has no tag yet.
+    assert_eq!(kept.synced(&github.connector()).await, [0, 1, 0, 0, 0]);
+    assert_eq!(kept.synced(&github.connector()).await, [0; 5]);
+    assert_eq!(kept.synced(&github.connector()).await, [0; 5]);
+    github.server.put(9, issue("new", "2026-03-01T00:00:00Z"));
+    assert_eq!(kept.synced(&github.connector()).await, [1, 1, 0, 0, 0]);
+}
+
+#[tokio::test]
 async fn a_limit_is_waited_for_if_it_is_short_and_ends_the_sync_if_it_is_long() {
     let github = GitHub::new();
     github.server.limit_next(1, GitHubLimit::Secondary(1));

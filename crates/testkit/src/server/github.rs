@@ -141,7 +141,14 @@ impl State {
         };
         let parts: Vec<_> = path.split('/').skip(1).collect();
         match parts[..] {
-            ["issues"] => self.list(asked),
+            ["issues"] => {
+                let said = self.list(asked);
+                let tag = format!("W/\"{}\"", said.body.len());
+                if asked.header("if-none-match") == Some(&tag) {
+                    return Said::status(304);
+                }
+                said.with("etag", &tag)
+            }
             ["issues", number] => self.one(number.parse().unwrap_or_default()),
             ["issues", number, "comments"] => {
                 self.comments(number.parse().unwrap_or_default(), asked)
