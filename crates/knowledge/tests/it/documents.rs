@@ -27,13 +27,13 @@ fn pdf(objects: &[Vec<u8>], info: &str) -> Vec<u8> {
     bytes
 }
 
-fn stream(dictionary: &str, contents: &[u8]) -> Vec<u8> {
+pub(crate) fn stream(dictionary: &str, contents: &[u8]) -> Vec<u8> {
     let head = format!("<</Length {}{dictionary}>>\nstream\n", contents.len());
     [head.as_bytes(), contents, b"\nendstream"].concat()
 }
 
 /// Two pages, each drawn by one of these.
-fn pages(contents: [Vec<u8>; 2], info: &str) -> Vec<u8> {
+pub(crate) fn pages(contents: [Vec<u8>; 2], info: &str) -> Vec<u8> {
     let page = |contents: u8| {
         format!(
             "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents {contents} 0 R/Resources<</Font<</F 5 0 R>>>>>>"
@@ -61,7 +61,7 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn said() -> Vec<u8> {
+pub(crate) fn said() -> Vec<u8> {
     let first = b"BT /F 12 Tf 72 700 Td (Quarterly) Tj ( report) Tj 0 -14 Td [(of) -400 (two) -400 (w) 20 (ords)] TJ 0 -60 Td (Caf\xe9) Tj ET";
     let second = b"BT /F 12 Tf 72 700 Td (Second page) Tj 2 Tr 0 -14 Td (Outlined) Tj ET";
     let first = stream("/Filter/FlateDecode", &packed(first));

@@ -7,6 +7,7 @@ mod directories;
 mod documents;
 mod driver;
 mod github;
+mod processes;
 mod repositories;
 mod sitemaps;
 mod world;
