@@ -12,8 +12,8 @@ use hyper::header::CONTENT_ENCODING;
 use crate::FetchError;
 use crate::brotli::BrotliDecoder;
 
-/// What is offered. Each is one pass; the window is 32 KiB, of brotli at most 16 MiB, whatever a server sends.
-pub(crate) const ACCEPTED: &str = "gzip, deflate, br";
+/// The content encodings that [`read_body`] takes off, as `Accept-Encoding` has them. Each is one pass; the window is 32 KiB, of brotli at most 16 MiB, whatever a server sends.
+pub const ACCEPTED_ENCODINGS: &str = "gzip, deflate, br";
 
 /// Takes at most so many bytes.
 struct Capped {
@@ -30,8 +30,13 @@ enum Decoder {
     Brotli(BrotliDecoder<Capped>),
 }
 
-/// Reads a body to its end.
-pub(crate) async fn read(
+/// Reads a body to its end, without its content encoding; at most so many bytes, before and after that is taken off. For how long it is waited for is
+/// the caller's to say.
+///
+/// # Errors
+///
+/// [`FetchError::TooLarge`], [`FetchError::Encoding`], [`FetchError::Http`].
+pub async fn read_body(
     headers: &HeaderMap,
     mut body: Body,
     most: usize,

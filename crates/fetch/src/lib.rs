@@ -7,12 +7,13 @@
 //! It must never follow a redirect (whoever asked checks where one leads, and asks again), never send a cookie, a credential or a header of
 //! somebody else's, and never hold more of an answer than it was told, before or after a content encoding is taken off.
 //!
-//! Entry point: [`Web::get`].
+//! Entry points: [`Web::get`]; [`read_body`] for who asks in another way and reads an answer as carefully.
 
 mod body;
 mod brotli;
 mod error;
 mod web;
 
+pub use body::{ACCEPTED_ENCODINGS, read_body};
 pub use error::FetchError;
 pub use web::{Page, Visitor, Web};

@@ -75,7 +75,7 @@ impl Web {
                 Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
             };
             let body = if head.status.is_success() {
-                body::read(&head.headers, body, most_bytes).await?
+                body::read_body(&head.headers, body, most_bytes).await?
             } else {
                 Vec::new()
             };
@@ -97,7 +97,10 @@ fn question() -> Message<Empty<Bytes>> {
         method: Method::GET,
         headers: HeaderMap::from_iter([
             (ACCEPT, HeaderValue::from_static(WANTED)),
-            (ACCEPT_ENCODING, HeaderValue::from_static(body::ACCEPTED)),
+            (
+                ACCEPT_ENCODING,
+                HeaderValue::from_static(body::ACCEPTED_ENCODINGS),
+            ),
         ]),
         body: Empty::new(),
     }

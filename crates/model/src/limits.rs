@@ -1,6 +1,7 @@
 //! Every bound of the product that is not a kernel's: one place, the unit in the name.
 
 mod agents;
+mod knowledge;
 mod llm_proxy;
 mod mcp;
 mod outbound;
@@ -10,6 +11,7 @@ mod worker;
 use std::time::Duration;
 
 pub use agents::*;
+pub use knowledge::*;
 pub use llm_proxy::*;
 pub use mcp::*;
 pub use outbound::*;

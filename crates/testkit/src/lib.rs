@@ -5,6 +5,8 @@
 //! [`Bailiwick`] runs the binary, as root or as an ordinary user. [`LeakCheck`] fails the test that leaves processes, control groups, mounts or
 //! entries of the state directory.
 //!
+//! [`StandIn`] answers as a test says, and [`GitHubServer`] and [`ConfluenceServer`] are made of it.
+//!
 //! [`Sdk`] has the official SDKs. [`ModelServer`] is a model that says what a script says, to them too.
 //!
 //! Everything here panics when it cannot do its work: a test that cannot set its stage has failed. This crate never takes part in the product.
@@ -24,16 +26,18 @@ mod user;
 
 pub use bailiwick::{Bailiwick, Outcome, Run};
 pub use certificate::{Authority, Certificate};
-pub use dialer::{dialer, dialer_to};
+pub use dialer::{dialer, dialer_to, dialer_with};
 pub use git::GitRepository;
 pub use leak::LeakCheck;
 pub use process::{Child, eventually};
 pub use sdk::Sdk;
 pub use search::{descendants, file_with, has, memory_has};
 pub use server::banner::BannerServer;
+pub use server::confluence::{ConfluencePage, ConfluenceServer};
 pub use server::dns::DnsServer;
 pub use server::files::FileServer;
 pub use server::git::{GitHttpsServer, SshServer};
+pub use server::github::{GitHubIssue, GitHubLimit, GitHubServer};
 pub use server::http::HttpServer;
 pub use server::https::HttpsServer;
 pub use server::identity_provider::IdentityProvider;
@@ -46,6 +50,7 @@ pub use server::otlp::{OtlpManner, OtlpReceiver};
 pub use server::port::FreePort;
 pub use server::postgres::{Crash, Postgres};
 pub use server::registry::{OciRegistry, SecureRegistry, root_archive};
+pub use server::stand_in::{Asked, Said, SaidManner, StandIn};
 pub use server::udp::UdpEcho;
 pub use terminal::Terminal;
 pub use user::User;

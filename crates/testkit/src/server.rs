@@ -8,9 +8,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub(crate) mod banner;
+pub(crate) mod confluence;
 pub(crate) mod dns;
 pub(crate) mod files;
 pub(crate) mod git;
+pub(crate) mod github;
 pub(crate) mod http;
 pub(crate) mod https;
 pub(crate) mod identity_provider;
@@ -20,6 +22,7 @@ pub(crate) mod otlp;
 pub(crate) mod port;
 pub(crate) mod postgres;
 pub(crate) mod registry;
+pub(crate) mod stand_in;
 pub(crate) mod udp;
 
 /// Where servers listen unless a test says otherwise.

@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use url::Url;
 
 mod address;
-mod html;
 mod known;
 mod page;
 

@@ -14,6 +14,7 @@ mod logs;
 mod provisioning;
 mod resources;
 mod sessions;
+mod spending;
 #[cfg(feature = "system-tests")]
 mod tightening;
 #[cfg(feature = "system-tests")]

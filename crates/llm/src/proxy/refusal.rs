@@ -185,33 +185,19 @@ impl Refusal {
     }
 
     fn words(&self) -> Words {
-        let words = |status, anthropic, openai, code| Words {
-            status,
-            anthropic,
-            openai,
-            code,
-            param: None,
-            should_retry: None,
-        };
         let invalid = |status, code| {
-            words(
-                status,
-                "invalid_request_error",
-                "invalid_request_error",
-                code,
-            )
+            let kind = "invalid_request_error";
+            Words::of(status, (kind, kind), code)
         };
         match self {
-            Self::Unauthenticated => words(
+            Self::Unauthenticated => Words::of(
                 StatusCode::UNAUTHORIZED,
-                "authentication_error",
-                "invalid_request_error",
+                ("authentication_error", "invalid_request_error"),
                 "invalid_api_key",
             ),
-            Self::Forbidden(_) => words(
+            Self::Forbidden(_) => Words::of(
                 StatusCode::FORBIDDEN,
-                "permission_error",
-                "invalid_request_error",
+                ("permission_error", "invalid_request_error"),
                 "permission_denied",
             ),
             Self::UnknownModel(_) => Words {
@@ -231,53 +217,52 @@ impl Refusal {
             Self::Incomplete => invalid(StatusCode::REQUEST_TIMEOUT, "request_incomplete"),
             Self::Limit(_) => Words {
                 should_retry: Some(false),
-                ..words(
+                ..Words::of(
                     StatusCode::PAYMENT_REQUIRED,
-                    "billing_error",
-                    "insufficient_quota",
+                    ("billing_error", "insufficient_quota"),
                     LIMIT_CODE,
                 )
             },
-            Self::Busy { .. } => words(
+            Self::Busy { .. } => Words::of(
                 StatusCode::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-                "requests",
+                ("rate_limit_error", "requests"),
                 "rate_limit_exceeded",
             ),
-            Self::Undecided => words(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "api_error",
-                "server_error",
-                "limits_unavailable",
-            ),
-            Self::Unreachable => words(
-                StatusCode::BAD_GATEWAY,
-                "api_error",
-                "server_error",
-                "upstream_unreachable",
-            ),
+            Self::Undecided => Words::of_server(503, "limits_unavailable"),
+            Self::Unreachable => Words::of_server(502, "upstream_unreachable"),
             Self::Denied => Words {
                 should_retry: Some(false),
-                ..words(
-                    StatusCode::BAD_GATEWAY,
-                    "api_error",
-                    "server_error",
-                    "upstream_denied",
-                )
+                ..Words::of_server(502, "upstream_denied")
             },
-            Self::Broken => words(
-                StatusCode::BAD_GATEWAY,
-                "api_error",
-                "server_error",
-                "upstream_broken",
-            ),
-            Self::TimedOut(_) => words(
-                StatusCode::GATEWAY_TIMEOUT,
-                "timeout_error",
-                "server_error",
-                "upstream_timeout",
-            ),
+            Self::Broken => Words::of_server(502, "upstream_broken"),
+            Self::TimedOut(_) => Words {
+                anthropic: "timeout_error",
+                ..Words::of_server(504, "upstream_timeout")
+            },
         }
+    }
+}
+
+impl Words {
+    fn of(
+        status: StatusCode,
+        (anthropic, openai): (&'static str, &'static str),
+        code: &'static str,
+    ) -> Self {
+        Self {
+            status,
+            anthropic,
+            openai,
+            code,
+            param: None,
+            should_retry: None,
+        }
+    }
+
+    /// What is not the client's fault.
+    fn of_server(status: u16, code: &'static str) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        Self::of(status, ("api_error", "server_error"), code)
     }
 }
 

@@ -1,10 +1,10 @@
 //! From what a server sent to what a model is shown.
 
+use bailiwick_html::{decode, is_html};
 use bailiwick_model::limits;
-use encoding_rs::{Encoding, UTF_8};
 use url::Url;
 
-use super::{Fetched, html};
+use super::Fetched;
 use crate::media::{self, Kind};
 use crate::result::{ToolResult, printable};
 
@@ -46,7 +46,7 @@ pub(super) fn show(
 
 fn text(url: &Url, fetched: &Fetched, max_tokens: Option<u64>) -> Result<ToolResult, PageProblem> {
     let media_type = fetched.media_type.as_deref().unwrap_or_default();
-    let (decoded, _, _) = encoding(media_type).decode(&fetched.body);
+    let decoded = decode(Some(media_type), &fetched.body);
     let text = if is_html(media_type, &decoded) {
         if decoded.len() > limits::WEB_HTML_BYTES {
             return Err(PageProblem::TooLarge {
@@ -54,7 +54,7 @@ fn text(url: &Url, fetched: &Fetched, max_tokens: Option<u64>) -> Result<ToolRes
                 most: limits::WEB_HTML_BYTES,
             });
         }
-        html::text(&decoded)
+        bailiwick_html::text(&decoded)
     } else {
         decoded.into_owned()
     };
@@ -81,25 +81,4 @@ fn beginning(text: &str, max_tokens: Option<u64>) -> &str {
                 .min(limits::TOOL_OUTPUT_CHARS)
         });
     &text[..text.floor_char_boundary(most)]
-}
-
-fn encoding(media_type: &str) -> &'static Encoding {
-    let lower = media_type.to_ascii_lowercase();
-    let charset = lower.split_once("charset=").map(|(_, charset)| {
-        let charset = charset.trim_start_matches('"');
-        charset.split(['"', ';', ' ']).next().unwrap_or_default()
-    });
-    charset
-        .and_then(|charset| Encoding::for_label(charset.as_bytes()))
-        .unwrap_or(UTF_8)
-}
-
-fn is_html(media_type: &str, text: &str) -> bool {
-    let media_type = media_type.to_ascii_lowercase();
-    if media_type.starts_with("text/html") || media_type.starts_with("application/xhtml+xml") {
-        return true;
-    }
-    let start: String = text.trim_start().chars().take(15).collect();
-    let start = start.to_ascii_lowercase();
-    media_type.is_empty() && (start.starts_with("<!doctype html") || start.starts_with("<html"))
 }

@@ -1,0 +1,183 @@
+//! What a site does to whoever reads it.
+
+use std::time::{Duration, Instant};
+
+use bailiwick_knowledge::{Gather, WebConnector, WebSource};
+use bailiwick_testkit::{Said, SaidManner, StandIn};
+
+use crate::crawls::Site;
+use crate::world::{Kept, World};
+
+#[tokio::test]
+async fn a_page_that_redirects_to_metadata_or_to_another_host_is_not_followed() {
+    let site = Site::new(&[(
+        "/",
+        "<a href=/m>m</a><a href=/e>e</a><a href=/l>l</a><a href=/r>r</a>home",
+    )]);
+    for (path, to) in [
+        ("/m", "http://169.254.169.254/latest/meta-data/"),
+        ("/e", "https://evil.test/"),
+        ("/l", "http://127.0.0.1:1/"),
+        ("/r", "/r"),
+    ] {
+        site.put(path, Said::status(302).with("location", to));
+    }
+    let mut kept = Kept::default();
+    assert_eq!(kept.synced(&site.crawl(1)).await, [1, 0, 0, 3, 1]);
+    let why = |path: &str| kept.skipped[&site.url(path).parse().unwrap()].clone();
+    assert_eq!(
+        why("/m"),
+        "it leads to 169.254.169.254, which is no part of the source"
+    );
+    assert_eq!(
+        why("/e"),
+        "it leads to evil.test, which is no part of the source"
+    );
+    assert_eq!(kept.failure(), "site.test redirects more than 5 times");
+    let flows = site.world.flows.lock().unwrap();
+    assert!(
+        flows
+            .iter()
+            .all(|flow| flow.destination.host.to_string() == "site.test")
+    );
+}
+
+#[tokio::test]
+async fn a_start_that_redirects_to_metadata_is_denied_by_the_floor() {
+    let old = StandIn::start(|asked| {
+        if asked.target == "/robots.txt" {
+            return Said::status(404);
+        }
+        Said::status(302).with("location", "http://169.254.169.254/latest/meta-data/")
+    });
+    let mut world = World::allowing(&["site.test"]);
+    let start = world.site("site.test", &old, "/");
+    let gather = Gather::Crawl { depth: 1 };
+    let source = WebSource {
+        start,
+        gather,
+        most_pages: 10,
+    };
+    let outcome = Kept::default()
+        .sync(&WebConnector::new(world.access(), source))
+        .await;
+    let error = outcome.listing.unwrap_err().to_string();
+    assert!(
+        error.starts_with("169.254.169.254 is denied (floor)"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_metadata_is_denied_by_the_floor() {
+    let mut world = World::allowing(&["site.test"]);
+    world.pin("site.test", "169.254.169.254:80".parse().unwrap());
+    let source = WebSource {
+        start: "http://site.test/".parse().unwrap(),
+        gather: Gather::Sitemap(None),
+        most_pages: 10,
+    };
+    let outcome = Kept::default()
+        .sync(&WebConnector::new(world.access(), source))
+        .await;
+    let error = outcome.listing.unwrap_err().to_string();
+    assert!(error.starts_with("site.test is denied (floor)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_tightened_holds_for_the_next_request() {
+    let site = Site::new(&[
+        ("/robots.txt", "User-agent: *\nCrawl-delay: 0.3\n"),
+        ("/", "<a href=/a>a</a><a href=/b>b</a>home"),
+        ("/a", "a"),
+        ("/b", "b"),
+    ]);
+    let connector = site.crawl(1);
+    let mut kept = Kept::default();
+    let tightening = async {
+        while !site.server.targets().contains(&"/a".to_owned()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        site.world.deny_all();
+    };
+    let (outcome, ()) = tokio::join!(kept.sync(&connector), tightening);
+    assert!(outcome.listing.is_ok());
+    assert_eq!(site.paths(&kept), ["/", "/a"]);
+    let failure = kept.failure();
+    assert!(
+        failure.starts_with("site.test is denied (no_rule) by the policy of environment docs"),
+        "{failure}"
+    );
+    assert!(!site.server.targets().contains(&"/b".to_owned()));
+}
+
+#[tokio::test]
+async fn a_page_that_is_deep_or_full_of_links_costs_no_more_than_it_is_long() {
+    let site = Site::new(&[("/", "<a href=/deep>d</a><a href=/links>l</a>home")]);
+    let deep = format!("<body>{}x", "<div><nav><ul><li>".repeat(200_000));
+    site.html("/deep", &format!("{deep}<main>said"));
+    let links: String = (0..50_000)
+        .map(|n| format!("<a href=/missing{n}>x</a>"))
+        .collect();
+    site.html("/links", &format!("links{links}"));
+    let began = Instant::now();
+    let mut kept = Kept::default();
+    assert_eq!(kept.synced(&site.crawl(1)).await, [3, 0, 0, 0, 0]);
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(kept.document(&site.url("/deep")).text, "said");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_ends_at_its_bound() {
+    let site = Site::new(&[("/", "<a href=/endless>e</a>home")]);
+    let endless = Said::page("text/html", vec![b'x'; 1 << 20]).in_manner(SaidManner::Endless);
+    site.put("/endless", endless);
+    let mut kept = Kept::default();
+    assert_eq!(kept.synced(&site.crawl(1)).await, [1, 0, 0, 0, 1]);
+    let failure = kept.failure();
+    assert!(
+        failure.contains("has more than 33554432 bytes") || failure.contains("no whole answer"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn a_document_of_hostile_bytes_fails_or_says_little() {
+    let site = Site::new(&[(
+        "/",
+        "<a href=/a.pdf>a</a><a href=/b.pdf>b</a><a href=/c>c</a>home",
+    )]);
+    let pdf = |bytes: Vec<u8>| Said::page("application/pdf", bytes);
+    site.put("/a.pdf", pdf(b"%PDF-1.7\n".repeat(10_000)));
+    let nested = format!("%PDF-1.7\n1 0 obj\n{}", "[<<".repeat(200_000));
+    site.put("/b.pdf", pdf(nested.into_bytes()));
+    site.put("/c", Said::page("application/octet-stream", vec![0; 4096]));
+    let mut kept = Kept::default();
+    let counts = kept.synced(&site.crawl(1)).await;
+    assert_eq!(counts, [1, 0, 0, 1, 2], "{:?}", kept.failed);
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    let server = StandIn::start(|_| Said::status(200).in_manner(SaidManner::Silent));
+    let mut world = World::allowing(&["site.test"]);
+    let start = world.site("site.test", &server, "/");
+    let gather = Gather::Crawl { depth: 1 };
+    let source = WebSource {
+        start,
+        gather,
+        most_pages: 10,
+    };
+    let connector = WebConnector::new(world.access(), source);
+    let mut kept = Kept::default();
+    // Once it was asked nothing happens any more but that time passes.
+    let passing = async {
+        while server.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::pause();
+    };
+    let (outcome, ()) = tokio::join!(kept.sync(&connector), passing);
+    let error = outcome.listing.unwrap_err().to_string();
+    assert!(error.contains("gave no whole answer in 30 s"), "{error}");
+}
