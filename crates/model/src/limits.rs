@@ -2,6 +2,7 @@
 
 mod agents;
 mod mcp;
+mod mcp_gateway;
 mod outbound;
 mod worker;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use agents::*;
 pub use mcp::*;
+pub use mcp_gateway::*;
 pub use outbound::*;
 pub use worker::*;
 

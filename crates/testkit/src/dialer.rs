@@ -18,13 +18,22 @@ pub fn dialer() -> Arc<Dialer> {
 ///
 /// When it is no pin.
 pub fn dialer_to(pin: &str) -> Arc<Dialer> {
+    dialer_to_all(&[pin])
+}
+
+/// The same with several.
+///
+/// # Panics
+///
+/// When one of them is no pin.
+pub fn dialer_to_all(pins: &[&str]) -> Arc<Dialer> {
     let own = ["127.0.0.1", "::1"].map(|address| address.parse().expect("an address"));
     let facts = HostFacts {
         addresses: own.to_vec(),
         listeners: Vec::new(),
     };
     let (_, host) = watch::channel(Arc::new(facts));
-    let pins: Pins = [pin.parse().expect("a pin")].into_iter().collect();
+    let pins: Pins = pins.iter().map(|pin| pin.parse().expect("a pin")).collect();
     Arc::new(Dialer::new(DialOptions {
         pins,
         ..DialOptions::new(host)

@@ -24,7 +24,7 @@ mod user;
 
 pub use bailiwick::{Bailiwick, Outcome, Run};
 pub use certificate::{Authority, Certificate};
-pub use dialer::{dialer, dialer_to};
+pub use dialer::{dialer, dialer_to, dialer_to_all};
 pub use git::GitRepository;
 pub use leak::LeakCheck;
 pub use process::{Child, eventually};

@@ -47,13 +47,35 @@ impl Sdk {
     }
 
     /// `mcp` of this version: the official SDK of MCP.
-    pub(crate) fn mcp_python(version: &str) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mcp_python(version: &str) -> Self {
         Self::installed(Language::Python, "mcp", version)
     }
 
     /// `@modelcontextprotocol/sdk` of this version: the same in TypeScript.
-    pub(crate) fn mcp_typescript(version: &str) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mcp_typescript(version: &str) -> Self {
         Self::installed(Language::Node, "@modelcontextprotocol/sdk", version)
+    }
+
+    /// `@modelcontextprotocol/conformance` of this version: the official suite for servers and clients of MCP. Its command, with these arguments.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mcp_conformance(version: &str, arguments: &[&str]) -> Command {
+        let package = "@modelcontextprotocol/conformance";
+        let suite = Self::installed(Language::Node, package, version);
+        let program = suite.directory.join("node_modules").join(package);
+        let mut node = command("node", User::current());
+        node.arg(program.join("dist/index.js")).args(arguments);
+        node
     }
 
     /// `opentelemetry-proto` of this version: the messages of OTLP.
