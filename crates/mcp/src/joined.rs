@@ -321,7 +321,11 @@ impl<B: Backing> Joined<B> {
             fields: &fields,
             name: Some(&target.own),
         };
-        let result = self.put(target.server, &question, talk).await?;
+        let result = self.put(target.server, &question, talk).await;
+        if let Err(ViewError::Refused(error)) = result {
+            return Err(ViewError::Refused(target::with_uri(error, &uri)));
+        }
+        let result = result?;
         if target.own == uri {
             return Ok(result);
         }

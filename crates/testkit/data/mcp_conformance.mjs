@@ -86,6 +86,14 @@ function tools(server) {
     return { content: [text(`User response: action=${answer.action}, content=${JSON.stringify(answer.content ?? {})}`)] };
   });
   tool("json_schema_2020_12_tool", "Has a schema of the newest dialect.", { name: z.string().optional() }, says(text("well")));
+  tool("test_trigger_tool_change", "Gives the server another tool.", {}, () => {
+    tool(`grown_${randomUUID()}`, "Was not there before.", {}, says(text("grown")));
+    return { content: [text("there is one more")] };
+  });
+  tool("test_trigger_prompt_change", "Gives the server another prompt.", {}, () => {
+    server.registerPrompt(`grown_${randomUUID()}`, { description: "Was not there before." }, () => ({ messages: [] }));
+    return { content: [text("there is one more")] };
+  });
   const list = server.server._requestHandlers.get("tools/list");
   server.server.setRequestHandler(ListToolsRequestSchema, async (request, extra) => {
     const listed = await list(request, extra);

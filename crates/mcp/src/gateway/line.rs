@@ -48,6 +48,9 @@ struct Saying<V: View> {
     sessions: Arc<Sessions<V>>,
 }
 
+/// A new stream: its id, its two ends.
+type Opened<V> = (String, Arc<Line<V>>, mpsc::Receiver<Bytes>);
+
 impl<V> Default for Lines<V> {
     fn default() -> Self {
         Self(Mutex::default())
@@ -55,10 +58,7 @@ impl<V> Default for Lines<V> {
 }
 
 impl<V> Lines<V> {
-    fn open(
-        &self,
-        caller: &Caller,
-    ) -> Result<(String, Arc<Line<V>>, mpsc::Receiver<Bytes>), Refusal> {
+    fn open(&self, caller: &Caller) -> Result<Opened<V>, Refusal> {
         let (events, said) = mpsc::channel(MCP_GATEWAY_NOTICES);
         let line = Arc::new(Line {
             caller: caller.clone(),
@@ -156,7 +156,8 @@ impl<V: View> Gateway<V> {
         let asked = message
             .params()
             .and_then(|params| params.protocol_version.as_deref());
-        let (session, answer) = self.begin_session(&line.caller, view(Span::Session), asked, id)?;
+        let (session, answer) =
+            self.begin_session(&line.caller, &view(Span::Session), asked, id)?;
         if let Err(second) = line.session.set(session) {
             self.sessions.end(&second);
             return Err(Refusal::Twice);

@@ -171,7 +171,8 @@ pub(super) fn initialized(revision: Revision, greeting: &Greeting) -> Vec<u8> {
 /// The result of `server/discover`.
 pub(super) fn discovered(greeting: &Greeting) -> Vec<u8> {
     let mut result = json!({
-        "supportedVersions": [Revision::July2026.name()],
+        // Those with sessions too: who knows only them can begin one.
+        "supportedVersions": Revision::ALL.map(Revision::name),
         "capabilities": capabilities(),
         "serverInfo": server_info(greeting),
     });

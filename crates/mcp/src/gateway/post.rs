@@ -58,7 +58,7 @@ impl<V: View> Gateway<V> {
             let asked = message
                 .params()
                 .and_then(|params| params.protocol_version.as_deref());
-            let begun = self.begin(caller, view(Span::Session), asked, &id);
+            let begun = self.begin(caller, &view(Span::Session), asked, &id);
             return Ok(begun.unwrap_or_else(|refusal| in_session(&refusal, &id)));
         }
         let session = self.session(caller, headers)?;
@@ -78,7 +78,7 @@ impl<V: View> Gateway<V> {
     pub(super) fn begin_session(
         &self,
         caller: &Caller,
-        view: Arc<V>,
+        view: &Arc<V>,
         asked: Option<&str>,
         id: &Bytes,
     ) -> Result<(Arc<Session<V>>, Bytes), Refusal> {
@@ -87,7 +87,7 @@ impl<V: View> Gateway<V> {
         let result = outgoing::initialized(revision, &view.greeting());
         let began = self
             .sessions
-            .begin(caller, revision, (Arc::clone(&view), view.news()));
+            .begin(caller, revision, (Arc::clone(view), view.news()));
         let (session, ended) = began?;
         end_all(ended);
         let answer = outgoing::result(id, &result, Era::Sessions, Keeping::Unsaid);
@@ -97,7 +97,7 @@ impl<V: View> Gateway<V> {
     fn begin(
         &self,
         caller: &Caller,
-        view: Arc<V>,
+        view: &Arc<V>,
         asked: Option<&str>,
         id: &Bytes,
     ) -> Result<Response<GatewayBody>, Refusal> {
@@ -250,6 +250,13 @@ fn terms(
     })
 }
 
+/// Methods that went with the sessions.
+const WITH_SESSIONS_ALONE: [&str; 3] = [
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "logging/setLevel",
+];
+
 /// A message of the revision where each is for itself.
 async fn alone<V: View>(
     view: impl FnOnce(Span) -> Arc<V>,
@@ -289,22 +296,11 @@ async fn answer_alone<V: View>(
         let events = streams::of_request(view, id.clone(), params.notifications.as_ref());
         return Ok(reply::events(events.await));
     }
-    let unknown = || Refusal::Unknown(method.to_owned());
-    let request = params.request(method, body).ok_or_else(unknown)??;
-    match &request {
-        // These went with the sessions.
-        ViewRequest::Subscribe { .. } | ViewRequest::Unsubscribe { .. } | ViewRequest::Level(_) => {
-            return Err(unknown());
-        }
-        ViewRequest::Tools { .. }
-        | ViewRequest::Call { .. }
-        | ViewRequest::Resources { .. }
-        | ViewRequest::Templates { .. }
-        | ViewRequest::Read { .. }
-        | ViewRequest::Prompts { .. }
-        | ViewRequest::Prompt { .. }
-        | ViewRequest::Complete { .. } => {}
+    if WITH_SESSIONS_ALONE.contains(&method) {
+        return Err(Refusal::Unknown(method.to_owned()));
     }
+    let request = params.request(method, body);
+    let request = request.ok_or_else(|| Refusal::Unknown(method.to_owned()))??;
     let level = params.meta.level.as_deref().map(LogLevel::of);
     if level == Some(None) {
         return Err(Refusal::Params("there is no such level"));
@@ -320,7 +316,8 @@ fn mirrored(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<()
     let version =
         header(headers, VERSION).ok_or(Refusal::Header("MCP-Protocol-Version is missing"))?;
     let said = params.meta.revision.as_deref();
-    if said != Some(version) {
+    let said = said.ok_or(Refusal::Meta("the revision of the protocol"))?;
+    if said != version {
         return Err(Refusal::Header(
             "MCP-Protocol-Version and the message do not say the same revision",
         ));
@@ -346,7 +343,7 @@ fn mirrored(headers: &HeaderMap, method: &str, params: &Params<'_>) -> Result<()
     }
     match params.meta.capabilities {
         Some(capabilities) if capabilities.get().starts_with('{') => Ok(()),
-        Some(_) | None => Err(Refusal::Capabilities),
+        Some(_) | None => Err(Refusal::Meta("what the client is capable of")),
     }
 }
 

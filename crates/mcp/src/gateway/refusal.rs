@@ -49,8 +49,8 @@ pub(super) enum Refusal {
     Revision(String),
     #[error("the session is of another revision than the header says")]
     OtherRevision,
-    #[error("the request says nothing of the capabilities of its client")]
-    Capabilities,
+    #[error("_meta of the request does not say {0}")]
+    Meta(&'static str),
     #[error("there is no session: one is begun with initialize")]
     NoSession,
     #[error("there is no such session")]
@@ -104,7 +104,7 @@ impl Refusal {
             | Self::Header(_)
             | Self::Revision(_)
             | Self::OtherRevision
-            | Self::Capabilities
+            | Self::Meta(_)
             | Self::NoSession
             | Self::Twice => StatusCode::BAD_REQUEST,
             // 2026-07-28, Streamable HTTP, "Protocol Version Header": the method is told by the status too.
@@ -122,7 +122,7 @@ impl Refusal {
             Self::Header(_) => code::HEADER,
             Self::Revision(_) => code::REVISION,
             Self::Unknown(_) => code::NO_METHOD,
-            Self::Params(_) | Self::Capabilities => code::PARAMS,
+            Self::Params(_) | Self::Meta(_) => code::PARAMS,
             Self::Sessions | Self::Requests | Self::Cancelled => code::INTERNAL,
             Self::Origin
             | Self::Host
@@ -185,7 +185,7 @@ fn translated(raw: &Bytes, era: Era) -> Bytes {
     let code = Fields::of(raw).and_then(|error| error.get("code")?.get().parse::<i64>().ok());
     let better = match (code, era) {
         (Some(code::NO_RESOURCE_BEFORE_2026), Era::Requests) => code::PARAMS,
-        (Some(-32042 | -32099..=-32020), _) => code::INTERNAL,
+        (Some(-32099..=-32020), _) => code::INTERNAL,
         _ => return raw.clone(),
     };
     let mut error: Value = serde_json::from_slice(raw).unwrap_or_default();

@@ -62,6 +62,9 @@ pub(super) struct Open<V> {
     number: u64,
 }
 
+/// A new session, and the views of those that had to end for it.
+type Began<V> = (Arc<Session<V>>, Vec<Arc<V>>);
+
 impl<V> Default for Sessions<V> {
     fn default() -> Self {
         Self(Mutex::default())
@@ -75,7 +78,7 @@ impl<V> Sessions<V> {
         caller: &Caller,
         revision: Revision,
         (view, news): (Arc<V>, &News),
-    ) -> Result<(Arc<Session<V>>, Vec<Arc<V>>), Refusal> {
+    ) -> Result<Began<V>, Refusal> {
         let now = Instant::now();
         let mut all = lock(&self.0);
         let mut ended = remove_idle(&mut all, now);

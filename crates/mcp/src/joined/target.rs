@@ -133,6 +133,23 @@ pub(super) fn renamed(result: &Bytes, own: &str, shown: &str) -> Bytes {
     renamed().map_or_else(|| result.clone(), Bytes::from)
 }
 
+/// An error that says which resource is not there (2026-07-28, Resources, "Error Handling"), also where its server does not say so.
+pub(super) fn with_uri(error: Bytes, uri: &str) -> Bytes {
+    let says_so = |error: &Fields<'_>| {
+        let code = error.get("code").map(RawValue::get);
+        matches!(code, Some("-32002" | "-32602")) && error.get("data").is_none()
+    };
+    let Some(mut fields) = Fields::of(&error).filter(says_so) else {
+        return error;
+    };
+    let data = serde_json::value::to_raw_value(&serde_json::json!({"uri": uri}));
+    let Ok(data) = data else {
+        return error;
+    };
+    fields.push("data".into(), &data);
+    fields.whole().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -131,9 +131,8 @@ impl Upstream {
         let mut subscribed = self.subscribed.subscribe();
         let uris = subscribed.borrow_and_update().clone();
         let opening = timeout(Duration::from_secs(30), self.open(&held, agreed, &uris));
-        let answer = match opening.await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => return FAILED,
+        let Ok(Ok(answer)) = opening.await else {
+            return FAILED;
         };
         match answer.status().as_u16() {
             200 if media_type(&answer) == Media::Events => {}

@@ -42,6 +42,33 @@ async fn the_official_client_of_python_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_official_client_of_python_is_served_without_sessions() {
+    let world = World::official().await;
+    let sdk = || Sdk::mcp_python("2.3.0");
+    check(&run(&world, sdk, include_str!("client_2.py")).await, "2026-07-28");
+    assert_eq!(world.gateway.sessions(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_client_of_typescript_is_served_without_sessions() {
+    let world = World::official().await;
+    let sdk = || Sdk::mcp_typescript_client("2.4.0");
+    let said = run(&world, sdk, include_str!("client_2.mjs")).await;
+    check(&said, "2026-07-28");
+    assert_eq!(said["aborted"], true);
+    world.servers[1].says("cancelled", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_client_of_the_older_transport_is_served() {
+    let world = World::official().await;
+    let sdk = || Sdk::mcp_python("1.30.0");
+    let said = run(&world, sdk, include_str!("client_sse.py")).await;
+    assert_eq!(said["added"], "5", "{said}");
+    assert!(said["tools"].as_array().unwrap().iter().any(|it| it == "py__add"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_official_client_of_typescript_is_served() {
     let world = World::official().await;
     let sdk = || Sdk::mcp_typescript("1.32.2");

@@ -87,7 +87,7 @@ async fn a_server_that_does_not_answer_hides_no_other() {
     let authority = Authority::new();
     let good = McpServer::official(&authority, &["good.example.com"], "");
     let bad = McpServer::lying(&authority, &["bad.example.com"]);
-    let behind = vec![("bad", bad, "html"), ("good", good, "mcp")];
+    let behind = vec![("bad", bad, "deep-list"), ("good", good, "mcp")];
     let world = World::of(&authority, "https", behind, Naming::Joined).await;
     let session = world.session("ann", "2025-11-25").await;
     let listed = session.ask("tools/list", json!({})).await;

@@ -17,7 +17,7 @@ use bailiwick_mcp::{
     McpError, Member, Naming, ServerName, Span, Verdict,
 };
 use bailiwick_outbound::{Body, Message, Outbound, Way};
-use bailiwick_policy::{EgressPolicy, OrganizationFloor, Policy, SessionGrants, effective};
+use bailiwick_policy::{OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_testkit::{Authority, McpServer, dialer_to_all};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};

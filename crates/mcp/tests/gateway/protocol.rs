@@ -47,7 +47,14 @@ async fn without_sessions_each_request_is_for_itself() {
     let discovered = world.alone("ann", "server/discover", json!({})).await;
     assert!(!discovered.headers.contains_key("mcp-session-id"));
     let result = &discovered.json().await["result"];
-    assert_eq!(result["supportedVersions"], json!(["2026-07-28"]));
+    let all = [
+        "2026-07-28",
+        "2025-11-25",
+        "2025-06-18",
+        "2025-03-26",
+        "2024-11-05",
+    ];
+    assert_eq!(result["supportedVersions"], json!(all));
     assert_eq!(result["resultType"], "complete");
     assert_eq!(result["instructions"], "Use it.");
     let listed = world
