@@ -16,7 +16,7 @@ use bailiwick_mcp::{
     McpError, Member, Naming, ServerName, Span, Verdict,
 };
 use bailiwick_outbound::Outbound;
-use bailiwick_policy::{EgressPolicy, OrganizationFloor, Policy, SessionGrants, effective};
+use bailiwick_policy::{OrganizationFloor, Policy, SessionGrants, effective};
 use bailiwick_testkit::{Authority, dialer_to};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes, Incoming};
@@ -163,6 +163,10 @@ async fn serve_gateway(server: SocketAddr) {
 struct Role(Child, SocketAddr);
 
 impl Role {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a benchmark starts its own program"
+    )]
     fn start(arguments: &[&str]) -> Self {
         let program = std::env::current_exe().expect("this program");
         let mut process = Command::new(program);
@@ -223,6 +227,10 @@ async fn load(address: SocketAddr, tool: &str, connections: usize) -> (Vec<Durat
     (times, MEASURING)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark's client is no part of the product"
+)]
 async fn calls(address: SocketAddr, tool: String) -> Vec<Duration> {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("a flag");

@@ -50,6 +50,10 @@ async fn a_session_that_nobody_began_is_blocked() {
     assert_eq!(world.post(&[], &ping).await.status, 400);
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no client of HTTP says that it asks for another host"
+)]
 #[tokio::test]
 async fn a_page_of_another_origin_or_under_another_name_is_blocked() {
     let world = World::official().await;
@@ -266,7 +270,7 @@ async fn a_tool_that_a_caller_is_not_served_is_blocked_by_its_name_too() {
     assert_eq!(alone.json().await["error"]["code"], -32602);
     let requests = world.servers[0].requests();
     let served = other.call("py__whoami", json!({})).await;
-    assert_eq!(served["result"]["content"][0]["text"], "nobody");
+    assert_eq!(served["result"]["content"][0]["text"], "Bearer [redacted]");
     assert!(world.servers[0].requests().len() > requests.len());
 }
 
@@ -335,17 +339,59 @@ async fn a_server_that_lies_is_blocked_and_told_of() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_little() {
-    let world = World::lying("honest").await;
+async fn a_token_that_a_server_repeats_is_blocked_however_it_writes_it() {
+    let world = World::lying("echo").await;
     let session = world.session("ann", "2025-11-25").await;
-    // Many streams that nobody reads; each takes the place of the one before.
-    let mut streams = Vec::new();
-    for _ in 0..20 {
-        streams.push(session.send(Method::GET, "").await);
+    let listed = session.ask("tools/list", json!({})).await;
+    let description = &listed["result"]["tools"][0]["description"];
+    assert_eq!(description, "was listed with [redacted]");
+    let echoed = session.call("lie__do", json!({})).await;
+    assert_eq!(echoed["result"]["content"][0]["text"], "you are [redacted]");
+    let world = World::lying("echo-error").await;
+    let session = world.session("ann", "2025-11-25").await;
+    let failed = session.call("lie__do", json!({})).await;
+    assert_eq!(failed["error"]["message"], "no, [redacted]");
+    assert_eq!(failed["error"]["code"], -32000);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_little_and_its_server_waits() {
+    let world = World::lying("endless-events").await;
+    let session = world.session("ann", "2025-11-25").await;
+    let params = json!({"name": "lie__do", "arguments": {}, "_meta": {"progressToken": 1}});
+    let call = |id| request(id, "tools/call", params.clone());
+    // More comes as soon as somebody reads.
+    let mut read = session.post(&call(1)).await;
+    for _ in 0..1000 {
+        let told = read.next().await.expect("it does not end");
+        assert!(
+            told.iter()
+                .all(|it| it["method"] == "notifications/progress")
+        );
     }
-    for _ in 0..50 {
-        let called = session.call("lie__do", json!({"text": "it"})).await;
-        assert!(called["result"].is_object(), "{called}");
+    drop(read);
+    let before = memory();
+    let mut unread = Vec::new();
+    for id in 2..12 {
+        unread.push(session.post(&call(id)).await);
     }
+    for _ in 0..10 {
+        unread.push(session.send(Method::GET, "").await);
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(
+        unread
+            .iter()
+            .all(|answer| answer.kind() == "text/event-stream")
+    );
+    // Each of the ten could have had 16 MiB by now.
+    let more = memory().saturating_sub(before);
+    assert!(more < 40 << 20, "{more} bytes more");
     assert_eq!(session.ask("ping", json!({})).await["result"], json!({}));
+}
+
+/// Bytes of memory that this process has.
+fn memory() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }

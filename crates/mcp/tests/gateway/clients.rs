@@ -45,7 +45,10 @@ async fn the_official_client_of_python_is_served() {
 async fn the_official_client_of_python_is_served_without_sessions() {
     let world = World::official().await;
     let sdk = || Sdk::mcp_python("2.3.0");
-    check(&run(&world, sdk, include_str!("client_2.py")).await, "2026-07-28");
+    check(
+        &run(&world, sdk, include_str!("client_2.py")).await,
+        "2026-07-28",
+    );
     assert_eq!(world.gateway.sessions(), 0);
 }
 
@@ -65,7 +68,13 @@ async fn the_official_client_of_the_older_transport_is_served() {
     let sdk = || Sdk::mcp_python("1.30.0");
     let said = run(&world, sdk, include_str!("client_sse.py")).await;
     assert_eq!(said["added"], "5", "{said}");
-    assert!(said["tools"].as_array().unwrap().iter().any(|it| it == "py__add"));
+    assert!(
+        said["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|it| it == "py__add")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

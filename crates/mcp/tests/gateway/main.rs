@@ -30,6 +30,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+/// What servers are shown, and nobody else is.
+const TOKEN: &str = "sesame-0123456789";
 const BOTH: &str = "application/json, text/event-stream";
 
 type Hidden = Arc<Mutex<BTreeSet<String>>>;
@@ -43,7 +45,7 @@ struct Backed {
 
 impl Backing for Backed {
     async fn access(&self, _: &ServerName) -> Result<HeldAccess, McpError> {
-        HeldAccess::new(Arc::clone(&self.connections), None)
+        HeldAccess::new(Arc::clone(&self.connections), Some(TOKEN))
     }
 
     async fn judge(&self, server: &ServerName, item: Item<'_>) -> Verdict {
@@ -275,7 +277,9 @@ fn modern(meta: Value) -> Value {
 }
 
 fn request(id: u64, method: &str, params: Value) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+    let mut request = json!({"jsonrpc": "2.0", "id": id, "method": method});
+    request["params"] = params;
+    request
 }
 
 /// A session with a gateway.
