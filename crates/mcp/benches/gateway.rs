@@ -1,7 +1,7 @@
 //! What a gateway adds to a call of a tool: the same call, at the server and through the gateway, over connections that are kept.
 //!
-//! Server, gateway and client are three processes on loopback, each with as many threads as it would have; without TLS, so that what is
-//! measured is the gateway. `cargo bench -p bailiwick-mcp --bench gateway` prints the times of one connection and of 32, in microseconds, and
+//! Server, gateway and client are three processes on loopback, without TLS, so that what is measured is the gateway: once with one thread each,
+//! and once with one for each core. `cargo bench -p bailiwick-mcp --bench gateway` prints the times of one connection and of 32, in microseconds, and
 //! the requests per second.
 
 use std::convert::Infallible;
@@ -32,23 +32,50 @@ use tokio::net::{TcpListener, TcpStream};
 const WARMING: Duration = Duration::from_millis(500);
 const MEASURING: Duration = Duration::from_secs(3);
 
-fn main() {
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next()) {
-        (Some("server"), _) => run(serve_tools()),
-        (Some("gateway"), Some(server)) => run(serve_gateway(server.parse().expect("an address"))),
-        // Cargo says `--bench`.
-        _ => run(measure()),
+/// Threads of servers and gateways.
+#[derive(Clone, Copy)]
+enum Threads {
+    One,
+    OneEachCore,
+}
+
+impl Threads {
+    const ALL: [(Self, &str); 2] = [(Self::One, "one"), (Self::OneEachCore, "each-core")];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::OneEachCore => "each-core",
+        }
+    }
+
+    fn of(name: Option<&str>) -> Self {
+        let found = Self::ALL.into_iter().find(|(_, it)| name == Some(*it));
+        found.map_or(Self::One, |(threads, _)| threads)
     }
 }
 
-fn run(future: impl Future<Output = ()>) {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(future);
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let role = arguments.next();
+    let threads = Threads::of(arguments.next().as_deref());
+    match (role.as_deref(), arguments.next()) {
+        (Some("server"), _) => run(threads, serve_tools()),
+        (Some("gateway"), Some(server)) => {
+            run(threads, serve_gateway(server.parse().expect("an address")));
+        }
+        // Cargo says `--bench`.
+        _ => run(Threads::One, measure()),
+    }
+}
+
+fn run(threads: Threads, future: impl Future<Output = ()>) {
+    let mut runtime = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::OneEachCore => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build().expect("a runtime");
+    runtime.block_on(future);
 }
 
 /// Serves whatever answers requests, and says where.
@@ -190,26 +217,26 @@ impl Drop for Role {
 }
 
 async fn measure() {
-    let server = Role::start(&["server"]);
-    let gateway = Role::start(&["gateway", &server.1.to_string()]);
     println!(
-        "{:<10} {:>11} {:>8} {:>8} {:>10}",
-        "", "connections", "p50 us", "p99 us", "per second"
+        "{:<10} {:<10} {:>11} {:>8} {:>8} {:>10}",
+        "threads", "", "connections", "p50 us", "p99 us", "per second"
     );
-    for (what, address, tool) in [
-        ("direct", server.1, "echo"),
-        ("gateway", gateway.1, "bench__echo"),
-    ] {
-        for connections in [1, 32] {
-            let (times, elapsed) = load(address, tool, connections).await;
-            let at =
-                |percent: usize| times[(times.len() - 1) * percent / 100].as_nanos() as f64 / 1e3;
-            let per_second = times.len() as f64 / elapsed.as_secs_f64();
-            println!(
-                "{what:<10} {connections:>11} {:>8.1} {:>8.1} {per_second:>10.0}",
-                at(50),
-                at(99)
-            );
+    for (threads, name) in Threads::ALL {
+        let server = Role::start(&["server", threads.name()]);
+        let gateway = Role::start(&["gateway", threads.name(), &server.1.to_string()]);
+        for (what, address, tool) in [
+            ("direct", server.1, "echo"),
+            ("gateway", gateway.1, "bench__echo"),
+        ] {
+            for connections in [1, 32] {
+                let (times, elapsed) = load(address, tool, connections).await;
+                let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_nanos();
+                let (half, most) = (at(50) as f64 / 1e3, at(99) as f64 / 1e3);
+                let rate = times.len() as f64 / elapsed.as_secs_f64();
+                println!(
+                    "{name:<10} {what:<10} {connections:>11} {half:>8.1} {most:>8.1} {rate:>10.0}"
+                );
+            }
         }
     }
 }
