@@ -37,16 +37,18 @@ use begun::{Begun, Transport};
 use line::Line;
 use listening::Ear;
 pub use listening::Listening;
+pub(crate) use talk::LAST_EVENT;
 use talk::{TOOLS_CHANGED, Talk};
 
 /// Revisions with sessions, the newest first: the first is asked for, the others are taken.
-const WITH_SESSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+pub(crate) const WITH_SESSIONS: [&str; 4] =
+    ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 /// The first revision without.
-const WITHOUT_SESSIONS: &str = "2026-07-28";
-const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
+pub(crate) const WITHOUT_SESSIONS: &str = "2026-07-28";
+pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(crate) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// What one request goes under. It is looked up for each.
 #[derive(Clone, Copy)]
@@ -570,6 +572,6 @@ fn without_session() -> Value {
     })
 }
 
-fn client_info() -> Value {
+pub(crate) fn client_info() -> Value {
     json!({"name": "bailiwick", "version": env!("CARGO_PKG_VERSION")})
 }

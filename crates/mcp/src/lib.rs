@@ -4,24 +4,42 @@
 //! [`Policy`](bailiwick_policy::Policy), also where a server redirects; the crate never sends a token to another origin than the one it was
 //! made for, and what it hands out of answers has been rid of the secrets that went with the request.
 //!
-//! Entry points: [`McpClient`], [`probe`], [`refresh`].
+//! Its other half serves MCP: a [`Gateway`] answers clients of every revision, and a [`View`] says what one caller is served. [`Joined`] is the
+//! view of several servers as one.
+//!
+//! Entry points: [`McpClient`], [`probe`], [`refresh`]; [`Gateway`], [`Joined`].
 
 mod answer;
 mod client;
 mod events;
+mod gateway;
 mod heard;
+mod joined;
 mod message;
+mod news;
 mod oauth;
 mod outbound;
 mod probe;
+mod raw;
 mod result;
 mod secrets;
 mod tools;
+mod upstream;
+mod view;
 
 pub use answer::ShownAnswer;
 pub use client::{Access, Listening, McpClient, McpError, McpTimes};
+pub use gateway::{Caller, Entrance, Gateway, GatewayBody, Hosts, Span};
 pub use heard::RpcError;
+pub use joined::{
+    Backing, Item, Joined, Member, Naming, NotJoined, NotServerName, ServerName, Verdict,
+};
+pub use news::{Change, News};
 pub use oauth::{ClientAuthentication, Refresh, RefreshError, Tokens, refresh};
 pub use probe::{FailedStep, Probe, StepFailure, probe};
 pub use result::{CallResult, Content};
 pub use tools::{LeftOut, Listing, McpTool, Unfit};
+pub use upstream::{Connections, HeldAccess};
+pub use view::{
+    Completed, Greeting, LogLevel, Notice, Progress, Talk, View, ViewError, ViewRequest,
+};

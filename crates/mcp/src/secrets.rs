@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use hyper::body::Bytes;
+use memchr::memmem;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -52,6 +54,28 @@ impl Secrets {
             }
         }
         Cow::Owned(clean)
+    }
+
+    /// JSON without them, in texts and in names of fields. It is read only where one of them may be in it. `None` if it is not JSON then.
+    pub(crate) fn redact_raw(&self, json: Bytes) -> Option<Bytes> {
+        if !self.may_be_in(&json) {
+            return Some(json);
+        }
+        let mut value: Value = serde_json::from_slice(&json).ok()?;
+        self.redact_json(&mut value);
+        Some(value.to_string().into())
+    }
+
+    fn may_be_in(&self, json: &[u8]) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let has = |bytes: &[u8]| memmem::find(json, bytes).is_some();
+        // Any letter may be written as an escape; slashes, quotes and backslashes have others besides.
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() && !br#""\/"#.contains(byte);
+        let is_plain = self.0.iter().all(|secret| secret.iter().all(is_plain));
+        let is_hidden = if is_plain { has(br"\u") } else { has(br"\") };
+        is_hidden || self.0.iter().any(|secret| has(secret))
     }
 
     /// JSON without them, in texts and in names of fields.
@@ -110,5 +134,24 @@ mod tests {
         secrets(&["token"]).redact_json(&mut value);
         let clean = serde_json::json!({"a": ["x [redacted] y", 1], "[redacted]": {"b": "ok"}});
         assert_eq!(value, clean);
+    }
+
+    #[test]
+    fn json_is_read_only_where_a_secret_may_be_in_it() {
+        let check = |secret: &str, json: &'static str, expect: &str| {
+            let clean = secrets(&[secret]).redact_raw(Bytes::from_static(json.as_bytes()));
+            assert_eq!(&clean.unwrap()[..], expect.as_bytes(), "{secret} in {json}");
+        };
+        let untouched = r#"{ "a" : "b\nc", "d": 1e400 }"#;
+        check("token", untouched, untouched);
+        check("token", r#"["t\u006fken"]"#, r#"["[redacted]"]"#);
+        check("to/ken", r#"["to\/ken"]"#, r#"["[redacted]"]"#);
+        check("to\"ken", r#"["to\"ken"]"#, r#"["[redacted]"]"#);
+        check("to ken", r#"["to+ken"]"#, r#"["[redacted]"]"#);
+        assert!(
+            secrets(&["token"])
+                .redact_raw(Bytes::from_static(b"token"))
+                .is_none()
+        );
     }
 }

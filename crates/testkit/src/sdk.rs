@@ -18,6 +18,8 @@ pub struct Sdk {
 
 /// The version of the compiler of TypeScript.
 const TYPESCRIPT: &str = "5.9.3";
+/// The version of Node.js for what needs a newer one than the machine's.
+const NODE: &str = "22.23.3";
 /// The version of mitmproxy.
 const MITMPROXY: &str = "11.0.2";
 
@@ -56,13 +58,47 @@ impl Sdk {
     }
 
     /// `mcp` of this version: the official SDK of MCP.
-    pub(crate) fn mcp_python(version: &str) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mcp_python(version: &str) -> Self {
         Self::installed(Language::Python, "mcp", version)
     }
 
     /// `@modelcontextprotocol/sdk` of this version: the same in TypeScript.
-    pub(crate) fn mcp_typescript(version: &str) -> Self {
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mcp_typescript(version: &str) -> Self {
         Self::installed(Language::Node, "@modelcontextprotocol/sdk", version)
+    }
+
+    /// `@modelcontextprotocol/client` of this version: its client alone, from the second major version on.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mcp_typescript_client(version: &str) -> Self {
+        Self::installed(Language::Node, "@modelcontextprotocol/client", version)
+    }
+
+    /// `@modelcontextprotocol/conformance` of this version: the official suite for servers and clients of MCP. Its command, with these arguments.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mcp_conformance(version: &str, arguments: &[&str]) -> Command {
+        let package = "@modelcontextprotocol/conformance";
+        let suite = Self::installed(Language::Node, package, version);
+        let program = suite.directory.join("node_modules").join(package);
+        // It asks for a newer Node.js than distributions have.
+        let runtime = Self::installed(Language::Node, "node", NODE);
+        let node = runtime.directory.join("node_modules/node/bin/node");
+        let mut node = command(node.to_str().expect("a path that is text"), User::current());
+        node.arg(program.join("dist/index.js")).args(arguments);
+        node
     }
 
     /// `opentelemetry-proto` of this version: the messages of OTLP.

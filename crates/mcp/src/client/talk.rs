@@ -19,7 +19,7 @@ use crate::heard::{Heard, RpcError};
 use crate::outbound::{Opened, Redirects, Request, open};
 use crate::secrets::Secrets;
 
-pub(super) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+pub(crate) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 pub(super) const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
 /// A server, what it is asked with, and until when.
@@ -321,7 +321,7 @@ pub(super) fn heard(message: &[u8], secrets: &Secrets) -> Result<Heard, McpError
 
 impl Event {
     /// Whether it says nothing: servers begin streams with an event that has an id alone.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.data.iter().all(u8::is_ascii_whitespace)
     }
 }

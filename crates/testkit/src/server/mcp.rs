@@ -19,6 +19,7 @@ const OFFICIAL_PYTHON: &str = include_str!("../../data/mcp_official.py");
 const PYTHON_VERSION: &str = "1.30.0";
 const OFFICIAL_TYPESCRIPT: &str = include_str!("../../data/mcp_official.mjs");
 const TYPESCRIPT_VERSION: &str = "1.32.2";
+const CONFORMANCE: &str = include_str!("../../data/mcp_conformance.mjs");
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -41,6 +42,13 @@ impl McpServer {
     pub fn official_typescript(authority: &Authority, names: &[&str], token: &str) -> Self {
         let command = Sdk::mcp_typescript(TYPESCRIPT_VERSION).command(OFFICIAL_TYPESCRIPT);
         Self::started_official(command, authority, names, token)
+    }
+
+    /// The one of the official SDK of TypeScript that the official conformance suite asks for, at every path, without TLS.
+    pub fn conformance() -> Self {
+        let mut node = Sdk::mcp_typescript(TYPESCRIPT_VERSION).command(CONFORMANCE);
+        node.arg(LOOPBACK.to_string());
+        Self::started(Child::start_helper(&mut node))
     }
 
     fn started_official(
