@@ -122,6 +122,18 @@ impl Caller {
         &self.actor
     }
 
+    /// The user, if it is one.
+    pub(crate) fn user(&self) -> Option<&UserId> {
+        match &self.actor {
+            Actor::User(user) => Some(user),
+            Actor::ServiceAccount(_)
+            | Actor::Worker(_)
+            | Actor::WorkItem(_)
+            | Actor::VirtualKey(_)
+            | Actor::System => None,
+        }
+    }
+
     /// What they may do.
     pub fn permissions(&self) -> Permissions {
         self.permissions

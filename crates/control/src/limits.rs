@@ -9,7 +9,7 @@ use bailiwick_model::{
     EnvironmentId, LimitAmount, LimitEntity, LimitId, LimitWindow, Permission, ResourceId as _,
     UserId,
 };
-use bailiwick_store::{Change, SpendAccount, SpendLimit, SpendLimitValues};
+use bailiwick_store::{Change, SpendAccount, SpendLimit, SpendLimitValues, StoreError};
 use bailiwick_wire::FieldProblem;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -330,11 +330,11 @@ impl Control {
 }
 
 /// The environment went between two looks.
-fn gone(error: bailiwick_store::StoreError) -> ControlError {
-    match error {
-        bailiwick_store::StoreError::Referred => ControlError::NotFound("environment"),
-        other => ControlError::of(KIND)(other),
+fn gone(error: StoreError) -> ControlError {
+    if matches!(error, StoreError::Referred) {
+        return ControlError::NotFound("environment");
     }
+    ControlError::of(KIND)(error)
 }
 
 fn values(request: &LimitRequest) -> SpendLimitValues {

@@ -405,10 +405,10 @@ fn after(before: &LlmProxyView, request: &LlmProxyChange) -> Result<LlmProxyValu
 
 /// The environment went between two looks.
 fn gone(error: StoreError) -> ControlError {
-    match error {
-        StoreError::Referred => ControlError::NotFound("environment"),
-        other => ControlError::of(KIND)(other),
+    if matches!(error, StoreError::Referred) {
+        return ControlError::NotFound("environment");
     }
+    ControlError::of(KIND)(error)
 }
 
 /// An agent that is placed works in its environment alone.

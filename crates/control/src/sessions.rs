@@ -125,6 +125,7 @@ impl Control {
         Ok(Plan {
             is_self_hosted,
             pins: SessionPins {
+                created_by: caller.user().cloned(),
                 environment: environment.id.clone(),
                 environment_revision: environment.version,
                 policy,

@@ -143,7 +143,7 @@ impl Failure {
     }
 
     /// After how many seconds it makes sense to send another request (RFC 9110, section 10.2.3).
-    fn retry_after(&self) -> Option<u64> {
+    pub(crate) fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Control(
                 ControlError::TooManyFailures { retry_after }

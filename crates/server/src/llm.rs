@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use bailiwick_control::{
@@ -23,6 +24,7 @@ use bailiwick_model::{LimitAmount, UsageKind};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::authenticated;
+use crate::failure::Failure;
 use crate::front::{self, Told};
 
 /// How long a request's body may take to arrive.
@@ -171,19 +173,20 @@ fn settle(reservation: Reservation, settlement: Settlement) {
 
 /// In the words of a provider. What is not for clients is in the log.
 fn refused(error: ControlError) -> Refusal {
-    match error {
-        ControlError::Unauthenticated => Refusal::Unauthenticated,
-        ControlError::TooManyFailures { retry_after }
-        | ControlError::TooManyPasswords { retry_after } => Refusal::Busy {
-            retry_seconds: u32::try_from(retry_after.as_secs() + 1).unwrap_or(u32::MAX),
-        },
-        ControlError::NotFound(_) => Refusal::UnknownPath,
-        error @ (ControlError::Forbidden(_) | ControlError::Archived(_)) => {
-            Refusal::Forbidden(error.to_string())
+    let failure = Failure::from(error);
+    match failure.status() {
+        StatusCode::UNAUTHORIZED => Refusal::Unauthenticated,
+        StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => Refusal::Forbidden(failure.to_string()),
+        StatusCode::NOT_FOUND => Refusal::UnknownPath,
+        StatusCode::TOO_MANY_REQUESTS => {
+            let seconds = failure.retry_after().unwrap_or(1);
+            Refusal::Busy {
+                retry_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            }
         }
-        error => {
+        _ => {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = &failure as &dyn std::error::Error,
                 "a request through a proxy failed"
             );
             Refusal::Undecided

@@ -5,7 +5,7 @@
 
 use bailiwick_model::{
     Activity, AgentId, EnvironmentId, OrganizationId, ResourceId as _, SandboxId, SessionId,
-    SessionStatus, SessionThreadId, SessionUsage, VaultId,
+    SessionStatus, SessionThreadId, SessionUsage, UserId, VaultId,
 };
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -21,7 +21,7 @@ use crate::transaction::Transaction;
 
 macro_rules! columns {
     () => {
-        concat!(usage_columns!(), ", event_sequence, event_at, runner, runner_number, runner_until, id, environment_id, environment_revision, policy, tightened_by, sandbox, agent_id, agent_version, agent, status, title, metadata, vault_ids, budget, created_at, updated_at, archived_at")
+        concat!(usage_columns!(), ", event_sequence, event_at, runner, runner_number, runner_until, id, environment_id, environment_revision, policy, tightened_by, sandbox, agent_id, agent_version, agent, status, title, metadata, vault_ids, created_by, budget, created_at, updated_at, archived_at")
     };
 }
 
@@ -64,6 +64,8 @@ pub struct SessionPins {
     pub agent_version: i64,
     /// Where its credentials are, in the order in which they are searched.
     pub vaults: Vec<VaultId>,
+    /// Who made it, if it was a user: what is spent in it counts for them.
+    pub created_by: Option<UserId>,
 }
 
 /// A session.
@@ -206,6 +208,7 @@ impl Session {
                 agent: row.id("agent_id")?,
                 agent_version: row.value("agent_version")?,
                 vaults: row.json("vault_ids")?,
+                created_by: row.optional_id("created_by")?,
             },
             tightened_by: row.value("tightened_by")?,
             sandbox: sandbox(row)?,
@@ -401,8 +404,8 @@ impl Change {
         let vaults = serde_json::to_string(&vaults).expect("texts");
         sqlx::query(
             "INSERT INTO session (id, organization_id, environment_id, environment_revision, policy, agent_id, agent_version, agent, status, \
-             title, metadata, vault_ids, budget, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
+             title, metadata, vault_ids, budget, created_at, updated_at, created_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15)",
         )
         .bind(made.id.to_string())
         .bind(organization)
@@ -418,6 +421,7 @@ impl Change {
         .bind(vaults)
         .bind(made.values.budget.clone())
         .bind(at)
+        .bind(made.pins.created_by.as_ref().map(ToString::to_string))
         .execute(self.connection())
         .await?;
         for vault in &made.pins.vaults {

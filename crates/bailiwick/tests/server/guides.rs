@@ -139,6 +139,11 @@ fn declarations_do_what_the_guide_says() {
     follow("apply.md");
 }
 
+#[test]
+fn costs_are_what_the_guide_says() {
+    follow("costs.md");
+}
+
 /// Its agent says what a script has, and its worker runs in sandboxes.
 #[cfg(feature = "system-tests")]
 #[test]

@@ -212,13 +212,13 @@ fn a_budget_that_is_used_up_is_told_in_the_provider_s_form_and_nothing_more_is_a
         "--environment",
         "dev",
         "--max-cost",
-        "0.01",
+        "0.05",
         "--window",
         "24h",
     ];
     place.up.does(&place.machine, &limit);
     assert_eq!(place.asks(100).status, 200);
-    let refused = place.asks(1000);
+    let refused = place.asks(5000);
     assert_eq!(refused.status, 402, "{}", refused.body);
     let error = &refused.json()["error"];
     assert_eq!(error["code"], "token_cost_limit_exceeded");
@@ -227,13 +227,13 @@ fn a_budget_that_is_used_up_is_told_in_the_provider_s_form_and_nothing_more_is_a
         error["message"]
             .as_str()
             .unwrap()
-            .contains("$0.01 in any 24h"),
+            .contains("$0.05 in any 24h"),
         "{error}"
     );
     assert_eq!(place.model.requests().len(), 1);
     let path = "/llm/door/openai/v1/chat/completions";
-    let other = place.asks_as(&place.key, path, &question(1000));
-    // The server's upstream does not speak that.
+    let other = place.asks_as(&place.key, path, &question(5000));
+    // Before it is found that the server's upstream does not speak that.
     assert_eq!(other.status, 402, "{}", other.body);
 }
 

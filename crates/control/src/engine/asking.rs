@@ -1,6 +1,7 @@
 //! One request to a model: shown while it is answered, and what the answer means.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_llm::{
@@ -30,6 +31,8 @@ pub(crate) struct Question {
     pub(crate) asked: Asked,
     /// What the answer has used so far, also if it is given up.
     pub(crate) used: Mutex<Usage>,
+    /// Bytes of the answer that have come.
+    pub(crate) streamed_bytes: AtomicU64,
 }
 
 /// What came of it.
@@ -76,11 +79,18 @@ impl Question {
         let update = match event {
             Event::Start(start) => start.usage,
             Event::Stopping { usage, .. } => *usage,
-            Event::BlockStart { .. }
-            | Event::Delta { .. }
-            | Event::BlockStop { .. }
-            | Event::Ping
-            | Event::End => return,
+            Event::Delta { delta, .. } => {
+                let bytes = match delta {
+                    Delta::Text(text) | Delta::Thinking(text) | Delta::InputJson(text) => {
+                        text.len()
+                    }
+                    Delta::Signature(_) | Delta::Other(_) => 0,
+                };
+                let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                self.streamed_bytes.fetch_add(bytes, Ordering::Relaxed);
+                return;
+            }
+            Event::BlockStart { .. } | Event::BlockStop { .. } | Event::Ping | Event::End => return,
         };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         update.apply(&mut used);

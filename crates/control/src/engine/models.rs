@@ -12,6 +12,7 @@ use bailiwick_policy::{Policy, Uncompiled};
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::model_upstreams::{NoRoute, Route};
+use crate::spend::Candidate;
 
 /// Where models are asked.
 pub struct Models {
@@ -34,8 +35,8 @@ struct Clients {
 pub(crate) struct Asked {
     pub(crate) client: Client,
     pub(crate) upstream: Upstream,
-    /// Its name for the model.
-    pub(crate) model: String,
+    /// It, as the ledger knows it, with its name for the model.
+    pub(crate) candidate: Candidate,
 }
 
 /// Nobody can be asked. The text is for whoever reads the session.
@@ -89,7 +90,10 @@ impl Models {
             Some((client, upstream)) if routes.is_empty() => Ok(vec![Asked {
                 client: client.clone(),
                 upstream: upstream.clone(),
-                model: model.to_owned(),
+                candidate: Candidate {
+                    upstream: None,
+                    model: model.to_owned(),
+                },
             }]),
             Some(_) | None => Err(NobodyToAsk::NotServed(model.to_owned())),
         }
@@ -127,11 +131,14 @@ impl Models {
                 }
             };
             let of_route = (timeouts, client.clone());
-            kept.by_upstream.insert(route.id, of_route);
+            kept.by_upstream.insert(route.id.clone(), of_route);
             Asked {
                 client,
                 upstream: route.upstream,
-                model: route.model,
+                candidate: Candidate {
+                    upstream: Some(route.id),
+                    model: route.model,
+                },
             }
         });
         let asked = asked.collect();

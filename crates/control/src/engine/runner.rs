@@ -3,6 +3,7 @@
 mod asking;
 mod calling;
 mod listing;
+mod spending;
 
 use std::sync::Arc;
 

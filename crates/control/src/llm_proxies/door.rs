@@ -14,7 +14,7 @@ use bailiwick_model::{
 };
 use bailiwick_outbound::{Outbound, Way};
 use bailiwick_policy::{EffectivePolicy, HostFacts, Policy, SessionGrants, Uncompiled};
-use bailiwick_store::{Spender, VirtualKey};
+use bailiwick_store::{Spender, StoreError, VirtualKey};
 
 use super::{KIND, LlmProxyView};
 use crate::caller::{Actor, Caller};
@@ -37,9 +37,12 @@ const KEPT: usize = 1000;
 /// Proxies that were asked for a moment ago, and their connections.
 #[derive(Debug, Default)]
 pub(crate) struct Doors {
-    known: RwLock<HashMap<(OrganizationId, String), (Instant, Arc<Door>)>>,
+    known: RwLock<HashMap<Named, (Instant, Arc<Door>)>>,
     kept: Mutex<HashMap<(OrganizationId, EnvironmentId), Arc<Kept>>>,
 }
+
+/// A proxy of an organization, by its id or its name.
+type Named = (OrganizationId, String);
 
 /// A proxy, as it was a moment ago.
 #[derive(Debug)]
@@ -94,13 +97,13 @@ impl OpenProxy {
 }
 
 impl Doors {
-    fn known(&self, key: &(OrganizationId, String)) -> Option<Arc<Door>> {
+    fn known(&self, key: &Named) -> Option<Arc<Door>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let (read, door) = known.get(key)?;
         (read.elapsed() < KNOWN_FOR).then(|| Arc::clone(door))
     }
 
-    fn learn(&self, key: (OrganizationId, String), read: Instant, door: Arc<Door>) {
+    fn learn(&self, key: Named, read: Instant, door: Arc<Door>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN {
             known.clear();
@@ -246,17 +249,9 @@ impl Control {
         door: &Door,
         virtual_key: Option<&VirtualKey>,
     ) -> Result<Spender, ControlError> {
-        let (user, agent) = match (virtual_key, &caller.actor) {
-            (Some(opens), _) => (opens.user.clone(), opens.agent.clone()),
-            (None, Actor::User(user)) => (Some(user.clone()), None),
-            (
-                None,
-                Actor::ServiceAccount(_)
-                | Actor::Worker(_)
-                | Actor::WorkItem(_)
-                | Actor::VirtualKey(_)
-                | Actor::System,
-            ) => (None, None),
+        let (user, agent) = match virtual_key {
+            Some(opens) => (opens.user.clone(), opens.agent.clone()),
+            None => (caller.user().cloned(), None),
         };
         let teams = match &user {
             Some(user) => self.teams_of_door(&caller.organization, door, user).await?,
@@ -271,6 +266,15 @@ impl Control {
             llm_proxy: Some(door.view.proxy.id.clone()),
             session: None,
         })
+    }
+
+    /// The teams of a user, for whom something counts.
+    pub(crate) async fn teams_of_spender(
+        &self,
+        organization: &OrganizationId,
+        user: &UserId,
+    ) -> Result<Vec<TeamId>, StoreError> {
+        self.store.scope(organization).teams_of(user).await
     }
 
     async fn teams_of_door(

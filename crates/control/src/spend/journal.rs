@@ -27,7 +27,7 @@ const EXTENSION: &str = "journal";
 #[serde(rename_all = "snake_case")]
 enum Line {
     /// A request goes out.
-    Reserved(Reserved),
+    Reserved(Box<Reserved>),
     /// It has ended.
     Settled(Settled),
 }
@@ -308,7 +308,7 @@ fn read(file: &File, requests: &mut Vec<(OrganizationId, UsageRecord)>) -> io::R
         // What was not written whole was not sent, or counts as its worst case.
         match serde_json::from_slice(&line) {
             Ok(Line::Reserved(reserved)) => {
-                open.insert(reserved.id.clone(), reserved);
+                open.insert(reserved.id.clone(), *reserved);
             }
             Ok(Line::Settled(settled)) => {
                 if let Some(reserved) = open.remove(&settled.id) {

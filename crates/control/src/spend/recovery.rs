@@ -85,7 +85,7 @@ impl Shared {
             match found.kind {
                 UsageKind::Expired => recovered.expired += 1,
                 UsageKind::Told | UsageKind::Streamed | UsageKind::Unknown => {
-                    recovered.settled += 1
+                    recovered.settled += 1;
                 }
             }
             new.push((*found).clone());

@@ -53,8 +53,8 @@ async fn a_model_without_a_price_is_refused_by_a_hard_limit_of_money_alone() {
     let place = Place::sqlite().await;
     let ledger = place.control.ledger();
     let mut request = place.request(usage(1000, 1000));
-    request.model = "nobody-knows".to_owned();
-    request.candidates[0].model = "nobody-knows".to_owned();
+    request.spend.model = "nobody-knows".to_owned();
+    request.spend.candidates[0].model = "nobody-knows".to_owned();
     drop(reserve(ledger, &request).await.unwrap());
     place.limit(LimitAmount::Tokens(100_000), DAY).await;
     drop(reserve(ledger, &request).await.unwrap());
@@ -74,6 +74,6 @@ async fn a_limit_of_one_environment_does_not_hold_in_another() {
     let ledger = place.control.ledger();
     let mut request = place.request(usage(0, 11));
     drop(reserve(ledger, &request).await.unwrap());
-    request.spender.environment = other;
+    request.spend.spender.environment = other;
     assert!(is_reached(&reserve(ledger, &request).await.unwrap_err()));
 }

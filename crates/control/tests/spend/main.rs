@@ -27,6 +27,13 @@ const MODEL: &str = "claude-sonnet-4-5";
 const DAY: LimitWindow = LimitWindow::Rolling(RollingWindow::Day);
 const DOLLAR: i64 = 1_000_000_000;
 
+/// A request that is about to be made, and what it can take at most.
+#[derive(Clone)]
+struct Wanted {
+    spend: SpendRequest,
+    worst: Usage,
+}
+
 /// A database with one organization, and its administrator.
 struct Place {
     store: Store,
@@ -113,8 +120,8 @@ impl Place {
         made.unwrap()
     }
 
-    fn request(&self, usage: Usage) -> SpendRequest {
-        SpendRequest {
+    fn request(&self, worst: Usage) -> Wanted {
+        let spend = SpendRequest {
             organization: self.organization().clone(),
             spender: Spender {
                 environment: self.environment.clone(),
@@ -130,8 +137,9 @@ impl Place {
                 upstream: None,
                 model: MODEL.to_owned(),
             }],
-            worst: usage,
-        }
+            surcharge: None,
+        };
+        Wanted { spend, worst }
     }
 
     /// What the records come to, in billionths of a dollar, with how many there are.
@@ -198,8 +206,9 @@ async fn on_both<F: Future<Output = ()>>(check: impl Fn(Place) -> F) {
     check(Place::postgres().await).await;
 }
 
-async fn reserve(ledger: &Ledger, request: &SpendRequest) -> Result<Reservation, SpendError> {
-    ledger.reserve(request.clone()).await
+async fn reserve(ledger: &Ledger, wanted: &Wanted) -> Result<Reservation, SpendError> {
+    let worst = wanted.worst;
+    ledger.reserve(wanted.spend.clone(), |_| worst).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,7 +221,7 @@ async fn a_thousand_parallel_requests_on_two_servers_spend_no_more_than_there_is
             let control = Arc::clone(&servers[number % 2]);
             let request = place.request(usage(0, 10_000));
             tokio::spawn(async move {
-                let reservation = match control.ledger().reserve(request).await {
+                let reservation = match reserve(control.ledger(), &request).await {
                     Ok(reservation) => reservation,
                     Err(error) => {
                         assert!(is_reached(&error), "{error}");

@@ -53,6 +53,7 @@ impl Place {
                 agent: agent.id,
                 agent_version: 1,
                 vaults,
+                created_by: None,
             },
             values: values_of("t"),
         };

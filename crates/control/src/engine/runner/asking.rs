@@ -1,5 +1,6 @@
 //! Asking the model, again if that may help.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bailiwick_model::{SessionEventId, SessionUsage, StopReason};
 use bailiwick_wire::{AgentEvent, RetryStatus, SessionErrorKind};
 use serde_json::Value;
 
-use super::{Reported, Runner};
+use super::{Reported, Runner, spending};
 use crate::control::Control;
 use crate::engine::asking::{Answered, Question, Told, request_end};
 use crate::engine::conversation::messages;
@@ -19,6 +20,7 @@ use crate::error::ControlError;
 use crate::fresh;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
 use crate::sessions::corrupt;
+use crate::spend::{Reservation, SpendError};
 
 /// What the model is asked when a conversation has become too long.
 const SUMMARISE: &str = "This conversation is about to be replaced by a summary that you write now. Write down all that is needed to go on: what was \
@@ -26,10 +28,12 @@ const SUMMARISE: &str = "This conversation is about to be replaced by a summary 
     summary alone.";
 
 /// How a request went.
-enum Outcome {
+pub(super) enum Outcome {
     Answered(Answered),
     /// Somebody interrupted it.
     Interrupted,
+    /// It was not made: a limit holds.
+    NotAsked(SpendError),
     Failed(UpstreamError),
 }
 
@@ -60,6 +64,12 @@ impl Runner {
                 self.store_answer(told).await
             }
             Outcome::Interrupted => self.end_request(start, Vec::new()).await,
+            Outcome::NotAsked(error) => {
+                let kind = SessionErrorKind::Billing;
+                let failed = failure(kind, error.to_string(), RetryStatus::Terminal);
+                let end = request_end(start, true, &self.spent, None);
+                self.give_up(vec![end, failed]).await
+            }
             Outcome::Failed(UpstreamError::ContextTooLong { .. }) => {
                 self.end_request(start, Vec::new()).await?;
                 self.compact().await
@@ -121,23 +131,31 @@ impl Runner {
             let Some((asked, others)) = self.whom_to_ask(&model, attempt).await? else {
                 return Ok(None);
             };
-            request.model.clone_from(&asked.model);
+            request.model.clone_from(&asked.candidate.model);
             let Some(start) = self.begin_request().await? else {
                 return Ok(None);
             };
             if self.history.is_interrupted() {
                 return Ok(Some((start, Outcome::Interrupted)));
             }
+            let reservation = match self.reserve(&model, &request, &asked).await {
+                Ok(reservation) => reservation,
+                Err(error) => return Ok(Some((start, Outcome::NotAsked(error)))),
+            };
             let question = Question {
                 session: self.session.id.clone(),
                 thread: self.thread.clone(),
                 request: request.clone(),
                 asked,
                 used: Mutex::default(),
+                streamed_bytes: AtomicU64::new(0),
             };
-            let error = match self.answer(question).await? {
+            let error = match self.answer(question, reservation).await? {
                 Outcome::Failed(error) if error.is_transient() => error,
-                outcome @ (Outcome::Answered(_) | Outcome::Interrupted | Outcome::Failed(_)) => {
+                outcome @ (Outcome::Answered(_)
+                | Outcome::Interrupted
+                | Outcome::NotAsked(_)
+                | Outcome::Failed(_)) => {
                     return Ok(Some((start, outcome)));
                 }
             };
@@ -264,13 +282,20 @@ impl Runner {
     }
 
     /// One request, until it is answered or interrupted.
-    async fn answer(&mut self, question: Question) -> Result<Outcome, ControlError> {
+    async fn answer(
+        &mut self,
+        question: Question,
+        reservation: Reservation,
+    ) -> Result<Outcome, ControlError> {
         let question = Arc::new(question);
         let outcome = self.answer_or_news(&question).await;
         self.spent = match outcome {
             Ok(Outcome::Answered(_)) => Usage::default(),
-            Ok(Outcome::Interrupted | Outcome::Failed(_)) | Err(_) => question.used(),
+            Ok(Outcome::Interrupted | Outcome::NotAsked(_) | Outcome::Failed(_)) | Err(_) => {
+                question.used()
+            }
         };
+        spending::settle(reservation, &question, &outcome);
         outcome
     }
 
@@ -338,7 +363,7 @@ impl Runner {
         let answered = match outcome {
             Outcome::Answered(answered) if !answered.text().trim().is_empty() => answered,
             Outcome::Interrupted => return self.end_request(start, Vec::new()).await,
-            outcome @ (Outcome::Answered(_) | Outcome::Failed(_)) => {
+            outcome @ (Outcome::Answered(_) | Outcome::NotAsked(_) | Outcome::Failed(_)) => {
                 if let Outcome::Answered(answered) = &outcome {
                     self.spent = answered.usage();
                 }
