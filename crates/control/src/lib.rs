@@ -123,8 +123,8 @@ pub use sign_ins::{BrowserSession, SignInRequest};
 pub use signed_head::{Algorithm, HeadKey, NotAHeadKey, NotSigned, SignedHead};
 pub use skills::{NewSkillRequest, SkillRules};
 pub use spend::{
-    Candidate, Ledger, LimitConfig, LimitNotify, LimitReached, NotRecovered, Outcome, Recovered,
-    Reservation, SpendError, SpendRequest, dollars, nano_dollars,
+    Candidate, Ledger, LimitConfig, LimitReached, NotRecovered, Outcome, Recovered, Reservation,
+    SpendError, SpendRequest, dollars, nano_dollars,
 };
 pub use tightening::{SessionPolicy, TightenedSession};
 pub use usage::{SpendSettingsChange, SpendSettingsView, UsageBy};

@@ -1,6 +1,6 @@
 //! What may be spent: setting limits, and how much of them is left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bailiwick_model::limits::{
     MODEL_PATTERN_CHARS, SPEND_LIMIT_MODELS, SPEND_LIMIT_NANOS, SPEND_LIMIT_TOKENS, SPEND_LIMITS,
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::caller::Caller;
 use crate::control::Control;
 use crate::error::ControlError;
-use crate::spend::{LimitConfig, LimitNotify, Rule, seconds_of, zone};
+use crate::spend::{LimitConfig, Rule, seconds_of, zone};
 use crate::{clock, fresh};
 
 /// What the errors call it.
@@ -399,49 +399,6 @@ fn problems(request: &LimitRequest) -> Vec<FieldProblem> {
                 help,
             );
         }
-    }
-    problems.extend(config.notify.iter().flat_map(problems_of_notify));
-    problems
-}
-
-fn problems_of_notify(notify: &LimitNotify) -> Vec<FieldProblem> {
-    let mut problems = Vec::new();
-    let mut refuse = |field: &str, code, message: &str, help: &str| {
-        problems.push(FieldProblem {
-            field: field.to_owned(),
-            code,
-            message: message.to_owned(),
-            help: help.to_owned(),
-        });
-    };
-    let distinct: BTreeSet<_> = notify.percent.iter().collect();
-    let fits = (1..=10).contains(&notify.percent.len())
-        && distinct.len() == notify.percent.len()
-        && notify
-            .percent
-            .iter()
-            .all(|percent| (1..=100).contains(percent));
-    if !fits {
-        let message = "is one to ten different numbers from 1 to 100";
-        refuse(
-            "notify.percent",
-            "invalid_percent",
-            message,
-            "write [50, 80]",
-        );
-    }
-    if notify
-        .webhook
-        .parse::<bailiwick_outbound::HttpUrl>()
-        .is_err()
-    {
-        let message = "is no address that can be told";
-        refuse(
-            "notify.webhook",
-            "invalid_url",
-            message,
-            "write https://HOST/PATH",
-        );
     }
     problems
 }

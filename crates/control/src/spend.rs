@@ -35,7 +35,7 @@ use journal::{Journal, Reserved};
 use pots::Need;
 
 pub use recovery::{NotRecovered, Recovered};
-pub use rules::{LimitConfig, LimitNotify};
+pub use rules::LimitConfig;
 pub(crate) use rules::{Rule, Rules, is_named, zone};
 pub(crate) use window::seconds_of;
 

@@ -90,7 +90,7 @@ impl LimitAmount {
 pub enum Enforcement {
     /// Nothing is asked that could exceed it.
     Hard,
-    /// It is told.
+    /// It is counted, and shown.
     Soft,
 }
 

@@ -26,19 +26,6 @@ pub struct LimitConfig {
     /// Of which models, by name or by the beginning of it and `*`; of all if none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
-    /// Who is told before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notify: Option<LimitNotify>,
-}
-
-/// Who is told when a part of a limit is used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitNotify {
-    /// At how many percent.
-    pub percent: Vec<u8>,
-    /// Which address is told.
-    pub webhook: String,
 }
 
 /// All limits of an organization, ready to be asked.
@@ -249,7 +236,6 @@ mod tests {
                 window: LimitWindow::Rolling(RollingWindow::Hour),
                 enforcement: Enforcement::Hard,
                 models: models.iter().map(ToString::to_string).collect(),
-                notify: None,
             },
         })
     }

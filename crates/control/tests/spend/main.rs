@@ -175,7 +175,6 @@ fn config(amount: LimitAmount, window: LimitWindow) -> LimitConfig {
         window,
         enforcement: Enforcement::Hard,
         models: Vec::new(),
-        notify: None,
     }
 }
 

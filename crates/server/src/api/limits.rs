@@ -7,9 +7,9 @@ use axum::http::header::ETAG;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::{
-    Control, LimitConfig, LimitNotify, LimitRequest, LimitState, LimitView, dollars, nano_dollars,
+    Control, LimitConfig, LimitRequest, LimitState, LimitView, dollars, nano_dollars,
 };
-use bailiwick_model::limits::{CREDENTIAL_URL_CHARS, SPEND_LIMIT_MODELS, SPEND_LIMIT_TOKENS};
+use bailiwick_model::limits::{SPEND_LIMIT_MODELS, SPEND_LIMIT_TOKENS};
 use bailiwick_model::{
     Enforcement, EnvironmentId, LimitAmount, LimitEntity, LimitId, LimitWindow, Permission,
 };
@@ -76,7 +76,6 @@ struct LimitBody {
     enforcement: Option<Enforcement>,
     #[serde(default)]
     models: Vec<String>,
-    notify: Option<LimitNotify>,
 }
 
 impl LimitBody {
@@ -99,7 +98,6 @@ impl LimitBody {
             .needs("window", window())
             .may_be("enforcement", enforcement().otherwise(json!("hard")))
             .may("models", models(SPEND_LIMIT_MODELS))
-            .may_be("notify", notify())
             .example(
                 json!({"entity": {"type": "organization"}, "max_cost_usd": "30", "window": "24h"}),
             )
@@ -137,7 +135,6 @@ impl LimitBody {
                 window: self.window,
                 enforcement: self.enforcement.unwrap_or(Enforcement::Hard),
                 models: self.models,
-                notify: self.notify,
             },
         })
     }
@@ -183,16 +180,8 @@ fn window() -> Schema {
 
 fn enforcement() -> Schema {
     Schema::words(["hard", "soft"])
-        .says("Nothing is asked that could exceed it, or it is told alone.")
+        .says("Nothing is asked that could exceed it, or it is only counted.")
         .named("LimitEnforcement")
-}
-
-fn notify() -> Schema {
-    Schema::object()
-        .needs("percent", Schema::list_of(1..=10, Schema::number(1..=100)))
-        .needs("webhook", Schema::chars(1..=CREDENTIAL_URL_CHARS))
-        .says("Who is told when so much of it is used.")
-        .named("LimitNotify")
 }
 
 fn shown_schema() -> Schema {
@@ -209,7 +198,6 @@ fn shown_schema() -> Schema {
         .has("window", window())
         .has("enforcement", enforcement())
         .has("models", Schema::list(Schema::text()))
-        .has("notify", notify().or_null())
         .has("spent_usd", Schema::text().or_null())
         .has("spent_tokens", Schema::count().or_null())
         .has("reserved_usd", Schema::text().or_null())
@@ -251,7 +239,6 @@ fn shown(view: &LimitView, state: &LimitState) -> Value {
         "window": config.window,
         "enforcement": config.enforcement,
         "models": config.models,
-        "notify": config.notify,
         "spent_usd": spent.0,
         "spent_tokens": spent.1,
         "reserved_usd": reserved.0,

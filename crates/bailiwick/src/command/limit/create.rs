@@ -19,7 +19,7 @@ Examples:
   bailiwick limit create --environment payments-dev --max-cost 30 --window 24h
   bailiwick limit create --each-user --in production --max-cost 5 --window day
   bailiwick limit create --organization --model 'claude-opus-*' --max-tokens 10000000 --window month
-  bailiwick limit create --organization --max-cost 1000 --window month --enforcement soft --notify-at 80 --webhook https://hooks.example.com/spend")]
+  bailiwick limit create --organization --max-cost 1000 --window month --enforcement soft")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     values: LimitValues,

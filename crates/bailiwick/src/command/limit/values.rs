@@ -19,18 +19,12 @@ pub(super) struct LimitValues {
     /// In which time: 1h, 12h, 24h, 7d, 30d, day, week_from_sunday, week_from_monday or month.
     #[arg(long, value_name = "WINDOW")]
     window: LimitWindow,
-    /// Refuse what could exceed it, or only tell.
+    /// Refuse what could exceed it, or only count.
     #[arg(long, value_enum, default_value_t = Enforcement::Hard)]
     enforcement: Enforcement,
     /// A model that it is about, or the beginning of names and `*`; may be given many times [default: all].
     #[arg(long = "model", value_name = "MODEL")]
     models: Vec<String>,
-    /// Tell the webhook when so many percent are used; may be given many times.
-    #[arg(long = "notify-at", value_name = "PERCENT", requires = "webhook")]
-    notify_at: Vec<u8>,
-    /// Who is told: https://HOST/PATH.
-    #[arg(long, value_name = "URL", requires = "notify_at")]
-    webhook: Option<String>,
 }
 
 /// Whose spending it holds down.
@@ -81,7 +75,7 @@ struct Amount {
 enum Enforcement {
     /// Nothing is asked that could exceed it.
     Hard,
-    /// It is told alone.
+    /// It is counted.
     Soft,
 }
 
@@ -90,10 +84,6 @@ impl LimitValues {
     pub(super) fn body(&self, client: &Client) -> anyhow::Result<Value> {
         let place = self.place.as_deref();
         let place = place.map(|text| client.id_of(&ENVIRONMENTS, text));
-        let notify = self
-            .webhook
-            .as_ref()
-            .map(|webhook| json!({"percent": self.notify_at, "webhook": webhook}));
         Ok(json!({
             "entity": self.of.entity(client)?,
             "environment_id": place.transpose()?,
@@ -102,7 +92,6 @@ impl LimitValues {
             "window": self.window,
             "enforcement": self.enforcement,
             "models": self.models,
-            "notify": notify,
         }))
     }
 }
