@@ -4,6 +4,9 @@
 //! and once with one for each core. `cargo bench -p bailiwick-mcp --bench gateway` prints the times of one connection and of 32, in microseconds, and
 //! the requests per second.
 
+// The futures of a client and a server in one.
+#![recursion_limit = "256"]
+
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;

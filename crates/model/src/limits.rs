@@ -251,8 +251,7 @@ pub const ARCHIVE_ENTRIES: u64 = 5_000_000;
 pub const LAYER_RECORD_BYTES: usize = 16 * 1024 * 1024;
 /// How long to wait for a layer that is there and locked, by a build that has just ended or a removal that has just begun.
 pub const LAYER_LOCK_WAIT: Duration = Duration::from_secs(10);
-/// How long to wait while another process makes the snapshot of this machine: it copies thousands of small files, which takes a busy machine long.
-/// One that dies lets go of its lock at once.
+/// How long to wait while another process makes the snapshot of this machine: it copies thousands of small files, which takes a busy machine long. One that dies lets go of its lock at once.
 pub const SNAPSHOT_LOCK_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// How long the build of one layer may take.

@@ -123,6 +123,7 @@ fn refusal(reason: &str) -> Refusal {
             window: "24h".to_owned(),
             left: Left::NanoDollars(NanoDollars(1_500_000)),
             needed: Left::NanoDollars(NanoDollars(2_000_000_000)),
+            resets_at: None,
         }),
         "key" => Refusal::Unauthenticated,
         "forbidden" => Refusal::Forbidden("tool bash: not allowed by this proxy".to_owned()),
