@@ -7,7 +7,7 @@ use crate::client::{AnswerForm, Client, ServerArguments, print_one};
 use crate::exit::Exit;
 use crate::host_environment::HostEnvironment;
 
-/// Show where the organization's days begin, and which models cost something else than the table says.
+/// Show where days begin, and prices that are not the table's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
