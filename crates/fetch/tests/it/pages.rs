@@ -33,9 +33,9 @@ async fn a_page_comes_with_its_type_and_nothing_else_is_said_than_what_is_asked_
     let expected = format!(
         "GET /a%20b?c=d HTTP/1.1\r\n\
          host: docs.test:{}\r\n\
-         user-agent: bailiwick/{}\r\n\
          accept: text/html, text/*;q=0.9, application/pdf;q=0.9, */*;q=0.8\r\n\
-         accept-encoding: gzip, deflate, br\r\n\r\n",
+         accept-encoding: gzip, deflate, br\r\n\
+         user-agent: bailiwick/{}\r\n\r\n",
         server.port(),
         env!("CARGO_PKG_VERSION")
     );
