@@ -93,6 +93,7 @@ fn keys() -> Routes {
             post("create_key", "/llm-proxies/{id}/keys", create_key)
                 .says("Makes a key that opens this proxy and nothing else. It is shown this once.")
                 .needs(P::LlmProxyWrite)
+                .besides(&[P::LlmProxyUse])
                 .takes(KeyBody::schema())
                 .fails(StatusCode::CONFLICT)
                 .makes(made_schema()),
