@@ -50,6 +50,7 @@ fn proxies() -> Routes {
                 .says("Makes a proxy in an environment: its callers reach the organization's model upstreams as far as the environment's policy lets them.")
                 .needs(P::LlmProxyWrite)
                 .takes(NewBody::schema())
+                .fails(StatusCode::NOT_FOUND)
                 .fails(StatusCode::CONFLICT)
                 .with_etag()
                 .makes(shown_schema()),

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::{Control, SpendSettingsChange, SpendSettingsView, UsageBy, dollars};
 use bailiwick_llm::ModelPrice;
-use bailiwick_model::limits::{MODEL_ID_CHARS, TIME_ZONE_CHARS};
+use bailiwick_model::limits::TIME_ZONE_CHARS;
 use bailiwick_model::{AgentId, EnvironmentId, Permission, UsageRecordId, UserId};
 use bailiwick_store::{Spent, UsageFilter, UsageGroup, UsageRecord, UsageSum};
 use bailiwick_wire::Schema;
@@ -60,7 +60,7 @@ fn filtered(operation: Operation) -> Operation {
         .query("environment_id", Schema::id::<EnvironmentId>())
         .query("user_id", Schema::id::<UserId>())
         .query("agent_id", Schema::id::<AgentId>())
-        .query("model", Schema::chars(1..=MODEL_ID_CHARS))
+        .query("model", Schema::text())
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
@@ -161,7 +161,7 @@ impl SettingsBody {
         let prices = Schema::map(price()).says("All prices that are not the table's, by model.");
         Schema::object()
             .may_be("time_zone", zone)
-            .may("model_prices", prices)
+            .may_be("model_prices", prices)
             .example(json!({"time_zone": "Europe/Berlin"}))
             .named("SpendSettingsChange")
     }
