@@ -88,7 +88,7 @@ pub enum SpendError {
     Reached(Box<LimitReached>),
     /// Nobody knows what the model costs, and a hard limit of money holds.
     #[error(
-        "the model {model:?} has no price, and the limit {limit} is one of money: set a price for it (`bailiwick usage prices set`)"
+        "the model {model:?} has no price, and the limit {limit} is one of money: set a price for it (`bailiwick usage configure --price`)"
     )]
     NoPrice {
         /// Which model.

@@ -6,6 +6,8 @@ mod mcp;
 #[cfg(feature = "system-tests")]
 mod mcp_attacks;
 #[cfg(feature = "system-tests")]
+mod mcp_credentials;
+#[cfg(feature = "system-tests")]
 mod mcp_news;
 mod mishaps;
 mod pages;

@@ -6,7 +6,7 @@ use bailiwick_control::{NewEnvironmentRequest, PoliciesChange};
 use bailiwick_model::{CredentialId, SessionId, VaultId};
 use bailiwick_outbound::Outbound;
 use bailiwick_store::FlowFilter;
-use bailiwick_testkit::{Authority, HttpsServer, McpServer, ModelPiece, ModelStep, dialer_to};
+use bailiwick_testkit::{Authority, McpServer, ModelPiece, ModelStep, dialer_to};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
@@ -57,14 +57,14 @@ impl World<McpServer> {
 
 impl<S> World<S> {
     /// A session that has this vault, and what happens in it until it rests.
-    async fn goes_with(&self, vault: &VaultId) -> (SessionId, Vec<Value>) {
+    pub(crate) async fn goes_with(&self, vault: &VaultId) -> (SessionId, Vec<Value>) {
         let more = json!({"vault_ids": [vault]});
         let session = self.place.session_with("Go.", more).await;
         let events = self.place.rested(&session).await;
         (session, events)
     }
 
-    async fn with(
+    pub(crate) async fn with(
         authority: &Authority,
         server: S,
         port: u16,
@@ -373,56 +373,6 @@ async fn a_long_output_goes_to_a_file_in_the_sandbox() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_of_a_vault_is_added_and_seen_by_nobody_else() {
-    let token = "sesame-0123456789";
-    let world = World::official(token, calls([("whoami", json!({}))]), "always_allow").await;
-    let (vault, credential) = world
-        .vault(json!({"type": "static_bearer", "token": token}))
-        .await;
-    let engine = world.place.start();
-    let (session, events) = world.goes_with(&vault).await;
-    assert_eq!(World::<McpServer>::results(&events), ["Bearer [redacted]"]);
-    assert!(!json!(events).to_string().contains(token));
-    assert!(!json!(world.place.model.asked()).to_string().contains(token));
-    // A rotation reaches the session that runs: this server takes the old one alone.
-    let (control, caller) = (&world.place.control, &world.place.caller);
-    let body = object(json!({"auth": {"type": "static_bearer", "token": "another-one"}}));
-    control
-        .update_credential(caller, &vault, &credential, &body)
-        .await
-        .unwrap();
-    world.place.model.append(calls([("whoami", json!({}))]));
-    world.place.send(&session, json!([message("Again.")])).await;
-    let events = world
-        .place
-        .happened(&session, "session.status_idle", 2)
-        .await;
-    let error = &of_kind(&events, "session.error")[0]["error"];
-    assert_eq!(error["type"], "mcp_authentication_failed_error");
-    assert_eq!(error["mcp_server_name"], "docs");
-    assert_eq!(error["retry_status"], json!({"type": "exhausted"}));
-    let body = object(json!({"auth": {"type": "static_bearer", "token": token}}));
-    control
-        .update_credential(caller, &vault, &credential, &body)
-        .await
-        .unwrap();
-    world.place.model.append(calls([("whoami", json!({}))]));
-    world
-        .place
-        .send(&session, json!([message("Once more.")]))
-        .await;
-    let events = world
-        .place
-        .happened(&session, "session.status_idle", 3)
-        .await;
-    assert_eq!(
-        *World::<McpServer>::results(&events).last().unwrap(),
-        "Bearer [redacted]"
-    );
-    engine.stop().await;
-}
-
-#[tokio::test]
 async fn a_server_that_cannot_be_used_is_told_of_and_tried_again_in_the_next_turn() {
     let world = World::lying(
         "private",
@@ -454,92 +404,6 @@ async fn a_server_that_cannot_be_used_is_told_of_and_tried_again_in_the_next_tur
         .happened(&session, "session.status_idle", 2)
         .await;
     assert_eq!(of_kind(&events, "session.error").len(), 2);
-    engine.stop().await;
-}
-
-/// An OAuth server whose access token is `access-0`, and a credential with the token that is given.
-async fn oauth(
-    access_token: &str,
-    more: Value,
-    steps: Vec<ModelStep>,
-) -> (World<HttpsServer>, VaultId, CredentialId) {
-    let authority = Authority::new();
-    let server = HttpsServer::oauth(&authority, &[NAME]);
-    let port = server.address().port();
-    let world = World::with(&authority, server, port, "mcp", steps, "always_allow").await;
-    let endpoint = format!("https://{NAME}:{port}/token");
-    let mut auth = json!({"type": "mcp_oauth", "access_token": access_token,
-        "refresh": {"client_id": "none", "refresh_token": "refresh-0", "token_endpoint": endpoint, "token_endpoint_auth": {"type": "none"}}});
-    auth.as_object_mut().unwrap().extend(object(more));
-    let (vault, credential) = world.vault(auth).await;
-    (world, vault, credential)
-}
-
-fn refreshes(server: &HttpsServer) -> usize {
-    let all = server.requests().into_iter();
-    all.filter(|request| request["path"] == "/token").count()
-}
-
-#[tokio::test]
-async fn an_access_token_that_is_not_taken_is_refreshed_once_and_the_call_made() {
-    let (world, vault, _) = oauth("access-old", json!({}), calls([("whoami", json!({}))])).await;
-    let engine = world.place.start();
-    let (_, events) = world.goes_with(&vault).await;
-    assert_eq!(
-        World::<HttpsServer>::results(&events),
-        ["you came with Bearer [redacted]"]
-    );
-    assert_eq!(refreshes(&world.server), 1);
-    assert!(of_kind(&events, "session.error").is_empty());
-    engine.stop().await;
-}
-
-#[tokio::test]
-async fn an_access_token_is_replaced_before_it_is_over() {
-    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(30);
-    let more = json!({"expires_at": soon});
-    let (world, vault, _) = oauth("access-0", more, calls([("whoami", json!({}))])).await;
-    let engine = world.place.start();
-    let (_, events) = world.goes_with(&vault).await;
-    assert_eq!(
-        World::<HttpsServer>::results(&events),
-        ["you came with Bearer [redacted]"]
-    );
-    assert_eq!(refreshes(&world.server), 1);
-    let tokens = world.server.requests().into_iter();
-    let mut tokens = tokens.filter(|request| request["path"] == "/mcp");
-    assert!(tokens.all(
-        |request| request["headers"]["authorization"] == "Bearer access-1"
-            || request["headers"]["Authorization"] == "Bearer access-1"
-    ));
-    engine.stop().await;
-}
-
-#[tokio::test]
-async fn a_refresh_that_fails_is_told_and_the_session_goes_on() {
-    let steps = vec![ModelStep::text("Without.")];
-    let (world, vault, _) = oauth("access-old", json!({}), steps).await;
-    // Somebody else used it.
-    let (control, caller) = (&world.place.control, &world.place.caller);
-    let body = object(
-        json!({"auth": {"type": "mcp_oauth", "refresh": {"refresh_token": "refresh-unknown"}}}),
-    );
-    let credential = control
-        .credentials(caller, &vault, &super::page(), false)
-        .await
-        .unwrap()
-        .items
-        .remove(0);
-    control
-        .update_credential(caller, &vault, &credential.id, &body)
-        .await
-        .unwrap();
-    let engine = world.place.start();
-    let (_, events) = world.goes_with(&vault).await;
-    let error = &of_kind(&events, "session.error")[0]["error"];
-    assert_eq!(error["type"], "mcp_authentication_failed_error");
-    assert!(!error.to_string().contains("refresh-unknown"), "{error}");
-    assert_eq!(*stop_reason(&events), json!({"type": "end_turn"}));
     engine.stop().await;
 }
 
