@@ -43,9 +43,9 @@ pub(crate) fn debian_base(suite: &str, mirror: Option<&Registry>) -> Vec<OsStrin
         .collect()
 }
 
-/// A script of these parts, which tells its result in [`REPORT`].
+/// A script of these parts, which tells its result in [`REPORT`]. All that it prints goes one way, so that a log has it in its order.
 pub(crate) fn script_of(parts: &[&str]) -> String {
-    format!("REPORT={REPORT}\n{}", parts.join("\n"))
+    format!("exec 2>&1\nREPORT={REPORT}\n{}", parts.join("\n"))
 }
 
 fn script(manager: PackageManager) -> &'static str {
