@@ -9,12 +9,15 @@
 //! It must never be linked into the product.
 
 mod client;
+mod corpus;
 mod fill;
 mod histogram;
 mod http_load;
+mod ledger;
 mod machine;
 mod measure;
 mod memory;
+mod model;
 mod os;
 mod peers;
 mod protocol;
@@ -22,6 +25,7 @@ mod relay;
 mod report;
 mod rows;
 mod sandboxes;
+mod searches;
 mod server;
 mod spawner;
 mod statistics;
@@ -74,6 +78,15 @@ enum Role {
     /// The least that answers with rows of a database; ends with its standard input.
     #[command(hide = true)]
     Rows(rows::Args),
+    /// A model that answers at once; ends with its standard input.
+    #[command(hide = true)]
+    Model,
+    /// Reserves and settles; takes orders on standard input.
+    #[command(hide = true)]
+    Ledger(ledger::Args),
+    /// Searches texts; takes orders on standard input.
+    #[command(hide = true)]
+    Searches(searches::Args),
     /// Starts and times commands; takes orders on standard input.
     #[command(hide = true)]
     Spawner,
@@ -95,6 +108,9 @@ fn main() -> ExitCode {
         Role::Flow(args) => flow::run(&args),
         Role::HttpLoad => http_load::run(),
         Role::Rows(args) => rows::run(&args),
+        Role::Model => model::run(),
+        Role::Ledger(args) => ledger::run(&args),
+        Role::Searches(args) => searches::run(&args),
         Role::Spawner => spawner::run(),
     };
     match result {

@@ -4,6 +4,7 @@ pub(crate) mod control_plane;
 pub(crate) mod destination;
 pub(crate) mod interceptors;
 pub(crate) mod launchers;
+pub(crate) mod model_proxies;
 pub(crate) mod proxies;
 pub(crate) mod repository;
 pub(crate) mod sandboxed;

@@ -344,6 +344,7 @@ impl Control {
             | Actor::ServiceAccount(_)
             | Actor::WorkItem(_)
             | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
             | Actor::System => {
                 caller.require(permission)?;
                 let scope = self.store.scope(&caller.organization);
@@ -367,6 +368,7 @@ impl Control {
             | Actor::ServiceAccount(_)
             | Actor::Worker(_)
             | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
             | Actor::System => self.queue(caller, Permission::WorkWrite, environment).await,
         }
     }

@@ -1,5 +1,6 @@
 //! Asking upstreams.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::limits::{
@@ -8,6 +9,7 @@ use bailiwick_model::limits::{
     LLM_IDLE_TIME, LLM_PING, LLM_REQUEST_BYTES, LLM_TLS_TIMEOUT,
 };
 use bailiwick_outbound::{Body, Message, Outbound, Pool, PoolLimits, Way};
+use bailiwick_policy::Policy;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
@@ -92,6 +94,15 @@ impl Client {
         let asking = self.pool.ask(&url, message, self.timeouts.first_byte);
         let (answer, deadline) = asking.await?;
         self.events(upstream, answer, deadline).await
+    }
+
+    /// The same client, with connections of its own, that reaches nothing that this policy denies expressly: for a server that the operator chose.
+    #[must_use]
+    pub fn within(&self, policy: Arc<Policy>) -> Self {
+        Self {
+            pool: self.pool.within(policy),
+            timeouts: self.timeouts,
+        }
     }
 
     pub(crate) fn pool(&self) -> &Pool<Full<Bytes>> {

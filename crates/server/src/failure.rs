@@ -116,6 +116,7 @@ impl Failure {
                 ControlError::NotDownloadable => Code::FileNotDownloadable,
                 ControlError::HasVersions => Code::SkillHasVersions,
                 ControlError::OnlyVersion => Code::OnlySkillVersion,
+                ControlError::McpServer(_) => Code::McpServerUnavailable,
                 ControlError::Store(_) => Code::Unavailable,
             },
             Self::NoRoute => Code::NoRoute,
@@ -196,7 +197,7 @@ pub(crate) fn status_of(error: &ControlError) -> StatusCode {
         | ControlError::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
         ControlError::SignInRefused(refusal) if refusal.is_known() => StatusCode::FORBIDDEN,
         ControlError::SignInRefused(_) => StatusCode::UNAUTHORIZED,
-        ControlError::IdentityProvider(_) => StatusCode::BAD_GATEWAY,
+        ControlError::IdentityProvider(_) | ControlError::McpServer(_) => StatusCode::BAD_GATEWAY,
         ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
         ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
         ControlError::Invalid(_)

@@ -79,6 +79,22 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0017_environment_bases.sql"),
     ),
     (18, "spend", include_str!("../migrations/0018_spend.sql")),
+    (
+        19,
+        "mcp gateways",
+        include_str!("../migrations/0019_mcp_gateways.sql"),
+    ),
+    (
+        20,
+        "knowledge",
+        include_str!("../migrations/0020_knowledge.sql"),
+    ),
+    (21, "oauth", include_str!("../migrations/0021_oauth.sql")),
+    (
+        22,
+        "limit alerts",
+        include_str!("../migrations/0022_limit_alerts.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.
@@ -94,6 +110,7 @@ pub struct Store {
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
     pub(crate) pool: &'a Readers,
+    pub(crate) dialect: Dialect,
     pub(crate) organization: &'a OrganizationId,
 }
 
@@ -124,6 +141,7 @@ impl Store {
     pub fn scope<'a>(&'a self, organization: &'a OrganizationId) -> Scope<'a> {
         Scope {
             pool: &self.read,
+            dialect: self.dialect,
             organization,
         }
     }

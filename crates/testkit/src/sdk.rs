@@ -22,6 +22,12 @@ const TYPESCRIPT: &str = "5.9.3";
 const NODE: &str = "22.23.3";
 /// The version of mitmproxy.
 const MITMPROXY: &str = "11.0.2";
+/// The versions of what LLM proxies are compared with.
+const LITELLM: &str = "1.109.1";
+const PORTKEY: &str = "1.15.2";
+const CRABLLM: &str = "0.0.25";
+/// The version of what searches of knowledge are compared with.
+const TANTIVY: &str = "0.27.0";
 
 #[derive(Debug, Clone, Copy)]
 enum Language {
@@ -115,6 +121,52 @@ impl Sdk {
         Self::installed(Language::Python, "mitmproxy", MITMPROXY)
     }
 
+    /// The proxy of LiteLLM, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn litellm() -> Self {
+        Self::installed(Language::Python, "litellm[proxy]", LITELLM)
+    }
+
+    /// tantivy for Python, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn tantivy() -> Self {
+        Self::installed(Language::Python, "tantivy", TANTIVY)
+    }
+
+    /// The gateway of Portkey, which benchmarks compare with: its command.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn portkey_gateway() -> Command {
+        let package = "@portkey-ai/gateway";
+        let gateway = Self::installed(Language::Node, package, PORTKEY);
+        let mut node = command("node", User::current());
+        let program = gateway.directory.join("node_modules").join(package);
+        node.arg(program.join("build/start-server.js"));
+        node
+    }
+
+    /// The program `crabllm`, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be built.
+    pub fn crabllm() -> PathBuf {
+        let directory = made_once(&format!("sdks/crabllm-{CRABLLM}"), |directory| {
+            let mut cargo = command("cargo", User::current());
+            cargo.args(["install", "--quiet", "--locked", "--version", CRABLLM]);
+            succeed(cargo.arg("--root").arg(directory).arg("crabllm"));
+        });
+        directory.join("bin/crabllm")
+    }
+
     /// `@anthropic-ai/sdk` of this version.
     ///
     /// # Panics
@@ -194,7 +246,7 @@ impl Sdk {
     }
 
     fn installed(language: Language, package: &str, version: &str) -> Self {
-        let name = format!("{}-{version}", package.replace(['@', '/'], ""));
+        let name = format!("{}-{version}", package.replace(['@', '/', '[', ']'], ""));
         let name = match language {
             Language::Python => format!("sdks/python-{name}"),
             Language::Node => format!("sdks/node-{name}"),

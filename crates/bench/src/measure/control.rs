@@ -10,7 +10,7 @@ use super::turns::{Contestant, line_up};
 use crate::fill::{environment_id, fill};
 use crate::peers::Stage;
 use crate::peers::control_plane::{KEY, Place, Server, rows};
-use crate::protocol::{HttpLoad, HttpRequest};
+use crate::protocol::{HttpLoad, HttpRequest, Timed};
 use crate::report::{BAILIWICK, Better, Report, Row};
 use crate::worker::Worker;
 
@@ -37,6 +37,8 @@ impl Answerer {
         self.client.measure(&HttpLoad {
             address: self.address,
             key: KEY.to_owned(),
+            headers: Vec::new(),
+            timed: Timed::Whole,
             connections,
             millis,
             requests: self.requests.clone(),

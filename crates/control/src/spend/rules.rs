@@ -26,6 +26,15 @@ pub struct LimitConfig {
     /// Of which models, by name or by the beginning of it and `*`; of all if none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// How much of it has to be spent for that to be told, in percent, in ascending order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<u16>,
+    /// What people, and `bailiwick apply`, find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The set of `bailiwick apply` that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply_set: Option<String>,
 }
 
 /// All limits of an organization, ready to be asked.
@@ -46,6 +55,8 @@ pub(crate) struct Rule {
     pub(crate) entity: LimitEntity,
     pub(crate) environment: Option<EnvironmentId>,
     pub(crate) config: LimitConfig,
+    /// When it became as it is.
+    pub(crate) changed_at: Timestamp,
 }
 
 /// A limit that holds for a request, and the account that the request is on.
@@ -98,6 +109,7 @@ impl Rule {
             entity: limit.values.entity,
             environment: limit.values.environment,
             config: LimitConfig::stored(&limit.values.config)?,
+            changed_at: limit.updated_at,
         })
     }
 
@@ -236,7 +248,11 @@ mod tests {
                 window: LimitWindow::Rolling(RollingWindow::Hour),
                 enforcement: Enforcement::Hard,
                 models: models.iter().map(ToString::to_string).collect(),
+                thresholds: Vec::new(),
+                name: None,
+                apply_set: None,
             },
+            changed_at: Timestamp::UNIX_EPOCH,
         })
     }
 

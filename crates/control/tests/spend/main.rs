@@ -1,5 +1,6 @@
 //! What may be spent, on SQLite and on PostgreSQL.
 
+mod alerts;
 mod faults;
 mod limits;
 
@@ -175,6 +176,9 @@ fn config(amount: LimitAmount, window: LimitWindow) -> LimitConfig {
         window,
         enforcement: Enforcement::Hard,
         models: Vec::new(),
+        thresholds: Vec::new(),
+        name: None,
+        apply_set: None,
     }
 }
 

@@ -2,19 +2,26 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bailiwick_model::limits::{LLM_READ_ON, LLM_READING_ON};
 use bailiwick_outbound::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::meter::Meter;
 use super::settlement::Settling;
 use crate::{Phase, Timeouts};
 
-/// A body that passes as it comes, or one of the proxy's own. Dropping it ends the request at the upstream, and settles it.
+/// Answers whose clients have gone are read on by so many at once.
+static READING_ON: Semaphore = Semaphore::const_new(LLM_READING_ON);
+
+/// A body that passes as it comes, or one of the proxy's own. Dropping it ends the request at the upstream within a moment, and settles it.
 pub struct ProxyBody(Kind);
 
 enum Kind {
@@ -177,6 +184,43 @@ impl Passing {
         let (kind, usage) = self.meter.settled();
         self.settling.is(kind, usage);
         self.settling.tell();
+    }
+}
+
+impl Drop for ProxyBody {
+    fn drop(&mut self) {
+        if let Kind::Passing(passing) = std::mem::replace(&mut self.0, Kind::Own(None)) {
+            passing.left();
+        }
+    }
+}
+
+impl Passing {
+    /// Its client has gone. What an answer took is told at its end, so it is read on for a moment: else whoever leaves just before that would pay for
+    /// what they saw alone, and not for what the model thought.
+    fn left(mut self: Box<Self>) {
+        if self.is_over || !self.meter.may_tell() {
+            return;
+        }
+        let (Ok(runtime), Ok(turn)) = (Handle::try_current(), READING_ON.try_acquire()) else {
+            return;
+        };
+        runtime.spawn(async move {
+            let reading = poll_fn(|context| self.read_on(context));
+            // What has not been told by then is settled as it was streamed.
+            let _ = timeout(LLM_READ_ON, reading).await;
+            drop(turn);
+        });
+    }
+
+    fn read_on(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while !self.is_over {
+            if ready!(self.more(context)).is_err() {
+                self.over();
+            }
+            self.ready.clear();
+        }
+        Poll::Ready(())
     }
 }
 

@@ -88,7 +88,7 @@ fn caller_schema() -> Schema {
 
 /// What sets the cookies of a session: no other site sends them, and they go over TLS alone (RFC 6265bis, section 4.1.2); browsers take
 /// loopback for TLS. No script reads the first; one of this server may read the second, which alone opens nothing.
-pub(super) fn cookies(session: &str, csrf: &str, seconds: i64) -> AppendHeaders<[SetCookie; 2]> {
+pub(crate) fn cookies(session: &str, csrf: &str, seconds: i64) -> AppendHeaders<[SetCookie; 2]> {
     let shared = format!("Max-Age={seconds}; Path=/; Secure; SameSite=Strict");
     AppendHeaders([
         (
@@ -100,7 +100,7 @@ pub(super) fn cookies(session: &str, csrf: &str, seconds: i64) -> AppendHeaders<
 }
 
 /// A header that sets a cookie.
-pub(super) type SetCookie = (HeaderName, String);
+pub(crate) type SetCookie = (HeaderName, String);
 
 async fn sign_in(
     State(control): State<Arc<Control>>,

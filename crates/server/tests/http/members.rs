@@ -7,6 +7,7 @@ use crate::{Answer, Server, answer, on_both};
 
 on_both!(
     a_member_signs_in_and_changes_something_only_with_the_token,
+    a_browser_opens_a_gateway_as_a_key_of_its_member_does,
     a_wrong_password_and_nobody_look_the_same,
     nobody_hands_on_what_they_do_not_have,
     who_may_less_does_not_take_over_who_may_more,
@@ -93,6 +94,44 @@ async fn a_member_signs_in_and_changes_something_only_with_the_token(server: Ser
         with(Method::POST, Some(&token)).await.status,
         StatusCode::UNAUTHORIZED
     );
+}
+
+async fn a_browser_opens_a_gateway_as_a_key_of_its_member_does(server: Server) {
+    let environment = server
+        .post("/api/environments", json!({"name": "dev"}))
+        .await;
+    let body =
+        json!({"name": "door", "environment_id": environment.text("id"), "access": "all_tools"});
+    server.post("/api/mcp-gateways", body).await.ok();
+    member(&server, "ann@example.com", "member").await;
+    let (cookie, token) = browser(&server, "ann@example.com").await;
+    let begin = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "page", "version": "1"}}});
+    let comes = |cookie: &str, token: Option<&str>| {
+        let request = server
+            .request(Method::POST, "/mcp/door")
+            .header("cookie", cookie)
+            .header("accept", "application/json, text/event-stream");
+        let request = match token {
+            Some(token) => request.header("x-csrf-token", token),
+            None => request,
+        };
+        let request = request.json(&begin);
+        async move { request.send().await.unwrap().status() }
+    };
+    assert_eq!(comes(&cookie, Some(&token)).await, StatusCode::OK);
+    // A page of somebody else has the browser send the cookie, and not the token.
+    for wrong in [None, Some("bwc_wrong")] {
+        assert_eq!(comes(&cookie, wrong).await, StatusCode::UNAUTHORIZED);
+    }
+    let nobody = "__Host-bailiwick=bws_nonsense";
+    assert_eq!(comes(nobody, Some(&token)).await, StatusCode::UNAUTHORIZED);
+    let out = server
+        .request(Method::POST, "/api/sign-out")
+        .header("cookie", &cookie)
+        .header("x-csrf-token", &token);
+    assert_eq!(answer(out).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(comes(&cookie, Some(&token)).await, StatusCode::UNAUTHORIZED);
 }
 
 async fn a_wrong_password_and_nobody_look_the_same(server: Server) {
