@@ -15,6 +15,7 @@ use bailiwick_model::limits::HOST_PORTS;
 use bailiwick_sandbox::ProgramError;
 use bailiwick_wire::EnvironmentFileErrors;
 
+use crate::command::mcp_catalog::NotImported;
 use crate::server::NotAConfig;
 
 /// Input that cannot be used.
@@ -127,6 +128,15 @@ pub(crate) enum BadInput {
     /// A worker's environment with what workers do not make.
     #[error("a worker makes no sandboxes with a `base` or a `project`: leave them out")]
     WorkerEnvironment,
+    /// A file of MCP servers cannot be imported.
+    #[error(transparent)]
+    NotImported(#[from] NotImported),
+    /// What is to be a name and a value is not.
+    #[error("{0:?} is not NAME=VALUE")]
+    NotAPair(String),
+    /// What is to be a package and its manager is not.
+    #[error("{0:?} is not MANAGER:PACKAGE, such as npm:typescript")]
+    NotAPackage(String),
     /// There is nothing to change.
     #[error("nothing is to be changed: say what, see --help")]
     NothingToChange,

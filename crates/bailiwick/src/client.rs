@@ -22,8 +22,9 @@ use url::{Host, Url};
 use crate::host_environment::HostEnvironment;
 pub(crate) use answer::{AnswerForm, Column, print_list, print_one};
 pub(crate) use collection::{
-    AGENTS, Collection, ENVIRONMENTS, FILES, LLM_PROXIES, MEMBERS, MODEL_UPSTREAMS, ROLES,
-    SERVICE_ACCOUNTS, SESSIONS, SKILLS, TEAMS, VAULTS, name_key,
+    AGENTS, Collection, ENVIRONMENTS, FILES, KNOWLEDGE_CONNECTORS, LLM_PROXIES, MCP_CATALOG,
+    MCP_GATEWAYS, MEMBERS, MODEL_UPSTREAMS, ROLES, SERVICE_ACCOUNTS, SESSIONS, SKILLS, TEAMS,
+    VAULTS, name_key,
 };
 pub(crate) use follow::{Event, Follow};
 pub(crate) use form::{FormFile, Upload};

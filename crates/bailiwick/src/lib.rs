@@ -49,9 +49,12 @@ pub fn run() -> ExitCode {
 
 /// `bailiwick-server`, with the arguments of the commands of `bailiwick` that it does.
 ///
-/// It is also the sandbox hosts of a server: which of both is settled first, while there is one thread.
+/// It is also the sandbox hosts of a server, and what reads one PDF document: which of them is settled first, while there is one thread.
 pub fn run_server() -> ExitCode {
     if let Some(code) = bailiwick_local::serve_if_host(clock::now_seconds) {
+        return code;
+    }
+    if let Some(code) = server::serve_if_pdf() {
         return code;
     }
     let command_line = ServerCommandLine::parse();

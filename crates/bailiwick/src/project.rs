@@ -88,6 +88,7 @@ impl ProjectArguments {
             ssh_key: file(self.ssh_key.as_ref())?,
             ssh_known_hosts: file(self.ssh_known_hosts.as_ref())?,
             git_credentials: file(self.git_credentials.as_ref())?,
+            ..FetchAccess::default()
         };
         let transport = environment
             .project

@@ -4,6 +4,7 @@ mod backup;
 mod config;
 mod exports;
 mod images;
+mod knowledge;
 mod outward;
 mod restore;
 pub(crate) mod secret_key;
@@ -38,6 +39,8 @@ use crate::{log, output, telemetry};
 use config::Config;
 pub(crate) use config::{NotAConfig, TrustedProxy};
 use exports::Exports;
+use knowledge::Syncs;
+pub(crate) use knowledge::serve_if_pdf;
 use outward::Outward;
 use secret_key::KeySource;
 use spending::Spending;
@@ -94,6 +97,10 @@ pub(crate) fn execute(
         Beside::Member(command) => command::member::execute(command, host),
         Beside::ModelUpstream(command) => command::model_upstream::execute(command, host),
         Beside::LlmProxy(command) => command::llm_proxy::execute(command, host),
+        Beside::McpCatalog(command) => command::mcp_catalog::execute(command, host),
+        Beside::McpGateway(command) => command::mcp_gateway::execute(command, host),
+        Beside::KnowledgeConnector(command) => command::knowledge_connector::execute(command, host),
+        Beside::Knowledge(command) => command::knowledge::execute(command, host),
         Beside::Limit(command) => command::limit::execute(command, host),
         Beside::Usage(command) => command::usage::execute(command, host),
         Beside::Team(command) => command::team::execute(command, host),
@@ -101,6 +108,7 @@ pub(crate) fn execute(
         Beside::Grant(command) => command::grant::execute(command, host),
         Beside::ServiceAccount(command) => command::service_account::execute(command, host),
         Beside::Key(command) => command::key::execute(command, host),
+        Beside::OauthGrant(command) => command::oauth_grant::execute(command, host),
         Beside::Whoami(arguments) => command::whoami::execute(&arguments, host),
         Beside::AuditLog(command) => command::audit_log::execute(command, host),
         Beside::Flow(command) => command::flow::execute(command, host),
@@ -133,11 +141,13 @@ fn up(arguments: up::Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCo
     let rules = Rules {
         exports: Exports::open(&arguments, host, outward.dialer())?,
         host_paths: HostPaths::new(arguments.host_paths).map_err(BadInput::from)?,
+        knowledge_roots: config.knowledge_roots()?,
         proxies: config
             .trusted_proxies(&arguments.trusted_proxies)?
             .into_iter()
             .collect(),
         identity_providers: config.identity_providers(outward.dialer())?,
+        public_url: config.public_url()?,
         work: arguments.work,
         outward,
         telemetry,
@@ -160,10 +170,14 @@ struct Rules {
     exports: Exports,
     /// What environments may name of this machine.
     host_paths: HostPaths,
+    /// What knowledge connectors may read of this machine.
+    knowledge_roots: HostPaths,
     /// Who says where requests came from.
     proxies: TrustedProxies,
     /// Where people sign in.
     identity_providers: IdentityProviders,
+    /// Where clients reach the server, if that is said.
+    public_url: Option<String>,
     /// How agents work.
     work: up::WorkArguments,
     /// How others are reached.
@@ -204,13 +218,14 @@ fn connection_limits() -> ConnectionLimits {
 async fn control(
     store: Store,
     keys: &KeySource,
-    host_paths: HostPaths,
+    [host_paths, knowledge_roots]: [HostPaths; 2],
     identity_providers: IdentityProviders,
     (outward, model_rules, host): (&Outward, ModelRules, &HostEnvironment),
 ) -> anyhow::Result<Arc<Control>> {
     let in_use = store.sealing_keys_in_use().await?;
     let control = Control::new(store, keys.read(!in_use.is_empty())?)
         .with_host_paths(host_paths)
+        .with_knowledge_roots(knowledge_roots)
         .with_identity_providers(identity_providers)
         .with_model_rules(model_rules)
         .with_server_upstream(work::server_upstream(host)?)
@@ -251,8 +266,10 @@ async fn serve(
     Rules {
         exports,
         host_paths,
+        knowledge_roots,
         proxies,
         identity_providers,
+        public_url,
         work,
         outward,
         telemetry,
@@ -265,18 +282,13 @@ async fn serve(
         .await
         .with_context(|| format!("cannot open the database {url:?}"))?;
     let ways = (&outward, work::model_rules(&work, host), host);
-    let control = control(store, keys, host_paths, identity_providers, ways).await?;
+    let paths = [host_paths, knowledge_roots];
+    let control = control(store, keys, paths, identity_providers, ways).await?;
     // Before there is a key that would be made and never be shown.
-    let mut service = Service::listen(addresses.listen, Arc::clone(&control))
+    let mut service = listening(addresses, &control, telemetry.as_ref())
         .await?
-        .with_limits(connection_limits())
+        .with_public_url(public_url)
         .with_trusted_proxies(proxies);
-    if let Some(address) = addresses.metrics {
-        service = service.with_metrics_at(address).await?;
-    }
-    if let Some(telemetry) = &telemetry {
-        service = service.with_telemetry(telemetry.counters());
-    }
     bootstrap(&control, host).await?;
     let sending = start_sending(telemetry, &service, &outward)?;
     if let Some(address) = service.metrics_address()? {
@@ -292,6 +304,8 @@ async fn serve(
         .chain(service.metrics_address()?)
         .collect();
     let work = Work::begin(&control, &work, listeners.clone(), (&outward, host))?;
+    service = service.with_hosted_servers(work.hosted_servers());
+    let syncs = Syncs::begin(&control, work.checkouts());
     output::print(&format!("listening on http://{address}\n"))?;
     let following = tokio::spawn(outward.follow(listeners));
     let (stop, stopped) = watch::channel(false);
@@ -300,6 +314,7 @@ async fn serve(
     let sweeping = tokio::spawn(sweep(Arc::clone(&control)));
     let resealing = tokio::spawn(reseal(control));
     service.run(end).await;
+    syncs.end().await;
     work.end().await;
     spending.end().await;
     resealing.abort();
@@ -312,6 +327,24 @@ async fn serve(
     }
     following.abort();
     Ok(())
+}
+
+/// The side of HTTP, which answers nothing yet.
+async fn listening(
+    addresses: Addresses,
+    control: &Arc<Control>,
+    telemetry: Option<&Telemetry>,
+) -> anyhow::Result<Service> {
+    let mut service = Service::listen(addresses.listen, Arc::clone(control))
+        .await?
+        .with_limits(connection_limits());
+    if let Some(address) = addresses.metrics {
+        service = service.with_metrics_at(address).await?;
+    }
+    if let Some(telemetry) = telemetry {
+        service = service.with_telemetry(telemetry.counters());
+    }
+    Ok(service)
 }
 
 /// Sends telemetry, if it was asked for.

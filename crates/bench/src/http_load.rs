@@ -15,7 +15,7 @@ use tokio::task::LocalSet;
 
 use crate::histogram::Histogram;
 use crate::os;
-use crate::protocol::{HttpLoad, HttpRequest};
+use crate::protocol::{HttpLoad, HttpRequest, Timed};
 use crate::worker;
 
 /// Left out at the start, while connections open and caches fill.
@@ -74,10 +74,10 @@ async fn visit(order: Rc<HttpLoad>, number: usize, window: Window) -> Result<His
         if begun >= window.end {
             return Ok(histogram);
         }
-        let answered = tokio::time::timeout(PATIENCE, connection.ask()).await;
-        answered.context("no answer")??;
+        let answered = tokio::time::timeout(PATIENCE, connection.ask(order.timed)).await;
+        let timed = answered.context("no answer")??;
         if begun >= window.start {
-            histogram.record(begun.elapsed());
+            histogram.record(timed - begun);
         }
     }
 }
@@ -112,48 +112,83 @@ impl Connection {
         self.request.clear();
         let written = write!(
             self.request,
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nx-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nx-api-key: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
             order.address,
             order.key,
             body.len(),
         );
         written.expect("memory takes it");
+        for (name, value) in &order.headers {
+            write!(self.request, "{name}: {value}\r\n").expect("memory takes it");
+        }
+        write!(self.request, "\r\n{body}").expect("memory takes it");
     }
 
-    /// Sends what was written down, and waits for the answer.
-    pub(crate) async fn ask(&mut self) -> Result<()> {
+    /// Sends what was written down, and waits for the answer: when it was whole, or its first event was there.
+    pub(crate) async fn ask(&mut self, timed: Timed) -> Result<Instant> {
         self.stream.write_all(&self.request).await?;
         self.answer.clear();
+        let mut first = None;
         loop {
             let length = self.stream.read_buf(&mut self.answer).await?;
             ensure!(length > 0, "the connection was closed before the answer");
-            if let Some(end) = answer_end(&self.answer)?
-                && self.answer.len() >= end
-            {
-                return Ok(());
+            if timed == Timed::FirstEvent && first.is_none() && has_event(&self.answer) {
+                first = Some(Instant::now());
+            }
+            if is_whole(&self.answer)? {
+                return match timed {
+                    Timed::Whole => Ok(Instant::now()),
+                    Timed::FirstEvent => first.context("an answer without an event"),
+                };
             }
         }
     }
 }
 
-/// Where the answer ends, once its head is there.
-fn answer_end(bytes: &[u8]) -> Result<Option<usize>> {
+/// Where an answer ends.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// Behind so many bytes.
+    At(usize),
+    /// With the chunk that has nothing.
+    LastChunk,
+}
+
+/// Whether all of an answer is there, which has to be one of success.
+pub(crate) fn is_whole(answer: &[u8]) -> Result<bool> {
+    Ok(match end_of(answer)? {
+        Some(End::At(end)) => answer.len() >= end,
+        Some(End::LastChunk) => answer.ends_with(b"0\r\n\r\n"),
+        None => false,
+    })
+}
+
+fn has_event(answer: &[u8]) -> bool {
+    answer.windows(6).any(|window| window == b"data: ")
+}
+
+/// How the answer ends, once its head is there.
+fn end_of(bytes: &[u8]) -> Result<Option<End>> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     let httparse::Status::Complete(body) = head.parse(bytes)? else {
         return Ok(None);
     };
-    if head.code != Some(200) {
+    if !matches!(head.code, Some(200 | 202)) {
         bail!("answered {}", String::from_utf8_lossy(bytes));
     }
     let length = head
         .headers
         .iter()
         .find(|field| field.name.eq_ignore_ascii_case("content-length"));
-    let length = length.context("an answer without its length")?;
-    Ok(Some(
-        body + std::str::from_utf8(length.value)?.parse::<usize>()?,
-    ))
+    let Some(length) = length else {
+        let mut fields = head.headers.iter();
+        let is_chunked = fields.any(|field| field.name.eq_ignore_ascii_case("transfer-encoding"));
+        ensure!(is_chunked, "an answer without its length");
+        return Ok(Some(End::LastChunk));
+    };
+    let length: usize = std::str::from_utf8(length.value)?.parse()?;
+    Ok(Some(End::At(body + length)))
 }
 
 #[cfg(test)]
@@ -163,14 +198,17 @@ mod tests {
     #[test]
     fn an_answer_ends_after_its_body() {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
-        assert_eq!(answer_end(answer).unwrap(), Some(answer.len() + 3));
-        assert_eq!(answer_end(&answer[..20]).unwrap(), None);
+        let end = end_of(answer).unwrap();
+        assert_eq!(end, Some(End::At(answer.len() + 3)));
+        assert_eq!(end_of(&answer[..20]).unwrap(), None);
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(end_of(chunked).unwrap(), Some(End::LastChunk));
     }
 
     #[test]
     fn an_answer_that_refuses_is_no_answer() {
-        let error = answer_end(b"HTTP/1.1 503 Unavailable\r\n\r\n").unwrap_err();
+        let error = end_of(b"HTTP/1.1 503 Unavailable\r\n\r\n").unwrap_err();
         assert!(error.to_string().contains("503"));
-        assert!(answer_end(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        assert!(end_of(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }

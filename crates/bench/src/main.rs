@@ -8,13 +8,17 @@
 //!
 //! It must never be linked into the product.
 
+mod at_once;
 mod client;
+mod corpus;
 mod fill;
 mod histogram;
 mod http_load;
+mod ledger;
 mod machine;
 mod measure;
 mod memory;
+mod model;
 mod os;
 mod peers;
 mod protocol;
@@ -22,9 +26,11 @@ mod relay;
 mod report;
 mod rows;
 mod sandboxes;
+mod searches;
 mod server;
 mod spawner;
 mod statistics;
+mod tools;
 mod worker;
 
 use std::process::ExitCode;
@@ -74,6 +80,18 @@ enum Role {
     /// The least that answers with rows of a database; ends with its standard input.
     #[command(hide = true)]
     Rows(rows::Args),
+    /// A model that answers at once; ends with its standard input.
+    #[command(hide = true)]
+    Model,
+    /// An MCP server that answers at once; ends with its standard input.
+    #[command(hide = true)]
+    Tools(tools::Args),
+    /// Reserves and settles; takes orders on standard input.
+    #[command(hide = true)]
+    Ledger(ledger::Args),
+    /// Searches texts; takes orders on standard input.
+    #[command(hide = true)]
+    Searches(searches::Args),
     /// Starts and times commands; takes orders on standard input.
     #[command(hide = true)]
     Spawner,
@@ -95,6 +113,10 @@ fn main() -> ExitCode {
         Role::Flow(args) => flow::run(&args),
         Role::HttpLoad => http_load::run(),
         Role::Rows(args) => rows::run(&args),
+        Role::Model => at_once::run(model::Model::new()),
+        Role::Tools(args) => tools::run(&args),
+        Role::Ledger(args) => ledger::run(&args),
+        Role::Searches(args) => searches::run(&args),
         Role::Spawner => spawner::run(),
     };
     match result {

@@ -7,6 +7,9 @@ mod decide;
 mod events;
 mod hosts;
 mod image;
+mod knowledge_search;
+mod llm_proxy;
+mod mcp_gateway;
 mod memory;
 mod network;
 mod project;
@@ -54,6 +57,9 @@ const GROUPS: &[Group] = &[
     ("control", control::measure),
     ("events", events::measure),
     ("sessions", sessions::measure),
+    ("mcp-gateway", mcp_gateway::measure),
+    ("llm-proxy", llm_proxy::measure),
+    ("knowledge-search", knowledge_search::measure),
     ("control-size", control::size),
     ("control-start", control::start),
 ];

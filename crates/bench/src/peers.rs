@@ -4,9 +4,11 @@ pub(crate) mod control_plane;
 pub(crate) mod destination;
 pub(crate) mod interceptors;
 pub(crate) mod launchers;
+pub(crate) mod model_proxies;
 pub(crate) mod proxies;
 pub(crate) mod repository;
 pub(crate) mod sandboxed;
+pub(crate) mod tool_proxies;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -68,13 +68,28 @@ pub(crate) struct HttpLoad {
     pub(crate) address: SocketAddr,
     /// Sent with every request.
     pub(crate) key: String,
+    /// Sent with every request, too.
+    #[serde(default)]
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) connections: usize,
     pub(crate) millis: u64,
+    #[serde(default)]
+    pub(crate) timed: Timed,
     /// Connection `c` of `n` sends the requests `c`, `c + n`, `c + 2n` and so on, round and round.
     pub(crate) requests: Vec<HttpRequest>,
 }
 
-/// A request that is answered with 200.
+/// Until when a request is timed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Timed {
+    /// Until its answer is whole.
+    #[default]
+    Whole,
+    /// Until the first event of its answer is there, which is a stream.
+    FirstEvent,
+}
+
+/// A request that is answered with 200 or 202.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HttpRequest {
     pub(crate) method: String,

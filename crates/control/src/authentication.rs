@@ -135,6 +135,7 @@ impl Control {
             KeyOwner::ServiceAccount(id) => Actor::ServiceAccount(id),
             KeyOwner::Environment(id) => Actor::Worker(id),
             KeyOwner::LlmProxy(opens) => Actor::VirtualKey(opens),
+            KeyOwner::McpGateway(gateway) => Actor::GatewayKey(gateway),
         };
         Ok(Caller {
             organization: known.organization,
@@ -216,6 +217,10 @@ pub(crate) async fn still(
         Proof::Work(hash) => {
             let known = store.known_work(&hash, at, ended_before(at)).await?;
             known.map(|_| Permissions::NONE)
+        }
+        Proof::OauthGrant(family) => {
+            let known = store.known_oauth_grant(&family, at).await?;
+            known.map(|grant| grant.permissions)
         }
     };
     let permissions = permissions.ok_or(ControlError::Unauthenticated)?;

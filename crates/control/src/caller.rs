@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use bailiwick_model::{
-    ApiKeyId, EnvironmentId, OrganizationId, Permission, Permissions, ServiceAccountId, SessionId,
-    UserId, WorkId,
+    ApiKeyId, EnvironmentId, McpGatewayId, OrganizationId, Permission, Permissions,
+    ServiceAccountId, SessionId, UserId, WorkId,
 };
 use bailiwick_store::{AuditEvent, VirtualKey};
 use jiff::Timestamp;
@@ -25,6 +25,8 @@ pub enum Actor {
     WorkItem(WorkItem),
     /// Whoever has a virtual key: it opens one proxy, and nothing else.
     VirtualKey(VirtualKey),
+    /// Whoever has a virtual key of a gateway: it opens that, and nothing else.
+    GatewayKey(McpGatewayId),
     /// Bailiwick itself, such as at its first start.
     System,
 }
@@ -62,6 +64,8 @@ pub(crate) enum Proof {
     BrowserSession([u8; 32]),
     /// The token of an item of work with this hash.
     Work([u8; 32]),
+    /// What somebody let a program do, by the hash of its family of tokens: it stays when the tokens are replaced.
+    OauthGrant([u8; 32]),
     /// None is needed: it is Bailiwick itself, or somebody who is just being authenticated.
     Itself,
 }
@@ -72,6 +76,7 @@ impl fmt::Debug for Proof {
             Self::Key(_) => "Key(…)",
             Self::BrowserSession(_) => "BrowserSession(…)",
             Self::Work(_) => "Work(…)",
+            Self::OauthGrant(_) => "OauthGrant(…)",
             Self::Itself => "Itself",
         })
     }
@@ -85,12 +90,12 @@ impl Actor {
             Self::ServiceAccount(_) => "service_account",
             Self::Worker(_) => "environment_key",
             Self::WorkItem(_) => "work",
-            Self::VirtualKey(_) => "virtual_key",
+            Self::VirtualKey(_) | Self::GatewayKey(_) => "virtual_key",
             Self::System => "system",
         }
     }
 
-    /// Its id; a worker's is its environment's, and a virtual key's its proxy's.
+    /// Its id; a worker's is its environment's, and a virtual key's that of what it opens.
     pub fn id(&self) -> &str {
         use bailiwick_model::ResourceId as _;
         match self {
@@ -99,6 +104,7 @@ impl Actor {
             Self::Worker(id) => id.as_str(),
             Self::WorkItem(item) => item.work.as_str(),
             Self::VirtualKey(opens) => opens.llm_proxy.as_str(),
+            Self::GatewayKey(gateway) => gateway.as_str(),
             Self::System => "bailiwick",
         }
     }
@@ -122,6 +128,11 @@ impl Caller {
         &self.actor
     }
 
+    /// Whether a browser's session is what they show.
+    pub(crate) fn is_in_a_browser(&self) -> bool {
+        matches!(self.proof, Proof::BrowserSession(_))
+    }
+
     /// The user, if it is one.
     pub(crate) fn user(&self) -> Option<&UserId> {
         match &self.actor {
@@ -130,6 +141,7 @@ impl Caller {
             | Actor::Worker(_)
             | Actor::WorkItem(_)
             | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
             | Actor::System => None,
         }
     }
@@ -179,9 +191,11 @@ impl Caller {
     pub(crate) fn require_or_worker(&self, permission: Permission) -> Result<(), ControlError> {
         match &self.actor {
             Actor::Worker(_) | Actor::WorkItem(_) => Ok(()),
-            Actor::User(_) | Actor::ServiceAccount(_) | Actor::VirtualKey(_) | Actor::System => {
-                self.require(permission)
-            }
+            Actor::User(_)
+            | Actor::ServiceAccount(_)
+            | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
+            | Actor::System => self.require(permission),
         }
     }
 

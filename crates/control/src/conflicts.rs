@@ -21,6 +21,10 @@ pub enum ConflictKind {
     Delegator,
     /// A virtual key of a proxy that counts for an agent elsewhere.
     VirtualKey,
+    /// An MCP server elsewhere that a gateway names.
+    McpCatalogEntry,
+    /// A gateway elsewhere that names the MCP server.
+    McpGateway,
 }
 
 /// One thing that would stop matching.

@@ -35,10 +35,52 @@ impl Control {
     ) -> Result<Credential, ControlError> {
         caller.require(Permission::VaultWrite)?;
         let body = CredentialBody::create(body, clock::now())?;
+        let (change, locked) = self.locked_vault(caller, vault).await?;
+        if locked.archived_at.is_some() {
+            return Err(ControlError::Archived(vaults::KIND));
+        }
+        self.make_credential(change, caller, vault, body).await
+    }
+
+    /// Puts a credential into a vault that somebody got at an authorization server; in the place of one for the same server, if it may be.
+    pub(crate) async fn put_connected_credential(
+        &self,
+        caller: &Caller,
+        vault: &VaultId,
+        body: CredentialBody,
+        replaces: bool,
+    ) -> Result<Credential, ControlError> {
         let (mut change, locked) = self.locked_vault(caller, vault).await?;
         if locked.archived_at.is_some() {
             return Err(ControlError::Archived(vaults::KIND));
         }
+        let target = stored(&body.values).target;
+        for id in change.active_credentials(vault).await? {
+            let Some(before) = change.credential(vault, &id).await? else {
+                continue;
+            };
+            if !replaces || before.values.target != target {
+                continue;
+            }
+            change
+                .archive_credential(&id)
+                .await
+                .map_err(ControlError::of(KIND))?;
+            let (about, was) = ((KIND, id.as_str()), evidence(&before));
+            let event = caller.event("credential.archive", about, Some(&was), None);
+            change.enter(&event).await?;
+        }
+        self.make_credential(change, caller, vault, body).await
+    }
+
+    /// Makes a credential in a vault that the change has locked.
+    async fn make_credential(
+        &self,
+        mut change: Change,
+        caller: &Caller,
+        vault: &VaultId,
+        body: CredentialBody,
+    ) -> Result<Credential, ControlError> {
         if change.active_credentials(vault).await?.len() >= CREDENTIALS_OF_VAULT {
             return Err(ControlError::Full {
                 kind: vaults::KIND,

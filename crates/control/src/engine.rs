@@ -42,6 +42,7 @@ use mcp::McpClients;
 
 pub use models::Models;
 pub use ports::{Called, NoWorkplace, PortFuture, Workplaces};
+pub(crate) use runner::told as failed;
 use runner::{Left, Runner};
 
 /// Runs sessions.

@@ -198,6 +198,7 @@ impl Control {
             Some(&after),
         )
         .await?;
+        self.gateways_changed();
         self.view(caller, after).await
     }
 
@@ -236,6 +237,7 @@ impl Control {
             Some(&after),
         )
         .await?;
+        self.gateways_changed();
         self.view(caller, after).await
     }
 

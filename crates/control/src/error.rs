@@ -72,6 +72,11 @@ pub enum ControlError {
     /// Something else was said to this call of a tool.
     #[error("something else was said to this call of a tool already")]
     AlreadyAnswered,
+    /// What is handed out hangs on the key that asked for it.
+    #[error(
+        "work is handed out to who shows a key, and not to a browser: ask with a key of the environment"
+    )]
+    NeedsKey,
     /// It has ended.
     #[error("the work has ended")]
     WorkStopped,
@@ -158,6 +163,9 @@ pub enum ControlError {
     /// A skill has at least one version.
     #[error("this is the only version of the skill: delete the skill")]
     OnlyVersion,
+    /// An MCP server cannot be asked, or does not answer: in words for whoever wants to use it.
+    #[error("the MCP server: {0}")]
+    McpServer(String),
     /// The database did not do what it should.
     #[error("the database did not answer as it should")]
     Store(#[source] StoreError),
@@ -197,6 +205,19 @@ impl ControlError {
             | StoreError::OpenFile { .. }
             | StoreError::Migration(_)
             | StoreError::Refused(_) => Self::Store(error),
+        }
+    }
+}
+
+impl ControlError {
+    /// What a failure of the store means for something that belongs to a thing of this kind: it may have gone between two looks.
+    pub(crate) fn without(kind: &'static str) -> impl Fn(StoreError) -> Self {
+        move |error| {
+            if matches!(error, StoreError::Referred) {
+                Self::NotFound(kind)
+            } else {
+                Self::Store(error)
+            }
         }
     }
 }

@@ -8,13 +8,15 @@ use bailiwick_model::limits::{
     EXPORT_BACK_OFF, EXPORT_BATCH, EXPORT_BATCH_BYTES, EXPORT_END, EXPORT_LEASE, EXPORT_LOOK,
 };
 use bailiwick_model::{OrganizationId, RequestId, ResourceId as _};
-use bailiwick_store::{FlowFilter, StoreError, StoredFlow};
+use bailiwick_store::{AuditEntry, FlowFilter, LimitAlert, StoreError, StoredFlow};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::audit_json::AuditLine;
 use crate::control::Control;
 use crate::flows::FlowLine;
+use crate::spend::LimitAlertLine;
 use crate::{clock, fresh};
 
 /// What is exported. A new kind is one more line here, and one in `Control::records`.
@@ -24,17 +26,20 @@ pub enum RecordKind {
     Audit,
     /// What sandboxes of sessions tried to reach.
     Flows,
+    /// Thresholds of limits that were passed.
+    Limits,
 }
 
 impl RecordKind {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Audit, Self::Flows];
+    pub const ALL: &'static [Self] = &[Self::Audit, Self::Flows, Self::Limits];
 
     /// Its word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Audit => "audit",
             Self::Flows => "flows",
+            Self::Limits => "limits",
         }
     }
 }
@@ -55,7 +60,7 @@ pub enum NotAnExport {
     #[error("an export is RECORDS=DESTINATION, such as audit=file:/var/log/bailiwick/audit.jsonl")]
     Form,
     /// There are no such records.
-    #[error("{0:?} are no records that are exported: there are audit and flows")]
+    #[error("{0:?} are no records that are exported: there are audit, flows and limits")]
     Kind(String),
     /// They can go nowhere.
     #[error(transparent)]
@@ -141,39 +146,47 @@ impl Control {
         after: i64,
         limit: u32,
     ) -> Result<Vec<(i64, Record)>, Halt> {
+        let scope = self.store.scope(organization);
         match kind {
             RecordKind::Audit => {
-                let scope = self.store.scope(organization);
                 let entries = scope.audit_entries(after, limit).await?.into_iter();
-                let record = |entry: bailiwick_store::AuditEntry| {
-                    let (sequence, at) = (entry.sequence, entry.at);
-                    let line = AuditLine::of(organization, entry)?;
-                    let record = Record {
-                        kind: kind.as_str(),
-                        at,
-                        json: serde_json::to_string(&line)?,
-                    };
-                    Ok((sequence, record))
+                let record = |entry: AuditEntry| {
+                    let number = (entry.sequence, entry.at);
+                    numbered(kind, number, &AuditLine::of(organization, entry)?)
                 };
                 entries.map(record).collect()
             }
             RecordKind::Flows => {
-                let scope = self.store.scope(organization);
                 let found = scope.flows(after, limit, &FlowFilter::default()).await?;
                 let record = |stored: StoredFlow| {
-                    let (sequence, at) = (stored.sequence, stored.kept_at);
-                    let line = FlowLine::of(organization, stored)?;
-                    let record = Record {
-                        kind: kind.as_str(),
-                        at,
-                        json: serde_json::to_string(&line)?,
-                    };
-                    Ok((sequence, record))
+                    let number = (stored.sequence, stored.kept_at);
+                    numbered(kind, number, &FlowLine::of(organization, stored)?)
                 };
                 found.into_iter().map(record).collect()
             }
+            RecordKind::Limits => {
+                let found = scope.limit_alerts(after, limit).await?.into_iter();
+                let record = |stored: LimitAlert| {
+                    let number = (stored.sequence, stored.at);
+                    numbered(kind, number, &LimitAlertLine::of(organization, stored)?)
+                };
+                found.map(record).collect()
+            }
         }
     }
+}
+
+fn numbered(
+    kind: RecordKind,
+    (number, at): (i64, Timestamp),
+    line: &impl Serialize,
+) -> Result<(i64, Record), Halt> {
+    let record = Record {
+        kind: kind.as_str(),
+        at,
+        json: serde_json::to_string(line)?,
+    };
+    Ok((number, record))
 }
 
 /// Resolves some time after it was asked to end.

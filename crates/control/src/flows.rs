@@ -33,7 +33,8 @@ pub struct FlowLine {
     organization_id: OrganizationId,
     /// From 1, in the order in which they were written.
     pub sequence: i64,
-    session_id: SessionId,
+    /// None where the server connected in the stead of a gateway, a server of the catalog or a knowledge connector.
+    session_id: Option<SessionId>,
     environment_id: EnvironmentId,
     #[serde(flatten)]
     flow: Flow,
@@ -46,7 +47,12 @@ impl FlowLine {
         Schema::answer()
             .has("organization_id", Schema::id::<OrganizationId>())
             .has("sequence", Schema::version())
-            .has("session_id", Schema::id::<SessionId>())
+            .has(
+                "session_id",
+                Schema::id::<SessionId>()
+                    .or_null()
+                    .says("None where it was in the stead of a gateway, a server of the catalog or a knowledge connector."),
+            )
             .has("environment_id", Schema::id::<EnvironmentId>())
             .has("at", Schema::moment().says("When it began."))
             .has("sandbox", Schema::text())
@@ -91,7 +97,8 @@ impl FlowLine {
 #[derive(Debug, Clone)]
 pub(crate) struct FlowsOf {
     pub(crate) organization: OrganizationId,
-    pub(crate) session: SessionId,
+    /// Of which session, if it is one's.
+    pub(crate) session: Option<SessionId>,
     pub(crate) environment: EnvironmentId,
 }
 
@@ -103,14 +110,14 @@ impl Control {
         sandbox: SandboxId,
         environment: Option<EnvironmentName>,
     ) -> Account {
-        let session = whose.session.clone();
+        let of = whose.environment.clone();
         let (flows, journal) = Journal::begin(Arc::clone(self), whose);
         let record = move |flow| {
             // It writes at its pace for as long as somebody has it.
             let _at_its_pace = &journal;
             // Nobody who connects waits for it.
             if let Err(error) = flows.try_send(flow) {
-                tracing::error!(%session, %error, "a flow of a session was lost");
+                tracing::error!(environment = %of, %error, "a flow was lost");
             }
         };
         Account {
@@ -148,7 +155,7 @@ impl Control {
     pub(crate) async fn keep_flows(
         &self,
         organization: &OrganizationId,
-        whose: (&SessionId, &EnvironmentId),
+        whose: (Option<&SessionId>, &EnvironmentId),
         flows: &[Flow],
     ) {
         let new = |flow: &Flow| {
@@ -163,7 +170,7 @@ impl Control {
         let kept = match kept {
             Ok(kept) => kept,
             Err(error) => {
-                tracing::error!(session = %whose.0, %error, "flows cannot be written as JSON");
+                tracing::error!(environment = %whose.1, %error, "flows cannot be written as JSON");
                 return;
             }
         };
@@ -175,7 +182,7 @@ impl Control {
                 Ok(()) => return,
                 Err(_) if attempt < SESSION_FLOWS_ATTEMPTS => sleep(PAUSE).await,
                 Err(error) => {
-                    tracing::error!(session = %whose.0, flows = kept.len(), %error, "flows of a session were lost");
+                    tracing::error!(environment = %whose.1, flows = kept.len(), %error, "flows were lost");
                     return;
                 }
             }

@@ -1,6 +1,9 @@
 //! What a change of policy would open and close, and for whom. Nothing here writes.
 
-use bailiwick_model::{EnvironmentId, Permission, PolicySource};
+use bailiwick_model::limits::MCP_ENTRIES_OF_ENVIRONMENT;
+use bailiwick_model::{
+    Destination, EnvironmentId, McpCatalogEntryId, Permission, PolicySource, Reason,
+};
 use bailiwick_policy::{Difference, Policy, SessionGrants, diff};
 use bailiwick_store::{Environment, Organization, Page, PageRequest};
 
@@ -9,6 +12,7 @@ use crate::clock;
 use crate::control::Control;
 use crate::environments::{EnvironmentChange, KIND, changed, is_governed, own_policy};
 use crate::error::ControlError;
+use crate::mcp_catalog::{McpEntryView, denial, server_url};
 use crate::organizations::{Policies, PoliciesChange, policies, policies_after};
 use crate::references::{References, governed};
 
@@ -21,6 +25,21 @@ pub struct Impact {
     pub difference: Difference,
     /// What the policy holds for; nothing if nothing changes.
     pub concerned: References,
+    /// MCP servers of the catalog that could be reached, and could not any more.
+    pub cut_off: Vec<CutOff>,
+}
+
+/// An MCP server of the catalog that a change would cut off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutOff {
+    /// Its id.
+    pub id: McpCatalogEntryId,
+    /// What gateways call it.
+    pub name: String,
+    /// Where it is.
+    pub destination: Destination,
+    /// Why it would be denied.
+    pub reason: Reason,
 }
 
 /// An environment for which a change of the organization's policies would change something.
@@ -125,8 +144,10 @@ impl Control {
                     closed: Vec::new(),
                 },
                 concerned: none,
+                cut_off: Vec::new(),
             });
         };
+        let cut_off = self.cut_off(caller, &before.0.id, (&was, &becomes)).await?;
         let source = (was.source().clone(), becomes.source().clone());
         // Policies have some hundred rules, and each is asked about each.
         let compare = tokio::task::spawn_blocking(move || diff(&was, &becomes));
@@ -141,7 +162,37 @@ impl Control {
             source: Some(source),
             difference,
             concerned,
+            cut_off,
         })
+    }
+
+    /// What a remote server's name resolves to is not asked: nothing is contacted.
+    async fn cut_off(
+        &self,
+        caller: &Caller,
+        environment: &EnvironmentId,
+        (was, becomes): (&Policy, &Policy),
+    ) -> Result<Vec<CutOff>, ControlError> {
+        let scope = self.store.scope(&caller.organization);
+        let own = scope.in_environment(environment);
+        let mut cut_off = Vec::new();
+        for entry in own.mcp_servers(MCP_ENTRIES_OF_ENVIRONMENT).await? {
+            let view = McpEntryView::of(entry)?;
+            let Some(url) = server_url(&view.server)? else {
+                continue;
+            };
+            if denial(was, &url).is_none()
+                && let Some(decision) = denial(becomes, &url)
+            {
+                cut_off.push(CutOff {
+                    id: view.entry.id,
+                    name: view.entry.values.name,
+                    destination: url.destination().clone(),
+                    reason: decision.reason,
+                });
+            }
+        }
+        Ok(cut_off)
     }
 }
 

@@ -57,7 +57,11 @@ impl Control {
         let owner = match &caller.actor {
             Actor::User(id) => KeyOwner::User(id.clone()),
             Actor::ServiceAccount(id) => KeyOwner::ServiceAccount(id.clone()),
-            Actor::Worker(_) | Actor::WorkItem(_) | Actor::VirtualKey(_) | Actor::System => {
+            Actor::Worker(_)
+            | Actor::WorkItem(_)
+            | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
+            | Actor::System => {
                 return Err(ControlError::Forbidden(Permission::KeyWrite));
             }
         };

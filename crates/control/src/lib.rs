@@ -25,21 +25,29 @@ mod files;
 mod flows;
 mod fresh;
 mod host_paths;
+mod hosted_servers;
 mod identity_providers;
 mod identity_sign_ins;
 mod impact;
 mod keys;
+mod knowledge;
 mod limits;
 mod llm_proxies;
 mod mcp_access;
+mod mcp_catalog;
+mod mcp_connections;
+mod mcp_gateways;
+mod mcp_matching;
 mod members;
 mod model_upstreams;
 mod names;
 mod oauth;
+mod oauth_server;
 mod organizations;
 mod password;
 mod password_attempts;
 mod references;
+mod registry_tools;
 mod resealing;
 mod retention;
 mod revisions;
@@ -91,23 +99,51 @@ pub use files::{FileFacts, FileList, FileUpload, Swept};
 pub use flows::FlowLine;
 pub use fresh::fresh_request_id;
 pub use host_paths::{HostPaths, NotAHostPath};
+pub use hosted_servers::{
+    Holder, HostedCondition, HostedEntries, HostedError, HostedProblem, HostedSecret, HostedServer,
+    HostedServers, HostedState, HostedTransport, Playwright,
+};
 pub use identity_providers::{IdentityProvider, IdentityProviders, NeededClaim, SignInRules};
 pub use identity_sign_ins::{BegunSignIn, FinishedSignIn};
-pub use impact::{ConcernedEnvironment, Impact};
+pub use impact::{ConcernedEnvironment, CutOff, Impact};
 pub use keys::{MadeKey, NewKeyRequest, WORKER_PERMISSIONS};
+pub use knowledge::{
+    Checkouts, GitCheckouts, KnowledgeAnswer, KnowledgeConfig, KnowledgeConnectorChange,
+    KnowledgeConnectorView, KnowledgeCredential, KnowledgeGather, KnowledgeReaders,
+    KnowledgeSchedule, KnowledgeSearch, KnowledgeSource, KnowledgeSyncs, KnowledgeTool,
+    NewKnowledgeConnectorRequest, SyncCounts, WantedCheckout,
+};
 pub use limits::{LimitRequest, LimitState, LimitView};
 pub use llm_proxies::{
-    LlmProxyChange, LlmProxyConfig, LlmProxyView, ModelRoutes, NewLlmProxyRequest,
+    ListedUpstream, LlmProxyChange, LlmProxyConfig, LlmProxyView, ModelRoutes, NewLlmProxyRequest,
     NewVirtualKeyRequest, NoModelRoute, OpenProxy,
+};
+pub use mcp_catalog::{
+    CommandTransport, HostedCommand, McpEntryChange, McpEntryView, McpServerConfig,
+    NewMcpEntryRequest, SecretVariable,
+};
+pub use mcp_connections::{
+    BegunConnection, ConnectionAnswer, ConnectionProblem, GivenClient, NewConnectionRequest,
+    ShownConfirmation,
+};
+pub use mcp_gateways::{
+    AssignedServer, McpEntryState, McpGatewayAccess, McpGatewayChange, McpGatewayConfig,
+    McpGatewayNaming, McpGatewayView, McpGateways, NewMcpGatewayRequest, OpenMcpGateway,
 };
 pub use members::NewMemberRequest;
 pub use model_upstreams::{
     KeyHeader, ModelRules, NewUpstreamRequest, ServedModel, ServerUpstream, TokensField,
     UpstreamChange, UpstreamConfig, UpstreamList, UpstreamProtocol, UpstreamView,
 };
+pub use oauth_server::{
+    AuthorizationQuestion, AuthorizationRefusal, AuthorizationRequest, ClientProblem,
+    GatewayAddress, GatewayToken, IssuedTokens, NewClientRequest, OauthGrantView, OauthTokenError,
+    Redemption, Refreshment, RegisteredClient,
+};
 pub use organizations::{OrganizationView, PoliciesChange};
 pub use password::Password;
 pub use references::References;
+pub use registry_tools::RegistryTools;
 pub use resealing::Resealed;
 pub use retention::{RetentionChange, RetentionView};
 pub use revisions::{FieldChange, RevisionView};
@@ -123,8 +159,8 @@ pub use sign_ins::{BrowserSession, SignInRequest};
 pub use signed_head::{Algorithm, HeadKey, NotAHeadKey, NotSigned, SignedHead};
 pub use skills::{NewSkillRequest, SkillRules};
 pub use spend::{
-    Candidate, Ledger, LimitConfig, LimitReached, NotRecovered, Outcome, Recovered, Reservation,
-    SpendError, SpendRequest, dollars, nano_dollars,
+    Candidate, Ledger, LimitAlertLine, LimitConfig, LimitReached, NotRecovered, Outcome, Recovered,
+    Reservation, SpendError, SpendRequest, dollars, money_or_tokens, nano_dollars,
 };
 pub use tightening::{SessionPolicy, TightenedSession};
 pub use usage::{SpendSettingsChange, SpendSettingsView, UsageBy};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bailiwick_model::limits::{
+    APPLY_SET_CHARS, LIMIT_NAME_CHARS, LIMIT_THRESHOLD_PERCENT, LIMIT_THRESHOLDS,
     MODEL_PATTERN_CHARS, SPEND_LIMIT_MODELS, SPEND_LIMIT_NANOS, SPEND_LIMIT_TOKENS, SPEND_LIMITS,
 };
 use bailiwick_model::{
@@ -400,7 +401,49 @@ fn problems(request: &LimitRequest) -> Vec<FieldProblem> {
             );
         }
     }
+    words(config, &mut refuse);
     problems
+}
+
+/// What is wrong with what is said beside numbers and models.
+fn words(config: &LimitConfig, refuse: &mut impl FnMut(&str, &'static str, String, &str)) {
+    for (field, text, most) in [
+        ("name", &config.name, LIMIT_NAME_CHARS),
+        ("apply_set", &config.apply_set, APPLY_SET_CHARS),
+    ] {
+        if text.as_ref().is_some_and(|text| !is_text(text, most)) {
+            let message = format!("has to be a text of 1 to {most} characters");
+            refuse(
+                field,
+                "invalid_text",
+                message,
+                "shorten it, or leave it out",
+            );
+        }
+    }
+    let thresholds = &config.thresholds;
+    let is_percent = |percent: &u16| (1..=LIMIT_THRESHOLD_PERCENT).contains(percent);
+    if thresholds.len() > LIMIT_THRESHOLDS {
+        let message = format!("has more than {LIMIT_THRESHOLDS} thresholds");
+        refuse("thresholds", "too_many", message, "name fewer");
+    } else if !thresholds.iter().all(is_percent) || !thresholds.is_sorted_by(|one, next| one < next)
+    {
+        let message = format!(
+            "has to be percents from 1 to {LIMIT_THRESHOLD_PERCENT}, each once, in ascending order"
+        );
+        refuse(
+            "thresholds",
+            "invalid_threshold",
+            message,
+            "write [50, 80, 100]",
+        );
+    }
+}
+
+/// A text of one line, without space around it.
+pub(crate) fn is_text(text: &str, most: usize) -> bool {
+    let is_plain = !text.contains(char::is_control) && text.trim() == text;
+    is_plain && (1..=most).contains(&text.chars().count())
 }
 
 /// A name of a model, or the beginning of one.

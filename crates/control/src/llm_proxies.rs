@@ -1,8 +1,9 @@
 //! Doors of environments to the organization's model upstreams, and the virtual keys that open them.
 
 mod door;
+mod reach;
 
-use bailiwick_model::limits::{LLM_PROXIES, LLM_PROXY_MODELS};
+use bailiwick_model::limits::{APPLY_SET_CHARS, LLM_PROXIES, LLM_PROXY_MODELS};
 use bailiwick_model::{
     AgentId, ApiKeyId, EnvironmentId, LlmProxyId, Permission, ResourceId as _, UserId,
 };
@@ -19,12 +20,12 @@ use crate::conflicts::{Conflict, ConflictKind, OnConflict};
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::keys::{MadeKey, NewKeyRequest};
-use crate::limits::is_pattern;
+use crate::limits::{is_pattern, is_text};
 use crate::names::name;
 use crate::{clock, fresh};
 
 pub(crate) use door::Doors;
-pub use door::{ModelRoutes, NoModelRoute, OpenProxy};
+pub use door::{ListedUpstream, ModelRoutes, NoModelRoute, OpenProxy};
 
 /// What the errors call it.
 const KIND: &str = "LLM proxy";
@@ -38,6 +39,9 @@ pub struct LlmProxyConfig {
     /// Which models can be asked through it, by name or by the beginning of it and `*`; all if none is named.
     #[serde(default)]
     pub models: Vec<String>,
+    /// The set of `bailiwick apply` that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply_set: Option<String>,
 }
 
 /// A proxy that is to be.
@@ -60,6 +64,8 @@ pub struct LlmProxyChange {
     pub environment: Option<EnvironmentId>,
     /// Which models.
     pub models: Option<Vec<String>>,
+    /// The set of `bailiwick apply` that it belongs to; `None` inside is none.
+    pub apply_set: Option<Option<String>>,
     /// What becomes of what stands in the way of a move.
     pub on_conflict: OnConflict,
     /// Only if it is at this version.
@@ -115,6 +121,16 @@ impl LlmProxyConfig {
                     help: "write claude-opus-4-5, or claude-*".to_owned(),
                 });
             }
+        }
+        if let Some(set) = &self.apply_set
+            && !is_text(set, APPLY_SET_CHARS)
+        {
+            problems.push(FieldProblem {
+                field: "apply_set".to_owned(),
+                code: "invalid_text",
+                message: format!("has to be a text of 1 to {APPLY_SET_CHARS} characters"),
+                help: "shorten it, or leave it out".to_owned(),
+            });
         }
         match problems.is_empty() {
             true => Ok(()),
@@ -365,7 +381,7 @@ impl Control {
     }
 
     /// An environment that the caller may put something into.
-    async fn environment_to_join(
+    pub(crate) async fn environment_to_join(
         &self,
         caller: &Caller,
         id: &EnvironmentId,
@@ -387,6 +403,10 @@ fn after(before: &LlmProxyView, request: &LlmProxyChange) -> Result<LlmProxyValu
         models: match &request.models {
             Some(models) => models.clone(),
             None => before.config.models.clone(),
+        },
+        apply_set: match &request.apply_set {
+            Some(set) => set.clone(),
+            None => before.config.apply_set.clone(),
         },
     };
     config.check()?;

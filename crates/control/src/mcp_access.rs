@@ -97,20 +97,12 @@ impl Control {
         let mut access = McpAccess {
             policy: uncompiled.clone().compile(),
             uncompiled,
-            credential: self.mcp_credential(organization, session, server).await?,
+            credential: self
+                .mcp_credential(organization, &session.pins.vaults, server)
+                .await?,
         };
-        if let Some(found) = &mut access.credential
-            && let Kind::Oauth {
-                expires_at: Some(over),
-            } = found.kind
-            && is_about_to_be(over)
-        {
-            match self.another_token(organization, found).await {
-                Ok(token) => found.token = token,
-                // It may still be taken until then.
-                Err(_) if over > clock::now() => {}
-                Err(error) => return Err(error),
-            }
+        if let Some(found) = &mut access.credential {
+            self.with_time_left(organization, found).await?;
         }
         Ok(access)
     }
@@ -154,7 +146,7 @@ impl Control {
         let name = found.and_then(|found| found.values.name.parse().ok());
         let whose = FlowsOf {
             organization: organization.clone(),
-            session: session.id.clone(),
+            session: Some(session.id.clone()),
             environment,
         };
         let sandbox = SandboxId::from_random(u64::from_ne_bytes(fresh::random()));
@@ -221,11 +213,61 @@ impl Control {
         })
     }
 
-    /// The first credential for a server, in the order of the session's vaults.
+    /// The token of a vault for a server, for whoever is not a session. An access token that is about to be over is replaced first.
+    pub(crate) async fn vault_token(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        vault: &VaultId,
+        server: &str,
+    ) -> Result<SecretText, NoMcpAccess> {
+        let vaults = std::slice::from_ref(vault);
+        let found = self.mcp_credential(organization, vaults, server).await?;
+        let mut found = found.ok_or(NoMcpAccess::NoCredential)?;
+        self.with_time_left(organization, &mut found).await?;
+        Ok(found.token)
+    }
+
+    /// Replaces an access token that is about to be over.
+    async fn with_time_left(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        found: &mut Found,
+    ) -> Result<(), NoMcpAccess> {
+        let Kind::Oauth {
+            expires_at: Some(over),
+        } = found.kind
+        else {
+            return Ok(());
+        };
+        if !is_about_to_be(over) {
+            return Ok(());
+        }
+        match self.another_token(organization, found).await {
+            Ok(token) => found.token = token,
+            // It may still be taken until then.
+            Err(_) if over > clock::now() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Whether a vault has an active credential for a server.
+    pub(crate) async fn has_mcp_credential(
+        &self,
+        organization: &OrganizationId,
+        vault: &VaultId,
+        server: &str,
+    ) -> Result<bool, ControlError> {
+        let vaults = std::slice::from_ref(vault);
+        let found = self.mcp_credential(organization, vaults, server).await?;
+        Ok(found.is_some())
+    }
+
+    /// The first credential for a server, in the order of the vaults.
     async fn mcp_credential(
         &self,
         organization: &OrganizationId,
-        session: &Session,
+        vaults: &[VaultId],
         server: &str,
     ) -> Result<Option<Found>, ControlError> {
         let wanted = CredentialAuth::StaticBearer(StaticBearer {
@@ -237,7 +279,7 @@ impl Control {
             limit: u32::try_from(CREDENTIALS_OF_VAULT).unwrap_or(u32::MAX),
         };
         let scope = self.store.scope(organization);
-        for vault in &session.pins.vaults {
+        for vault in vaults {
             for credential in scope.credentials(vault, &all, false).await?.items {
                 let Some(kind) = kind_for(&credential, &wanted)? else {
                     continue;

@@ -7,7 +7,8 @@ mod route;
 
 use bailiwick_model::limits::{MODEL_UPSTREAM_PRIORITY, MODEL_UPSTREAMS};
 use bailiwick_model::{
-    ModelUpstreamId, OrganizationId, Permission, PolicySource, ResourceId as _, SecretText, Verdict,
+    ModelUpstreamId, OrganizationId, Permission, PolicySource, ResourceId as _, SecretText,
+    SessionId, Verdict,
 };
 use bailiwick_policy::{
     EffectivePolicy, EgressPolicy, HostFacts, OrganizationFloor, Policy, SessionGrants, Uncompiled,
@@ -22,6 +23,7 @@ use crate::credentials::sealed;
 use crate::error::ControlError;
 use crate::names::{name, problem};
 use crate::organizations::policies;
+use crate::tightening::{narrowed_by, pinned};
 use crate::{clock, fresh};
 
 pub use config::{KeyHeader, ServedModel, TokensField, UpstreamConfig, UpstreamProtocol};
@@ -318,6 +320,26 @@ impl Control {
         let found = self.store.scope(organization).organization().await?;
         let found = found.ok_or(ControlError::NotFound("organization"))?;
         Ok(self.upstream_rules(policies(&found)?.floor).compile())
+    }
+
+    /// What a session may ask: what upstreams may be at all, as far as the policy that the session was made with and what tightened it since allow it.
+    pub(crate) async fn model_rules_of_session(
+        &self,
+        organization: &OrganizationId,
+        session: &SessionId,
+    ) -> Result<Uncompiled, ControlError> {
+        let scope = self.store.scope(organization);
+        let found = scope.organization().await?;
+        let found = found.ok_or(ControlError::NotFound("organization"))?;
+        // As it is now: it may have been tightened since it was taken up.
+        let session = scope.session(session).await?;
+        let session = session.ok_or(ControlError::NotFound("session"))?;
+        let mut narrower: Vec<_> = pinned(&session)?.into_iter().collect();
+        narrower.extend(narrowed_by(&session)?);
+        Ok(Uncompiled {
+            narrowed_by: narrower,
+            ..self.upstream_rules(policies(&found)?.floor)
+        })
     }
 
     /// The same, as rules: all that is public and that the floor leaves, and what the operator opened.

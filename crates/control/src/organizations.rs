@@ -138,6 +138,7 @@ impl Control {
             .commit(&event)
             .await
             .map_err(ControlError::of(KIND))?;
+        self.gateways_changed();
         self.organization_of(caller).await
     }
 }

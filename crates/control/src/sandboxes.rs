@@ -8,7 +8,7 @@
 
 mod base;
 mod basis;
-mod error;
+pub(crate) mod error;
 mod image;
 mod outputs;
 mod place;
@@ -40,16 +40,17 @@ use tokio_util::sync::CancellationToken;
 use crate::control::Control;
 use crate::engine::{Called, NoWorkplace, PortFuture, Workplaces};
 use crate::shares::Shares;
-use base::Revision;
 use basis::Basis;
 use error::SandboxError;
-use image::SessionImage;
 use place::{Hold, MadeOf, Place, Use, Wanted};
 use room::Seen;
 use untold::SANDBOX;
 use uploads::Uploads;
 
+pub(crate) use base::Revision;
 pub use base::SessionImages;
+pub(crate) use basis::Variable;
+pub(crate) use image::{Declared, SessionImage, built};
 pub use room::SandboxRoom;
 
 /// A runtime of whatever backend, with its policy as `policy` has it.
@@ -348,7 +349,7 @@ impl Sandboxes {
             number: session.pins.environment_revision,
         };
         let (declared, floor) = (basis.declared.clone(), basis.floor().clone());
-        let built = image::built(&self.control, images, declared, floor, revision);
+        let built = built(&self.control, images, declared, floor, revision);
         built.await.map(Some)
     }
 

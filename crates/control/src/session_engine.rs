@@ -218,6 +218,7 @@ impl Control {
     ///
     /// [`ControlError::Store`].
     pub async fn end_runs_of_others(&self) -> Result<(), ControlError> {
+        self.store.end_knowledge_runs().await?;
         Ok(self.store.end_session_runs().await?)
     }
 

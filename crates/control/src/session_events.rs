@@ -50,7 +50,7 @@ impl Control {
         let seen = session.filter(|session| match &caller.actor {
             Actor::Worker(environment) => session.pins.environment == *environment,
             Actor::WorkItem(item) => session.id == item.session,
-            Actor::VirtualKey(_) => false,
+            Actor::VirtualKey(_) | Actor::GatewayKey(_) => false,
             Actor::User(_) | Actor::ServiceAccount(_) | Actor::System => true,
         });
         seen.ok_or(ControlError::NotFound(KIND))

@@ -17,7 +17,7 @@ use bailiwick_model::{
 use bailiwick_store::{Session, SessionEvent, SessionNotice, Store};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
@@ -148,16 +148,19 @@ impl Hubs {
 }
 
 impl Feeds {
-    /// `begun` is told when another server says that there is something to do in a session, and `tightened` when less is allowed in one.
+    /// `begun` is told when another server says that there is something to do in a session, `tightened` when less is allowed in one, and `gateways`
+    /// when something of a gateway has changed.
     pub(crate) fn new(
         store: &Store,
         begun: &Arc<Notify>,
         tightened: &broadcast::Sender<SessionId>,
+        gateways: &watch::Sender<u64>,
     ) -> Self {
         let hubs = Arc::new(Hubs::default());
         let (begun, tightened) = (Arc::clone(begun), tightened.clone());
+        let gateways = gateways.clone();
         Self {
-            notices: Notices::new(store.clone(), &hubs, begun, tightened),
+            notices: Notices::new(store.clone(), &hubs, begun, tightened, gateways),
             hubs,
             places: Arc::new(Semaphore::new(EVENT_STREAMS)),
             closing: Arc::default(),
@@ -219,6 +222,12 @@ impl Control {
         }
     }
 
+    /// What was read for gateways may hold no more: whoever has something under way looks again, now, here and on other servers.
+    pub(crate) fn gateways_changed(&self) {
+        self.gateways_at.send_modify(|number| *number += 1);
+        self.feeds.notices.tell_of_gateways();
+    }
+
     /// Begins to hear what other servers tell.
     pub(crate) fn feeds_begin(&self) {
         self.feeds.notices.begin();
@@ -263,6 +272,11 @@ impl Control {
     /// Ends all that is watched from outside, for good: the server is about to end.
     pub fn end_watches(&self) {
         self.feeds.closing.cancel();
+    }
+
+    /// Cancelled when what is watched from outside is to end.
+    pub fn closing(&self) -> CancellationToken {
+        CancellationToken::clone(&self.feeds.closing)
     }
 
     /// As [`Self::watch_session`], for whoever runs it.

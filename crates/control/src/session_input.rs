@@ -91,7 +91,8 @@ impl Control {
     fn may_send(&self, caller: &Caller, events: &[UserEvent]) -> Result<(), ControlError> {
         match &caller.actor {
             Actor::User(_) | Actor::ServiceAccount(_) | Actor::System => return Ok(()),
-            Actor::Worker(_) | Actor::WorkItem(_) | Actor::VirtualKey(_) => {}
+            Actor::Worker(_) | Actor::WorkItem(_) | Actor::VirtualKey(_) | Actor::GatewayKey(_) => {
+            }
         }
         let is_result = |event: &UserEvent| match event {
             UserEvent::ToolResult { .. } | UserEvent::CustomToolResult { .. } => true,

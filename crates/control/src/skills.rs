@@ -207,7 +207,11 @@ impl Control {
         let (environment, session) = match &caller.actor {
             Actor::Worker(environment) => (environment, None),
             Actor::WorkItem(item) => (&item.environment, Some(&item.session)),
-            Actor::User(_) | Actor::ServiceAccount(_) | Actor::VirtualKey(_) | Actor::System => {
+            Actor::User(_)
+            | Actor::ServiceAccount(_)
+            | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
+            | Actor::System => {
                 return caller.require(Permission::SkillRead);
             }
         };

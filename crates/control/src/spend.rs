@@ -4,11 +4,14 @@
 //! this server has leased, or refuses. [`Reservation::settle`] says what it took; one that is dropped has taken its worst case. What has ended is
 //! written a few times a second, by [`Ledger::write_settled`], which [`Ledger::run`] calls.
 
+mod alerts;
+mod amount;
 mod book;
 mod filling;
 mod journal;
 mod pots;
 mod prices;
+mod reached;
 mod recovery;
 mod rules;
 mod settling;
@@ -20,11 +23,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use bailiwick_llm::{ModelPrice, PriceTable, Usage};
+use bailiwick_model::limits::LLM_TOKENS_OF_REQUEST;
 use bailiwick_model::{
-    EnvironmentId, LimitAmount, LimitEntity, LimitId, LimitWindow, ModelUpstreamId, OrganizationId,
-    ResourceId as _, UsageKind, UsageRecordId,
+    LimitId, ModelUpstreamId, OrganizationId, ResourceId as _, UsageKind, UsageRecordId,
 };
-use bailiwick_store::{Spender, Store, StoreError};
+use bailiwick_store::{Spender, Spent, Store, StoreError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -34,6 +37,9 @@ use book::{Book, Ended};
 use journal::{Journal, Reserved};
 use pots::Need;
 
+pub use alerts::LimitAlertLine;
+pub use amount::{dollars, money_or_tokens, nano_dollars};
+pub use reached::LimitReached;
 pub use recovery::{NotRecovered, Recovered};
 pub use rules::LimitConfig;
 pub(crate) use rules::{Rule, Rules, is_named, zone};
@@ -117,27 +123,6 @@ pub enum SpendError {
     Behind,
 }
 
-/// A hard limit that a request would exceed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitReached {
-    /// Which.
-    pub limit: LimitId,
-    /// Whose spending it holds down.
-    pub entity: LimitEntity,
-    /// Where it counts, if not everywhere.
-    pub environment: Option<EnvironmentId>,
-    /// How much it is.
-    pub amount: LimitAmount,
-    /// In which time.
-    pub window: LimitWindow,
-    /// What is left of it, in its unit: what is being spent by requests that have not ended is not.
-    pub left: i64,
-    /// What the request could take, in its unit.
-    pub needed: i64,
-    /// When all of it is there again, if that is at once.
-    pub resets_at: Option<Timestamp>,
-}
-
 /// A request that goes out. Dropping it counts it as its worst case.
 #[derive(Debug)]
 #[must_use]
@@ -154,6 +139,8 @@ struct Open {
     reserved: Reserved,
     candidates: Vec<Candidate>,
     needs: Vec<(Need, Arc<Rule>)>,
+    /// Whether something makes it dearer than prices say.
+    is_dearer: bool,
     /// In which part of the journal it is, if there is one.
     part: Option<u64>,
 }
@@ -230,6 +217,7 @@ impl Ledger {
                 reserved,
                 candidates: request.candidates,
                 needs,
+                is_dearer: request.surcharge.is_some(),
                 part: None,
             }),
         };
@@ -289,7 +277,7 @@ impl Shared {
         books.values().map(Arc::clone).collect()
     }
 
-    /// What is written down before the request goes out: its worst case is that of whoever costs most.
+    /// What is written down before the request goes out: its worst case is that of whoever costs most, with as many tokens as anybody could take.
     fn reserved(
         &self,
         rules: &Rules,
@@ -297,15 +285,21 @@ impl Shared {
         worst: impl Fn(Option<&ModelPrice>) -> Usage,
         at: Timestamp,
     ) -> Reserved {
-        let costs = request.candidates.iter().map(|candidate| {
+        let mut all = Spent::default();
+        let mut most: Option<((bool, i64), _, _)> = None;
+        for candidate in &request.candidates {
             let price = rules.price(&self.prices, &request.model, &candidate.model);
             let usage = worst(price.known());
-            (price.most(&usage), usage, price, candidate)
-        });
-        let most = costs.max_by_key(|(cost, _, price, _)| (price.is_estimated(), *cost));
-        let (cost, usage, price, candidate) = most.expect("somebody may answer");
-        let mut worst = spent(&usage);
-        worst.cost_nanos = cost;
+            let (here, cost) = (spent(&usage), price.most(&usage));
+            all.input_tokens = all.input_tokens.max(here.input_tokens);
+            all.output_tokens = all.output_tokens.max(here.output_tokens);
+            all.cost_nanos = all.cost_nanos.max(cost);
+            let rank = (price.is_estimated(), cost);
+            if most.as_ref().is_none_or(|(before, ..)| rank > *before) {
+                most = Some((rank, price, candidate));
+            }
+        }
+        let (_, price, candidate) = most.expect("somebody may answer");
         Reserved {
             id: UsageRecordId::made(
                 u64::try_from(at.as_millisecond()).unwrap_or(0),
@@ -318,15 +312,15 @@ impl Shared {
             candidate: candidate.clone(),
             prices: price.to_json(),
             is_estimated: price.is_estimated() || request.surcharge.is_some(),
-            worst,
+            worst: all,
         }
     }
 }
 
-/// Tokens, without what they cost.
-fn spent(usage: &Usage) -> bailiwick_store::Spent {
-    let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
-    bailiwick_store::Spent {
+/// Tokens, without what they cost; nobody can have taken more of a kind than [`LLM_TOKENS_OF_REQUEST`].
+fn spent(usage: &Usage) -> Spent {
+    let count = |tokens: u64| i64::try_from(tokens.min(LLM_TOKENS_OF_REQUEST)).unwrap_or(0);
+    Spent {
         input_tokens: count(usage.input_tokens),
         output_tokens: count(usage.output_tokens),
         cache_read_tokens: count(usage.cache_read_tokens),
@@ -421,7 +415,7 @@ impl Reservation {
             kind: outcome.kind,
             candidate,
             prices: price.to_json(),
-            is_estimated: price.is_estimated(),
+            is_estimated: price.is_estimated() || open.is_dearer,
             spent,
             status: outcome.status,
         }
@@ -434,85 +428,4 @@ impl Drop for Reservation {
             self.end(open, None);
         }
     }
-}
-
-impl LimitReached {
-    /// What the limit is called: it, how much it is in which time, and for whom.
-    pub fn name(&self) -> String {
-        let mut name = format!(
-            "{} of {} in {} for {}",
-            self.limit,
-            Amount(self.amount),
-            words(self.window),
-            self.entity.kind().replace('_', " ")
-        );
-        if let Some(id) = self.entity.id() {
-            name.push(' ');
-            name.push_str(id);
-        }
-        if let Some(environment) = &self.environment {
-            name.push_str(" in the environment ");
-            name.push_str(&environment.to_string());
-        }
-        name
-    }
-}
-
-impl std::fmt::Display for LimitReached {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let of = |number| match self.amount {
-            LimitAmount::CostNanos(_) => Amount(LimitAmount::CostNanos(number)),
-            LimitAmount::Tokens(_) => Amount(LimitAmount::Tokens(number)),
-        };
-        write!(f, "the limit {}", self.name())?;
-        write!(
-            f,
-            " has {} left, and this could take {}",
-            of(self.left.max(0)),
-            of(self.needed)
-        )?;
-        match self.resets_at {
-            Some(at) => write!(f, "; it begins anew at {at}"),
-            None => Ok(()),
-        }
-    }
-}
-
-fn words(window: LimitWindow) -> String {
-    match window {
-        LimitWindow::Rolling(_) => format!("any {window}"),
-        LimitWindow::Calendar(_) => format!("a {}", window.as_str().replace('_', " ")),
-    }
-}
-
-/// An amount for people.
-struct Amount(LimitAmount);
-
-impl std::fmt::Display for Amount {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            LimitAmount::CostNanos(nanos) => write!(f, "${}", dollars(nanos)),
-            LimitAmount::Tokens(tokens) => write!(f, "{tokens} tokens"),
-        }
-    }
-}
-
-/// Billionths of dollars from digits, with up to nine more behind a point.
-pub fn nano_dollars(text: &str) -> Option<i64> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number(whole) || !is_number(part) || part.len() > 9 {
-        return None;
-    }
-    let part: i64 = format!("{part:0<9}").parse().ok()?;
-    let whole: i64 = whole.parse().ok()?;
-    whole.checked_mul(1_000_000_000)?.checked_add(part)
-}
-
-/// In dollars, with two digits of cents and as many more as there are.
-pub fn dollars(nanos: i64) -> String {
-    let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
-    let digits = format!("{:09}", nanos % 1_000_000_000);
-    let digits = digits.trim_end_matches('0');
-    format!("{sign}{}.{digits:0<2}", nanos / 1_000_000_000)
 }

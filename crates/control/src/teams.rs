@@ -241,6 +241,7 @@ impl Control {
             | Actor::Worker(_)
             | Actor::WorkItem(_)
             | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
             | Actor::System => false,
         };
         if granted {

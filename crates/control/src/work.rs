@@ -134,6 +134,9 @@ impl Control {
     ) -> Result<Option<HandedWork>, ControlError> {
         self.queue(caller, Permission::WorkWrite, environment)
             .await?;
+        if caller.is_in_a_browser() {
+            return Err(ControlError::NeedsKey);
+        }
         if let Some(worker) = request.worker {
             self.remember_poller(caller, environment, worker).await?;
         }
@@ -169,7 +172,8 @@ impl Control {
             .work_to_hand_out(environment, now, handed_before)
             .await?;
         for id in candidates {
-            let mut change = self.store.change(organization, now).await?;
+            // Whoever waited may not be who they were.
+            let mut change = self.change(caller, now).await?;
             let handed = change
                 .hand_out_work(environment, &id, handed_before)
                 .await?;
@@ -344,6 +348,7 @@ impl Control {
             | Actor::ServiceAccount(_)
             | Actor::WorkItem(_)
             | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
             | Actor::System => {
                 caller.require(permission)?;
                 let scope = self.store.scope(&caller.organization);
@@ -367,6 +372,7 @@ impl Control {
             | Actor::ServiceAccount(_)
             | Actor::Worker(_)
             | Actor::VirtualKey(_)
+            | Actor::GatewayKey(_)
             | Actor::System => self.queue(caller, Permission::WorkWrite, environment).await,
         }
     }

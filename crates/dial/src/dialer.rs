@@ -311,6 +311,6 @@ pub(crate) fn not_found(error: LookupError) -> DialError {
     }
 }
 
-fn denied(policy: &Policy, destination: &Destination, reason: Reason) -> DialError {
+pub(crate) fn denied(policy: &Policy, destination: &Destination, reason: Reason) -> DialError {
     DialError::Denied(policy.explain_ruling(destination, Ruling { reason, rule: None }))
 }

@@ -151,8 +151,14 @@ fn find_end(text: &str, name: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'<', bytes).find(|at| {
         let end = bytes[at + 1..].strip_prefix(b"/");
-        end.and_then(|end| end.get(..name.len()))
-            .is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
+        let Some((found, after)) = end.and_then(|end| end.split_at_checked(name.len())) else {
+            return false;
+        };
+        // A longer name is another one (HTML, section 13.2.5.16).
+        let is_whole = after
+            .first()
+            .is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>'));
+        is_whole && found.eq_ignore_ascii_case(name.as_bytes())
     })
 }
 
@@ -175,6 +181,14 @@ mod tests {
             let found = Tag::of(tag).attribute("href");
             assert_eq!(found.as_deref(), expected, "{tag}");
         }
+    }
+
+    #[test]
+    fn what_is_hidden_ends_with_its_own_name() {
+        let check = |text, expect| assert_eq!(until_end("script", text), expect);
+        check("a</scripting>b</SCRIPT >c", ("a</scripting>b", "c"));
+        check("a</script", ("a", ""));
+        check("a</scrip", ("a</scrip", ""));
     }
 
     #[test]

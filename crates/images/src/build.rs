@@ -15,6 +15,7 @@ use crate::registry::Registry;
 use crate::store::{Begin, Draft, Held, Layer, Store, StoreError};
 
 mod base;
+mod checkout;
 mod disk;
 mod error;
 mod event;
@@ -27,10 +28,12 @@ mod refresh;
 mod step;
 
 pub use base::{BuiltBase, LOGIN_PASSWORD, LOGIN_USER, Material};
+pub use checkout::Tree;
 pub use error::BuildError;
 pub use event::{BuildEvent, FailureClass};
 use step::Step;
 
+pub use job::Watched;
 pub(crate) use job::{Job, Keeps, Outcome};
 pub use limit::{BuildLimit, BuildLimits};
 pub use project::{FetchAccess, ProjectAt};

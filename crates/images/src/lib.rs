@@ -25,6 +25,7 @@ pub use base::{
 pub use build::{
     BaseImage, BuildError, BuildEvent, BuildLimit, BuildLimits, Builder, BuiltBase, FailureClass,
     FetchAccess, ImageSpec, LOGIN_PASSWORD, LOGIN_USER, Material, Progress, ProjectAt, Refreshed,
+    Tree, Watched,
 };
 pub use key::{Below, Content, LayerInputs};
 pub use lock::Lock;

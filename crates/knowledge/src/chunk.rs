@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use bailiwick_model::limits::{KNOWLEDGE_CHUNK_CHARS, KNOWLEDGE_HEADING_CHARS, KNOWLEDGE_HEADINGS};
+use bailiwick_model::limits::{
+    KNOWLEDGE_CHUNK_CHARS, KNOWLEDGE_HEADING_CHARS, KNOWLEDGE_HEADINGS, KNOWLEDGE_SECTIONS,
+};
 
 use crate::Kind;
 
@@ -18,11 +20,10 @@ pub struct Chunk {
 }
 
 /// Cuts a text by its headings, paragraphs and lines, into pieces of at most [`KNOWLEDGE_CHUNK_CHARS`] characters. The same text is always cut the same way.
+/// Of a text with more than [`KNOWLEDGE_SECTIONS`] sections the last ones are pieces together.
 pub fn chunks(kind: Kind, text: &str) -> Vec<Chunk> {
     let mut cutter = Cutter::new(text, KNOWLEDGE_CHUNK_CHARS);
-    for line in lines(kind, text) {
-        cutter.take(line);
-    }
+    lines(kind, text, |line| cutter.take(line));
     cutter.done()
 }
 
@@ -39,21 +40,23 @@ enum Is {
     Words,
 }
 
-/// The lines of a text. Only kinds whose headings are marked have headings, and not inside of a fence.
-fn lines(kind: Kind, text: &str) -> Vec<Line> {
+/// The lines of a text, one after the other: all at once would take many times the text. Only kinds whose headings are marked have headings, and not
+/// inside of a fence.
+fn lines(kind: Kind, text: &str, mut take: impl FnMut(Line)) {
     let has_headings = match kind {
         Kind::Markdown | Kind::Html => true,
         Kind::Text | Kind::Code | Kind::Pdf => false,
     };
     let (mut fence, mut start) = (None, 0);
-    let mut lines: Vec<Line> = Vec::new();
+    // The next line says whether it is a heading, if the one before it was none of its paragraph.
+    let (mut last, mut is_alone): (Option<Line>, bool) = (None, true);
     for line in text.split_inclusive('\n') {
         let range = start..start + line.len();
         start = range.end;
         if kind == Kind::Markdown {
             fence = fenced(fence, line);
-            if fence.is_none() {
-                underline(text, &mut lines, line);
+            if let (None, Some(last), true) = (fence, &mut last, is_alone) {
+                underline(text, last, line);
             }
         }
         let is = match heading(line) {
@@ -61,24 +64,23 @@ fn lines(kind: Kind, text: &str) -> Vec<Line> {
             _ if line.trim().is_empty() => Is::Blank,
             _ => Is::Words,
         };
-        lines.push(Line { range, is });
+        if let Some(before) = last.replace(Line { range, is }) {
+            is_alone = !matches!(before.is, Is::Words);
+            take(before);
+        }
     }
-    lines
+    last.into_iter().for_each(take);
 }
 
 /// Makes a heading of the line before, if this line underlines it and it is a paragraph of its own (CommonMark, section 4.3).
-fn underline(text: &str, before: &mut [Line], line: &str) {
+fn underline(text: &str, last: &mut Line, line: &str) {
     let line = line.trim_end();
     let level = match line.bytes().next() {
         Some(b'=') if line.bytes().all(|byte| byte == b'=') => 1,
         Some(b'-') if line.len() > 2 && line.bytes().all(|byte| byte == b'-') => 2,
         Some(_) | None => return,
     };
-    let [above @ .., last] = before else { return };
-    let is_alone = !above
-        .last()
-        .is_some_and(|line| matches!(line.is, Is::Words));
-    if is_alone && matches!(last.is, Is::Words) {
+    if matches!(last.is, Is::Words) {
         last.is = Is::Heading(level, in_path(&text[last.range.clone()]));
     }
 }
@@ -121,6 +123,8 @@ struct Cutter<'a> {
     text: &'a str,
     most_chars: usize,
     chunks: Vec<Chunk>,
+    /// How many pieces headings have begun.
+    sections: usize,
     /// Headings that are open, with their levels.
     path: Vec<(usize, String)>,
     start: usize,
@@ -138,6 +142,7 @@ impl<'a> Cutter<'a> {
             text,
             most_chars,
             chunks: Vec::new(),
+            sections: 0,
             path: Vec::new(),
             start: 0,
             end: 0,
@@ -150,7 +155,8 @@ impl<'a> Cutter<'a> {
     fn take(&mut self, line: Line) {
         if let Is::Heading(level, words) = line.is {
             // Headings that follow each other stay together, with what they are the headings of.
-            if self.has_words {
+            if self.has_words && self.sections < KNOWLEDGE_SECTIONS {
+                self.sections += 1;
                 self.cut();
             }
             self.path.retain(|(other, _)| *other < level);
@@ -310,6 +316,20 @@ mod tests {
         }
         let one_word = "é".repeat(5000);
         assert_eq!(shown(Kind::Text, &one_word).len(), 4);
+    }
+
+    #[test]
+    fn headings_of_a_text_that_is_all_headings_are_copied_so_many_times() {
+        let long = "x".repeat(KNOWLEDGE_HEADING_CHARS);
+        let text = format!("# {long}\n{}", "## a\nb\n".repeat(KNOWLEDGE_SECTIONS * 4));
+        let chunks = check(Kind::Markdown, &text);
+        let more = text.len() / KNOWLEDGE_CHUNK_CHARS;
+        assert!(
+            chunks.len() <= KNOWLEDGE_SECTIONS + more + 1,
+            "{}",
+            chunks.len()
+        );
+        assert_eq!(chunks[1].headings, [long, "a".to_owned()]);
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use bailiwick_model::limits::{KNOWLEDGE_API_BYTES, KNOWLEDGE_API_PAGES, KNOWLEDG
 use bailiwick_outbound::HttpUrl;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -20,7 +20,7 @@ use crate::connector::{Body, Extent, Finder, Found, Known, Listing, Now, Presenc
 use crate::error::host_of;
 use crate::extract::kept;
 use crate::github::whole;
-use crate::http::{Answer, Question, Redirects, Wanted, is_same_origin, secret};
+use crate::http::{Answer, Credential, Question, Redirects, Wanted, is_same_origin};
 use crate::{
     Access, BoxFuture, Connector, DocumentError, DocumentKey, InsecureBase, Kind, ReadError,
     RequestError, Revision, SyncError,
@@ -71,7 +71,7 @@ pub enum Spaces {
 pub struct ConfluenceConnector {
     access: Access,
     source: ConfluenceSource,
-    authorization: Option<HeaderValue>,
+    credential: Credential,
     /// The ids of the spaces that are read, once they are known.
     space_ids: OnceLock<Vec<String>>,
 }
@@ -83,21 +83,23 @@ impl ConfluenceConnector {
     ///
     /// There is a credential, and the site is not asked over TLS.
     pub fn new(access: Access, source: ConfluenceSource) -> Result<Self, InsecureBase> {
-        let authorization = match &source.access {
+        let credential = match &source.access {
             ConfluenceAccess::Token { email, token } => {
                 let pair = STANDARD.encode(format!("{email}:{}", token.reveal()));
-                secret(&format!("Basic {pair}"))
+                Credential::of(&format!("Basic {pair}"))
             }
-            ConfluenceAccess::Bearer(token) => secret(&format!("Bearer {}", token.reveal())),
-            ConfluenceAccess::Anonymous => None,
+            ConfluenceAccess::Bearer(token) => {
+                Credential::of(&format!("Bearer {}", token.reveal()))
+            }
+            ConfluenceAccess::Anonymous => Credential::Nobodys,
         };
-        if authorization.is_some() && source.site.is_open() {
+        if credential.is_somebodys() && source.site.is_open() {
             return Err(InsecureBase);
         }
         Ok(Self {
             access,
             source,
-            authorization,
+            credential,
             space_ids: OnceLock::new(),
         })
     }
@@ -121,11 +123,7 @@ impl ConfluenceConnector {
     async fn get(&self, url: HttpUrl) -> Result<Answer, ReadError> {
         let accept = (ACCEPT, HeaderValue::from_static("application/json"));
         let mut headers = HeaderMap::from_iter([accept]);
-        headers.extend(
-            self.authorization
-                .clone()
-                .map(|value| (AUTHORIZATION, value)),
-        );
+        self.credential.add_to(&mut headers, &self.source.site)?;
         let question = Question {
             url,
             headers,
@@ -182,7 +180,7 @@ impl ConfluenceConnector {
             let what = format!("the space {key}");
             let url = self.url(&["spaces"], &[("keys", key), ("limit", PER_PAGE)])?;
             let (list, _) = self.list_page::<Space>(url, &what).await?;
-            let space = list.results.into_iter().find(|space| space.key == *key);
+            let space = list.results.0.into_iter().find(|space| space.key == *key);
             ids.push(space.ok_or(SyncError::NotFound(what))?.id);
         }
         Ok(ids)
@@ -196,7 +194,7 @@ impl ConfluenceConnector {
                 return Err(SyncError::TooManyPages { host: self.host() });
             }
             let (list, following) = self.list_page::<Page>(url, what).await?;
-            for page in list.results {
+            for page in list.results.0 {
                 let malformed = |why: &str| SyncError::Malformed {
                     host: self.host(),
                     why: why.to_owned(),

@@ -68,7 +68,7 @@ pub struct Document {
     pub kind: Kind,
     /// As its source said, else what is usual for its kind.
     pub media_type: String,
-    /// What it says, with line feeds alone at the ends of lines, and without control characters.
+    /// What it says, with line feeds alone at the ends of lines, and without characters that are not seen.
     pub text: String,
     /// By what its next change is seen.
     pub revision: Revision,

@@ -28,7 +28,7 @@ pub struct Extracted {
     pub kind: Kind,
     /// What it calls itself.
     pub title: Option<String>,
-    /// The text, with line feeds alone at the ends of lines, and without control characters.
+    /// The text, with line feeds alone at the ends of lines, and without characters that are not seen.
     pub text: String,
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn kept(
             '\r' if rest.peek() == Some(&'\n') => {}
             '\r' | '\u{c}' | '\u{2028}' | '\u{2029}' => clean.push('\n'),
             '\n' | '\t' => clean.push(character),
-            other if other.is_control() => {}
+            other if is_unseen(other) => {}
             other => clean.push(other),
         }
     }
@@ -136,6 +136,26 @@ pub(crate) fn kept(
         title,
         text: clean,
     })
+}
+
+/// Whether a character is not seen where it stands, and so may say to a model what no person reads: control characters; spaces without width, soft
+/// hyphens and other marks for whoever lays out text; what turns its direction; and tags, which are a whole alphabet (Unicode 17, chapter 23).
+/// What joins letters and what chooses their form stays: some languages, and pictures made of several, need it.
+pub(crate) fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'
+                | '\u{200e}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 impl ExtractError {
@@ -222,6 +242,24 @@ mod tests {
             assert_eq!(extracted.title.as_deref(), title, "{name}");
             assert_eq!(extracted.text, text, "{name}");
         }
+    }
+
+    #[test]
+    fn nothing_is_kept_that_a_model_reads_and_a_person_does_not_see() {
+        let tags: String = "ignore all"
+            .chars()
+            .map(|c| char::from_u32(0xe0000 + u32::from(c)).unwrap())
+            .collect();
+        let text = format!("a{tags}\u{202e}b\u{200b}\u{2066}c\u{ad}d\u{feff}");
+        let html = format!("<title>{tags}T\u{202e}</title><p>{text}");
+        for (name, text) in [("a.txt", &text), ("a.md", &text), ("a.html", &html)] {
+            let extracted = text_of(&material(name, None, text.as_bytes())).unwrap();
+            assert_eq!(extracted.text, "abcd", "{name}");
+        }
+        // What joins letters stays.
+        let joined = "\u{645}\u{6cc}\u{200c}\u{62e} \u{1f469}\u{200d}\u{1f680}\u{fe0f}";
+        let extracted = text_of(&material("a.txt", None, joined.as_bytes())).unwrap();
+        assert_eq!(extracted.text, joined);
     }
 
     #[test]

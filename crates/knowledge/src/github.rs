@@ -12,18 +12,17 @@ use std::time::Duration;
 use bailiwick_model::SecretText;
 use bailiwick_model::limits::{
     KNOWLEDGE_API_BYTES, KNOWLEDGE_API_PAGES, KNOWLEDGE_COMMENTS, KNOWLEDGE_LISTING_AGE,
+    KNOWLEDGE_TEXT_BYTES,
 };
 use bailiwick_outbound::HttpUrl;
-use hyper::header::{
-    ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
-};
+use hyper::header::{ACCEPT, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::connector::{Extent, Finder, Found, Known, Listing, Now, Presence, Reading};
 use crate::error::host_of;
-use crate::http::{Answer, Question, Redirects, Wanted, is_same_origin, secret};
+use crate::http::{Answer, Credential, Few, Question, Redirects, Wanted, is_same_origin};
 use crate::{
     Access, BoxFuture, Connector, Cursor, DocumentError, DocumentKey, InsecureBase, ReadError,
     RequestError, Revision, SyncError,
@@ -62,7 +61,7 @@ pub enum PullRequests {
 pub struct GitHubConnector {
     access: Access,
     source: GitHubSource,
-    token: Option<HeaderValue>,
+    credential: Credential,
     /// What the list of issues says that their repository is: one that was renamed is asked under its old name all the same.
     repository: OnceLock<String>,
 }
@@ -116,17 +115,19 @@ impl GitHubConnector {
         if source.token.is_some() && source.api.is_open() {
             return Err(InsecureBase);
         }
-        let token = source.token.as_ref();
-        let token = token.and_then(|token| secret(&format!("Bearer {}", token.reveal())));
+        let credential = match &source.token {
+            Some(token) => Credential::of(&format!("Bearer {}", token.reveal())),
+            None => Credential::Nobodys,
+        };
         Ok(Self {
             access,
             source,
-            token,
+            credential,
             repository: OnceLock::new(),
         })
     }
 
-    fn headers(&self) -> HeaderMap {
+    fn headers(&self) -> Result<HeaderMap, SyncError> {
         let mut headers = HeaderMap::from_iter([
             (
                 ACCEPT,
@@ -137,8 +138,8 @@ impl GitHubConnector {
                 HeaderValue::from_static("2022-11-28"),
             ),
         ]);
-        headers.extend(self.token.clone().map(|token| (AUTHORIZATION, token)));
-        headers
+        self.credential.add_to(&mut headers, &self.source.api)?;
+        Ok(headers)
     }
 
     /// An address below that of the repository.
@@ -159,7 +160,7 @@ impl GitHubConnector {
     }
 
     async fn get(&self, url: HttpUrl, tag: Option<&str>) -> Result<Answer, ReadError> {
-        let mut headers = self.headers();
+        let mut headers = self.headers()?;
         let tag = tag.and_then(|tag| HeaderValue::from_str(tag).ok());
         headers.extend(tag.map(|tag| (IF_NONE_MATCH, tag)));
         let question = Question {
@@ -191,8 +192,9 @@ impl GitHubConnector {
                 return Err(malformed(&answer, why).into());
             }
         };
+        let Few(items) = answer.json()?;
         Ok(Ok(Page {
-            items: answer.json()?,
+            items,
             next,
             tag: answer.header(ETAG).map(str::to_owned),
         }))
@@ -301,13 +303,15 @@ impl GitHubConnector {
     async fn comments(&self, number: u64) -> Result<Vec<Comment>, ReadError> {
         let query = [("per_page", PER_PAGE)];
         let mut next = Some(self.url(&["issues", &number.to_string(), "comments"], &query)?);
-        let mut comments = Vec::new();
+        let (mut comments, mut bytes) = (Vec::new(), 0);
         while let Some(url) = next {
             let page = self.page::<Comment>(url, None).await?;
             let page = page.map_err(|answer| answer.status_error())?;
             next = page.next.filter(|_| !page.items.is_empty());
+            bytes += page.items.iter().map(Comment::bytes).sum::<usize>();
             comments.extend(page.items);
-            if comments.len() >= KNOWLEDGE_COMMENTS {
+            // What is more than a document may be is not asked for.
+            if comments.len() >= KNOWLEDGE_COMMENTS || bytes > KNOWLEDGE_TEXT_BYTES {
                 comments.truncate(KNOWLEDGE_COMMENTS);
                 break;
             }
@@ -456,16 +460,22 @@ pub(crate) fn whole(error: ReadError) -> SyncError {
     }
 }
 
-/// The next page of a list (RFC 8288).
+/// The next page of a list (RFC 8288). A comma in an address ends no link.
 fn next_link(header: &str) -> Option<&str> {
-    header.split(',').find_map(|link| {
-        let (target, parameters) = link.split_once('>')?;
+    let mut rest = header;
+    loop {
+        let (_, link) = rest.split_once('<')?;
+        let (target, after) = link.split_once('>')?;
+        let parameters = after.split('<').next().unwrap_or_default();
         let is_next = parameters
-            .split(';')
+            .split([';', ','])
             .map(str::trim)
             .any(|parameter| parameter == "rel=\"next\"" || parameter == "rel=next");
-        is_next.then(|| target.trim().strip_prefix('<'))?
-    })
+        if is_next {
+            return Some(target);
+        }
+        rest = after;
+    }
 }
 
 #[cfg(test)]
@@ -477,6 +487,10 @@ mod tests {
         let header = "<https://a.test/?page=1>; rel=\"prev\", <https://a.test/?page=3>; rel=\"next\", <https://a.test/?page=9>; rel=\"last\"";
         assert_eq!(next_link(header), Some("https://a.test/?page=3"));
         assert_eq!(next_link("<https://a.test/?page=1>; rel=\"first\""), None);
-        assert_eq!(next_link("nonsense"), None);
+        let comma = "<https://a.test/?x=0,1>; rel=\"first\", <https://a.test/?x=1,2>; rel=\"next\"";
+        assert_eq!(next_link(comma), Some("https://a.test/?x=1,2"));
+        for nonsense in ["nonsense", "<a", "<a>", ">; rel=next", ""] {
+            assert_eq!(next_link(nonsense), None);
+        }
     }
 }

@@ -1,24 +1,26 @@
 //! Requests of connectors: under the egress policy that is in force when each is made, within a time and a size, followed where that may be.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_fetch::{ACCEPTED_ENCODINGS, read_body};
 use bailiwick_model::limits::{
-    KNOWLEDGE_REDIRECTS, KNOWLEDGE_REQUEST_TIME, KNOWLEDGE_RETRIES, KNOWLEDGE_RETRY_WAIT,
-    KNOWLEDGE_WAIT_MOST,
+    KNOWLEDGE_API_ENTRIES, KNOWLEDGE_REDIRECTS, KNOWLEDGE_REQUEST_TIME, KNOWLEDGE_RETRIES,
+    KNOWLEDGE_RETRY_WAIT, KNOWLEDGE_WAIT_MOST,
 };
 use bailiwick_outbound::{Body, HttpUrl, Message, Outbound, Way};
 use bailiwick_policy::Policy;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::{
-    ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+    LOCATION, RETRY_AFTER,
 };
 use hyper::{Method, Response};
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, SeqAccess, Visitor};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -230,11 +232,81 @@ impl AsHeader for &'static str {
     }
 }
 
-/// A header that nobody may see.
-pub(crate) fn secret(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+/// As whom a source is asked.
+#[derive(Debug, Clone)]
+pub(crate) enum Credential {
+    /// As anybody.
+    Nobodys,
+    /// As whoever this says, which nobody may see.
+    Header(HeaderValue),
+    /// As somebody whose credential no header can carry, such as one with a line feed at its end. Nothing is asked then: whoever asked as anybody
+    /// would take for gone what only the credential sees.
+    Unfit,
+}
+
+impl Credential {
+    /// What `Authorization` says.
+    pub(crate) fn of(value: &str) -> Self {
+        let Ok(mut value) = HeaderValue::from_str(value) else {
+            return Self::Unfit;
+        };
+        value.set_sensitive(true);
+        Self::Header(value)
+    }
+
+    pub(crate) fn is_somebodys(&self) -> bool {
+        match self {
+            Self::Nobodys => false,
+            Self::Header(_) | Self::Unfit => true,
+        }
+    }
+
+    /// Adds it to what a source is asked with.
+    pub(crate) fn add_to(
+        &self,
+        headers: &mut HeaderMap,
+        source: &HttpUrl,
+    ) -> Result<(), SyncError> {
+        match self {
+            Self::Nobodys => Ok(()),
+            Self::Header(value) => {
+                headers.insert(AUTHORIZATION, value.clone());
+                Ok(())
+            }
+            Self::Unfit => Err(SyncError::Unauthorized {
+                host: host_of(source),
+            }),
+        }
+    }
+}
+
+/// The entries of one page of a list. They are counted while they are read: one of two bytes takes hundreds.
+#[derive(Debug)]
+pub(crate) struct Few<T>(pub(crate) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reading<T> {
+            type Value = Few<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {KNOWLEDGE_API_ENTRIES} entries")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Few<T>, A::Error> {
+                let mut few = Vec::new();
+                while let Some(entry) = all.next_element()? {
+                    if few.len() == KNOWLEDGE_API_ENTRIES {
+                        return Err(A::Error::invalid_length(few.len() + 1, &self));
+                    }
+                    few.push(entry);
+                }
+                Ok(Few(few))
+            }
+        }
+        deserializer.deserialize_seq(Reading(PhantomData))
+    }
 }
 
 /// Whether both have the same scheme, host and port.
@@ -379,6 +451,8 @@ impl fmt::Debug for Access {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::IgnoredAny;
+
     use super::*;
 
     #[test]
@@ -406,6 +480,18 @@ mod tests {
             check("http://a.test:81/", "https://a.test/"),
             [true, false, false]
         );
+    }
+
+    #[test]
+    fn entries_of_a_page_are_counted_while_they_are_read() {
+        let list = |entries| format!("[{}{{}}]", "{},".repeat(entries - 1));
+        let read = |entries| serde_json::from_str::<Few<IgnoredAny>>(&list(entries));
+        assert_eq!(
+            read(KNOWLEDGE_API_ENTRIES).unwrap().0.len(),
+            KNOWLEDGE_API_ENTRIES
+        );
+        let error = read(KNOWLEDGE_API_ENTRIES + 1).unwrap_err().to_string();
+        assert!(error.contains("a list of at most 1000 entries"), "{error}");
     }
 
     #[test]

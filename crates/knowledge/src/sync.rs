@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connector::{Body, Connector, Extent, Finder, Found, Known, Listing, Now};
 use crate::connector::{Presence, Raw, Reading};
 use crate::extract::pdf::ReadPdf;
-use crate::extract::{ExtractError, extract};
+use crate::extract::{ExtractError, extract, is_unseen};
 use crate::{BoxFuture, Cursor, Document, DocumentError, DocumentKey, ReadError, Skip, SyncError};
 
 /// Who takes what a sync tells.
@@ -179,17 +179,16 @@ impl Run<'_> {
         let known = self.known.documents.keys();
         let absent: Vec<_> = known.filter(|key| !self.seen.contains(*key)).collect();
         let connector = self.connector;
-        let checks = absent.into_iter().map(|key| async move {
-            let check = timeout(KNOWLEDGE_DOCUMENT_TIME, connector.check(key)).await;
-            let presence = check.unwrap_or(Err(DocumentError::Timeout.into()));
-            let told = presence.map(|presence| match presence {
-                Presence::There => Told::Unchanged,
-                Presence::Gone => Told::Gone,
-            });
-            (key.clone(), told)
-        });
-        let mut checks = futures_util::stream::iter(checks).buffer_unordered(KNOWLEDGE_READERS);
-        while let Some((key, became)) = checks.next().await {
+        let mut absent = absent.into_iter();
+        let mut checks = FuturesUnordered::new();
+        loop {
+            let free = KNOWLEDGE_READERS.saturating_sub(checks.len());
+            for key in absent.by_ref().take(free) {
+                checks.push(present(connector, key));
+            }
+            let Some((key, became)) = checks.next().await else {
+                break;
+            };
             self.tell(key, became, None).await?;
         }
         Ok(())
@@ -235,6 +234,17 @@ impl Counts {
     fn seen(&self) -> u64 {
         self.changed + self.unchanged + self.gone + self.skipped + self.failed
     }
+}
+
+/// What became of a document that a listing of everything does not have.
+async fn present(connector: &dyn Connector, key: &DocumentKey) -> Became {
+    let check = timeout(KNOWLEDGE_DOCUMENT_TIME, connector.check(key)).await;
+    let presence = check.unwrap_or(Err(DocumentError::Timeout.into()));
+    let told = presence.map(|presence| match presence {
+        Presence::There => Told::Unchanged,
+        Presence::Gone => Told::Gone,
+    });
+    (key.clone(), told)
 }
 
 async fn become_of(
@@ -296,9 +306,20 @@ async fn document(key: &DocumentKey, raw: Raw, pdf: &dyn ReadPdf) -> Result<Told
 fn one_line(title: &str) -> String {
     let words = title.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-    words
-        .join(" ")
-        .chars()
-        .take(KNOWLEDGE_TITLE_CHARS)
-        .collect()
+    let words = words.join(" ");
+    let seen = words.chars().filter(|c| !is_unseen(*c));
+    seen.take(KNOWLEDGE_TITLE_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_one_line_that_is_seen_as_what_it_is() {
+        assert_eq!(one_line(" a\r\n\tb\u{7}c "), "a b c");
+        assert_eq!(one_line("a\u{202e}b\u{e0041}\u{200b}"), "ab");
+        let long = "é".repeat(KNOWLEDGE_TITLE_CHARS * 2);
+        assert_eq!(one_line(&long).chars().count(), KNOWLEDGE_TITLE_CHARS);
+    }
 }

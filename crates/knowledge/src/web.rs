@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bailiwick_model::limits::{
-    KNOWLEDGE_CRAWL_DEPTH, KNOWLEDGE_CRAWL_PAGES, KNOWLEDGE_DOCUMENT_BYTES, KNOWLEDGE_ROBOTS_BYTES,
-    KNOWLEDGE_SITE_REQUESTS,
+    KNOWLEDGE_CRAWL_DEPTH, KNOWLEDGE_CRAWL_PAGES, KNOWLEDGE_DOCUMENT_BYTES, KNOWLEDGE_KEY_BYTES,
+    KNOWLEDGE_ROBOTS_BYTES, KNOWLEDGE_SITE_REQUESTS,
 };
 use bailiwick_outbound::HttpUrl;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -262,11 +262,15 @@ impl Site<'_> {
         is_same_site(&self.start, url)
     }
 
-    /// The address of a page of the site, without the part of it that is meant.
+    /// The address of a page of the site, without the part of it that is meant. One that is longer than a key is none, and nothing is made of it.
     fn page(&self, from: &Url, address: &str) -> Option<Url> {
+        if from.as_str().len().max(address.len()) > KNOWLEDGE_KEY_BYTES {
+            return None;
+        }
         let mut url = from.join(address.trim()).ok()?;
         url.set_fragment(None);
-        let url = HttpUrl::try_from(url).ok()?;
+        let fits = url.as_str().len() <= KNOWLEDGE_KEY_BYTES;
+        let url = HttpUrl::try_from(url).ok().filter(|_| fits)?;
         self.has(&url).then(|| url.url().clone())
     }
 

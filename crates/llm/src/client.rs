@@ -1,17 +1,20 @@
 //! Asking upstreams.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::limits::{
     CONNECT_TIMEOUT, LLM_ANSWER_HEAD_BYTES, LLM_ANSWER_HEADERS, LLM_ANSWER_TIMEOUT,
     LLM_CHUNK_TIMEOUT, LLM_ERROR_BYTES, LLM_FIRST_BYTE_TIMEOUT, LLM_IDLE_CONNECTIONS,
-    LLM_IDLE_TIME, LLM_PING, LLM_REQUEST_BYTES, LLM_TLS_TIMEOUT,
+    LLM_IDLE_TIME, LLM_PING, LLM_READING_ON, LLM_REQUEST_BYTES, LLM_TLS_TIMEOUT,
 };
 use bailiwick_outbound::{Body, Message, Outbound, Pool, PoolLimits, Way};
+use bailiwick_policy::Policy;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{Decoder, Events, Malformed, Request, Upstream, UpstreamError, refusal};
@@ -24,6 +27,8 @@ use crate::{Decoder, Events, Malformed, Request, Upstream, UpstreamError, refusa
 pub struct Client {
     pool: Pool<Full<Bytes>>,
     timeouts: Timeouts,
+    /// Turns of those who read answers on whose clients have gone.
+    reading_on: Arc<Semaphore>,
 }
 
 /// How long an upstream may take.
@@ -63,7 +68,11 @@ impl Client {
             ping: LLM_PING,
         };
         let pool = Pool::new(outbound, way, limits);
-        Self { pool, timeouts }
+        Self {
+            pool,
+            timeouts,
+            reading_on: Arc::new(Semaphore::new(LLM_READING_ON)),
+        }
     }
 
     /// Asks, and returns once the upstream begins to answer.
@@ -94,12 +103,26 @@ impl Client {
         self.events(upstream, answer, deadline).await
     }
 
+    /// The same client, with connections of its own, that reaches nothing that this policy denies expressly: for a server that the operator chose.
+    #[must_use]
+    pub fn within(&self, policy: Arc<Policy>) -> Self {
+        Self {
+            pool: self.pool.within(policy),
+            timeouts: self.timeouts,
+            reading_on: Arc::clone(&self.reading_on),
+        }
+    }
+
     pub(crate) fn pool(&self) -> &Pool<Full<Bytes>> {
         &self.pool
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {
         &self.timeouts
+    }
+
+    pub(crate) fn reading_on(&self) -> &Arc<Semaphore> {
+        &self.reading_on
     }
 
     async fn events(

@@ -3,6 +3,7 @@
 mod rate;
 mod table;
 
+use bailiwick_model::limits::LLM_COST_OF_REQUEST;
 use serde::{Deserialize, Serialize};
 
 use crate::Usage;
@@ -86,10 +87,11 @@ pub struct Cost {
 pub struct NanoDollars(pub i64);
 
 impl Cost {
-    /// In billionths of a dollar, rounded up, so that a ledger never has less than what is owed.
+    /// In billionths of a dollar, rounded up, so that a ledger never has less than what is owed; at most [`LLM_COST_OF_REQUEST`].
     pub fn nano_dollars(self) -> NanoDollars {
         let up = self.pico_dollars.saturating_add(999) / 1000;
-        NanoDollars(i64::try_from(up).unwrap_or(i64::MAX))
+        let most = LLM_COST_OF_REQUEST;
+        NanoDollars(i64::try_from(up).map_or(most, |nanos| nanos.min(most)))
     }
 
     /// In picodollars, not rounded.

@@ -1,5 +1,6 @@
 //! What a request cost, in tokens.
 
+use bailiwick_model::limits::LLM_TOKENS_OF_REQUEST;
 use serde::{Deserialize, Serialize};
 
 /// Tokens of one request, each counted once: what was read from a cache or written to one is not in `input_tokens`.
@@ -43,7 +44,7 @@ pub struct UsageUpdate {
 }
 
 impl UsageUpdate {
-    /// Writes what is told over `usage`.
+    /// Writes what is told over `usage`; nobody can have taken more than [`LLM_TOKENS_OF_REQUEST`] of a kind.
     pub fn apply(&self, usage: &mut Usage) {
         let told = [
             (self.input_tokens, &mut usage.input_tokens),
@@ -53,7 +54,7 @@ impl UsageUpdate {
             (self.cache_write_1h_tokens, &mut usage.cache_write_1h_tokens),
         ];
         for (from, to) in told {
-            *to = from.unwrap_or(*to);
+            *to = from.map_or(*to, |told| told.min(LLM_TOKENS_OF_REQUEST));
         }
     }
 

@@ -159,7 +159,7 @@ impl From<Begun> for Running<InForce> {
 /// The optional verbs of one machine.
 pub(crate) fn supports(verb: Verb) -> bool {
     match verb {
-        Verb::ApplyPolicy | Verb::Terminal | Verb::Checkpoint => true,
+        Verb::ApplyPolicy | Verb::Connect | Verb::Terminal | Verb::Checkpoint => true,
         Verb::Adopt => false,
     }
 }

@@ -252,7 +252,9 @@ impl HostedRuntime {
 fn started(answer: &Answer) -> bool {
     match answer {
         Answer::Started { .. } => true,
+        // A connection that nobody has is closed.
         Answer::Done
+        | Answer::Connected
         | Answer::Contents { .. }
         | Answer::Entries(_)
         | Answer::Captured(_)

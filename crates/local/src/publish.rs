@@ -1,8 +1,13 @@
-//! `--publish`: a server inside, offered on the host's loopback.
+//! Connections to a server inside, and `--publish`, which offers it on the host's loopback.
+//!
+//! The socket is made by the sandbox's init, and stays in its network namespace wherever it is passed: loopback is the sandbox's own, and of
+//! the host's nothing can be reached over it.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as StdTcpStream};
+use std::os::fd::OwnedFd;
 
+use bailiwick_runtime::{ByteStream, Error};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -66,8 +71,20 @@ async fn relay(mut outside: TcpStream, port: u16, handle: &Handle) -> io::Result
         .map(drop)
 }
 
+/// A connection that came as a descriptor.
+pub(crate) fn as_stream(connection: OwnedFd) -> Result<ByteStream, Error> {
+    let made = || {
+        let connection = StdTcpStream::from(connection);
+        connection.set_nonblocking(true)?;
+        connection.set_nodelay(true)?;
+        TcpStream::from_std(connection)
+    };
+    let stream = made().map_err(|error: io::Error| Error::Backend(error.into()))?;
+    Ok(Box::pin(stream))
+}
+
 /// Servers listen on either family.
-async fn connect_inside(port: u16, handle: &Handle) -> io::Result<TcpStream> {
+pub(crate) async fn connect_inside(port: u16, handle: &Handle) -> io::Result<TcpStream> {
     let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     match socket(handle, false).await?.connect(v4).await {
         Ok(stream) => Ok(stream),

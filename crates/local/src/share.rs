@@ -63,6 +63,19 @@ impl StateDirectory {
             .is_some_and(|above| servers.is_ok_and(|servers| servers == above))
     }
 
+    /// Whether it is what git shows to a repository's server, which this program wrote for one fetch (a canonical path).
+    pub(crate) fn is_git_credentials(&self, canonical: &Path) -> bool {
+        let servers = fs::canonicalize(self.path().join(SERVERS));
+        let own = canonical
+            .parent()
+            .filter(|_| canonical.ends_with("git-credentials"));
+        let checkouts = own
+            .and_then(Path::parent)
+            .filter(|it| it.ends_with(CHECKOUTS));
+        let above = checkouts.and_then(Path::parent).and_then(Path::parent);
+        above.is_some_and(|above| servers.is_ok_and(|servers| servers == above))
+    }
+
     /// Removes what servers left that were killed.
     pub(crate) fn clean_up_shares(&self) -> Result<(), StateError> {
         for directory in directories(&self.path().join(SERVERS))? {
@@ -83,6 +96,8 @@ impl StateDirectory {
 }
 
 const UPLOADS: &str = "uploads";
+/// Where repositories are brought to be read.
+const CHECKOUTS: &str = "checkouts";
 
 fn is_free(lock: &Path) -> Result<bool, StateError> {
     let held = lock_existing(lock, FlockOperation::NonBlockingLockExclusive)?;
@@ -93,6 +108,11 @@ impl ServerShare {
     /// Where files of its sessions are: a sandbox can have a directory of it mounted read-only, although it is Bailiwick's own state.
     pub fn uploads(&self) -> PathBuf {
         self.directory.join(UPLOADS)
+    }
+
+    /// Where repositories are checked out that it reads itself. Whoever uses it makes it.
+    pub fn checkouts(&self) -> PathBuf {
+        self.directory.join(CHECKOUTS)
     }
 
     /// Where its checkpoints are.

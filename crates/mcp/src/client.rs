@@ -126,9 +126,18 @@ pub enum McpError {
     /// The answer ended early.
     #[error("the answer broke off")]
     Cut,
+    /// The program that it is has ended, and with it whatever was asked.
+    #[error("the server's program has ended")]
+    Ended,
+    /// It is a program that should run and does not; the text says why, and what to do.
+    #[error("{0}")]
+    NotRunning(Box<str>),
     /// It took too long.
     #[error("the server did not answer in time")]
     Timeout,
+    /// Whoever has the access to it says no, in these words.
+    #[error("{0}")]
+    NotAsked(String),
     /// Whoever asked wants it no more.
     #[error("interrupted")]
     Cancelled,
@@ -144,6 +153,7 @@ impl McpError {
             Self::Malformed(_)
             | Self::TooLong
             | Self::Cut
+            | Self::Ended
             | Self::Timeout
             | Self::Cancelled
             | Self::Outbound(OutboundError::Http(_) | OutboundError::Timeout(Waited::Answer)) => {
@@ -158,11 +168,13 @@ impl McpError {
                 | OutboundError::Timeout(Waited::Connection),
             )
             | Self::Token
+            | Self::NotAsked(_)
             | Self::Unauthorized
             | Self::Forbidden
             | Self::Redirect(_)
             | Self::Endpoint
             | Self::Rpc(_)
+            | Self::NotRunning(_)
             | Self::SessionGone => false,
         }
     }

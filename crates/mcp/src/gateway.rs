@@ -17,6 +17,7 @@ mod revision;
 mod running;
 mod session;
 mod streams;
+mod turns;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Several servers as one view.
+//! Several servers as one view: those that are asked over HTTP, and those of this process.
 //!
 //! Whatever a server describes and answers is text of somebody else: it is passed on as it is, within bounds. Who may see a thing is asked
 //! before it is listed and again before it is used, each time: a list that somebody has kept opens nothing.
@@ -7,6 +7,7 @@
 //! somebody's machine; sampling would spend a client's model past the limits of its environment; and an elicitation is a server's question to
 //! a person in the name of the gateway that they trust. All three ended with the sessions (2026-07-28).
 
+mod at;
 mod list;
 mod names;
 mod target;
@@ -14,7 +15,7 @@ mod target;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use bailiwick_model::limits::MCP_GATEWAY_SERVERS;
+use bailiwick_model::limits::{MCP_GATEWAY_SERVERS, MCP_GATEWAY_SUBSCRIPTIONS};
 use bailiwick_outbound::NotHttpUrl;
 use futures_util::future::join_all;
 use hyper::body::Bytes;
@@ -22,10 +23,13 @@ use tokio::task::AbortHandle;
 use url::Url;
 
 use crate::client::McpError;
+use crate::lock::lock;
 use crate::news::{Change, News};
 use crate::raw::write_text;
 use crate::upstream::{Failure, HeldAccess, Offer, Question, Upstream, Wish};
 use crate::view::{Completed, Greeting, LogLevel, Talk, View, ViewError, ViewRequest};
+use at::At;
+pub use at::{InProcess, InProcessError, InProcessFuture, LocalMember};
 use list::{Kind, Lists};
 pub use names::{NotServerName, ServerName};
 
@@ -43,6 +47,12 @@ pub trait Backing: Send + Sync + 'static {
 
     /// Whether the caller is served this, now.
     fn judge(&self, server: &ServerName, item: Item<'_>) -> impl Future<Output = Verdict> + Send;
+
+    /// Ends once the caller would not be let to this server any more, with why: what is under way there is given up then.
+    fn until_denied(&self, server: &ServerName) -> impl Future<Output = McpError> + Send {
+        let _ = server;
+        std::future::pending()
+    }
 }
 
 /// A thing of a server, under the name that the server gives it.
@@ -109,7 +119,7 @@ pub struct Joined<B> {
     greeting: Greeting,
     servers: Vec<Server>,
     lists: Lists,
-    news: News,
+    news: Arc<News>,
     /// What resources that somebody is subscribed to are called here.
     subscribed: Mutex<HashMap<(usize, String), String>>,
     attended: Mutex<Attended>,
@@ -127,7 +137,7 @@ struct Attending<B>(Arc<Joined<B>>);
 
 impl<B> Drop for Attending<B> {
     fn drop(&mut self) {
-        let mut attended = list::lock(&self.0.attended);
+        let mut attended = lock(&self.0.attended);
         attended.held -= 1;
         if attended.held == 0
             && let Some(task) = attended.task.take()
@@ -139,7 +149,7 @@ impl<B> Drop for Attending<B> {
 
 struct Server {
     name: ServerName,
-    upstream: Arc<Upstream>,
+    at: At,
 }
 
 /// A thing of a server, and what that calls it.
@@ -175,7 +185,7 @@ impl<B: Backing> Joined<B> {
             let upstream = upstream.map_err(|error| NotJoined::Url(name.clone(), error))?;
             servers.push(Server {
                 name,
-                upstream: Arc::new(upstream),
+                at: At::Url(Arc::new(upstream)),
             });
         }
         Ok(Self {
@@ -184,10 +194,46 @@ impl<B: Backing> Joined<B> {
             greeting,
             servers,
             lists: Lists::default(),
-            news: News::default(),
+            news: Arc::default(),
             subscribed: Mutex::default(),
             attended: Mutex::default(),
         })
+    }
+
+    /// With servers of this process besides, after the others.
+    ///
+    /// # Errors
+    ///
+    /// See [`NotJoined`].
+    pub fn with_local(mut self, members: Vec<LocalMember>) -> Result<Self, NotJoined> {
+        if self.servers.len() + members.len() > MCP_GATEWAY_SERVERS {
+            return Err(NotJoined::TooMany);
+        }
+        if self.naming == Naming::Own && self.servers.len() + members.len() > 1 {
+            return Err(NotJoined::OwnNames);
+        }
+        for LocalMember { name, server } in members {
+            if self.servers.iter().any(|known| known.name == name) {
+                return Err(NotJoined::Twice(name));
+            }
+            let at = At::Here(server);
+            self.servers.push(Server { name, at });
+        }
+        Ok(self)
+    }
+
+    /// Telling its news where those are told of what was joined before it, so that who listens there goes on.
+    #[must_use]
+    pub fn telling(self, news: Arc<News>) -> Self {
+        Self { news, ..self }
+    }
+
+    /// Of a server that is asked over HTTP.
+    fn upstream(&self, server: usize) -> Option<&Arc<Upstream>> {
+        match &self.servers[server].at {
+            At::Url(upstream) => Some(upstream),
+            At::Here(_) => None,
+        }
     }
 
     async fn access(&self, server: usize) -> Result<HeldAccess, ViewError> {
@@ -203,6 +249,13 @@ impl<B: Backing> Joined<B> {
         }
     }
 
+    fn not_answered(&self, server: usize, failure: Failure) -> ViewError {
+        match failure {
+            Failure::Refused(error) => ViewError::Refused(error),
+            Failure::Failed(error) => self.failed(server, error),
+        }
+    }
+
     /// Asks a server.
     async fn put(
         &self,
@@ -210,15 +263,30 @@ impl<B: Backing> Joined<B> {
         question: &Question<'_>,
         talk: &Talk,
     ) -> Result<Bytes, ViewError> {
+        let asking = self.asked(server, question, talk);
+        tokio::select! {
+            biased;
+            answer = asking => answer,
+            error = self.backing.until_denied(&self.servers[server].name) => Err(self.failed(server, error)),
+        }
+    }
+
+    async fn asked(
+        &self,
+        server: usize,
+        question: &Question<'_>,
+        talk: &Talk,
+    ) -> Result<Bytes, ViewError> {
+        let upstream = match &self.servers[server].at {
+            At::Url(upstream) => upstream,
+            At::Here(local) => return at::ask(local.as_ref(), question, talk).await,
+        };
         let access = self.access(server).await?;
         let told = |change| self.told(server, change);
-        let asking = self.servers[server]
-            .upstream
-            .ask(&access, question, (talk, &told));
-        asking.await.map_err(|failure| match failure {
-            Failure::Refused(error) => ViewError::Refused(error),
-            Failure::Failed(error) => self.failed(server, error),
-        })
+        let asking = upstream.ask(&access, question, (talk, &told));
+        asking
+            .await
+            .map_err(|failure| self.not_answered(server, failure))
     }
 
     /// What a server tells of a change.
@@ -238,7 +306,7 @@ impl<B: Backing> Joined<B> {
                 Change::Resources
             }
             Change::Updated(uri) => {
-                let subscribed = list::lock(&self.subscribed);
+                let subscribed = lock(&self.subscribed);
                 let Some(shown) = subscribed.get(&(server, uri)).cloned() else {
                     return;
                 };
@@ -248,55 +316,49 @@ impl<B: Backing> Joined<B> {
         self.news.tell(change);
     }
 
+    /// Calls a tool.
     async fn call(
         &self,
-        (name, arguments): (String, Option<Bytes>),
+        (tool, arguments): (String, Option<Bytes>),
         talk: &Talk,
     ) -> Result<Bytes, ViewError> {
-        let Some(target) = self.named(Kind::Tools, &name).await? else {
-            return Err(ViewError::Tool(name));
-        };
-        let question = ("tools/call", Item::Tool(&target.own));
-        match self
-            .named_question(&target, question, arguments, talk)
-            .await?
-        {
-            Some(result) => Ok(result),
-            None => Err(ViewError::Tool(name)),
-        }
+        let target = self.served(Kind::Tools, &tool).await?;
+        let target = target.ok_or(ViewError::Tool(tool))?;
+        self.use_named("tools/call", &target, arguments, talk).await
     }
 
+    /// Gets a prompt.
     async fn prompt(
         &self,
-        (name, arguments): (String, Option<Bytes>),
+        (prompt, arguments): (String, Option<Bytes>),
         talk: &Talk,
     ) -> Result<Bytes, ViewError> {
-        let Some(target) = self.named(Kind::Prompts, &name).await? else {
-            return Err(ViewError::Prompt(name));
+        let target = self.served(Kind::Prompts, &prompt).await?;
+        let target = target.ok_or(ViewError::Prompt(prompt))?;
+        self.use_named("prompts/get", &target, arguments, talk)
+            .await
+    }
+
+    /// Whose tool or prompt has this name, if the caller is served it.
+    async fn served(&self, kind: Kind, name: &str) -> Result<Option<Target>, ViewError> {
+        let Some(target) = self.named(kind, name).await? else {
+            return Ok(None);
         };
-        let question = ("prompts/get", Item::Prompt(&target.own));
-        match self
-            .named_question(&target, question, arguments, talk)
-            .await?
-        {
-            Some(result) => Ok(result),
-            None => Err(ViewError::Prompt(name)),
+        let server = &self.servers[target.server].name;
+        match self.backing.judge(server, kind.item(&target.own)).await {
+            Verdict::Served => Ok(Some(target)),
+            Verdict::Hidden => Ok(None),
         }
     }
 
-    /// Asks for something by its name; `None` if the caller is not served it.
-    async fn named_question(
+    /// Asks its server for something that has a name.
+    async fn use_named(
         &self,
+        method: &'static str,
         target: &Target,
-        (method, item): (&'static str, Item<'_>),
         arguments: Option<Bytes>,
         talk: &Talk,
-    ) -> Result<Option<Bytes>, ViewError> {
-        let name = &self.servers[target.server].name;
-        match self.backing.judge(name, item).await {
-            Verdict::Hidden => return Ok(None),
-            Verdict::Served => {}
-        }
+    ) -> Result<Bytes, ViewError> {
         let mut fields = Vec::with_capacity(64 + arguments.as_ref().map_or(0, Bytes::len));
         fields.extend_from_slice(br#""name":"#);
         write_text(&mut fields, &target.own);
@@ -309,7 +371,7 @@ impl<B: Backing> Joined<B> {
             fields: &fields,
             name: Some(&target.own),
         };
-        self.put(target.server, &question, talk).await.map(Some)
+        self.put(target.server, &question, talk).await
     }
 
     async fn read(&self, uri: String, talk: &Talk) -> Result<Bytes, ViewError> {
@@ -333,35 +395,52 @@ impl<B: Backing> Joined<B> {
         Ok(target::renamed(&result, &target.own, &uri))
     }
 
-    async fn subscription(&self, uri: String, wish: Wish) -> Result<Bytes, ViewError> {
+    async fn subscribe(&self, uri: String) -> Result<Bytes, ViewError> {
         let target = self.resource(&uri).await?;
+        // Servers of this process tell nothing of their resources.
+        let upstream = self.upstream(target.server).ok_or(ViewError::NotOffered)?;
         let access = self.access(target.server).await?;
-        let Server { upstream, .. } = &self.servers[target.server];
-        let key = (target.server, target.own.clone());
-        match wish {
-            Wish::Told => {
-                let offers = upstream.offers(&access, Offer::Subscriptions).await;
-                let offers = offers.map_err(|error| self.failed(target.server, error.error()))?;
-                if !offers {
-                    return Err(ViewError::NotOffered);
-                }
-                let mut all = list::lock(&self.subscribed);
-                let is_new = !all.contains_key(&key);
-                if is_new && all.len() >= bailiwick_model::limits::MCP_GATEWAY_SUBSCRIPTIONS {
-                    return Err(ViewError::Subscriptions);
-                }
-                all.insert(key, uri);
-            }
-            Wish::Untold => {
-                self.news.forget(&uri);
-                list::lock(&self.subscribed).remove(&key);
-            }
+        let offers = upstream.offers(&access, Offer::Subscriptions).await;
+        if !offers.map_err(|error| self.failed(target.server, error.error()))? {
+            return Err(ViewError::NotOffered);
         }
-        let subscribing = upstream.subscribe(&access, &target.own, wish).await;
-        subscribing.map_err(|failure| match failure {
-            Failure::Refused(error) => ViewError::Refused(error),
-            Failure::Failed(error) => self.failed(target.server, error),
+        let key = (target.server, target.own.clone());
+        let is_new = {
+            let mut all = lock(&self.subscribed);
+            let is_new = !all.contains_key(&key);
+            if is_new && all.len() >= MCP_GATEWAY_SUBSCRIPTIONS {
+                return Err(ViewError::Subscriptions);
+            }
+            all.insert(key.clone(), uri);
+            is_new
+        };
+        let subscribing = upstream.subscribe(&access, &target.own, Wish::Told).await;
+        subscribing.map_err(|failure| {
+            if is_new {
+                lock(&self.subscribed).remove(&key);
+            }
+            self.not_answered(target.server, failure)
         })?;
+        Ok(Bytes::from_static(b"{}"))
+    }
+
+    /// What was subscribed to is known by what it is called here: who may not see it any more does not keep its place.
+    async fn unsubscribe(&self, uri: String) -> Result<Bytes, ViewError> {
+        self.news.forget(&uri);
+        let known = {
+            let mut all = lock(&self.subscribed);
+            let known = all.iter().find(|(_, shown)| **shown == uri);
+            let known = known.map(|(key, _)| key.clone());
+            known.inspect(|key| drop(all.remove(key)))
+        };
+        let Some((server, own)) = known else {
+            self.resource(&uri).await?;
+            return Ok(Bytes::from_static(b"{}"));
+        };
+        let upstream = self.upstream(server).ok_or(ViewError::NotOffered)?;
+        let access = self.access(server).await?;
+        let subscribing = upstream.subscribe(&access, &own, Wish::Untold).await;
+        subscribing.map_err(|failure| self.not_answered(server, failure))?;
         Ok(Bytes::from_static(b"{}"))
     }
 
@@ -373,14 +452,8 @@ impl<B: Backing> Joined<B> {
     ) -> Result<Bytes, ViewError> {
         let (target, mut fields) = match of {
             Completed::Prompt(name) => {
-                let Some(target) = self.named(Kind::Prompts, &name).await? else {
-                    return Err(ViewError::Prompt(name));
-                };
-                let server = &self.servers[target.server].name;
-                match self.backing.judge(server, Item::Prompt(&target.own)).await {
-                    Verdict::Hidden => return Err(ViewError::Prompt(name)),
-                    Verdict::Served => {}
-                }
+                let target = self.served(Kind::Prompts, &name).await?;
+                let target = target.ok_or(ViewError::Prompt(name))?;
                 (target, br#""ref":{"type":"ref/prompt","name":"#.to_vec())
             }
             Completed::Template(template) => {
@@ -388,8 +461,8 @@ impl<B: Backing> Joined<B> {
                 (target, br#""ref":{"type":"ref/resource","uri":"#.to_vec())
             }
         };
+        let upstream = self.upstream(target.server).ok_or(ViewError::NotOffered)?;
         let access = self.access(target.server).await?;
-        let upstream = &self.servers[target.server].upstream;
         let offers = upstream.offers(&access, Offer::Completions).await;
         if !offers.map_err(|error| self.failed(target.server, error.error()))? {
             return Err(ViewError::NotOffered);
@@ -411,28 +484,26 @@ impl<B: Backing> Joined<B> {
 
     /// Listens to all servers, without end.
     async fn listen(&self) {
-        let all = self
-            .servers
-            .iter()
-            .enumerate()
-            .map(|(at, server)| async move {
+        let all = self.servers.iter().enumerate().filter_map(|(at, server)| {
+            let upstream = self.upstream(at)?;
+            Some(async move {
                 let access = || self.backing.access(&server.name);
                 let told = |change| self.told(at, change);
-                server.upstream.attend(access, &told).await;
-            });
+                upstream.attend(access, &told).await;
+            })
+        });
         join_all(all).await;
     }
 
     async fn set_level(&self, level: LogLevel) -> Bytes {
-        let all = self
-            .servers
-            .iter()
-            .enumerate()
-            .map(|(at, server)| async move {
+        let all = (0..self.servers.len()).filter_map(|at| {
+            let upstream = self.upstream(at)?;
+            Some(async move {
                 if let Ok(access) = self.access(at).await {
-                    server.upstream.set_level(&access, level).await;
+                    upstream.set_level(&access, level).await;
                 }
-            });
+            })
+        });
         join_all(all).await;
         Bytes::from_static(b"{}")
     }
@@ -451,8 +522,8 @@ impl<B: Backing> View for Joined<B> {
             ViewRequest::Templates { cursor } => self.page(Kind::Templates, cursor).await,
             ViewRequest::Prompts { cursor } => self.page(Kind::Prompts, cursor).await,
             ViewRequest::Read { uri } => self.read(uri, talk).await,
-            ViewRequest::Subscribe { uri } => self.subscription(uri, Wish::Told).await,
-            ViewRequest::Unsubscribe { uri } => self.subscription(uri, Wish::Untold).await,
+            ViewRequest::Subscribe { uri } => self.subscribe(uri).await,
+            ViewRequest::Unsubscribe { uri } => self.unsubscribe(uri).await,
             ViewRequest::Prompt { name, arguments } => self.prompt((name, arguments), talk).await,
             ViewRequest::Complete {
                 of,
@@ -468,7 +539,7 @@ impl<B: Backing> View for Joined<B> {
     }
 
     fn attend(self: &Arc<Self>) -> impl Send + 'static {
-        let mut attended = list::lock(&self.attended);
+        let mut attended = lock(&self.attended);
         attended.held += 1;
         if attended.task.is_none() {
             let view = Arc::clone(self);
@@ -480,15 +551,14 @@ impl<B: Backing> View for Joined<B> {
     }
 
     async fn end(&self) {
-        let all = self
-            .servers
-            .iter()
-            .enumerate()
-            .map(|(at, server)| async move {
+        let all = (0..self.servers.len()).filter_map(|at| {
+            let upstream = self.upstream(at)?;
+            Some(async move {
                 if let Ok(access) = self.access(at).await {
-                    server.upstream.end(&access).await;
+                    upstream.end(&access).await;
                 }
-            });
+            })
+        });
         join_all(all).await;
     }
 }

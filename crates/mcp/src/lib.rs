@@ -5,16 +5,18 @@
 //! made for, and what it hands out of answers has been rid of the secrets that went with the request.
 //!
 //! Its other half serves MCP: a [`Gateway`] answers clients of every revision, and a [`View`] says what one caller is served. [`Joined`] is the
-//! view of several servers as one.
+//! view of several servers as one. A server that is a program of ours is a [`PipedServer`], and a [`Pulse`] says whether it is well.
 //!
-//! Entry points: [`McpClient`], [`probe`], [`refresh`]; [`Gateway`], [`Joined`].
+//! Entry points: [`McpClient`], [`probe`], [`discover`], [`exchange`], [`refresh`]; [`Gateway`], [`Joined`].
 
 mod answer;
 mod client;
+mod discovery;
 mod events;
 mod gateway;
 mod heard;
 mod joined;
+mod lock;
 mod message;
 mod news;
 mod oauth;
@@ -29,17 +31,23 @@ mod view;
 
 pub use answer::ShownAnswer;
 pub use client::{Access, Listening, McpClient, McpError, McpTimes};
+pub use discovery::{
+    AuthorizationServer, DiscoveryError, DocumentError, RegisteredAs, RegisteredMethod, discover,
+    fetch_document, register,
+};
 pub use gateway::{Caller, Entrance, Gateway, GatewayBody, Hosts, Span};
 pub use heard::RpcError;
+pub use hyper::body::Bytes;
 pub use joined::{
-    Backing, Item, Joined, Member, Naming, NotJoined, NotServerName, ServerName, Verdict,
+    Backing, InProcess, InProcessError, InProcessFuture, Item, Joined, LocalMember, Member, Naming,
+    NotJoined, NotServerName, ServerName, Verdict,
 };
 pub use news::{Change, News};
-pub use oauth::{ClientAuthentication, Refresh, RefreshError, Tokens, refresh};
+pub use oauth::{ClientAuthentication, Exchange, Refresh, RefreshError, Tokens, exchange, refresh};
 pub use probe::{FailedStep, Probe, StepFailure, probe};
 pub use result::{CallResult, Content};
 pub use tools::{LeftOut, Listing, McpTool, Unfit};
-pub use upstream::{Connections, HeldAccess};
+pub use upstream::{Connections, HeldAccess, PipedServer, Pulse};
 pub use view::{
     Completed, Greeting, LogLevel, Notice, Progress, Talk, View, ViewError, ViewRequest,
 };

@@ -3,9 +3,12 @@
 //! Changes are states and no queue: who is slow is told once of what happened often. So nobody who does not read holds memory.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use bailiwick_model::limits::MCP_GATEWAY_SUBSCRIPTIONS;
 use tokio::sync::watch;
+
+use crate::lock::lock;
 
 /// A change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +25,16 @@ pub enum Change {
 
 /// Where changes are told.
 #[derive(Debug)]
-pub struct News(watch::Sender<Board>);
+pub struct News {
+    board: watch::Sender<Board>,
+    /// How many streams want to know of each resource.
+    held: Mutex<BTreeMap<String, usize>>,
+}
 
-/// How often each thing has changed.
+/// Which change of each thing was the last one. Changes are counted together: what is forgotten and comes again never looks as it did.
 #[derive(Debug, Clone, Default)]
 struct Board {
+    changes: u64,
     tools: u64,
     prompts: u64,
     resources: u64,
@@ -42,21 +50,27 @@ pub(crate) struct Following {
 
 impl Default for News {
     fn default() -> Self {
-        Self(watch::Sender::new(Board::default()))
+        Self {
+            board: watch::Sender::new(Board::default()),
+            held: Mutex::default(),
+        }
     }
 }
 
 impl News {
     /// Tells of a change. Of more different resources than one may be subscribed to, those that come later are not told.
     pub fn tell(&self, change: Change) {
-        self.0.send_modify(|board| match change {
-            Change::Tools => board.tools += 1,
-            Change::Prompts => board.prompts += 1,
-            Change::Resources => board.resources += 1,
-            Change::Updated(uri) => {
-                let is_known = board.updated.contains_key(&uri);
-                if is_known || board.updated.len() < MCP_GATEWAY_SUBSCRIPTIONS {
-                    *board.updated.entry(uri).or_default() += 1;
+        self.board.send_modify(|board| {
+            board.changes += 1;
+            match change {
+                Change::Tools => board.tools = board.changes,
+                Change::Prompts => board.prompts = board.changes,
+                Change::Resources => board.resources = board.changes,
+                Change::Updated(uri) => {
+                    let is_known = board.updated.contains_key(&uri);
+                    if is_known || board.updated.len() < MCP_GATEWAY_SUBSCRIPTIONS {
+                        board.updated.insert(uri, board.changes);
+                    }
                 }
             }
         });
@@ -64,14 +78,38 @@ impl News {
 
     /// Makes room: of this resource nothing is told any more.
     pub fn forget(&self, uri: &str) {
-        self.0.send_if_modified(|board| {
+        self.board.send_if_modified(|board| {
             board.updated.remove(uri);
             false
         });
     }
 
+    /// One stream more wants to know of a resource.
+    pub(crate) fn hold(&self, uri: &str) {
+        *lock(&self.held).entry(uri.to_owned()).or_default() += 1;
+    }
+
+    /// One stream less does; whether it was the last one.
+    pub(crate) fn release(&self, uri: &str) -> bool {
+        let mut held = lock(&self.held);
+        let Some(count) = held.get_mut(uri) else {
+            return false;
+        };
+        *count -= 1;
+        let is_last = *count == 0;
+        if is_last {
+            held.remove(uri);
+        }
+        is_last
+    }
+
+    /// Whether a stream wants to know of it.
+    pub(crate) fn is_held(&self, uri: &str) -> bool {
+        lock(&self.held).contains_key(uri)
+    }
+
     pub(crate) fn follow(&self) -> Following {
-        let board = self.0.subscribe();
+        let board = self.board.subscribe();
         let seen = board.borrow().clone();
         Following { board, seen }
     }
@@ -128,6 +166,28 @@ mod tests {
         let expect = vec![Change::Tools, Change::Updated("a:b".to_owned())];
         assert_eq!(following.next().await, expect);
         assert!(following.changes().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_and_changes_again_is_told_again() {
+        let news = News::default();
+        let mut following = news.follow();
+        let updated = || Change::Updated("a:b".to_owned());
+        for _ in 0..3 {
+            news.tell(updated());
+            assert_eq!(following.changes(), [updated()]);
+            news.forget("a:b");
+        }
+    }
+
+    #[test]
+    fn the_last_stream_that_lets_go_of_a_resource_is_told_so() {
+        let news = News::default();
+        news.hold("a:b");
+        news.hold("a:b");
+        assert!(!news.release("a:b") && news.is_held("a:b"));
+        assert!(news.release("a:b") && !news.is_held("a:b"));
+        assert!(!news.release("a:b"));
     }
 
     #[tokio::test]

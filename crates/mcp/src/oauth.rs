@@ -1,4 +1,5 @@
-//! Another access token for a refresh token (RFC 6749, section 6), for one resource where the server tells them apart (RFC 8707).
+//! An access token for a code (RFC 6749, section 4.1.3), and another one for a refresh token (section 6), for one resource where the server tells
+//! them apart (RFC 8707).
 
 use std::fmt;
 use std::time::Duration;
@@ -48,6 +49,25 @@ pub struct Refresh<'a> {
     pub scope: Option<&'a str>,
 }
 
+/// A code that a person brought back, of whom it is exchanged.
+#[derive(Clone, Copy)]
+pub struct Exchange<'a> {
+    /// Where to ask.
+    pub token_endpoint: &'a Url,
+    /// Who asks.
+    pub client_id: &'a str,
+    /// And proves it how.
+    pub authentication: ClientAuthentication<'a>,
+    /// What is exchanged.
+    pub code: &'a str,
+    /// What proves that it was asked for here (RFC 7636).
+    pub code_verifier: &'a str,
+    /// Where the person was sent back to.
+    pub redirect_uri: &'a str,
+    /// What the token is for.
+    pub resource: Option<&'a str>,
+}
+
 /// What an authorization server gave.
 #[derive(Clone)]
 pub struct Tokens {
@@ -93,8 +113,63 @@ pub async fn refresh(
     policy: &Policy,
     refresh: Refresh<'_>,
 ) -> Result<Tokens, RefreshError> {
+    let mut pairs = vec![
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh.refresh_token),
+    ];
+    let optional = [("resource", refresh.resource), ("scope", refresh.scope)];
+    pairs.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let client = (refresh.client_id, refresh.authentication);
+    let secret = refresh.refresh_token;
+    ask_for_tokens(
+        (outbound, policy),
+        refresh.token_endpoint,
+        client,
+        (&pairs, secret),
+    )
+    .await
+}
+
+/// Asks a token endpoint for the tokens of a code. Redirections are not followed.
+///
+/// # Errors
+///
+/// See [`RefreshError`].
+pub async fn exchange(
+    outbound: &Outbound,
+    policy: &Policy,
+    exchange: Exchange<'_>,
+) -> Result<Tokens, RefreshError> {
+    let mut pairs = vec![
+        ("grant_type", "authorization_code"),
+        ("code", exchange.code),
+        ("code_verifier", exchange.code_verifier),
+        ("redirect_uri", exchange.redirect_uri),
+    ];
+    pairs.extend(exchange.resource.map(|resource| ("resource", resource)));
+    let client = (exchange.client_id, exchange.authentication);
+    let secret = exchange.code;
+    ask_for_tokens(
+        (outbound, policy),
+        exchange.token_endpoint,
+        client,
+        (&pairs, secret),
+    )
+    .await
+}
+
+async fn ask_for_tokens(
+    way: (&Outbound, &Policy),
+    endpoint: &Url,
+    (client_id, authentication): (&str, ClientAuthentication<'_>),
+    (pairs, secret): (&[(&str, &str)], &str),
+) -> Result<Tokens, RefreshError> {
     let mut secrets = Secrets::default();
-    secrets.add(refresh.refresh_token);
+    secrets.add(secret);
     let mut headers = vec![
         (ACCEPT, HeaderValue::from_static("application/json")),
         (
@@ -102,15 +177,15 @@ pub async fn refresh(
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         ),
     ];
-    headers.extend(authorization(&refresh, &mut secrets));
+    headers.extend(authorization(client_id, authentication, &mut secrets));
     let request = Request {
         method: Method::POST,
-        url: refresh.token_endpoint.clone(),
+        url: endpoint.clone(),
         headers,
-        body: Bytes::from_owner(Form(form(&refresh))),
+        body: Bytes::from_owner(Form(form(pairs, client_id, authentication))),
         redirects: Redirects::Never,
     };
-    let answer = ask((outbound, policy), request, Wanted::Whole, None).await?;
+    let answer = ask(way, request, Wanted::Whole, None).await?;
     tokens(&answer).ok_or_else(|| refused(&answer, &secrets))
 }
 
@@ -123,23 +198,20 @@ impl AsRef<[u8]> for Form {
     }
 }
 
-fn form(refresh: &Refresh<'_>) -> Zeroizing<String> {
+fn form(
+    pairs: &[(&str, &str)],
+    client_id: &str,
+    authentication: ClientAuthentication<'_>,
+) -> Zeroizing<String> {
     let mut form = Serializer::new(String::new());
-    form.append_pair("grant_type", "refresh_token")
-        .append_pair("refresh_token", refresh.refresh_token);
-    let optional = [("resource", refresh.resource), ("scope", refresh.scope)];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            form.append_pair(name, value);
-        }
-    }
-    match refresh.authentication {
+    form.extend_pairs(pairs);
+    match authentication {
         ClientAuthentication::Basic(_) => {}
         ClientAuthentication::None => {
-            form.append_pair("client_id", refresh.client_id);
+            form.append_pair("client_id", client_id);
         }
         ClientAuthentication::Post(secret) => {
-            form.append_pair("client_id", refresh.client_id)
+            form.append_pair("client_id", client_id)
                 .append_pair("client_secret", secret);
         }
     }
@@ -148,10 +220,11 @@ fn form(refresh: &Refresh<'_>) -> Zeroizing<String> {
 
 /// The header of HTTP Basic; name and secret are encoded as forms are (RFC 6749, section 2.3.1).
 fn authorization(
-    refresh: &Refresh<'_>,
+    client_id: &str,
+    authentication: ClientAuthentication<'_>,
     secrets: &mut Secrets,
 ) -> Option<(HeaderName, HeaderValue)> {
-    let secret = match refresh.authentication {
+    let secret = match authentication {
         ClientAuthentication::None => return None,
         ClientAuthentication::Post(secret) => {
             secrets.add(secret);
@@ -159,7 +232,7 @@ fn authorization(
         }
         ClientAuthentication::Basic(secret) => secret,
     };
-    let (id, encoded) = (form_encoded(refresh.client_id), form_encoded(secret));
+    let (id, encoded) = (form_encoded(client_id), form_encoded(secret));
     let pair = Zeroizing::new(format!("{}:{}", *id, *encoded));
     let pair = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
     secrets.add(secret);

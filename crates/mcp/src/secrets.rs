@@ -4,8 +4,11 @@ use std::borrow::Cow;
 
 use hyper::body::Bytes;
 use memchr::memmem;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use zeroize::Zeroizing;
+
+use crate::raw::write_text;
 
 /// What stands where a secret was.
 const REDACTED: &[u8] = b"[redacted]";
@@ -57,13 +60,27 @@ impl Secrets {
     }
 
     /// JSON without them, in texts and in names of fields. It is read only where one of them may be in it. `None` if it is not JSON then.
+    ///
+    /// Everything but the texts that have one stays as it was. No value is made of it: what a stranger wrote may take eighty times its bytes so.
     pub(crate) fn redact_raw(&self, json: Bytes) -> Option<Bytes> {
         if !self.may_be_in(&json) {
             return Some(json);
         }
-        let mut value: Value = serde_json::from_slice(&json).ok()?;
-        self.redact_json(&mut value);
-        Some(value.to_string().into())
+        let _: IgnoredAny = serde_json::from_slice(&json).ok()?;
+        let (mut clean, mut rest) = (Vec::with_capacity(json.len()), &json[..]);
+        while let Some(at) = memchr::memchr(b'"', rest) {
+            let (before, from) = rest.split_at(at);
+            let (text, after) = from.split_at(text_bytes(from));
+            clean.extend_from_slice(before);
+            let plain: Text<'_> = serde_json::from_slice(text).ok()?;
+            match self.redact(plain.0.as_bytes()) {
+                Cow::Borrowed(_) => clean.extend_from_slice(text),
+                Cow::Owned(plain) => write_text(&mut clean, &String::from_utf8_lossy(&plain)),
+            }
+            rest = after;
+        }
+        clean.extend_from_slice(rest);
+        Some(clean.into())
     }
 
     fn may_be_in(&self, json: &[u8]) -> bool {
@@ -101,6 +118,21 @@ impl Secrets {
     }
 }
 
+/// A text of JSON, without its escapes.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The bytes of the text that JSON begins with, its quotes included.
+fn text_bytes(json: &[u8]) -> usize {
+    let mut is_escaped = false;
+    let end = json.iter().skip(1).position(|byte| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.map_or(json.len(), |end| end + 2)
+}
+
 /// As `application/x-www-form-urlencoded` writes it.
 pub(crate) fn form_encoded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(url::form_urlencoded::byte_serialize(text.as_bytes()).collect())
@@ -108,6 +140,8 @@ pub(crate) fn form_encoded(text: &str) -> Zeroizing<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn secrets(all: &[&str]) -> Secrets {
@@ -148,10 +182,33 @@ mod tests {
         check("to/ken", r#"["to\/ken"]"#, r#"["[redacted]"]"#);
         check("to\"ken", r#"["to\"ken"]"#, r#"["[redacted]"]"#);
         check("to ken", r#"["to+ken"]"#, r#"["[redacted]"]"#);
-        assert!(
-            secrets(&["token"])
-                .redact_raw(Bytes::from_static(b"token"))
-                .is_none()
+        // What is beside a secret stays as it was.
+        check(
+            "token",
+            r#"{ "a\\" : "\n\"token", "d": 1e400, "token":[ ] }"#,
+            r#"{ "a\\" : "\n\"[redacted]", "d": 1e400, "[redacted]":[ ] }"#,
         );
+        for broken in ["token", r#"["token""#, r#"["\ud800 tok\u0065n"]"#] {
+            let broken = Bytes::from_static(broken.as_bytes());
+            assert!(secrets(&["token"]).redact_raw(broken).is_none());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_as_clean_as_the_value_that_it_is(
+            words in proptest::collection::vec("(tok|en|token|\\\\|\"|/|é|u006b|\\n){0,6}", 1..6),
+        ) {
+            let mut value = Value::Null;
+            for word in words {
+                value = serde_json::json!([value, {word.clone(): word, "n": 1}]);
+            }
+            // As somebody writes it who hides a letter.
+            let written = value.to_string().replace("tok", "t\\u006fk");
+            let secrets = secrets(&["token", "tok/"]);
+            let clean = secrets.redact_raw(Bytes::from(written)).unwrap();
+            secrets.redact_json(&mut value);
+            prop_assert_eq!(serde_json::from_slice::<Value>(&clean).unwrap(), value);
+        }
     }
 }

@@ -11,10 +11,12 @@ mod answer;
 mod begin;
 mod line;
 mod listen;
+mod piped;
+mod pulse;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bailiwick_model::limits::{MCP_ASIDE_TIME, MCP_ASIDES, MCP_CALL_TIME, OUTBOUND_REDIRECTS};
 use bailiwick_outbound::{Body, HttpUrl, Message, NotHttpUrl, OutboundError};
@@ -28,13 +30,17 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use crate::client::{METHOD, McpError, NAME};
+use crate::lock::lock;
 use crate::news::Change;
 use crate::raw::Fields;
 use crate::view::{LogLevel, Progress, Talk};
 pub use access::{Connections, HeldAccess};
+use answer::Asked;
 use begin::Agreed;
 pub(crate) use begin::Offer;
 pub(crate) use listen::Wish;
+pub use piped::PipedServer;
+pub use pulse::Pulse;
 
 /// A server.
 pub(crate) struct Upstream {
@@ -92,6 +98,7 @@ impl Upstream {
         (talk, told): (&Talk, &(dyn Fn(Change) + Send + Sync)),
     ) -> Result<Bytes, Failure> {
         let end = Instant::now() + MCP_CALL_TIME;
+        let _asking = access.begin_asking();
         match self.ask_once(access, question, (talk, told), end).await {
             Err(Failure::Failed(McpError::SessionGone)) => {
                 self.ask_once(access, question, (talk, told), end).await
@@ -117,7 +124,9 @@ impl Upstream {
         end: Instant,
     ) -> Result<Bytes, Failure> {
         let agreed = self.agreed(access).await?;
-        let id = self.fresh_id();
+        let id = agreed
+            .pipes()
+            .map_or_else(|| self.fresh_id(), |it| it.fresh_id());
         let message = question.message(id, &agreed, talk);
         let mut headers = agreed.headers().clone();
         if !agreed.has_sessions() {
@@ -128,6 +137,9 @@ impl Upstream {
             if let Some(line) = agreed.line() {
                 let to = (self.as_ref(), access);
                 return line.request(to, (id, message), (talk, told)).await;
+            }
+            if let Some(pipes) = agreed.pipes() {
+                return pipes.request((id, message), (talk, told)).await;
             }
             let answer = self.send(access, Method::POST, headers, message).await?;
             let has_session = agreed.session().is_some();
@@ -160,6 +172,10 @@ impl Upstream {
 
     /// Sends a message and does not wait for what is said to it.
     async fn tell(&self, access: &HeldAccess, agreed: &Agreed, message: Vec<u8>) {
+        if let Some(pipes) = agreed.pipes() {
+            pipes.tell(message).await;
+            return;
+        }
         let headers = agreed.headers().clone();
         let url = match agreed.line() {
             Some(line) => line.endpoint.clone(),
@@ -188,6 +204,12 @@ impl Upstream {
         mut headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<Response<Body>, McpError> {
+        // The access is of now, and the URL of when the server was joined.
+        if !access.is_for(url) {
+            return Err(McpError::NotAsked(
+                "the server of this name is another one by now".to_owned(),
+            ));
+        }
         if let Some(authorization) = access.authorization() {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
@@ -208,7 +230,7 @@ impl Upstream {
                 headers: headers.clone(),
                 body: Full::new(body.clone()),
             };
-            let answer = access.connections().ask(&url, message).await?;
+            let answer = access.connections()?.ask(&url, message).await?;
             let Some(other) = redirected(&url, &answer) else {
                 return Ok(answer);
             };
@@ -237,7 +259,11 @@ impl Upstream {
     }
 
     async fn tell_level(&self, access: &HeldAccess, agreed: &Agreed) {
-        let level = *lock(&self.level);
+        let level = match agreed.pipes() {
+            // It is everybody's.
+            Some(pipes) => lock(&self.level).and_then(|level| pipes.lowered(level)),
+            None => *lock(&self.level),
+        };
         if let Some(level) = level.filter(|_| agreed.has_sessions() && agreed.offers(Offer::Log)) {
             let fields = format!(r#""level":"{}""#, level.name());
             let question = Question {
@@ -245,7 +271,10 @@ impl Upstream {
                 fields: fields.as_bytes(),
                 name: None,
             };
-            let message = question.message(self.fresh_id(), agreed, &Talk::silent());
+            let id = agreed
+                .pipes()
+                .map_or_else(|| self.fresh_id(), |it| it.fresh_id());
+            let message = question.message(id, agreed, &Talk::silent());
             self.tell(access, agreed, message).await;
         }
     }
@@ -332,8 +361,9 @@ impl<'a> Unfinished<'a> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         let is_to_stop = self.is_given_up || self.talk.cancellation().is_cancelled();
-        // Where there are no sessions, the end of the connection says it.
-        if self.is_over || !is_to_stop || !self.agreed.has_sessions() {
+        // Where there are no sessions, the end of the connection says it; where there is no connection, nothing else does.
+        let is_to_be_told = self.agreed.has_sessions() || self.agreed.pipes().is_some();
+        if self.is_over || !is_to_stop || !is_to_be_told {
             return;
         }
         let upstream = Arc::clone(self.upstream);
@@ -357,12 +387,11 @@ impl Default for Asides {
 
 impl Asides {
     /// The answer, if there is still one to be given. Nothing was promised to the server but that somebody is there.
-    fn answer(&mut self, id: &RawValue, method: &str) -> Option<Vec<u8>> {
+    fn answer(&mut self, id: &RawValue, asked: Asked) -> Option<Vec<u8>> {
         self.0 = self.0.checked_sub(1)?;
-        let said = if method == "ping" {
-            r#""result":{}"#
-        } else {
-            r#""error":{"code":-32601,"message":"this client has no such method"}"#
+        let said = match asked {
+            Asked::Ping => r#""result":{}"#,
+            Asked::Other => r#""error":{"code":-32601,"message":"this client has no such method"}"#,
         };
         Some(format!(r#"{{"jsonrpc":"2.0","id":{},{said}}}"#, id.get()).into_bytes())
     }
@@ -383,10 +412,6 @@ fn redirected(from: &HttpUrl, answer: &Response<Body>) -> Option<HttpUrl> {
 fn is_incomplete(result: &[u8]) -> bool {
     let kind = Fields::of(result).and_then(|result| result.text("resultType"));
     kind.is_some_and(|kind| kind != "complete")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<OutboundError> for Failure {

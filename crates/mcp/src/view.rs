@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bailiwick_model::limits::MCP_GATEWAY_NOTICE_BYTES;
 use hyper::body::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -259,8 +260,11 @@ impl Talk {
 }
 
 impl Notice {
-    /// Reads the parameters of a notification; `None` if it is of another kind, or malformed.
+    /// Reads the parameters of a notification; `None` if it is of another kind, malformed, or longer than is passed on.
     pub(crate) fn of(method: &str, params: &[u8]) -> Option<Self> {
+        if params.len() > MCP_GATEWAY_NOTICE_BYTES {
+            return None;
+        }
         match method {
             "notifications/progress" => {
                 let fields = Fields::of(params)?.without(&["progressToken"]);
@@ -307,4 +311,17 @@ pub enum ViewError {
         /// What happened.
         error: Arc<McpError>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_to_be_told_is_not_kept_until_then() {
+        let log = |length| format!(r#"{{"level":"info","data":"{}"}}"#, "x".repeat(length));
+        let told = |length| Notice::of("notifications/message", log(length).as_bytes());
+        assert!(matches!(told(10), Some(Notice::Log(LogLevel::Info, _))));
+        assert_eq!(told(MCP_GATEWAY_NOTICE_BYTES), None);
+    }
 }

@@ -14,6 +14,7 @@ pub mod limits;
 mod packages;
 mod permission;
 mod project;
+mod redirect_uri;
 mod resource_id;
 mod secret_text;
 mod session;
@@ -34,11 +35,13 @@ pub use project::{
     GitRef, GitRefProblem, Project, ProjectName, ProjectNameProblem, ProjectProblem, Repository,
     RepositoryProblem, SetupCommand, SetupProblem, Transport,
 };
+pub use redirect_uri::{RedirectPlace, RedirectUri, RedirectUriProblem};
 pub use resource_id::{
-    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, FlowId, GrantId, LimitId,
-    LlmProxyId, ModelUpstreamId, NotAnId, OrganizationId, RequestId, ResourceId, RoleId,
-    ServiceAccountId, SessionEventId, SessionId, SessionResourceId, SessionThreadId, SkillId,
-    SkillVersionId, TeamId, UsageRecordId, UserId, VaultId, WorkId,
+    AgentId, ApiKeyId, ContentId, CredentialId, EnvironmentId, FileId, FlowId, GrantId,
+    KnowledgeConnectorId, KnowledgeDocumentId, LimitId, LlmProxyId, McpCatalogEntryId,
+    McpConnectionId, McpGatewayId, ModelUpstreamId, NotAnId, OauthGrantId, OrganizationId,
+    RequestId, ResourceId, RoleId, ServiceAccountId, SessionEventId, SessionId, SessionResourceId,
+    SessionThreadId, SkillId, SkillVersionId, TeamId, UsageRecordId, UserId, VaultId, WorkId,
 };
 pub use secret_text::SecretText;
 pub use session::{

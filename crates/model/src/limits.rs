@@ -1,10 +1,14 @@
 //! Every bound of the product that is not a kernel's: one place, the unit in the name.
 
 mod agents;
+mod identity_provider;
 mod knowledge;
+mod knowledge_store;
 mod llm_proxy;
 mod mcp;
+mod mcp_catalog;
 mod mcp_gateway;
+mod oauth_server;
 mod outbound;
 mod spend;
 mod worker;
@@ -12,10 +16,14 @@ mod worker;
 use std::time::Duration;
 
 pub use agents::*;
+pub use identity_provider::*;
 pub use knowledge::*;
+pub use knowledge_store::*;
 pub use llm_proxy::*;
 pub use mcp::*;
+pub use mcp_catalog::*;
 pub use mcp_gateway::*;
+pub use oauth_server::*;
 pub use outbound::*;
 pub use spend::*;
 pub use worker::*;
@@ -508,26 +516,6 @@ pub const PASSWORD_SOURCES: usize = 10_000;
 pub const PASSWORDS_HASHED: usize = 4;
 /// Passwords that wait for their turn to be hashed; more are told to come again.
 pub const PASSWORDS_WAITING: usize = 16;
-/// How long somebody may take to sign in at an identity provider.
-pub const SIGN_IN_ATTEMPT: Duration = Duration::from_secs(10 * 60);
-/// How far an identity provider's clock may be from this one.
-pub const ID_TOKEN_SKEW: Duration = Duration::from_secs(60);
-/// How long one request to an identity provider may take.
-pub const IDENTITY_PROVIDER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of an answer of an identity provider.
-pub const IDENTITY_PROVIDER_ANSWER_BYTES: usize = 256 * 1024;
-/// Requests to one identity provider at once.
-pub const IDENTITY_PROVIDER_REQUESTS: usize = 16;
-/// Keys of one identity provider.
-pub const IDENTITY_PROVIDER_KEYS: usize = 100;
-/// How long it is believed what an identity provider says of itself, and that its keys are its keys.
-pub const IDENTITY_PROVIDER_KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
-/// How often an identity provider is asked for new keys at most, when a token is signed with one that is not known.
-pub const IDENTITY_PROVIDER_NEW_KEYS: Duration = Duration::from_secs(10);
-/// How long an identity provider is left alone that did not say what it is.
-pub const IDENTITY_PROVIDER_BREATH: Duration = Duration::from_secs(2);
-/// Identity providers of one server.
-pub const IDENTITY_PROVIDERS: usize = 32;
 /// Bytes of the path that a browser returns to after it signed in.
 pub const RETURN_PATH_BYTES: usize = 2048;
 /// The largest configuration file of a server.

@@ -82,6 +82,22 @@ permissions! {
     LlmProxyWrite = "llm-proxy:write";
     /// Ask models by way of LLM proxies.
     LlmProxyUse = "llm-proxy:use";
+    /// See which MCP servers there are, and what they offer.
+    McpCatalogRead = "mcp-catalog:read";
+    /// Enter MCP servers into the catalog, change and take them out.
+    McpCatalogWrite = "mcp-catalog:write";
+    /// See MCP gateways and their virtual keys, never a key itself.
+    McpGatewayRead = "mcp-gateway:read";
+    /// Make, change and delete MCP gateways and their virtual keys.
+    McpGatewayWrite = "mcp-gateway:write";
+    /// Use tools by way of MCP gateways.
+    McpGatewayUse = "mcp-gateway:use";
+    /// See knowledge connectors, their syncs and their documents.
+    KnowledgeRead = "knowledge:read";
+    /// Make, change, sync and delete knowledge connectors.
+    KnowledgeWrite = "knowledge:write";
+    /// Search what an environment knows.
+    KnowledgeSearch = "knowledge:search";
     /// See limits, and how much of them is left.
     LimitRead = "limit:read";
     /// Set limits, and what models cost.
@@ -221,6 +237,11 @@ impl PredefinedRole {
             P::ModelUpstreamRead,
             P::LlmProxyRead,
             P::LlmProxyUse,
+            P::McpCatalogRead,
+            P::McpGatewayRead,
+            P::McpGatewayUse,
+            P::KnowledgeRead,
+            P::KnowledgeSearch,
             P::LimitRead,
             P::KeyWrite,
         ];
@@ -230,6 +251,9 @@ impl PredefinedRole {
             P::SkillWrite,
             P::WorkWrite,
             P::LlmProxyWrite,
+            P::McpCatalogWrite,
+            P::McpGatewayWrite,
+            P::KnowledgeWrite,
             P::UsageRead,
         ];
         match self {

@@ -143,6 +143,18 @@ resource_ids! {
     ModelUpstreamId = "mdlu_", "a model upstream";
     /// A door of an environment to the organization's model upstreams.
     LlmProxyId = "llmp_", "an LLM proxy";
+    /// A server of the private registry of MCP servers.
+    McpCatalogEntryId = "mcpe_", "an MCP catalog entry";
+    /// A door of an environment to what of the catalog is in it.
+    McpGatewayId = "mcpg_", "an MCP gateway";
+    /// What a person let a program do with one MCP gateway.
+    OauthGrantId = "oag_", "an OAuth grant";
+    /// The way to the credential of an MCP server, until it is there.
+    McpConnectionId = "mcpc_", "a connection to an MCP server";
+    /// A source of documents that an environment's agents may search.
+    KnowledgeConnectorId = "kncn_", "a knowledge connector";
+    /// A document of a knowledge connector.
+    KnowledgeDocumentId = "kndc_", "a document";
     /// A limit of what may be spent.
     LimitId = "lim_", "a limit";
     /// A request to a model, as it is accounted for.

@@ -8,7 +8,7 @@
 //! arrived, and never have anything of what was sent in an error or in what `Debug` shows.
 //!
 //! Entry points: [`Outbound::ask`] for a request over a connection of its own; [`Outbound::reach`] for whoever wants to know what was dialled before
-//! it asks; [`Pool::ask`] for connections that are kept.
+//! it asks; [`Pool::ask`] for connections that are kept; [`ask_over`] for one that leads nowhere outside.
 
 mod body;
 mod error;
@@ -34,6 +34,7 @@ use hyper::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -105,7 +106,7 @@ impl Outbound {
     }
 
     /// The same way out, where each connection that a policy decides on is told of as a flow, the denied ones too: at its end, with the body of
-    /// its answer. Connections of a [`Pool`] are not.
+    /// its answer. One of a [`Pool`] ends when nobody has used it for as long as one is kept.
     #[must_use]
     pub fn on_account(&self, account: Arc<Account>) -> Self {
         Self {
@@ -134,7 +135,7 @@ impl Outbound {
                 let destination = url.destination();
                 Some(Recording::begin(account, policy.source(), destination))
             }
-            (Some(_), Way::Operator) | (None, _) => None,
+            (Some(_), Way::Operator | Way::OperatorWithin(_)) | (None, _) => None,
         };
         let dialing = way.dial(&self.dialer, url.destination()).await;
         let (tcp, dialed) = dialing.inspect_err(|error| {
@@ -257,8 +258,27 @@ async fn secured(
     Ok(Stream::Tls(Box::new(stream)))
 }
 
+/// As [`Outbound::ask`], over a connection that was made otherwise: to a program that no dialer reaches, as one in a sandbox.
+///
+/// # Errors
+///
+/// See [`OutboundError`].
+pub async fn ask_over<B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    url: &HttpUrl,
+    message: Message<B>,
+    deadline: Instant,
+) -> Result<Response<Body>, OutboundError>
+where
+    B: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    let asked = timeout_at(deadline, send(stream, url, message)).await;
+    let (answer, connection) = asked.map_err(|_| OutboundError::Timeout(Waited::Answer))??;
+    Ok(answer.map(|incoming| Body::of_one(incoming, connection, None)))
+}
+
 async fn send<B>(
-    stream: Stream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     url: &HttpUrl,
     message: Message<B>,
 ) -> Result<(Response<Incoming>, Connection), OutboundError>

@@ -70,6 +70,11 @@ where
         Self { connector, idle }
     }
 
+    /// What makes its connections.
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
     /// As [`Pool::ask`](crate::Pool::ask).
     pub(crate) async fn ask(
         &self,

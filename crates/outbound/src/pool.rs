@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bailiwick_policy::Policy;
 use hyper::body::{Body as HttpBody, Bytes};
 use hyper::{Response, Uri};
 use hyper_util::client::legacy;
@@ -58,15 +59,34 @@ where
     pub fn new(outbound: &Outbound, way: Way, limits: PoolLimits) -> Self {
         let mut tls = ClientConfig::clone(&outbound.tls);
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let connector = Connector {
+        Self::of(Connector {
             outbound: Outbound {
                 dialer: Arc::clone(&outbound.dialer),
                 tls: Arc::new(tls),
-                account: None,
+                account: outbound.account.clone(),
             },
             way,
             limits,
+        })
+    }
+
+    /// A pool of its own that goes the same way, to a server that the operator chose, but to nothing that this policy denies expressly. What a
+    /// policy already decides on is decided by that one alone.
+    #[must_use]
+    pub fn within(&self, policy: Arc<Policy>) -> Self {
+        let connector = self.plain.connector();
+        let way = match &connector.way {
+            Way::Operator | Way::OperatorWithin(_) => Way::OperatorWithin(policy),
+            Way::Policy(policy) => Way::Policy(Arc::clone(policy)),
         };
+        Self::of(Connector {
+            way,
+            ..connector.clone()
+        })
+    }
+
+    fn of(connector: Connector) -> Self {
+        let limits = connector.limits;
         let http = legacy::Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -151,9 +171,10 @@ impl Connector {
     pub(crate) async fn connect(&self, url: &HttpUrl) -> Result<Stream, OutboundError> {
         let late = |_| OutboundError::Timeout(Waited::Connection);
         let reaching = self.outbound.reach(self.way.borrowed(), url);
-        let reached = timeout(self.limits.connect, reaching)
+        let mut reached = timeout(self.limits.connect, reaching)
             .await
             .map_err(late)??;
+        reached.tcp.recorded_by(reached.recording.take());
         let securing = secured(&self.outbound.tls, url, reached.tcp);
         timeout(self.limits.tls, securing).await.map_err(late)?
     }

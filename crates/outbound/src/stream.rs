@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::flow::Recording;
+
 /// Bytes of a connection, TLS included.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
@@ -34,6 +36,8 @@ impl Traffic {
 pub(crate) struct Counted {
     tcp: TcpStream,
     traffic: Arc<Traffic>,
+    /// The flow of a connection that is kept: it is told of when the connection ends.
+    _recording: Option<Box<Recording>>,
 }
 
 /// A connection to a server.
@@ -47,7 +51,13 @@ impl Counted {
         Self {
             tcp,
             traffic: Arc::default(),
+            _recording: None,
         }
+    }
+
+    /// The flow of this connection ends with it.
+    pub(crate) fn recorded_by(&mut self, recording: Option<Recording>) {
+        self._recording = recording.map(Box::new);
     }
 
     pub(crate) fn traffic(&self) -> Arc<Traffic> {

@@ -16,6 +16,9 @@ pub enum Way<P = Arc<Policy>> {
     /// The operator chose the server in the product's own configuration, on whatever machine it is. Never for what an API caller, an agent or a
     /// sandbox named.
     Operator,
+    /// The operator chose the server, and what this policy denies expressly (an organization's floor, an environment's denied hosts and networks)
+    /// is not reached all the same. It needs no rule that allows it, and may be on whatever machine.
+    OperatorWithin(P),
     /// This policy does, for every connection and every address.
     Policy(P),
 }
@@ -25,6 +28,7 @@ impl<P: Borrow<Policy>> Way<P> {
     pub fn borrowed(&self) -> Way<&Policy> {
         match self {
             Self::Operator => Way::Operator,
+            Self::OperatorWithin(policy) => Way::OperatorWithin(policy.borrow()),
             Self::Policy(policy) => Way::Policy(policy.borrow()),
         }
     }
@@ -38,6 +42,10 @@ impl Way<&Policy> {
     ) -> Result<(TcpStream, Option<Permit>), DialError> {
         match self {
             Self::Operator => Ok((dialer.dial_for_operator(destination).await?, None)),
+            Self::OperatorWithin(policy) => {
+                let dialing = dialer.dial_for_operator_within(policy, destination);
+                Ok((dialing.await?, None))
+            }
             Self::Policy(policy) => {
                 let dialed = dialer.dial(policy, destination).await?;
                 let permit = Permit {

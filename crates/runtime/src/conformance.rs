@@ -116,6 +116,7 @@ macro_rules! conformance_cases {
             variables_and_directory_reach_the_program
             a_terminal_is_given_only_when_asked_for
             many_programs_run_at_once
+            a_port_where_nothing_listens_is_told_as_such
             files_are_written_and_read
             a_file_is_looked_at
             a_limit_on_reading_is_kept

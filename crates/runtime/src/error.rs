@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use bailiwick_model::SandboxId;
@@ -52,6 +53,9 @@ pub enum Error {
     /// The program exists and may not be executed.
     #[error("{}: may not be executed in the sandbox", .0.display())]
     CommandNotExecutable(OsString),
+    /// No program listens there, or it takes no connection in time.
+    #[error("nothing in the sandbox takes connections on port {0}")]
+    NotListening(NonZeroU16),
     /// A path inside.
     #[error("{}: {problem}", path.display())]
     Path {
@@ -77,6 +81,8 @@ pub enum Verb {
     ApplyPolicy,
     /// [`Sandbox::checkpoint`](crate::Sandbox::checkpoint) and [`Runtime::restore`](crate::Runtime::restore).
     Checkpoint,
+    /// [`Sandbox::connect`](crate::Sandbox::connect).
+    Connect,
     /// A command with a terminal.
     Terminal,
 }
@@ -87,6 +93,7 @@ impl fmt::Display for Verb {
             Self::Adopt => "adopting a running sandbox",
             Self::ApplyPolicy => "changing the policy of a running sandbox",
             Self::Checkpoint => "checkpointing",
+            Self::Connect => "connecting to a program inside",
             Self::Terminal => "a terminal",
         })
     }

@@ -17,6 +17,14 @@ pub type ByteSink = Pin<Box<dyn AsyncWrite + Send>>;
 /// What a program writes to.
 pub type ByteSource = Pin<Box<dyn AsyncRead + Send>>;
 
+/// A connection to a program; dropping it closes it.
+pub type ByteStream = Pin<Box<dyn Duplex>>;
+
+/// What can be read from and written to.
+pub trait Duplex: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
 /// A program to start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {

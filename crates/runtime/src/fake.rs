@@ -5,11 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fmt;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_model::SandboxId;
+use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -30,6 +32,9 @@ use sandbox::FakeSandbox;
 /// Events that may wait; small, so that tests meet the bound.
 const EVENTS_WAITING: usize = 64;
 
+/// What is done with a connection to a port inside.
+type Listener = Arc<dyn Fn(DuplexStream) + Send + Sync>;
+
 /// The private files of a sandbox: path, permission bits, contents.
 type Files = BTreeMap<PathBuf, (u32, Vec<u8>)>;
 
@@ -41,6 +46,7 @@ pub struct Fake<P = String> {
 /// What the fake and its sandboxes share.
 struct State<P> {
     programs: Vec<(Vec<OsString>, Program)>,
+    listeners: Vec<(NonZeroU16, Listener)>,
     unsupported: BTreeSet<&'static str>,
     delay: Duration,
     inner: Mutex<Inner<P>>,
@@ -87,6 +93,7 @@ impl<P> FakeBuilder<P> {
     pub fn with_other_policies() -> Self {
         Self(State {
             programs: Vec::new(),
+            listeners: Vec::new(),
             unsupported: BTreeSet::new(),
             delay: Duration::ZERO,
             inner: Mutex::default(),
@@ -107,6 +114,17 @@ impl<P> FakeBuilder<P> {
         self.0
             .programs
             .push((argv.into_iter().map(Into::into).collect(), program));
+        self
+    }
+
+    /// Hands connections to a port of any sandbox to `accept`. On other ports nothing listens.
+    #[must_use]
+    pub fn listener(
+        mut self,
+        port: NonZeroU16,
+        accept: impl Fn(DuplexStream) + Send + Sync + 'static,
+    ) -> Self {
+        self.0.listeners.push((port, Arc::new(accept)));
         self
     }
 
@@ -143,6 +161,7 @@ fn name(verb: Verb) -> &'static str {
         Verb::Adopt => "adopt",
         Verb::ApplyPolicy => "apply_policy",
         Verb::Checkpoint => "checkpoint",
+        Verb::Connect => "connect",
         Verb::Terminal => "terminal",
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! The verbs return boxed futures, so that a backend is a value that is chosen at start-up; next to the work of any verb the box is nothing.
 
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ mod spec;
 pub use error::{Error, PathProblem, SpecProblem, Verb};
 pub use event::{Event, StopReason};
 pub use execution::{
-    ByteSink, ByteSource, Command, Execution, ExecutionControl, ExitStatus, Signal,
-    StandardStreams, Streams, TerminalSize,
+    ByteSink, ByteSource, ByteStream, Command, Duplex, Execution, ExecutionControl, ExitStatus,
+    Signal, StandardStreams, Streams, TerminalSize,
 };
 pub use files::{CaptureLimits, CapturedFile, FileEntry, FileKind};
 pub use spec::{
@@ -136,6 +137,16 @@ pub trait Sandbox: Send + Sync {
     ///
     /// [`Error::CommandNotFound`] and [`Error::CommandNotExecutable`], which shells report as 127 and 126.
     fn exec(&self, command: Command) -> BoxFuture<'_, Result<Execution, Error>>;
+
+    /// Connects to a program that listens on a TCP port of the sandbox's own loopback. There is no other address to name: what the sandbox
+    /// itself may reach is its policy's business, and nobody reaches anything through it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotListening`]; [`Error::Unsupported`].
+    fn connect(&self, _port: NonZeroU16) -> BoxFuture<'_, Result<ByteStream, Error>> {
+        Box::pin(async { Err(Error::Unsupported(Verb::Connect)) })
+    }
 
     /// Reads a whole file of at most `limit_bytes`.
     ///

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::net::SocketType;
@@ -125,4 +125,96 @@ fn raise_descriptor_limit() {
             maximum: limit.maximum,
         },
     );
+}
+
+/// A process in a role that is given some bytes and says some, and then has ended. Dropping it ends it.
+#[derive(Debug)]
+pub struct PipedRole {
+    process: RoleProcess,
+    input: Option<ChildStdin>,
+    output: Option<ChildStdout>,
+}
+
+/// What such a process may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipedLimits {
+    /// Bytes of its address space.
+    pub memory_bytes: u64,
+    /// Seconds that it may compute.
+    pub processor_seconds: u64,
+}
+
+impl PipedRole {
+    /// Starts this program as `role`, with a pipe to it and one from it. What it complains is nobody's.
+    ///
+    /// # Errors
+    ///
+    /// No process or descriptor can be had.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this crate is the one that starts programs"
+    )]
+    pub fn start(role: &str) -> io::Result<Self> {
+        let mut child = Command::new(SELF)
+            .arg0(role)
+            .env_clear()
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        match pidfd(&child) {
+            Ok(pidfd) => Ok(Self {
+                process: RoleProcess { child, pidfd },
+                input,
+                output,
+            }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it reads, and what it says; once.
+    pub fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        Some((self.input.take()?, self.output.take()?))
+    }
+
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+/// Whether this process was started as `role` by [`PipedRole::start`]. For the beginning of `main`: it closes every descriptor that is not a
+/// standard stream, opens no more, and uses up no more than this.
+///
+/// # Errors
+///
+/// A bound cannot be set.
+pub fn taken_piped(role: &str, limits: PipedLimits) -> io::Result<bool> {
+    if std::env::args_os().next().is_none_or(|name| name != role) {
+        return Ok(false);
+    }
+    sys::close_all_except(&[]);
+    for (resource, most) in [
+        (Resource::As, limits.memory_bytes),
+        (Resource::Cpu, limits.processor_seconds),
+        // It has three, and needs none.
+        (Resource::Nofile, 3),
+        (Resource::Fsize, 0),
+        (Resource::Core, 0),
+    ] {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        rustix::process::setrlimit(resource, limit)?;
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(true)
 }

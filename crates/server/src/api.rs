@@ -6,21 +6,26 @@ mod description;
 pub(crate) mod edge;
 mod environments;
 mod flows;
-mod identity_providers;
+pub(crate) mod identity_providers;
 mod impact;
 mod keys;
+mod knowledge;
 mod limits;
 mod llm_proxies;
+mod mcp_catalog;
+mod mcp_connections;
+mod mcp_gateways;
 mod members;
 mod model_upstreams;
 mod numbered;
+mod oauth_grants;
 mod organization;
 pub(crate) mod references;
 mod retention;
 mod revisions;
 mod roles;
 mod service_accounts;
-mod sessions;
+pub(crate) mod sessions;
 mod teams;
 mod tightening;
 mod usage;
@@ -38,10 +43,15 @@ pub(crate) fn routes() -> Routes {
         .merge(identity_providers::routes())
         .merge(impact::routes())
         .merge(keys::routes())
+        .merge(knowledge::routes())
         .merge(limits::routes())
         .merge(llm_proxies::routes())
+        .merge(mcp_catalog::routes())
+        .merge(mcp_connections::routes())
+        .merge(mcp_gateways::routes())
         .merge(members::routes())
         .merge(model_upstreams::routes())
+        .merge(oauth_grants::routes())
         .merge(organization::routes())
         .merge(references::routes())
         .merge(retention::routes())

@@ -65,9 +65,15 @@ async fn noted(parts: &Parts, control: &Control, changes: bool) -> Result<Caller
 
 /// The caller whom a key shows; a browser's cookie is none here.
 pub(crate) async fn key_caller(parts: &Parts, control: &Control) -> Result<Caller, ControlError> {
-    let key = key(&parts.headers).unwrap_or_default();
-    let address = Some(client(parts));
-    control.authenticate(Credentials { key, address }).await
+    control.authenticate(credentials(parts)).await
+}
+
+/// The key that was shown, if one was; a browser's cookie is none here.
+pub(crate) fn credentials(parts: &Parts) -> Credentials<'_> {
+    Credentials {
+        key: key(&parts.headers).unwrap_or_default(),
+        address: Some(client(parts)),
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {

@@ -71,7 +71,7 @@ impl Failure {
                 ControlError::TooManyPasswords { .. } => Code::TooManyPasswords,
                 ControlError::SignInRefused(refusal) => sign_in_code(refusal),
                 ControlError::IdentityProvider(_) => Code::IdentityProviderUnavailable,
-                ControlError::Forbidden(_) => Code::Forbidden,
+                ControlError::Forbidden(_) | ControlError::NeedsKey => Code::Forbidden,
                 ControlError::NotFound(_) => Code::NotFound,
                 ControlError::Invalid(problems) => match problems.as_slice() {
                     [only] => return only.code,
@@ -116,6 +116,7 @@ impl Failure {
                 ControlError::NotDownloadable => Code::FileNotDownloadable,
                 ControlError::HasVersions => Code::SkillHasVersions,
                 ControlError::OnlyVersion => Code::OnlySkillVersion,
+                ControlError::McpServer(_) => Code::McpServerUnavailable,
                 ControlError::Store(_) => Code::Unavailable,
             },
             Self::NoRoute => Code::NoRoute,
@@ -196,8 +197,8 @@ pub(crate) fn status_of(error: &ControlError) -> StatusCode {
         | ControlError::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
         ControlError::SignInRefused(refusal) if refusal.is_known() => StatusCode::FORBIDDEN,
         ControlError::SignInRefused(_) => StatusCode::UNAUTHORIZED,
-        ControlError::IdentityProvider(_) => StatusCode::BAD_GATEWAY,
-        ControlError::Forbidden(_) => StatusCode::FORBIDDEN,
+        ControlError::IdentityProvider(_) | ControlError::McpServer(_) => StatusCode::BAD_GATEWAY,
+        ControlError::Forbidden(_) | ControlError::NeedsKey => StatusCode::FORBIDDEN,
         ControlError::NotFound(_) | ControlError::Expired(_) => StatusCode::NOT_FOUND,
         ControlError::Invalid(_)
         | ControlError::Archived(_)

@@ -2,6 +2,8 @@
 //!
 //! Errors have the form of the provider whose API was asked, so that its SDKs read them.
 
+mod listing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use bailiwick_control::{
     Control, ControlError, LimitReached, NoModelRoute, OpenProxy, Outcome, Reservation, SpendError,
     SpendRequest,
@@ -35,9 +37,31 @@ pub(crate) fn router() -> Router<Arc<Control>> {
     let mut router = Router::new();
     for endpoint in Endpoint::ALL {
         let path = format!("/llm/{{proxy}}{}", path(endpoint));
-        router = router.route(&path, handler(endpoint));
+        router = router.route(
+            &path,
+            handler(endpoint).fallback(Told(nowhere(endpoint.provider()))),
+        );
+    }
+    for (provider, begin) in [
+        (Provider::Anthropic, "/llm/{proxy}/anthropic"),
+        (Provider::OpenAi, "/llm/{proxy}/openai"),
+    ] {
+        for path in [
+            begin.to_owned(),
+            format!("{begin}/"),
+            format!("{begin}/{{*rest}}"),
+        ] {
+            router = router.route(&path, any(Told(nowhere(provider))));
+        }
     }
     router
+}
+
+/// What a provider's API does not have here, in the provider's own words.
+fn nowhere(
+    provider: Provider,
+) -> impl Fn() -> std::future::Ready<Response> + Clone + Send + Sync + 'static {
+    move || std::future::ready(written(Refusal::UnknownPath.response(provider)))
 }
 
 /// Where SDKs look for an endpoint: Anthropic's have a base without a version, OpenAI's one with it.
@@ -81,7 +105,19 @@ async fn answer(
     let open = control.open_llm_proxy(&caller, reference).await;
     let open = open.map_err(refused)?;
     let body = whole(body).await?;
-    let asks = proxy::read(endpoint, &body)?;
+    let mut asks = proxy::read(endpoint, &body)?;
+    asks.heed(&parts.headers);
+    if endpoint.is_list() {
+        let asked = (endpoint, &parts.headers, &asks);
+        return listing::list(control, &open, asked).await;
+    }
+    let foreign = control.foreign_tool(&open, asks.client_tools()).await;
+    if let Some(tool) = foreign.map_err(refused)? {
+        return Err(Refusal::ForeignTool(tool));
+    }
+    if let Some(why) = open.denied_reach(&asks, &body)? {
+        return Err(Refusal::Forbidden(why));
+    }
     let routes = match control.llm_routes(&open, asks.model_name()).await {
         Ok(routes) => routes,
         Err(NoModelRoute::NotServed(model)) => return Err(Refusal::UnknownModel(model)),

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_model::limits::NAME_CHARS;
 use bailiwick_model::{
-    AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, LimitId, LlmProxyId,
-    ModelUpstreamId, RoleId, ServiceAccountId, SessionId, SessionResourceId, SessionThreadId,
-    SkillId, SkillVersionId, TeamId, UserId, VaultId, WorkId,
+    AgentId, ApiKeyId, CredentialId, EnvironmentId, FileId, GrantId, KnowledgeConnectorId, LimitId,
+    LlmProxyId, McpCatalogEntryId, McpConnectionId, McpGatewayId, ModelUpstreamId, OauthGrantId,
+    RoleId, ServiceAccountId, SessionId, SessionResourceId, SessionThreadId, SkillId,
+    SkillVersionId, TeamId, UserId, VaultId, WorkId,
 };
 use bailiwick_wire::{Schema, example_id};
 use serde_json::{Map, Value, json};
@@ -275,10 +276,15 @@ fn id_in(collection: &str) -> Schema {
         "identity-providers" => Schema::chars(1..=NAME_CHARS).example(json!("company")),
         "grants" => Schema::id::<GrantId>(),
         "keys" => Schema::id::<ApiKeyId>(),
+        "knowledge-connectors" => Schema::id::<KnowledgeConnectorId>(),
         "limits" => Schema::id::<LimitId>(),
         "llm-proxies" => Schema::id::<LlmProxyId>(),
+        "mcp-catalog" => Schema::id::<McpCatalogEntryId>(),
+        "mcp-connections" => Schema::id::<McpConnectionId>(),
+        "mcp-gateways" => Schema::id::<McpGatewayId>(),
         "members" => Schema::id::<UserId>(),
         "model-upstreams" => Schema::id::<ModelUpstreamId>(),
+        "oauth-grants" => Schema::id::<OauthGrantId>(),
         "resources" => Schema::id::<SessionResourceId>(),
         "roles" => Schema::id::<RoleId>(),
         "service-accounts" => Schema::id::<ServiceAccountId>(),

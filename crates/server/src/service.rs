@@ -5,13 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bailiwick_control::Control;
+use axum::{Extension, Router};
+use bailiwick_control::{Control, HostedServers, McpGateways};
 use bailiwick_telemetry::Counters;
 use tokio::net::TcpListener;
 
@@ -21,7 +21,7 @@ use crate::face::Face;
 use crate::failure::Failure;
 use crate::front::{Front, Told};
 use crate::metrics::{self, Metrics};
-use crate::{api, llm, v1};
+use crate::{api, llm, mcp, oauth, v1};
 
 /// The HTTP side of the control plane.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Service {
     metrics: Arc<Metrics>,
     /// Where `/metrics` is, if it is not where everything is.
     numbers: Option<TcpListener>,
+    /// Who runs MCP servers here.
+    hosted: Option<HostedServers>,
 }
 
 /// The numbers of a server, while it runs.
@@ -74,6 +76,7 @@ impl Service {
             proxies: TrustedProxies::default(),
             metrics: Arc::new(Metrics::new()),
             numbers: None,
+            hosted: None,
         })
     }
 
@@ -91,6 +94,26 @@ impl Service {
     #[must_use]
     pub fn with_limits(self, limits: ConnectionLimits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Reached by its clients here: the root of its URLs. Where the operator says none it is where it listens, if only this machine comes there.
+    #[must_use]
+    pub fn with_public_url(self, url: Option<String>) -> Self {
+        let here = || {
+            let address = self.address().ok()?;
+            let is_here = address.ip().is_loopback();
+            is_here.then(|| format!("http://{address}"))
+        };
+        if let Some(url) = url.or_else(here) {
+            self.control.is_reached_at(&url);
+        }
+        self
+    }
+
+    /// Serves MCP servers that run here, by way of gateways, if there is somebody who runs them.
+    #[must_use]
+    pub fn with_hosted_servers(self, hosted: Option<HostedServers>) -> Self {
+        Self { hosted, ..self }
     }
 
     /// Shows what becomes of telemetry, too.
@@ -132,11 +155,17 @@ impl Service {
 
     /// Serves until `end`, then lets requests in flight finish, for 20 seconds at most.
     pub async fn run(self, end: impl Future<Output = ()> + Send + 'static) {
+        let gateways = McpGateways::new(Arc::clone(&self.control));
+        let gateways = Arc::new(match self.hosted {
+            Some(hosted) => gateways.with_hosted_servers(hosted),
+            None => gateways,
+        });
         // Streams have no end of their own.
-        let watched = Arc::clone(&self.control);
+        let (watched, opened) = (Arc::clone(&self.control), Arc::clone(&gateways));
         let end = async move {
             end.await;
             watched.end_watches();
+            opened.end();
         };
         let metrics = self.metrics;
         let numbers = numbers_route(&metrics);
@@ -144,7 +173,7 @@ impl Service {
             None => numbers_route(&metrics),
             Some(_) => Router::new(),
         };
-        let routes = routes(self.control, shared);
+        let routes = routes(self.control, &gateways, shared);
         let front = Front::new(routes, Arc::clone(&metrics), self.proxies);
         let serving = Connections::new(front, metrics, self.limits);
         let Some(listener) = self.numbers else {
@@ -171,14 +200,24 @@ fn numbers_route<S: Clone + Send + Sync + 'static>(metrics: &Arc<Metrics>) -> Ro
     Router::new().route("/metrics", get(Told(numbers)))
 }
 
-fn routes(control: Arc<Control>, numbers: Router<Arc<Control>>) -> Router {
+fn routes(
+    control: Arc<Control>,
+    gateways: &Arc<McpGateways>,
+    numbers: Router<Arc<Control>>,
+) -> Router {
     Router::new()
         .route("/healthz", get(Told(|| async { "ok\n" })))
         .route("/readyz", get(Told(ready)))
         .merge(numbers)
         .merge(v1::routes().router(Face::Wire))
-        .merge(api::routes().router(Face::Api))
+        .merge(
+            api::routes()
+                .router(Face::Api)
+                .layer(Extension(Arc::clone(gateways))),
+        )
         .merge(llm::router())
+        .merge(oauth::router())
+        .merge(mcp::router(gateways))
         .fallback(|| async { Failure::NoRoute })
         .method_not_allowed_fallback(Told(|| async { Failure::Method }))
         .with_state(control)

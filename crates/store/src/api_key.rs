@@ -1,8 +1,8 @@
 //! Keys that programs authenticate with. What is stored is their hash.
 
 use bailiwick_model::{
-    AgentId, ApiKeyId, EnvironmentId, LlmProxyId, OrganizationId, Permissions, ServiceAccountId,
-    UserId,
+    AgentId, ApiKeyId, EnvironmentId, LlmProxyId, McpGatewayId, OrganizationId, Permissions,
+    ResourceId as _, ServiceAccountId, UserId,
 };
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -24,6 +24,8 @@ pub enum KeyOwner {
     Environment(EnvironmentId),
     /// Nobody's: it opens one proxy.
     LlmProxy(VirtualKey),
+    /// Nobody's: it opens one gateway.
+    McpGateway(McpGatewayId),
 }
 
 /// What a virtual key opens, and for whom what is spent with it counts.
@@ -116,7 +118,29 @@ fn owner(row: &AnyRow) -> Result<KeyOwner, StoreError> {
             agent: row.optional_id("spender_agent_id")?,
         }));
     }
+    if let Some(gateway) = row.optional_id("mcp_gateway_id")? {
+        return Ok(KeyOwner::McpGateway(gateway));
+    }
     Ok(KeyOwner::Environment(row.id("environment_id")?))
+}
+
+/// A key that is taken, with what its owner's role allows.
+macro_rules! known_key {
+    ($which:literal) => {
+        concat!(
+            "SELECT k.id, k.organization_id, k.user_id, k.service_account_id, k.environment_id, k.llm_proxy_id, k.spender_user_id, \
+             k.spender_agent_id, k.mcp_gateway_id, k.expires_at, r.permissions FROM api_key k \
+             LEFT JOIN member m ON m.organization_id = k.organization_id AND m.user_id = k.user_id \
+             LEFT JOIN user_account u ON u.id = m.user_id AND u.disabled_at IS NULL \
+             LEFT JOIN service_account s ON s.id = k.service_account_id AND s.organization_id = k.organization_id \
+             LEFT JOIN role r ON r.id = COALESCE(CASE WHEN u.id IS NULL THEN NULL ELSE m.role_id END, s.role_id) \
+             WHERE ",
+            $which,
+            " AND k.revoked_at IS NULL AND (r.id IS NOT NULL OR k.environment_id IS NOT NULL OR k.mcp_gateway_id IS NOT NULL \
+             OR (k.llm_proxy_id IS NOT NULL AND (k.spender_user_id IS NULL OR EXISTS (SELECT 1 FROM member sm JOIN user_account su ON su.id = sm.user_id \
+             WHERE sm.organization_id = k.organization_id AND sm.user_id = k.spender_user_id AND su.disabled_at IS NULL))))",
+        )
+    };
 }
 
 impl Store {
@@ -126,34 +150,34 @@ impl Store {
     ///
     /// See [`StoreError`].
     pub async fn known_key(&self, hash: &[u8; 32]) -> Result<Option<KnownKey>, StoreError> {
-        let row = sqlx::query(
-            "SELECT k.id, k.organization_id, k.user_id, k.service_account_id, k.environment_id, k.llm_proxy_id, k.spender_user_id, \
-             k.spender_agent_id, k.expires_at, r.permissions FROM api_key k \
-             LEFT JOIN member m ON m.organization_id = k.organization_id AND m.user_id = k.user_id \
-             LEFT JOIN user_account u ON u.id = m.user_id AND u.disabled_at IS NULL \
-             LEFT JOIN service_account s ON s.id = k.service_account_id AND s.organization_id = k.organization_id \
-             LEFT JOIN role r ON r.id = COALESCE(CASE WHEN u.id IS NULL THEN NULL ELSE m.role_id END, s.role_id) \
-             WHERE k.hash = $1 AND k.revoked_at IS NULL AND (r.id IS NOT NULL OR k.environment_id IS NOT NULL \
-             OR (k.llm_proxy_id IS NOT NULL AND (k.spender_user_id IS NULL OR EXISTS (SELECT 1 FROM member sm JOIN user_account su ON su.id = sm.user_id \
-             WHERE sm.organization_id = k.organization_id AND sm.user_id = k.spender_user_id AND su.disabled_at IS NULL))))",
-        )
-        .bind(hash.to_vec())
-        .fetch_optional(self.reader())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let owner = owner(&row)?;
-        let permissions = match &owner {
-            KeyOwner::Environment(_) | KeyOwner::LlmProxy(_) => Permissions::NONE,
-            KeyOwner::User(_) | KeyOwner::ServiceAccount(_) => row.json("permissions")?,
-        };
-        Ok(Some(KnownKey {
-            id: row.id("id")?,
-            organization: row.id("organization_id")?,
-            owner,
-            permissions,
-            expires_at: row.optional_time("expires_at")?,
-        }))
+        let query = sqlx::query(known_key!("k.hash = $1")).bind(hash.to_vec());
+        let row = query.fetch_optional(self.reader()).await?;
+        row.map(|row| known(&row)).transpose()
     }
+
+    /// The same, by its id.
+    pub(crate) async fn known_key_of(&self, id: &ApiKeyId) -> Result<Option<KnownKey>, StoreError> {
+        let query = sqlx::query(known_key!("k.id = $1")).bind(id.to_string());
+        let row = query.fetch_optional(self.reader()).await?;
+        row.map(|row| known(&row)).transpose()
+    }
+}
+
+fn known(row: &AnyRow) -> Result<KnownKey, StoreError> {
+    let owner = owner(row)?;
+    let permissions = match &owner {
+        KeyOwner::Environment(_) | KeyOwner::LlmProxy(_) | KeyOwner::McpGateway(_) => {
+            Permissions::NONE
+        }
+        KeyOwner::User(_) | KeyOwner::ServiceAccount(_) => row.json("permissions")?,
+    };
+    Ok(KnownKey {
+        id: row.id("id")?,
+        organization: row.id("organization_id")?,
+        owner,
+        permissions,
+        expires_at: row.optional_time("expires_at")?,
+    })
 }
 
 impl Scope<'_> {
@@ -166,7 +190,7 @@ impl Scope<'_> {
         &self,
         page: &PageRequest<ApiKeyId>,
     ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
-        self.some_keys(None, page).await
+        self.some_keys("", page).await
     }
 
     /// The virtual keys of a proxy, the newest first, with those that are not taken any more.
@@ -179,7 +203,20 @@ impl Scope<'_> {
         proxy: &LlmProxyId,
         page: &PageRequest<ApiKeyId>,
     ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
-        self.some_keys(Some(proxy), page).await
+        self.some_keys(proxy.as_str(), page).await
+    }
+
+    /// The virtual keys of a gateway, the newest first, with those that are not taken any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn gateway_keys(
+        &self,
+        gateway: &McpGatewayId,
+        page: &PageRequest<ApiKeyId>,
+    ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
+        self.some_keys(gateway.as_str(), page).await
     }
 
     /// Whether there is such a virtual key, taken or not.
@@ -198,19 +235,21 @@ impl Scope<'_> {
         Ok(row.is_some())
     }
 
+    /// Those that open what has this id; all, if none is named.
     async fn some_keys(
         &self,
-        proxy: Option<&LlmProxyId>,
+        opened: &str,
         page: &PageRequest<ApiKeyId>,
     ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, user_id, service_account_id, environment_id, llm_proxy_id, spender_user_id, spender_agent_id, name, shown, created_at, \
-             expires_at, revoked_at FROM api_key WHERE organization_id = $1 AND id < $2 AND ($4 = '' OR llm_proxy_id = $4) ORDER BY id DESC LIMIT $3",
+            "SELECT id, user_id, service_account_id, environment_id, llm_proxy_id, spender_user_id, spender_agent_id, mcp_gateway_id, name, shown, \
+             created_at, expires_at, revoked_at FROM api_key WHERE organization_id = $1 AND id < $2 \
+             AND ($4 = '' OR llm_proxy_id = $4 OR mcp_gateway_id = $4) ORDER BY id DESC LIMIT $3",
         )
         .bind(self.organization.to_string())
         .bind(page.bound())
         .bind(page.rows())
-        .bind(proxy.map(ToString::to_string).unwrap_or_default())
+        .bind(opened.to_owned())
         .fetch_all(self.pool)
         .await?;
         let items = rows.iter().map(ApiKey::read);
@@ -227,12 +266,14 @@ impl Change {
     /// [`StoreError::Taken`] if there is this key already.
     pub async fn insert_api_key(&mut self, new: NewApiKey<'_>) -> Result<(), StoreError> {
         let (organization, at) = (self.organization().to_string(), self.micros());
-        let (mut user, mut account, mut environment, mut door) = (None, None, None, None);
+        let (mut user, mut account, mut environment) = (None, None, None);
+        let (mut door, mut gateway) = (None, None);
         match new.owner {
             KeyOwner::User(id) => user = Some(id.to_string()),
             KeyOwner::ServiceAccount(id) => account = Some(id.to_string()),
             KeyOwner::Environment(id) => environment = Some(id.to_string()),
             KeyOwner::LlmProxy(opens) => door = Some(opens),
+            KeyOwner::McpGateway(id) => gateway = Some(id.to_string()),
         }
         let (proxy, spender, agent) = match door {
             Some(opens) => (
@@ -244,7 +285,7 @@ impl Change {
         };
         sqlx::query(
             "INSERT INTO api_key (id, organization_id, user_id, service_account_id, environment_id, name, shown, hash, created_at, expires_at, \
-             llm_proxy_id, spender_user_id, spender_agent_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             llm_proxy_id, spender_user_id, spender_agent_id, mcp_gateway_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(new.id.to_string())
         .bind(organization)
@@ -259,6 +300,7 @@ impl Change {
         .bind(proxy)
         .bind(spender)
         .bind(agent)
+        .bind(gateway)
         .execute(self.connection())
         .await?;
         Ok(())
@@ -344,6 +386,29 @@ impl Change {
         .bind(organization)
         .bind(id.to_string())
         .bind(proxy.to_string())
+        .bind(at)
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Revokes a virtual key of a gateway; whether it was one that was still taken.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn revoke_gateway_key(
+        &mut self,
+        gateway: &McpGatewayId,
+        id: &ApiKeyId,
+    ) -> Result<bool, StoreError> {
+        let (organization, at) = (self.organization().to_string(), self.micros());
+        let done = sqlx::query(
+            "UPDATE api_key SET revoked_at = $4 WHERE organization_id = $1 AND id = $2 AND mcp_gateway_id = $3 AND revoked_at IS NULL",
+        )
+        .bind(organization)
+        .bind(id.to_string())
+        .bind(gateway.to_string())
         .bind(at)
         .execute(self.connection())
         .await?;

@@ -22,13 +22,22 @@ impl Dialect {
         }
     }
 
-    /// The words in braces of a migration.
+    /// The words in braces of a migration. A line that begins with a database's own is for that one alone.
     pub(crate) fn translate(self, sql: &str) -> String {
         let (id, bytes) = match self {
             Self::Sqlite => ("TEXT", "BLOB"),
             // Ids are compared byte by byte, whatever the database's collation.
             Self::Postgres => (r#"TEXT COLLATE "C""#, "BYTEA"),
         };
+        let (own, other) = match self {
+            Self::Sqlite => ("{sqlite} ", "{postgres} "),
+            Self::Postgres => ("{postgres} ", "{sqlite} "),
+        };
+        let lines = sql.split_inclusive('\n');
+        let lines = lines.filter(|line| !line.starts_with(other));
+        let sql: String = lines
+            .map(|line| line.strip_prefix(own).unwrap_or(line))
+            .collect();
         sql.replace("{id}", id).replace("{bytes}", bytes)
     }
 

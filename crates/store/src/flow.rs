@@ -10,6 +10,9 @@ use crate::error::StoreError;
 use crate::row::Columns;
 use crate::store::{Scope, Store};
 
+/// What stands in the place of a session where a flow is none's.
+const NO_SESSION: &str = "";
+
 /// One to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewFlow {
@@ -26,8 +29,8 @@ pub struct NewFlow {
 pub struct StoredFlow {
     /// From 1, in the order in which they were written.
     pub sequence: i64,
-    /// Whose it was.
-    pub session: SessionId,
+    /// Whose it was, if it was a session's.
+    pub session: Option<SessionId>,
     /// Where.
     pub environment: EnvironmentId,
     /// When it was written.
@@ -51,7 +54,7 @@ impl StoredFlow {
     fn read(row: &AnyRow) -> Result<Self, StoreError> {
         Ok(Self {
             sequence: row.value("sequence")?,
-            session: row.id("session_id")?,
+            session: session(row)?,
             environment: row.id("environment_id")?,
             kept_at: row.time("kept_at")?,
             flow: row.value("flow")?,
@@ -59,8 +62,16 @@ impl StoredFlow {
     }
 }
 
+/// The column is never NULL: what is no session's has an empty text there.
+fn session(row: &AnyRow) -> Result<Option<SessionId>, StoreError> {
+    match row.value::<String>("session_id")?.as_str() {
+        "" => Ok(None),
+        _ => row.id("session_id").map(Some),
+    }
+}
+
 impl Store {
-    /// Keeps flows of a session, all or none. They get the next numbers of the organization: whoever has read those up to a number has
+    /// Keeps flows of a session, or of no session, all or none. They get the next numbers of the organization: whoever has read those up to a number has
     /// missed none. The same flows may be given again, all together, where nobody knows whether they were kept: they are there once.
     ///
     /// # Errors
@@ -69,7 +80,7 @@ impl Store {
     pub async fn keep_flows(
         &self,
         organization: &OrganizationId,
-        (session, environment): (&SessionId, &EnvironmentId),
+        (session, environment): (Option<&SessionId>, &EnvironmentId),
         at: Timestamp,
         flows: &[NewFlow],
     ) -> Result<(), StoreError> {
@@ -103,7 +114,7 @@ impl Store {
             )
             .bind(organization.to_string())
             .bind(sequence)
-            .bind(session.to_string())
+            .bind(session.map_or_else(|| NO_SESSION.to_owned(), ToString::to_string))
             .bind(environment.to_string())
             .bind(new.verdict.to_string())
             .bind(at.as_microsecond())

@@ -19,15 +19,26 @@ mod credential_secret;
 mod dialect;
 mod environment;
 mod environment_revision;
+mod environment_scope;
 mod error;
 mod export;
 mod file;
 mod flow;
 mod identity;
+mod knowledge_chunk;
+mod knowledge_connector;
+mod knowledge_document;
+mod knowledge_search;
+mod knowledge_sync;
+mod limit_alert;
 mod llm_proxy;
+mod mcp_catalog;
+mod mcp_connection;
+mod mcp_gateway;
 mod member;
 mod model_upstream;
 mod notice;
+mod oauth_grant;
 mod organization;
 mod page;
 mod patience;
@@ -73,14 +84,31 @@ pub use credential_secret::{OwnedSecret, SealedSecret, SecretOwner};
 pub use dialect::{DatabaseUrl, NotADatabaseUrl};
 pub use environment::{Environment, EnvironmentValues, NewEnvironment};
 pub use environment_revision::{EnvironmentRevision, RevisionRest};
+pub use environment_scope::EnvironmentScope;
 pub use error::StoreError;
 pub use file::{ExpiredFile, File, FileTotals, NewFile};
 pub use flow::{FlowFilter, NewFlow, StoredFlow};
 pub use identity::KnownIdentity;
+pub use knowledge_chunk::NewKnowledgeChunk;
+pub use knowledge_connector::{
+    KnowledgeConnector, KnowledgeConnectorValues, KnowledgeSync, KnowledgeSyncState,
+};
+pub use knowledge_document::{
+    Kept, KnowledgeDocument, KnowledgeDocuments, KnownDocument, NewKnowledgeDocument,
+};
+pub use knowledge_search::{KnowledgeHit, KnowledgeQuery, SnippetPart};
+pub use knowledge_sync::{EndedSync, KeptSync, KnowledgeRun};
+pub use limit_alert::{LimitAlert, NewLimitAlert};
 pub use llm_proxy::{LlmProxy, LlmProxyValues};
+pub use mcp_catalog::{McpCatalogEntry, McpCatalogEntryValues};
+pub use mcp_connection::{McpConnection, NewMcpConnection, SealedConnection};
+pub use mcp_gateway::{McpAssignment, McpGateway, McpGatewayValues};
 pub use member::{Member, NewMember, SignIn};
 pub use model_upstream::{ModelUpstream, ModelUpstreamValues};
-pub use notice::{SessionNotice, SessionNotices};
+pub use notice::{Notice, Notices, SessionNotice};
+pub use oauth_grant::{
+    FoundGrant, KnownOauthGrant, NewOauthGrant, OauthGrant, OauthSecret, OauthTokenHashes,
+};
 pub use organization::{NewOrganization, Organization, OrganizationPolicies};
 pub use page::{Page, PageRequest};
 pub use reference::{NotAReference, Reference, ReferenceCounts, ReferenceFilter, ReferenceKind};

@@ -279,7 +279,7 @@ impl Change {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes a member, with their teams, grants and sessions; their keys are not taken any more, their password and who they are to
+    /// Removes a member, with their teams, grants, sessions and what they let programs do; their keys are not taken any more, their password and who they are to
     /// identity providers open nothing, and their address may be somebody else's. Whether there was such a member.
     ///
     /// # Errors
@@ -293,6 +293,8 @@ impl Change {
             .execute(self.connection())
             .await?;
         for statement in [
+            "DELETE FROM oauth_grant WHERE organization_id = $1 AND user_id = $2",
+            "DELETE FROM mcp_connection WHERE organization_id = $1 AND user_id = $2",
             "UPDATE identity SET user_id = NULL WHERE organization_id = $1 AND user_id = $2",
             "UPDATE user_account SET email_key = id, address_key = NULL, password_hash = NULL WHERE organization_id = $1 AND id = $2",
         ] {

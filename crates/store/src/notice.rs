@@ -1,4 +1,4 @@
-//! What several servers on one PostgreSQL tell each other of sessions: ids and numbers, nothing of what happened. A database of SQLite has one
+//! What several servers on one PostgreSQL tell each other of sessions and gateways: ids and numbers, nothing of what happened. A database of SQLite has one
 //! user, who tells nobody.
 
 use std::fmt;
@@ -14,6 +14,7 @@ use crate::row::Columns;
 use crate::store::Store;
 
 const CHANNEL: &str = "bailiwick_session";
+const GATEWAYS: &str = "bailiwick_gateway";
 /// Sessions that one query asks for.
 const SESSIONS: usize = 20;
 
@@ -30,9 +31,18 @@ pub struct SessionNotice {
     pub is_tightened: bool,
 }
 
+/// What somebody told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A session has something new.
+    Session(SessionNotice),
+    /// What holds for some gateway of MCP may be another thing than before.
+    Gateways,
+}
+
 /// Hears what others tell.
 #[derive(Debug)]
-pub struct SessionNotices(PgListener);
+pub struct Notices(PgListener);
 
 impl fmt::Display for SessionNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,18 +90,29 @@ impl Store {
         Ok(())
     }
 
+    /// Tells every server that what was read for gateways may hold no more.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn tell_of_gateways(&self) -> Result<(), StoreError> {
+        let statement = sqlx::query("SELECT pg_notify($1, '')").bind(GATEWAYS);
+        self.execute(statement).await?;
+        Ok(())
+    }
+
     /// Begins to hear what is told, if there is anybody to tell something.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn listen(&self) -> Result<Option<SessionNotices>, StoreError> {
+    pub async fn listen(&self) -> Result<Option<Notices>, StoreError> {
         let Some(url) = self.postgres_url() else {
             return Ok(None);
         };
         let mut listener = patiently(PgListener::connect(url)).await?;
-        patiently(listener.listen(CHANNEL)).await?;
-        Ok(Some(SessionNotices(listener)))
+        patiently(listener.listen_all([CHANNEL, GATEWAYS])).await?;
+        Ok(Some(Notices(listener)))
     }
 
     /// The numbers of the last events of some sessions; what is gone is missing.
@@ -120,15 +141,21 @@ impl Store {
     }
 }
 
-impl SessionNotices {
+impl Notices {
     /// The next notice; `None` if some may have been missed, since the connection was lost.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub async fn next(&mut self) -> Result<Option<SessionNotice>, StoreError> {
+    pub async fn next(&mut self) -> Result<Option<Notice>, StoreError> {
         let heard = self.0.try_recv().await?;
-        heard.map(|heard| heard.payload().parse()).transpose()
+        let Some(heard) = heard else {
+            return Ok(None);
+        };
+        if heard.channel() == GATEWAYS {
+            return Ok(Some(Notice::Gateways));
+        }
+        heard.payload().parse().map(Notice::Session).map(Some)
     }
 }
 

@@ -63,10 +63,16 @@ references! {
         "api_key WHERE organization_id = $1 AND environment_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)";
     /// The right of a member or a team to deploy to it.
     Grant = "grant", 0, "deploy_grant WHERE organization_id = $1 AND environment_id = $2";
+    /// A knowledge connector there.
+    KnowledgeConnector = "knowledge_connector", 1, "knowledge_connector WHERE organization_id = $1 AND environment_id = $2";
     /// A limit for it, or that counts there alone.
     Limit = "limit", 0, "spend_limit WHERE organization_id = $1 AND (environment_id = $2 OR entity_id = $2)";
     /// A proxy there.
     LlmProxy = "llm_proxy", 1, "llm_proxy WHERE organization_id = $1 AND environment_id = $2";
+    /// An MCP server of the catalog there.
+    McpCatalogEntry = "mcp_catalog_entry", 1, "mcp_catalog_entry WHERE organization_id = $1 AND environment_id = $2";
+    /// A gateway there.
+    McpGateway = "mcp_gateway", 1, "mcp_gateway WHERE organization_id = $1 AND environment_id = $2";
     /// A session there, archived or not. It keeps the policy that held when it was made.
     Session = "session", 0, "session WHERE organization_id = $1 AND environment_id = $2";
 }

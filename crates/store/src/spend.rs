@@ -2,12 +2,14 @@
 //!
 //! Whoever takes or counts holds the organization's ledger: what was read under it is so until it is committed.
 
+use bailiwick_model::limits::SPEND_OF_BUCKET;
 use bailiwick_model::{LimitId, OrganizationId, UsageRecordId, UserId};
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use crate::change::Change;
 use crate::error::StoreError;
+use crate::patience::Patient;
 use crate::row::Columns;
 use crate::store::{Scope, Store};
 use crate::transaction::Transaction;
@@ -48,7 +50,7 @@ pub struct Spending {
 
 impl SpendAccount {
     /// As it is stored: of a limit that is not for each user, an empty text.
-    fn user_text(&self) -> String {
+    pub(crate) fn user_text(&self) -> String {
         self.user
             .as_ref()
             .map(ToString::to_string)
@@ -172,6 +174,10 @@ impl Spending {
     /// Whose ledger it is.
     pub fn organization(&self) -> &OrganizationId {
         &self.organization
+    }
+
+    pub(crate) fn connection(&mut self) -> Patient<'_> {
+        self.transaction.connection()
     }
 
     /// What was spent of an account in its buckets from one on.
@@ -378,13 +384,15 @@ async fn count(
     sqlx::query(
         "INSERT INTO spend_bucket (organization_id, limit_id, user_id, starts_at, spent) \
          SELECT organization_id, id, $2, CAST($3 AS BIGINT), CAST($4 AS BIGINT) FROM spend_limit WHERE id = $1 AND organization_id = $5 \
-         ON CONFLICT (limit_id, user_id, starts_at) DO UPDATE SET spent = spend_bucket.spent + excluded.spent",
+         ON CONFLICT (limit_id, user_id, starts_at) DO UPDATE SET spent = CASE WHEN spend_bucket.spent > CAST($6 AS BIGINT) - excluded.spent THEN CAST($6 AS BIGINT) \
+         ELSE spend_bucket.spent + excluded.spent END",
     )
     .bind(account.limit.to_string())
     .bind(account.user_text())
     .bind(starts_at)
-    .bind(amount)
+    .bind(amount.min(SPEND_OF_BUCKET))
     .bind(organization.to_string())
+    .bind(SPEND_OF_BUCKET)
     .execute(transaction.connection())
     .await?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bailiwick_model::OrganizationId;
+use rustix::process::{Resource, getrlimit};
 use sqlx::any::AnyQueryResult;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, AssertSqlSafe, Execute, SqlSafeStr};
@@ -17,6 +18,8 @@ use crate::writers::Writers;
 
 /// That read, at the same time.
 const READERS: u32 = 16;
+/// For so many files that the process may open there is one of them: a connection to SQLite has two open, and clients want theirs.
+const FILES_OF_A_READER: u64 = 8;
 
 /// In the order in which they run. One that has been released is never changed: what a version before this one still reads or writes goes in
 /// a later release (expand, then contract), so that two versions can run side by side.
@@ -79,6 +82,22 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/0017_environment_bases.sql"),
     ),
     (18, "spend", include_str!("../migrations/0018_spend.sql")),
+    (
+        19,
+        "mcp gateways",
+        include_str!("../migrations/0019_mcp_gateways.sql"),
+    ),
+    (
+        20,
+        "knowledge",
+        include_str!("../migrations/0020_knowledge.sql"),
+    ),
+    (21, "oauth", include_str!("../migrations/0021_oauth.sql")),
+    (
+        22,
+        "limit alerts",
+        include_str!("../migrations/0022_limit_alerts.sql"),
+    ),
 ];
 
 /// A database whose tables are of this version.
@@ -94,7 +113,18 @@ pub struct Store {
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
     pub(crate) pool: &'a Readers,
+    pub(crate) dialect: Dialect,
     pub(crate) organization: &'a OrganizationId,
+}
+
+/// How many connections may read.
+fn readers(dialect: Dialect) -> u32 {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    match dialect {
+        Dialect::Postgres => READERS,
+        Dialect::Sqlite => u32::try_from(files / FILES_OF_A_READER)
+            .map_or(READERS, |readers| readers.clamp(1, READERS)),
+    }
 }
 
 impl Store {
@@ -113,7 +143,7 @@ impl Store {
         migrate(write.pool(), dialect, MIGRATIONS).await?;
         let options = url.as_text().parse()?;
         Ok(Self {
-            read: Readers::new(options, dialect, READERS),
+            read: Readers::new(options, dialect, readers(dialect)),
             write,
             dialect,
             url: url.clone(),
@@ -124,6 +154,7 @@ impl Store {
     pub fn scope<'a>(&'a self, organization: &'a OrganizationId) -> Scope<'a> {
         Scope {
             pool: &self.read,
+            dialect: self.dialect,
             organization,
         }
     }

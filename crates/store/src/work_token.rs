@@ -1,9 +1,10 @@
 //! Workers: what they authenticate with for one item, and when they polled.
 
 use bailiwick_model::limits::WORK_POLLERS;
-use bailiwick_model::{ApiKeyId, EnvironmentId, OrganizationId, SessionId, WorkId};
+use bailiwick_model::{ApiKeyId, EnvironmentId, OrganizationId, Permission, SessionId, WorkId};
 use jiff::Timestamp;
 
+use crate::api_key::{KeyOwner, KnownKey};
 use crate::change::Change;
 use crate::error::StoreError;
 use crate::row::Columns;
@@ -23,8 +24,8 @@ pub struct KnownWork {
 }
 
 impl Store {
-    /// What the token of an item stands for, by its hash; `None` if there is none, the item ended before `ended_before`, or the key that
-    /// its worker polled with is not taken any more.
+    /// What the token of an item stands for, by its hash; `None` if there is none, the item ended before `ended_before`, or whoever polled with a
+    /// key could not do that with it now: it is not taken any more, or its owner may not serve queues any more.
     ///
     /// # Errors
     ///
@@ -36,26 +37,27 @@ impl Store {
         ended_before: Timestamp,
     ) -> Result<Option<KnownWork>, StoreError> {
         let row = sqlx::query(
-            "SELECT w.organization_id, w.environment_id, w.id, w.session_id FROM work_token t \
+            "SELECT w.organization_id, w.environment_id, w.id, w.session_id, t.key_id FROM work_token t \
              JOIN work w ON w.id = t.work_id AND w.organization_id = t.organization_id \
-             LEFT JOIN api_key k ON k.id = t.key_id \
-             WHERE t.hash = $1 AND (w.stopped_at IS NULL OR w.stopped_at > $2) \
-             AND (t.key_id IS NULL OR (k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $3)))",
+             WHERE t.hash = $1 AND (w.stopped_at IS NULL OR w.stopped_at > $2)",
         )
         .bind(hash.to_vec())
         .bind(ended_before.as_microsecond())
-        .bind(now.as_microsecond())
         .fetch_optional(self.reader())
         .await?;
-        let known = row.map(|row| {
-            Ok(KnownWork {
-                organization: row.id("organization_id")?,
-                environment: row.id("environment_id")?,
-                work: row.id("id")?,
-                session: row.id("session_id")?,
-            })
-        });
-        known.transpose()
+        let Some(row) = row else { return Ok(None) };
+        let known = KnownWork {
+            organization: row.id("organization_id")?,
+            environment: row.id("environment_id")?,
+            work: row.id("id")?,
+            session: row.id("session_id")?,
+        };
+        // Whoever began it within the server itself has none.
+        let Some(key) = row.optional_id::<ApiKeyId>("key_id")? else {
+            return Ok(Some(known));
+        };
+        let key = self.known_key_of(&key).await?;
+        Ok(key.filter(|key| key.serves(&known, now)).map(|_| known))
     }
 
     /// Remembers that a worker polled. Of one queue a bounded number of workers is remembered.
@@ -94,6 +96,21 @@ impl Store {
         .execute(transaction.connection())
         .await?;
         transaction.commit().await
+    }
+}
+
+impl KnownKey {
+    /// Whether items of this queue are handed to whoever shows it.
+    fn serves(&self, work: &KnownWork, now: Timestamp) -> bool {
+        let is_current = self.expires_at.is_none_or(|expires| expires > now);
+        let may = match &self.owner {
+            KeyOwner::Environment(environment) => *environment == work.environment,
+            KeyOwner::User(_) | KeyOwner::ServiceAccount(_) => {
+                self.permissions.allow(Permission::WorkWrite)
+            }
+            KeyOwner::LlmProxy(_) | KeyOwner::McpGateway(_) => false,
+        };
+        is_current && may && self.organization == work.organization
     }
 }
 

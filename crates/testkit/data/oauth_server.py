@@ -2,7 +2,12 @@
 # An authorization server and an MCP server behind one name, on loopback; TLS by tls_server.py, which stands above. Refresh tokens are taken
 # once: one that comes a second time ends the family (RFC 9700, section 4.14.2). What misbehaves has a path of its own.
 
+#
+# It says who it is (RFC 9728, RFC 8414), registers clients and takes codes: `code-` and the challenge that the code is for. What lies about who it
+# is stands behind `/mcp/as-`.
+
 import base64
+import hashlib
 import threading
 import time
 from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
@@ -44,13 +49,60 @@ class Both(Handler):
     def do_DELETE(self):
         self.do_POST()
 
+    def do_GET(self):
+        say(request={"method": "GET", "path": self.path, "headers": dict(self.headers), "body": ""})
+        base = f"https://{self.headers['Host']}"
+        path = urlsplit(self.path).path
+        resource = "/.well-known/oauth-protected-resource"
+        if path.startswith(resource):
+            about = path.removeprefix(resource)
+            _, _, lie = about.partition("/as-")
+            issuer = f"{base}/as-{lie}" if lie else base
+            return self.send(200, {"resource": base + ("/elsewhere" if lie == "resource" else about), "authorization_servers": [issuer]})
+        server = "/.well-known/oauth-authorization-server"
+        if path.startswith(server):
+            return self.server_of(base, path.removeprefix(server))
+        self.send(404, {})
+
+    def server_of(self, base, path):
+        lie = path.removeprefix("/as-")
+        known = {
+            "issuer": base + path,
+            "authorization_endpoint": f"{base}/authorize?tenant=1",
+            "token_endpoint": f"{base}/token",
+            "registration_endpoint": f"{base}/register",
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+        }
+        port = self.headers["Host"].partition(":")[2]
+        if lie == "other":
+            known["issuer"] = "https://honest.example.com"
+        if lie == "plain":
+            known["code_challenge_methods_supported"] = ["plain"]
+        if lie == "metadata":
+            known["token_endpoint"] = "https://169.254.169.254/token"
+        if lie == "loopback":
+            known["registration_endpoint"] = f"https://127.0.0.1:{port}/register"
+        if lie == "http":
+            known["token_endpoint"] = known["token_endpoint"].replace("https:", "http:")
+        if lie == "script":
+            known["authorization_endpoint"] = "javascript:alert(1)"
+        if lie == "moved":
+            return self.send(307, b"", Location=f"https://127.0.0.1:{port}/.well-known/oauth-authorization-server")
+        self.send(200, known)
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         url = urlsplit(self.path)
         say(request={"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body})
+        if url.path == "/register":
+            return self.send(201, {"client_id": "none", "token_endpoint_auth_method": "none"})
         if url.path == "/token":
             return self.token({name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()})
         lie = url.path.removeprefix("/token").removeprefix("/mcp").strip("/")
+        if lie.startswith("as-"):
+            named = f'Bearer resource_metadata="https://{self.headers["Host"]}/.well-known/oauth-protected-resource{url.path}"'
+            return self.send(401, {}, WWW_Authenticate=named)
         if lie == "":
             return self.mcp(json.loads(body or "{}"))
         if lie == "away":
@@ -96,6 +148,8 @@ class Both(Handler):
         client = client_of(self.headers, form)
         if client is None:
             return self.send(401, {"error": "invalid_client"}, WWW_Authenticate="Basic")
+        if form.get("grant_type") == "authorization_code":
+            return self.code(form)
         if form.get("grant_type") != "refresh_token":
             return self.send(400, {"error": "unsupported_grant_type"})
         # Long enough for another one to come in between.
@@ -111,6 +165,20 @@ class Both(Handler):
             refresh.discard(shown)
             used.add(shown)
             access.clear()
+            access.add(f"access-{made}")
+            refresh.add(f"refresh-{made}")
+            given = {"access_token": f"access-{made}", "token_type": "Bearer", "expires_in": 3600, "refresh_token": f"refresh-{made}"}
+        self.send(200, given)
+
+    def code(self, form):
+        global made
+        hashed = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(hashed).decode().rstrip("=")
+        with lock:
+            if form.get("code") != f"code-{challenge}" or form["code"] in used:
+                return self.send(400, {"error": "invalid_grant"})
+            used.add(form["code"])
+            made += 1
             access.add(f"access-{made}")
             refresh.add(f"refresh-{made}")
             given = {"access_token": f"access-{made}", "token_type": "Bearer", "expires_in": 3600, "refresh_token": f"refresh-{made}"}

@@ -22,6 +22,16 @@ const TYPESCRIPT: &str = "5.9.3";
 const NODE: &str = "22.23.3";
 /// The version of mitmproxy.
 const MITMPROXY: &str = "11.0.2";
+/// The versions of what LLM proxies are compared with.
+const LITELLM: &str = "1.108.7";
+const PORTKEY: &str = "1.15.2";
+const CRABLLM: &str = "0.0.25";
+/// The versions of what MCP gateways are compared with.
+const MCP_PROXY: &str = "0.6.0";
+const MCP_PROXY_NODE: &str = "6.7.19";
+const FASTMCP: &str = "4.2.3";
+/// The version of what searches of knowledge are compared with.
+const TANTIVY: &str = "0.27.0";
 
 #[derive(Debug, Clone, Copy)]
 enum Language {
@@ -115,6 +125,78 @@ impl Sdk {
         Self::installed(Language::Python, "mitmproxy", MITMPROXY)
     }
 
+    /// The proxy of LiteLLM, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn litellm() -> Self {
+        Self::installed(Language::Python, "litellm[proxy]", LITELLM)
+    }
+
+    /// tantivy for Python, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn tantivy() -> Self {
+        Self::installed(Language::Python, "tantivy", TANTIVY)
+    }
+
+    /// The gateway of Portkey, which benchmarks compare with: its command.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn portkey_gateway() -> Command {
+        let package = "@portkey-ai/gateway";
+        let gateway = Self::installed(Language::Node, package, PORTKEY);
+        let mut node = command("node", User::current());
+        let program = gateway.directory.join("node_modules").join(package);
+        node.arg(program.join("build/start-server.js"));
+        node
+    }
+
+    /// The program `crabllm`, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be built.
+    pub fn crabllm() -> PathBuf {
+        built("crabllm", CRABLLM)
+    }
+
+    /// The program `mcp-proxy` of the crate of that name, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be built.
+    pub fn mcp_proxy() -> PathBuf {
+        built("mcp-proxy", MCP_PROXY)
+    }
+
+    /// `mcp-proxy` for Node.js, which benchmarks compare with: its command.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn mcp_proxy_node() -> Command {
+        let proxy = Self::installed(Language::Node, "mcp-proxy", MCP_PROXY_NODE);
+        let mut node = command("node", User::current());
+        let program = proxy.directory.join("node_modules/mcp-proxy");
+        node.arg(program.join("dist/bin/mcp-proxy.mjs"));
+        node
+    }
+
+    /// `fastmcp`, which benchmarks compare with.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be installed.
+    pub fn fastmcp() -> Self {
+        Self::installed(Language::Python, "fastmcp", FASTMCP)
+    }
+
     /// `@anthropic-ai/sdk` of this version.
     ///
     /// # Panics
@@ -194,7 +276,7 @@ impl Sdk {
     }
 
     fn installed(language: Language, package: &str, version: &str) -> Self {
-        let name = format!("{}-{version}", package.replace(['@', '/'], ""));
+        let name = format!("{}-{version}", package.replace(['@', '/', '[', ']'], ""));
         let name = match language {
             Language::Python => format!("sdks/python-{name}"),
             Language::Node => format!("sdks/node-{name}"),
@@ -207,6 +289,16 @@ impl Sdk {
             language,
         }
     }
+}
+
+/// The program of a crate of that name.
+fn built(name: &str, version: &str) -> PathBuf {
+    let directory = made_once(&format!("sdks/{name}-{version}"), |directory| {
+        let mut cargo = command("cargo", User::current());
+        cargo.args(["install", "--quiet", "--locked", "--version", version]);
+        succeed(cargo.arg("--root").arg(directory).arg(name));
+    });
+    directory.join("bin").join(name)
 }
 
 fn install(language: Language, package: &str, version: &str, directory: &Path) {

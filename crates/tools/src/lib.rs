@@ -238,6 +238,7 @@ fn trouble_inside(error: Error) -> Result<ToolResult, Failure> {
         | Error::Unsupported(_)
         | Error::CommandNotFound(_)
         | Error::CommandNotExecutable(_)
+        | Error::NotListening(_)
         | Error::Full
         | Error::Backend(_)) => Err(Failure::Sandbox(error)),
     }

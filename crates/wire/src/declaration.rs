@@ -1,7 +1,11 @@
-//! Documents that declare what an organization has: environments and agents, any number in a file.
+//! Documents that declare what an organization has: environments, agents, LLM proxies, limits and knowledge connectors, any number in a file.
 //!
 //! A document without `kind` is an environment file. What the wire has no word for stands beside its fields: of an environment `restricted` and
 //! `namespace`, of an agent `environment`. Whoever finds a problem, it has its place in the file.
+
+mod fields;
+mod knowledge;
+mod spending;
 
 use bailiwick_model::EnvironmentName;
 use bailiwick_model::limits::{DECLARATION_DEPTH, SHORT_ENVIRONMENT_NAME_CHARS};
@@ -19,8 +23,17 @@ use crate::shape::Reader;
 use crate::tree::{self, Located, Node, Span, Value};
 use crate::validate::only;
 
+pub use knowledge::DeclaredKnowledgeConnector;
+pub use spending::{DeclaredLimit, DeclaredLlmProxy, LimitSubject};
+
 /// What a document may be of.
-const KINDS: [&str; 2] = ["Environment", "Agent"];
+const KINDS: [&str; 5] = [
+    "Environment",
+    "Agent",
+    "LlmProxy",
+    "Limit",
+    "KnowledgeConnector",
+];
 
 /// The documents of one file.
 #[derive(Debug)]
@@ -47,6 +60,12 @@ pub enum Declared {
     Environment(Box<DeclaredEnvironment>),
     /// `kind: Agent`.
     Agent(Box<DeclaredAgent>),
+    /// `kind: LlmProxy`.
+    LlmProxy(Box<DeclaredLlmProxy>),
+    /// `kind: Limit`.
+    Limit(Box<DeclaredLimit>),
+    /// `kind: KnowledgeConnector`.
+    KnowledgeConnector(Box<DeclaredKnowledgeConnector>),
 }
 
 /// An environment.
@@ -145,13 +164,16 @@ fn declared(
     let span = document.span.clone();
     let mut entries = entries_of(document, problems)?;
     let kind = match take(&mut entries, "kind") {
-        None => default,
+        None => Kind::of(default),
         Some(node) => {
             let span = node.span.clone();
             let value = Reader::new(problems).text("kind", node)?;
             match value.as_str() {
-                "Environment" => DefaultKind::Environment,
-                "Agent" => DefaultKind::Agent,
+                "Environment" => Kind::Environment,
+                "Agent" => Kind::Agent,
+                "LlmProxy" => Kind::LlmProxy,
+                "Limit" => Kind::Limit,
+                "KnowledgeConnector" => Kind::KnowledgeConnector,
                 _ => {
                     only(&Located { value, span }, "kind", &KINDS, problems);
                     return None;
@@ -160,12 +182,50 @@ fn declared(
         }
     };
     match kind {
-        DefaultKind::Environment => environment(entries, span, problems, warnings)
+        Kind::Environment => environment(entries, span, problems, warnings)
             .map(|environment| Declared::Environment(Box::new(environment))),
-        DefaultKind::Agent => {
-            agent(entries, span, problems).map(|agent| Declared::Agent(Box::new(agent)))
+        Kind::Agent => agent(entries, span, problems).map(|agent| Declared::Agent(Box::new(agent))),
+        Kind::LlmProxy => read(&entries, span, problems, DeclaredLlmProxy::of)
+            .map(|proxy| Declared::LlmProxy(Box::new(proxy))),
+        Kind::Limit => read(&entries, span, problems, DeclaredLimit::of)
+            .map(|limit| Declared::Limit(Box::new(limit))),
+        Kind::KnowledgeConnector => read(&entries, span, problems, DeclaredKnowledgeConnector::of)
+            .map(|connector| Declared::KnowledgeConnector(Box::new(connector))),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Environment,
+    Agent,
+    LlmProxy,
+    Limit,
+    KnowledgeConnector,
+}
+
+impl Kind {
+    fn of(default: DefaultKind) -> Self {
+        match default {
+            DefaultKind::Environment => Self::Environment,
+            DefaultKind::Agent => Self::Agent,
         }
     }
+}
+
+/// What says of JSON what is wrong with its fields.
+fn read<T>(
+    entries: &Entries,
+    span: Span,
+    problems: &mut Vec<Problem>,
+    of: impl Fn(&Map<String, Json>) -> Result<T, Vec<FieldProblem>>,
+) -> Option<T> {
+    let placed = Placed::of(entries, span, problems)?;
+    let further = match of(&placed.json) {
+        Ok(read) => return Some(read),
+        Err(further) => further.into_iter(),
+    };
+    problems.extend(further.map(|problem| placed.located(problem)));
+    None
 }
 
 type Entries = Vec<(Located<String>, Node)>;

@@ -52,7 +52,8 @@ pub use credential::{
     StaticBearer, TokenEndpointAuth, TokenEndpointAuthKind, UnknownSecretName, UrlProblem,
 };
 pub use declaration::{
-    Declaration, Declarations, Declared, DeclaredAgent, DeclaredEnvironment, DefaultKind,
+    Declaration, Declarations, Declared, DeclaredAgent, DeclaredEnvironment,
+    DeclaredKnowledgeConnector, DeclaredLimit, DeclaredLlmProxy, DefaultKind, LimitSubject,
     parse_declarations, parse_object,
 };
 pub use difference::{DifferenceLine, DifferenceReport, ModeChange};

@@ -12,7 +12,7 @@ use crate::workspace;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only the groups with these names: start, image, request, credentials, throughput, latency, connections, decide, cut, memory, control,
-    /// events, sessions, control-size, control-start.
+    /// events, sessions, llm-proxy, control-size, control-start.
     names: Vec<String>,
     /// Few rounds: to see that everything runs, not to quote.
     #[arg(long)]

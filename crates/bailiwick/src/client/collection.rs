@@ -1,8 +1,9 @@
 //! What a server has many of, and how people call one of them.
 
 use bailiwick_model::{
-    AgentId, EnvironmentId, FileId, LlmProxyId, ModelUpstreamId, RoleId, ServiceAccountId,
-    SessionId, SkillId, TeamId, UserId, VaultId,
+    AgentId, EnvironmentId, FileId, KnowledgeConnectorId, LlmProxyId, McpCatalogEntryId,
+    McpGatewayId, ModelUpstreamId, RoleId, ServiceAccountId, SessionId, SkillId, TeamId, UserId,
+    VaultId,
 };
 use serde_json::Value;
 
@@ -93,6 +94,36 @@ pub(crate) const LLM_PROXIES: Collection = Collection {
     id: "id",
     name: "name",
     is_id: |text| text.parse::<LlmProxyId>().is_ok(),
+};
+
+pub(crate) const MCP_CATALOG: Collection = Collection {
+    path: &["api", "mcp-catalog"],
+    noun: "MCP server of the catalog",
+    listed_by: "bailiwick mcp-catalog list",
+    page: "1000",
+    id: "id",
+    name: "name",
+    is_id: |text| text.parse::<McpCatalogEntryId>().is_ok(),
+};
+
+pub(crate) const MCP_GATEWAYS: Collection = Collection {
+    path: &["api", "mcp-gateways"],
+    noun: "MCP gateway",
+    listed_by: "bailiwick mcp-gateway list",
+    page: "100",
+    id: "id",
+    name: "name",
+    is_id: |text| text.parse::<McpGatewayId>().is_ok(),
+};
+
+pub(crate) const KNOWLEDGE_CONNECTORS: Collection = Collection {
+    path: &["api", "knowledge-connectors"],
+    noun: "knowledge connector",
+    listed_by: "bailiwick knowledge-connector list",
+    page: "1000",
+    id: "id",
+    name: "name",
+    is_id: |text| text.parse::<KnowledgeConnectorId>().is_ok(),
 };
 
 pub(crate) const TEAMS: Collection = Collection {

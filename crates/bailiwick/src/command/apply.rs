@@ -19,16 +19,19 @@ use crate::input::STDIN;
 use crate::output::{self, Colour};
 use crate::value;
 use carry_out::{ChangedMeanwhile, Outcome};
+use documents::Document;
 use plan::{Asked, Plan};
+use present::Wanted;
 
-/// Make a server have what files declare: environments and agents.
+/// Make a server have what files declare: environments, agents and more.
 ///
 /// Reads documents of `kind: Environment` (an environment file, which needs no `kind`) and `kind: Agent` (the shape of the wire API, and `environment:
-/// NAME`), compares them with what the server has, shows what it would do, asks, and does it: first environments, then agents. What a document does not
-/// name is the default; only `restricted`, `namespace` and `environment` stay as they are.
+/// NAME`), `kind: LlmProxy`, `kind: Limit` and `kind: KnowledgeConnector`, compares them with what the server has, shows what it would do, asks, and does it:
+/// first environments, then agents, proxies, limits and connectors. What a document does not name is the default; only `restricted`, `namespace` and an
+/// agent's `environment` stay as they are.
 ///
-/// What is made with --set NAME is marked by the pair `apply-set: NAME` in its metadata. --prune archives what has the mark and is in no document any more,
-/// and nothing else.
+/// What is made with --set NAME is marked by the pair `apply-set: NAME` in its metadata, or by `apply_set` where there is none. --prune archives what has the
+/// mark and is in no document any more (of proxies, limits and connectors it deletes it), and nothing else.
 ///
 /// Exit codes: 0 everything is as declared; 1 there is something to do (--dry-run); 2 bad input, nothing was written; 3 not confirmed, or the server
 /// refused something: the summary says what was done and what was not; 125 the server could not be reached or failed, likewise.
@@ -45,7 +48,7 @@ pub(crate) struct Arguments {
     /// The set that what is made belongs to.
     #[arg(long, value_name = "NAME", value_parser = value::set)]
     set: Option<String>,
-    /// Archive what was made with this set and is in no document any more.
+    /// Archive, or delete, what was made with this set and is in no document any more.
     #[arg(long, requires = "set")]
     prune: bool,
     /// Let the set have what belongs to another one or to none, so that --prune archives it later.
@@ -67,7 +70,12 @@ pub(crate) struct Arguments {
 pub(crate) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let documents = documents::read(&arguments.files, host)?;
     let client = Client::new(&arguments.server, host)?;
-    let present = present::read(&client)?;
+    let wants = |of: fn(&Document) -> bool| arguments.prune || documents.iter().any(of);
+    let wanted = Wanted {
+        spending: wants(Document::is_about_spending),
+        knowledge: wants(Document::is_about_knowledge),
+    };
+    let present = present::read(&client, wanted)?;
     let asked = Asked {
         documents: &documents,
         present: &present,

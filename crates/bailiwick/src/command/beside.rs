@@ -4,9 +4,10 @@
 use clap::Subcommand;
 
 use super::{
-    agent, apply, audit_log, backup, file, flow, grant, inside, key, limit, llm_proxy, member,
-    model_upstream, organization, restore, retention, role, service_account, session, skill, team,
-    up, usage, vault, whoami, worker,
+    agent, apply, audit_log, backup, file, flow, grant, inside, key, knowledge,
+    knowledge_connector, limit, llm_proxy, mcp_catalog, mcp_gateway, member, model_upstream,
+    oauth_grant, organization, restore, retention, role, service_account, session, skill, team, up,
+    usage, vault, whoami, worker,
 };
 
 #[derive(Debug, Subcommand)]
@@ -31,6 +32,14 @@ pub(crate) enum Command {
     #[command(subcommand)]
     LlmProxy(llm_proxy::Command),
     #[command(subcommand)]
+    McpCatalog(mcp_catalog::Command),
+    #[command(subcommand)]
+    McpGateway(mcp_gateway::Command),
+    #[command(subcommand)]
+    KnowledgeConnector(knowledge_connector::Command),
+    #[command(subcommand)]
+    Knowledge(knowledge::Command),
+    #[command(subcommand)]
     Limit(limit::Command),
     #[command(subcommand)]
     Usage(usage::Command),
@@ -44,6 +53,8 @@ pub(crate) enum Command {
     ServiceAccount(service_account::Command),
     #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    OauthGrant(oauth_grant::Command),
     Whoami(whoami::Arguments),
     #[command(subcommand)]
     AuditLog(audit_log::Command),

@@ -1,5 +1,6 @@
 //! `bailiwick limit`.
 
+mod alerts;
 mod create;
 mod delete;
 mod get;
@@ -15,6 +16,7 @@ use crate::host_environment::HostEnvironment;
 /// What people look for in limits.
 const COLUMNS: &[Column] = &[
     ("ID", "/id"),
+    ("NAME", "/name"),
     ("FOR", "/entity/type"),
     ("WHICH", "/entity/id"),
     ("IN", "/environment_id"),
@@ -35,6 +37,7 @@ pub(crate) enum Command {
     Get(get::Arguments),
     Update(Box<update::Arguments>),
     Delete(delete::Arguments),
+    Alerts(alerts::Arguments),
 }
 
 pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
@@ -44,5 +47,6 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::Get(arguments) => get::execute(&arguments, host),
         Command::Update(arguments) => update::execute(&arguments, host),
         Command::Delete(arguments) => delete::execute(&arguments, host),
+        Command::Alerts(arguments) => alerts::execute(&arguments, host),
     }
 }

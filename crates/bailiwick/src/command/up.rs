@@ -67,7 +67,7 @@ pub(crate) struct Arguments {
     /// may be given many times. Without it they name none.
     #[arg(long = "allow-host-path", value_name = "DIR")]
     pub(crate) host_paths: Vec<PathBuf>,
-    /// Export records as they are made; may be given many times. RECORDS is `audit`; DESTINATION is file:PATH, syslog+udp://HOST[:PORT],
+    /// Export records as they are made; may be given many times. RECORDS is `audit`, `flows` or `limits`; DESTINATION is file:PATH, syslog+udp://HOST[:PORT],
     /// syslog+tcp://HOST[:PORT], syslog+unix:PATH or https://HOST/PATH (a webhook).
     #[arg(long = "export", value_name = "RECORDS=DESTINATION")]
     pub(crate) exports: Vec<Export>,

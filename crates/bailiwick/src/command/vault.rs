@@ -1,9 +1,11 @@
 //! `bailiwick vault`.
 
 mod archive;
+mod connect;
 mod create;
 mod credential;
 mod delete;
+mod finish;
 mod get;
 mod list;
 mod update;
@@ -30,6 +32,8 @@ pub(crate) enum Command {
     Update(update::Arguments),
     Archive(archive::Arguments),
     Delete(delete::Arguments),
+    Connect(connect::Arguments),
+    Finish(finish::Arguments),
     #[command(subcommand)]
     Credential(credential::Command),
 }
@@ -42,6 +46,8 @@ pub(crate) fn execute(command: Command, host: &HostEnvironment) -> anyhow::Resul
         Command::Update(arguments) => update::execute(&arguments, host),
         Command::Archive(arguments) => archive::execute(&arguments, host),
         Command::Delete(arguments) => delete::execute(&arguments, host),
+        Command::Connect(arguments) => connect::execute(&arguments, host),
+        Command::Finish(arguments) => finish::execute(&arguments, host),
         Command::Credential(command) => credential::execute(command, host),
     }
 }

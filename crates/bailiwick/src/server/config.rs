@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bailiwick_control::{
-    ClientSecret, IdentityProvider, IdentityProviders, NeededClaim, Provider, ProviderError,
-    ProviderSettings, SignInRules,
+    ClientSecret, HostPaths, IdentityProvider, IdentityProviders, NeededClaim, NotAHostPath,
+    Provider, ProviderError, ProviderSettings, SignInRules,
 };
 use bailiwick_dial::Dialer;
 use bailiwick_model::OrganizationId;
@@ -26,11 +26,14 @@ use crate::bad_input::{BadInput, read_text};
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
-    /// Where browsers reach this server.
+    /// Where browsers and MCP clients reach this server.
     public_url: Option<String>,
     /// Proxies that say where requests came from.
     #[serde(default)]
     trusted_proxies: Vec<String>,
+    /// Directories of this machine that knowledge connectors may read, with what is below them.
+    #[serde(default)]
+    knowledge_roots: Vec<PathBuf>,
     /// See `--secret-key-command`.
     pub(super) secret_key_command: Option<String>,
     /// Where people sign in.
@@ -80,6 +83,9 @@ pub(crate) enum NotAConfig {
     /// A name that a path cannot hold.
     #[error("{0:?} is no name of an identity provider: a to z, 0 to 9 and -, at most {NAME_CHARS}")]
     Name(String),
+    /// No absolute path.
+    #[error("knowledge_roots cannot be used")]
+    KnowledgeRoot(#[from] NotAHostPath),
     /// Two of one name.
     #[error("two identity providers are called {0:?}")]
     Twice(String),
@@ -177,6 +183,27 @@ impl Config {
         });
         let parsed = parsed.map_err(|error| self.wrong(error.into()))?;
         Ok(given.iter().chain(&parsed).map(|proxy| proxy.0).collect())
+    }
+
+    /// What knowledge connectors may read of this machine; nothing without a word of the operator's.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAConfig::KnowledgeRoot`].
+    pub(super) fn knowledge_roots(&self) -> Result<HostPaths, BadInput> {
+        let roots = HostPaths::new(self.knowledge_roots.clone());
+        roots.map_err(|error| self.wrong(error.into()))
+    }
+
+    /// Where clients reach this server, if it is said.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAConfig::PublicUrl`].
+    pub(super) fn public_url(&self) -> Result<Option<String>, BadInput> {
+        let text = self.public_url.as_deref();
+        let url = text.map(|text| public_url(Some(text))).transpose();
+        url.map_err(|why| self.wrong(why))
     }
 
     /// The identity providers, none of which is asked anything yet.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_control::{
-    Control, Engine, ModelRules, Models, SandboxRuntime, Sandboxes, ServerUpstream,
-    WithoutSandboxes, Workplaces,
+    Control, Engine, GitCheckouts, HostedEntries, HostedServers, ModelRules, Models,
+    SandboxRuntime, Sandboxes, ServerUpstream, WithoutSandboxes, Workplaces,
 };
 use bailiwick_dial::{DialOptions, Dialer, ProxySettings};
 use bailiwick_fetch::Web;
@@ -40,16 +40,58 @@ pub(super) struct Work {
     stop: CancellationToken,
     engine: JoinHandle<()>,
     tools: Option<Tools>,
+    /// Looks after MCP servers that run here, and ends them.
+    looking: Option<JoinHandle<()>>,
 }
 
 /// What runs tools.
 struct Tools {
     sandboxes: Sandboxes,
+    /// MCP servers of the catalog.
+    hosted: HostedServers,
     runtime: HostedRuntime,
+    /// Brings repositories for knowledge connectors.
+    checkouts: Option<GitCheckouts>,
     /// Files of sessions and of sandboxes that were kept go with it.
     _share: ServerShare,
     /// The snapshot of this machine stays as long as this.
     _images: Option<Images>,
+}
+
+impl Tools {
+    /// On a runtime. Sandboxes of sessions are kept once they have been idle for this long, if that is said.
+    fn on(
+        control: &Arc<Control>,
+        (share, runtime): (ServerShare, HostedRuntime),
+        images: Option<Images>,
+        idle: Option<Duration>,
+    ) -> anyhow::Result<Self> {
+        let shared: SandboxRuntime = Arc::new(runtime.clone());
+        let (own, uploads) = (Arc::clone(control), share.uploads());
+        let mut sandboxes =
+            Sandboxes::new(own, Arc::clone(&shared), &uploads).with_limits(sandbox_limits());
+        let mut hosted = HostedServers::new(Arc::clone(control), Arc::clone(&shared))
+            .with_entries(Arc::clone(control) as Arc<dyn HostedEntries>)
+            .with_limits(sandbox_limits());
+        let mut checkouts = None;
+        if let Some(images) = &images {
+            sandboxes = sandboxes.with_images(images.of_sessions(Arc::clone(&shared))?);
+            hosted = hosted.with_images(images.of_sessions(Arc::clone(&shared))?);
+            let builder = images.builder(shared);
+            checkouts = Some(GitCheckouts::new(builder, share.checkouts())?);
+        }
+        if let Some(idle) = idle {
+            sandboxes = sandboxes.with_idle_time(idle);
+        }
+        Ok(Self {
+            sandboxes,
+            hosted,
+            checkouts,
+            runtime,
+            _share: share,
+            _images: images,
+        })
+    }
 }
 
 impl Work {
@@ -70,14 +112,26 @@ impl Work {
         let stop = CancellationToken::new();
         let engine = Engine::new(Arc::clone(control), models, workplaces, Some(web));
         let engine = tokio::spawn(engine.run(stop.clone()));
-        if let Some(tools) = &tools {
+        let looking = tools.as_ref().map(|tools| {
             tokio::spawn(tools.sandboxes.clone().run(stop.clone()));
-        }
+            tokio::spawn(tools.hosted.clone().run(stop.clone()))
+        });
         Ok(Self {
             stop,
             engine,
             tools,
+            looking,
         })
+    }
+
+    /// What brings repositories here, where there are sandboxes.
+    pub(super) fn checkouts(&self) -> Option<GitCheckouts> {
+        self.tools.as_ref()?.checkouts.clone()
+    }
+
+    /// What runs MCP servers here, where there are sandboxes.
+    pub(super) fn hosted_servers(&self) -> Option<HostedServers> {
+        Some(self.tools.as_ref()?.hosted.clone())
     }
 
     /// Gives sessions back and ends their sandboxes. When this returns, none is left.
@@ -88,6 +142,10 @@ impl Work {
             .is_err()
         {
             tracing::warn!("not all sessions could be given back; they are taken up again later");
+        }
+        if let Some(looking) = self.looking {
+            // It ends its servers before it does.
+            let _ = looking.await;
         }
         if let Some(tools) = self.tools {
             tools.sandboxes.end_all().await;
@@ -189,24 +247,8 @@ fn tools(
     });
     Ok(match runtime {
         Ok((share, runtime)) => {
-            let shared: SandboxRuntime = Arc::new(runtime.clone());
-            let sandboxes =
-                Sandboxes::new(Arc::clone(control), Arc::clone(&shared), &share.uploads())
-                    .with_limits(sandbox_limits());
-            let sandboxes = match &images {
-                Some(images) => sandboxes.with_images(images.of_sessions(shared)?),
-                None => sandboxes,
-            };
-            let sandboxes = match arguments.sandbox_idle {
-                Some(idle) => sandboxes.with_idle_time(idle),
-                None => sandboxes,
-            };
-            Some(Tools {
-                sandboxes,
-                runtime,
-                _share: share,
-                _images: images,
-            })
+            let idle = arguments.sandbox_idle;
+            Some(Tools::on(control, (share, runtime), images, idle)?)
         }
         Err(error) => {
             output::print_to_stderr(&format!(

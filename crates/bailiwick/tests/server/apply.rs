@@ -1,5 +1,7 @@
 //! `bailiwick apply`, with a server.
 
+mod knowledge;
+mod spending;
 mod wrong_turns;
 
 use std::io::Write as _;

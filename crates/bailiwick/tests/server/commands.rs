@@ -146,10 +146,44 @@ const COMMANDS: &[(&str, &str)] = &[
         "llm-proxy key revoke dev {api_llm_proxies_create_key}",
     ),
     (
+        "api_knowledge_connectors_create",
+        "knowledge-connector create handbook --environment payments --web https://handbook.test/ --every 60",
+    ),
+    ("api_knowledge_connectors_list", "knowledge-connector list"),
+    (
+        "api_knowledge_connectors_retrieve",
+        "knowledge-connector get handbook",
+    ),
+    (
+        "api_knowledge_connectors_update",
+        "knowledge-connector update handbook --daily-at 03:30",
+    ),
+    (
+        "api_knowledge_connectors_sync",
+        "knowledge-connector sync handbook",
+    ),
+    (
+        "api_knowledge_connectors_cancel_sync",
+        "knowledge-connector cancel handbook",
+    ),
+    (
+        "api_knowledge_connectors_list_documents",
+        "knowledge-connector documents handbook --failed",
+    ),
+    (
+        "api_knowledge_search",
+        "knowledge search --environment payments signing keys",
+    ),
+    (
+        "api_knowledge_connectors_delete",
+        "knowledge-connector delete handbook",
+    ),
+    (
         "api_limits_create",
         "limit create --llm-proxy dev --max-cost 30 --window 24h",
     ),
     ("api_limits_list", "limit list"),
+    ("api_limits_alerts", "limit alerts"),
     ("api_limits_retrieve", "limit get {api_limits_create}"),
     (
         "api_limits_update",
@@ -157,6 +191,44 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("api_limits_delete", "limit delete {api_limits_create}"),
     ("api_llm_proxies_delete", "llm-proxy delete dev"),
+    (
+        "api_mcp_catalog_create",
+        "mcp-catalog create docs --environment payments --url https://api.example.com/mcp",
+    ),
+    ("api_mcp_catalog_list", "mcp-catalog list"),
+    ("api_mcp_catalog_retrieve", "mcp-catalog get docs"),
+    (
+        "api_mcp_catalog_update",
+        "mcp-catalog update docs --name library --detach",
+    ),
+    (
+        "api_mcp_gateways_create",
+        "mcp-gateway create dev --environment payments --entry library:search",
+    ),
+    ("api_mcp_gateways_list", "mcp-gateway list"),
+    ("api_mcp_gateways_retrieve", "mcp-gateway get dev"),
+    (
+        "api_mcp_gateways_update",
+        "mcp-gateway update dev --all-tools",
+    ),
+    (
+        "api_mcp_gateways_create_key",
+        "mcp-gateway key create dev --name ci",
+    ),
+    ("api_mcp_gateways_list_keys", "mcp-gateway key list dev"),
+    (
+        "api_mcp_gateways_delete_key",
+        "mcp-gateway key revoke dev {api_mcp_gateways_create_key}",
+    ),
+    ("api_mcp_gateways_delete", "mcp-gateway delete dev"),
+    // Denied, so that nobody is asked.
+    (
+        "api_organization_update",
+        "organization floor --deny api.example.com",
+    ),
+    ("api_mcp_catalog_tools", "125 mcp-catalog tools library"),
+    ("api_mcp_catalog_state", "2 mcp-catalog logs library"),
+    ("api_mcp_catalog_delete", "mcp-catalog delete library"),
     (
         "api_usage_sums",
         "usage report --by day --from 2026-12-01T00:00:00Z --until 2026-12-08T00:00:00Z",
@@ -197,6 +269,19 @@ const COMMANDS: &[(&str, &str)] = &[
     ("api_keys_create", "key create --name laptop"),
     ("api_keys_list", "key list"),
     ("api_keys_delete", "key revoke {api_keys_create}"),
+    ("api_oauth_grants_list", "oauth-grant list --everyone"),
+    (
+        "api_oauth_grants_delete",
+        "2 oauth-grant revoke oag_1ChAHYebWzUkk53nzCefZQ",
+    ),
+    (
+        "api_mcp_connections_create",
+        "2 vault connect vlt_1ChAHYebWzUkk53nzCefZQ --url https://mcp.example.com/",
+    ),
+    (
+        "api_mcp_connections_finish",
+        "2 vault finish mcpc_1ChAHYebWzUkk53nzCefZQ K7QF-93XM",
+    ),
     ("api_environments_archive", "environment archive farm"),
     (
         "api_environments_create",
@@ -256,7 +341,7 @@ fn each_command_asks_the_route_that_it_is_for() {
     let machine = machine();
     let up = Up::start(&machine, &["--log-format", "json"]);
     machine.write("networking.yaml", "type: limited\n");
-    machine.write("payments.yaml", "name: payments\nconfig: {type: cloud, networking: {type: limited, allowed_hosts: [api.example.com]}}\n");
+    machine.write("payments.yaml", "name: payments\nconfig: {type: cloud, networking: {type: limited, allowed_hosts: [api.example.com, handbook.test]}}\n");
     machine.write(
         "reviewer.yaml",
         "name: reviewer\nmodel: claude-sonnet-4-5\n",
@@ -275,6 +360,7 @@ fn each_command_asks_the_route_that_it_is_for() {
             line = line.replace(&format!("{{{operation}}}"), id);
         }
         let makes = operation.ends_with("_create") || operation.ends_with("_create_key");
+        let makes = makes && code == 0;
         if makes {
             line.push_str(" -o json");
         }

@@ -144,6 +144,20 @@ fn costs_are_what_the_guide_says() {
     follow("costs.md");
 }
 
+#[test]
+fn tools_of_an_organization_are_what_the_guide_says() {
+    follow("tools.md");
+}
+
+#[test]
+fn what_environments_know_is_what_the_guide_says() {
+    let machine = machine();
+    let root = machine.workspace().display().to_string();
+    machine.write("server.yaml", format!("knowledge_roots: [{root:?}]\n"));
+    let up = Up::start(&machine, &["--config", "server.yaml"]);
+    follow_on("knowledge.md", &machine, &up);
+}
+
 /// Its agent says what a script has, and its worker runs in sandboxes.
 #[cfg(feature = "system-tests")]
 #[test]

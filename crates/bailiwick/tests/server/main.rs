@@ -9,7 +9,12 @@ mod contents;
 mod deploy;
 mod few_files;
 mod guides;
+#[cfg(feature = "system-tests")]
+mod hosted;
+mod knowledge;
 mod logs;
+#[cfg(feature = "system-tests")]
+mod mcp_gateways;
 #[cfg(feature = "system-tests")]
 mod provisioning;
 mod resources;

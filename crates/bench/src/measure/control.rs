@@ -6,12 +6,12 @@ use anyhow::Result;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::turns::{Contestant, line_up};
+use super::turns::{Contestant, Rates, line_up, take_rates};
 use crate::fill::{environment_id, fill};
 use crate::peers::Stage;
 use crate::peers::control_plane::{KEY, Place, Server, rows};
-use crate::protocol::{HttpLoad, HttpRequest};
-use crate::report::{BAILIWICK, Better, Report, Row};
+use crate::protocol::{HttpLoad, HttpRequest, Timed};
+use crate::report::{BAILIWICK, Report};
 use crate::worker::Worker;
 
 pub(super) use size::{size, start};
@@ -37,6 +37,8 @@ impl Answerer {
         self.client.measure(&HttpLoad {
             address: self.address,
             key: KEY.to_owned(),
+            headers: Vec::new(),
+            timed: Timed::Whole,
             connections,
             millis,
             requests: self.requests.clone(),
@@ -118,7 +120,6 @@ fn writes(stage: &Stage, database: &str, place: &Place, report: &mut Report) -> 
     Ok(())
 }
 
-/// Three rows: how many, how fast, and how slow.
 fn compare(
     stage: &Stage,
     (name, aim): (&str, Option<&'static str>),
@@ -126,31 +127,15 @@ fn compare(
     connections: usize,
     report: &mut Report,
 ) {
+    let rates = Rates {
+        group: "control",
+        name,
+        aims: [aim, None, None],
+    };
     let (rounds, millis) = (stage.pick(7, 2), stage.pick(1000, 200));
-    let mut samples: Vec<Vec<Vec<f64>>> = vec![Vec::new(); answerers.len()];
-    for round in 0..rounds {
-        for turn in 0..answerers.len() {
-            let index = (turn + round) % answerers.len();
-            let answerer = &mut answerers[index];
-            match answerer.with.measure(connections, millis) {
-                Ok(numbers) => samples[index].push(numbers),
-                Err(why) => report.absent(name, answerer.name, &why),
-            }
-        }
-    }
-    for (column, what, unit, better) in [
-        (0, "", "1/s", Better::Higher),
-        (1, ", median", "us", Better::Lower),
-        (2, ", 99 of 100", "us", Better::Lower),
-    ] {
-        let mut row = Row::new("control", format!("{name}{what}"), unit, better);
-        row.aim = aim.filter(|_| column == 0);
-        for (answerer, samples) in answerers.iter().zip(&samples) {
-            let numbers = samples.iter().filter_map(|numbers| numbers.get(column));
-            row.add(answerer.name, &numbers.copied().collect::<Vec<_>>());
-        }
-        report.rows.push(row);
-    }
+    take_rates(rates, answerers, rounds, report, |answerer, _| {
+        answerer.measure(connections, millis)
+    });
 }
 
 fn environments(request: impl Fn(String) -> HttpRequest) -> Vec<HttpRequest> {

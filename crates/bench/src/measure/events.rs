@@ -13,7 +13,7 @@ use super::wire::{PATIENCE, ask, made, watch};
 use crate::memory::pss_kib;
 use crate::peers::Stage;
 use crate::peers::control_plane::{KEY, Place, Server};
-use crate::protocol::{HttpLoad, HttpRequest};
+use crate::protocol::{HttpLoad, HttpRequest, Timed};
 use crate::report::{BAILIWICK, Better, Report, Row};
 use crate::worker::Worker;
 
@@ -123,6 +123,8 @@ fn appended(
         let order = HttpLoad {
             address: server.address,
             key: KEY.to_owned(),
+            headers: Vec::new(),
+            timed: Timed::Whole,
             connections: senders,
             millis: stage.pick(2000, 200),
             requests: requests.clone(),

@@ -31,7 +31,7 @@ pub(super) fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> 
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-    ensure!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    ensure!(head.starts_with("HTTP/1.1 20"), "{answer}");
     Ok(serde_json::from_str(body)?)
 }
 

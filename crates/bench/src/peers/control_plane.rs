@@ -80,6 +80,13 @@ impl Server {
         Self::listening(command)
     }
 
+    /// The same, with more options.
+    pub(crate) fn with_options(stage: &Stage, place: &Place, options: &[&str]) -> Result<Self> {
+        let mut command = command(stage, place, "127.0.0.1:0");
+        command.args(options);
+        Self::listening(command)
+    }
+
     fn listening(mut command: Command) -> Result<Self> {
         let mut process = command.stdout(Stdio::piped()).spawn()?;
         let output = process.stdout.take().context("no standard output")?;

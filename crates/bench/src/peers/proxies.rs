@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,8 @@ use crate::os;
 
 /// How long a proxy may take to listen; squid reads its error pages first.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for one in Python, which imports for long.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A running proxy.
 #[derive(Debug)]
@@ -84,10 +87,23 @@ pub(super) fn start(
     Ok(Proxy::of(process, address))
 }
 
-fn command(program: &Path, options: &[&str], config: &Path) -> std::process::Command {
+fn command(program: &Path, options: &[&str], config: &Path) -> Command {
     let mut command = os::command(program);
     command.args(options).arg(config);
     command
+}
+
+/// Starts a program that has been told where to listen, and waits until it does.
+pub(super) fn listening(name: &str, command: Command, address: SocketAddr) -> Result<Proxy> {
+    let mut process = Background::start(command)?;
+    let begun = Instant::now();
+    while os::connect(address).is_err() {
+        if process.ended() || begun.elapsed() > IMPORT_TIMEOUT {
+            bail!("{name} does not listen");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(Proxy::of(process, address))
 }
 
 /// A port that was free a moment ago: neither proxy can be given a listening socket.

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::history::Tool as Called;
 use super::mcp_tools::{Listed, McpServerOfAgent, offers};
 use crate::error::ControlError;
+use crate::knowledge::KnowledgeTool;
 use crate::sessions::corrupt;
 
 /// An agent, as far as the engine goes by it.
@@ -32,6 +33,17 @@ pub(crate) struct Agent {
     unavailable: BTreeMap<String, String>,
     /// What `web_fetch` is held to, where the agent says so.
     web_fetch: Option<WebFetch>,
+    /// Whether its environment knows anything that it may search.
+    knowledge: Knowledge,
+}
+
+/// Whether an environment knows anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    /// It has connectors.
+    There,
+    /// It has none, and so no agent in it has a tool to search.
+    Nothing,
 }
 
 /// What the agent is told first, whoever made it.
@@ -74,6 +86,7 @@ impl Agent {
             listed: Listed::default(),
             unavailable: BTreeMap::new(),
             web_fetch: None,
+            knowledge: Knowledge::Nothing,
         };
         for tool in tools {
             match tool {
@@ -90,6 +103,24 @@ impl Agent {
             }
         }
         Ok(agent)
+    }
+
+    /// The same in an environment that knows something, or nothing.
+    pub(crate) fn knowing(self, knowledge: Knowledge) -> Self {
+        Self { knowledge, ..self }
+    }
+
+    /// Whether it has the tool that searches. A tool of its own, or of an MCP server, that is called the same stands in its place.
+    fn searches(&self) -> bool {
+        let is_taken = self
+            .custom
+            .iter()
+            .any(|tool| tool.name == KnowledgeTool::NAME)
+            || offers(&self.mcp, &self.listed).any(|offered| offered.name == KnowledgeTool::NAME);
+        match self.knowledge {
+            Knowledge::There => !is_taken,
+            Knowledge::Nothing => false,
+        }
     }
 
     /// Whether it has `web_fetch`, and what that is held to.
@@ -174,7 +205,8 @@ impl Agent {
                 "input_schema": tool.input_schema,
             }))
         });
-        built_in.chain(custom).chain(mcp).collect()
+        let search = self.searches().then(|| offer(&KnowledgeTool::definition()));
+        built_in.chain(search).chain(custom).chain(mcp).collect()
     }
 
     /// Which tool a model means, and whether the call may be made. One that the agent does not have may not.
@@ -196,9 +228,13 @@ impl Agent {
             return (called, offered.evaluated(), policy);
         }
         let mut known = self.built_in.iter();
-        let policy = known
-            .find(|(tool, _)| tool.name() == name)
-            .map(|(_, policy)| *policy);
+        let policy = match name {
+            // It reads what the environment knows, which whoever made the session chose.
+            KnowledgeTool::NAME => self.searches().then_some(PermissionPolicy::AlwaysAllow),
+            _ => known
+                .find(|(tool, _)| tool.name() == name)
+                .map(|(_, policy)| *policy),
+        };
         let evaluated = match policy {
             // What runs in the sandbox stays in it, and a page is fetched under the same policy.
             Some(PermissionPolicy::AlwaysAllow | PermissionPolicy::Auto) => {

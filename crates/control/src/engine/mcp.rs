@@ -86,7 +86,8 @@ pub(crate) enum McpFailure {
 fn words(error: &McpError) -> String {
     match error {
         McpError::Outbound(error) => detail(error),
-        McpError::Token
+        McpError::NotAsked(_)
+        | McpError::Token
         | McpError::Unauthorized
         | McpError::Forbidden
         | McpError::Redirect(_)
@@ -96,6 +97,8 @@ fn words(error: &McpError) -> String {
         | McpError::Malformed(_)
         | McpError::TooLong
         | McpError::Cut
+        | McpError::Ended
+        | McpError::NotRunning(_)
         | McpError::Timeout
         | McpError::Cancelled
         | McpError::SessionGone => error.to_string(),
@@ -118,6 +121,7 @@ impl McpFailure {
                 McpError::Outbound(_)
                 | McpError::Redirect(_)
                 | McpError::Endpoint
+                | McpError::NotAsked(_)
                 | McpError::Status(_),
             ) => true,
             Self::Server(
@@ -125,6 +129,8 @@ impl McpFailure {
                 | McpError::Malformed(_)
                 | McpError::TooLong
                 | McpError::Cut
+                | McpError::Ended
+                | McpError::NotRunning(_)
                 | McpError::Timeout
                 | McpError::Cancelled
                 | McpError::SessionGone,

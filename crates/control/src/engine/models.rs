@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_llm::{Client, ModelPrice, PriceTable, Priced, Service, Timeouts, Upstream, Usage};
-use bailiwick_model::limits::CONTEXT_TOKENS;
-use bailiwick_model::{ModelUpstreamId, OrganizationId, SessionUsage};
+use bailiwick_model::limits::{CONTEXT_TOKENS, MODEL_POLICIES_KEPT};
+use bailiwick_model::{ModelUpstreamId, OrganizationId, SessionId, SessionUsage};
 use bailiwick_outbound::{Outbound, Way};
 use bailiwick_policy::{Policy, Uncompiled};
 
@@ -20,14 +20,15 @@ pub struct Models {
     server: Option<(Client, Upstream)>,
     /// The way to upstreams that organizations name.
     way: Option<Outbound>,
-    clients: Mutex<BTreeMap<OrganizationId, Clients>>,
+    clients: Mutex<BTreeMap<OrganizationId, Vec<Clients>>>,
     prices: PriceTable,
 }
 
 /// The clients of one organization's upstreams, all for one policy.
 struct Clients {
-    rules: Uncompiled,
     policy: Arc<Policy>,
+    /// To the server's own upstream.
+    to_server: Option<Client>,
     by_upstream: BTreeMap<ModelUpstreamId, (Timeouts, Client)>,
 }
 
@@ -56,6 +57,42 @@ pub(crate) enum NobodyToAsk {
     Control(#[from] ControlError),
 }
 
+impl Clients {
+    fn of_server(&mut self, client: &Client) -> Client {
+        let within = || client.within(Arc::clone(&self.policy));
+        self.to_server.get_or_insert_with(within).clone()
+    }
+
+    fn of_routes(&mut self, way: &Outbound, routes: Vec<Route>) -> Vec<Asked> {
+        let asked = routes.into_iter().map(|route| {
+            let usual = Timeouts::default();
+            let timeouts = Timeouts {
+                first_byte: route.timeout.unwrap_or(usual.first_byte),
+                ..usual
+            };
+            let known = self.by_upstream.get(&route.id);
+            let client = match known.filter(|(times, _)| *times == timeouts) {
+                Some((_, client)) => client.clone(),
+                None => {
+                    let policy = Way::Policy(Arc::clone(&self.policy));
+                    Client::new(way, policy, timeouts)
+                }
+            };
+            let of_route = (timeouts, client.clone());
+            self.by_upstream.insert(route.id.clone(), of_route);
+            Asked {
+                client,
+                upstream: route.upstream,
+                candidate: Candidate {
+                    upstream: Some(route.id),
+                    model: route.model,
+                },
+            }
+        });
+        asked.collect()
+    }
+}
+
 impl Models {
     /// All models that no upstream of an organization answers for are asked at this one, if there is one. Organizations' own are asked by
     /// way of `way`; without it, by nobody.
@@ -70,25 +107,32 @@ impl Models {
 
     /// Who is asked for a model, in this order: the organization's own upstreams that have it, else the server's. Looked up for each request,
     /// so that another key, another floor and another upstream hold from the next one on.
+    ///
+    /// An organization's upstream has to be one that may be named at all, and one that the session's policy allows. The server's own needs no rule,
+    /// since without it an agent in a closed environment would have no model; what is denied expressly holds for it too.
     pub(crate) async fn to_ask(
         &self,
         control: &Control,
         organization: &OrganizationId,
+        session: &SessionId,
         model: &str,
     ) -> Result<Vec<Asked>, NobodyToAsk> {
+        let rules = control.model_rules_of_session(organization, session);
+        let rules = rules.await?;
         let routes = match control.model_routes(organization, model).await {
             Ok(routes) => routes,
             Err(NoRoute::Control(error)) => return Err(error.into()),
             Err(lost @ NoRoute::Key(_)) => return Err(NobodyToAsk::Key(lost)),
         };
         if let (false, Some(way)) = (routes.is_empty(), &self.way) {
-            let policy = control.upstream_policy(organization).await?;
-            return Ok(self.clients(way, organization, policy, routes));
+            return Ok(self.with_clients(organization, rules, |clients| {
+                clients.of_routes(way, routes)
+            }));
         }
         match &self.server {
             // What an organization's own upstreams answer for goes nowhere else.
             Some((client, upstream)) if routes.is_empty() => Ok(vec![Asked {
-                client: client.clone(),
+                client: self.with_clients(organization, rules, |clients| clients.of_server(client)),
                 upstream: upstream.clone(),
                 candidate: Candidate {
                     upstream: None,
@@ -100,50 +144,32 @@ impl Models {
     }
 
     /// Clients are kept for their connections, and with them as long as the same policy decides.
-    fn clients(
+    fn with_clients<T>(
         &self,
-        way: &Outbound,
         organization: &OrganizationId,
-        policy: Policy,
-        routes: Vec<Route>,
-    ) -> Vec<Asked> {
+        rules: Uncompiled,
+        take: impl FnOnce(&mut Clients) -> T,
+    ) -> T {
         let mut all = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = all
-            .remove(organization)
-            .filter(|kept| kept.rules == *policy.uncompiled());
-        let mut kept = kept.unwrap_or_else(|| Clients {
-            rules: policy.uncompiled().clone(),
-            policy: Arc::new(policy),
-            by_upstream: BTreeMap::new(),
-        });
-        let asked = routes.into_iter().map(|route| {
-            let usual = Timeouts::default();
-            let timeouts = Timeouts {
-                first_byte: route.timeout.unwrap_or(usual.first_byte),
-                ..usual
-            };
-            let known = kept.by_upstream.get(&route.id);
-            let client = match known.filter(|(times, _)| *times == timeouts) {
-                Some((_, client)) => client.clone(),
-                None => {
-                    let policy = Way::Policy(Arc::clone(&kept.policy));
-                    Client::new(way, policy, timeouts)
-                }
-            };
-            let of_route = (timeouts, client.clone());
-            kept.by_upstream.insert(route.id.clone(), of_route);
-            Asked {
-                client,
-                upstream: route.upstream,
-                candidate: Candidate {
-                    upstream: Some(route.id),
-                    model: route.model,
-                },
-            }
-        });
-        let asked = asked.collect();
-        all.insert(organization.clone(), kept);
-        asked
+        let kept = all.entry(organization.clone()).or_default();
+        let known = kept
+            .iter()
+            .position(|one| *one.policy.uncompiled() == rules);
+        let mut clients = match known {
+            Some(place) => kept.remove(place),
+            None => Clients {
+                policy: Arc::new(rules.compile()),
+                to_server: None,
+                by_upstream: BTreeMap::new(),
+            },
+        };
+        let taken = take(&mut clients);
+        // The one that was used last is the last.
+        if kept.len() >= MODEL_POLICIES_KEPT {
+            kept.remove(0);
+        }
+        kept.push(clients);
+        taken
     }
 
     /// What a model costs; what nobody knows the price of can have no budget.

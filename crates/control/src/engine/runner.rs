@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::agent::Agent;
+use super::agent::{Agent, Knowledge};
 use super::history::{Entry, History, Step, TurnEnd};
 use super::reading::Reading;
 use super::web::SessionWeb;
@@ -90,7 +90,12 @@ impl Runner {
         let watch = control.watch_run(&run, WatchRequest::default()).await?;
         let (session, _) = control.session_of_run(&run).await?;
         let pages = shared.web.as_ref().filter(|_| !is_self_hosted(&session));
-        let agent = Agent::of(&session.values.agent, pages.is_some())?;
+        let knowledge = control.session_has_knowledge(&run.organization, &session);
+        let knowledge = match knowledge.await? {
+            true => Knowledge::There,
+            false => Knowledge::Nothing,
+        };
+        let agent = Agent::of(&session.values.agent, pages.is_some())?.knowing(knowledge);
         let web = match (pages, agent.web_fetch()) {
             (Some(web), Some(configured)) => {
                 SessionWeb::new((control, web), (&run.organization, &session.id), configured)?

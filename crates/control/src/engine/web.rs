@@ -197,7 +197,7 @@ impl Fetcher for Pages {
             let policy = boundary.uncompiled.compile();
             let whose = FlowsOf {
                 organization: self.organization.clone(),
-                session: self.session.clone(),
+                session: Some(self.session.clone()),
                 environment: boundary.environment_id,
             };
             let name = Some(boundary.environment.clone());

@@ -70,7 +70,7 @@ async fn write(
     let mut pace = Pace::default();
     let mut some = Vec::with_capacity(SESSION_FLOWS_AT_ONCE);
     while flows.recv_many(&mut some, SESSION_FLOWS_AT_ONCE).await > 0 {
-        let of = (&whose.session, &whose.environment);
+        let of = (whose.session.as_ref(), &whose.environment);
         control.keep_flows(&whose.organization, of, &some).await;
         let wait = pace.after(some.len(), Instant::now());
         some.clear();

@@ -4,10 +4,10 @@
 //! kept as long as the same policy decides.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use bailiwick_llm::proxy::{Route as ProxyRoute, Target};
+use bailiwick_llm::proxy::{ListedModel, Route as ProxyRoute, Target};
 use bailiwick_llm::{Client, Timeouts, Upstream};
 use bailiwick_model::{
     EnvironmentId, LlmProxyId, ModelUpstreamId, OrganizationId, Permission, TeamId, UserId, Verdict,
@@ -21,8 +21,9 @@ use crate::caller::{Actor, Caller};
 use crate::control::Control;
 use crate::environments::own_policy;
 use crate::error::ControlError;
-use crate::model_upstreams::{NoRoute, Route};
+use crate::model_upstreams::{NoRoute, Route, ServedModel};
 use crate::organizations::policies;
+use crate::registry_tools::registry_names;
 use crate::spend::{Candidate, is_named};
 
 /// How long what was read is not asked again.
@@ -58,6 +59,8 @@ struct Door {
 struct Kept {
     policy: Arc<Policy>,
     clients: Mutex<HashMap<Timeouts, Client>>,
+    /// To the server's own upstream.
+    to_server: OnceLock<Client>,
 }
 
 /// A proxy that somebody may ask.
@@ -78,6 +81,15 @@ pub struct ModelRoutes {
     pub candidates: Vec<Candidate>,
 }
 
+/// An upstream whose models a proxy may have.
+#[derive(Debug)]
+pub struct ListedUpstream {
+    /// How it is asked.
+    pub route: ProxyRoute,
+    /// Which models it is asked for; all that it has if it is the server's.
+    models: Vec<ServedModel>,
+}
+
 /// Why nobody can be asked for a model.
 #[derive(Debug, thiserror::Error)]
 pub enum NoModelRoute {
@@ -89,7 +101,49 @@ pub enum NoModelRoute {
     Control(#[from] ControlError),
 }
 
+impl Door {
+    fn serves(&self, model: &str) -> bool {
+        let served = &self.view.config.models;
+        served.is_empty() || served.iter().any(|pattern| is_named(pattern, model))
+    }
+}
+
+impl ListedUpstream {
+    /// The models that it is asked for, by the names that clients have for them, of those that it says it has. `unsaid` is one that it does not
+    /// list and is asked for by name.
+    pub fn names(
+        &self,
+        there: &[ListedModel],
+        unsaid: impl Fn(&str) -> ListedModel,
+    ) -> Vec<ListedModel> {
+        let mut all = Vec::new();
+        for served in &self.models {
+            if served.is_pattern() {
+                all.extend(there.iter().filter(|one| served.is_for(&one.id)).cloned());
+                continue;
+            }
+            let own = served.upstream_model.as_ref().unwrap_or(&served.model);
+            let known = there.iter().find(|one| one.id == *own);
+            all.push(known.map_or_else(
+                || unsaid(&served.model),
+                |known| known.called(&served.model),
+            ));
+        }
+        all
+    }
+}
+
 impl OpenProxy {
+    /// The policy of its environment.
+    pub(super) fn policy(&self) -> &Policy {
+        &self.door.kept.policy
+    }
+
+    /// Whether the proxy has a model.
+    pub fn serves(&self, model: &str) -> bool {
+        self.door.serves(model)
+    }
+
     /// Whose it is.
     pub fn organization(&self) -> &OrganizationId {
         &self.organization
@@ -119,17 +173,18 @@ impl Doors {
         rules: Uncompiled,
     ) -> Arc<Kept> {
         let mut kept = lock(&self.kept);
-        if kept.len() >= KEPT {
-            kept.clear();
-        }
         let key = (organization.clone(), environment.clone());
         let before = kept.get(&key);
         if let Some(before) = before.filter(|before| *before.policy.uncompiled() == rules) {
             return Arc::clone(before);
         }
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
         let new = Arc::new(Kept {
             policy: Arc::new(rules.compile()),
             clients: Mutex::default(),
+            to_server: OnceLock::new(),
         });
         kept.insert(key, Arc::clone(&new));
         new
@@ -145,8 +200,14 @@ impl Kept {
         client.clone()
     }
 
-    /// Whether the server's own upstream may be asked. Where it is is the operator's business; that this environment does not reach it is the
-    /// environment's.
+    /// As the server asks its own upstream, but not where the environment's policy denies an address that its name means.
+    fn client_of_server(&self, client: &Client) -> Client {
+        let within = || client.within(Arc::clone(&self.policy));
+        self.to_server.get_or_init(within).clone()
+    }
+
+    /// Whether the server's own upstream may be asked, by its name. Where it is is the operator's business; that this environment does not reach it
+    /// is the environment's.
     fn may_ask(&self, upstream: &Upstream) -> bool {
         use bailiwick_model::Reason as R;
         let decision = self
@@ -174,6 +235,7 @@ impl Control {
             | Actor::ServiceAccount(_)
             | Actor::Worker(_)
             | Actor::WorkItem(_)
+            | Actor::GatewayKey(_)
             | Actor::System => {
                 caller.require(Permission::LlmProxyUse)?;
                 None
@@ -291,7 +353,28 @@ impl Control {
         Ok(teams)
     }
 
-    /// Who may be asked for a model through a proxy: the organization's upstreams that have it, else the server's own. Without a model, all of them.
+    /// The first of the tools that a request defines which the registry has in another environment, and not in that of the proxy.
+    ///
+    /// # Errors
+    ///
+    /// What every use case may answer: then it is not known, and nothing is passed on.
+    pub async fn foreign_tool<'n>(
+        &self,
+        open: &OpenProxy,
+        tools: impl Iterator<Item = &'n str>,
+    ) -> Result<Option<String>, ControlError> {
+        let names = registry_names(tools);
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let environment = &open.spender.environment;
+        let registry = &self.registry_tools;
+        registry
+            .foreign(&open.organization, environment, &names)
+            .await
+    }
+
+    /// Who may be asked for a model through a proxy: the organization's upstreams that have it, else the server's own.
     ///
     /// # Errors
     ///
@@ -304,8 +387,7 @@ impl Control {
         if let Some(routes) = lock(&open.door.routes).get(model) {
             return Ok(Arc::clone(routes));
         }
-        let served = &open.door.view.config.models;
-        if !served.is_empty() && !served.iter().any(|pattern| is_named(pattern, model)) {
+        if !open.door.serves(model) {
             return Err(NoModelRoute::NotServed(model.to_owned()));
         }
         let found = match self.model_routes(&open.organization, model).await {
@@ -326,6 +408,40 @@ impl Control {
         }
         known.insert(model.to_owned(), Arc::clone(&routes));
         Ok(routes)
+    }
+
+    /// All whose models a proxy may have, in the order in which they are asked.
+    ///
+    /// # Errors
+    ///
+    /// What every use case may answer.
+    pub async fn llm_upstreams(
+        &self,
+        open: &OpenProxy,
+    ) -> Result<Vec<ListedUpstream>, ControlError> {
+        let found = match self.all_routes(&open.organization).await {
+            Ok(found) => found,
+            Err(NoRoute::Control(error)) => return Err(error),
+            Err(lost @ NoRoute::Key(_)) => {
+                tracing::error!(error = %lost, "models cannot be listed");
+                Vec::new()
+            }
+        };
+        let mut all = Vec::new();
+        for route in found {
+            let models = route.models.clone();
+            let routes = self.routes_of(&open.door.kept, "", vec![route]).routes;
+            all.extend(routes.into_iter().map(|route| ListedUpstream {
+                route,
+                models: models.clone(),
+            }));
+        }
+        let servers = self.routes_of(&open.door.kept, "", Vec::new()).routes;
+        all.extend(servers.into_iter().map(|route| ListedUpstream {
+            route,
+            models: vec![ServedModel::any()],
+        }));
+        Ok(all)
     }
 
     fn routes_of(&self, kept: &Kept, model: &str, found: Vec<Route>) -> ModelRoutes {
@@ -358,7 +474,8 @@ impl Control {
             && !is_served
             && kept.may_ask(upstream)
         {
-            add(Target::new(client, upstream), None, model.to_owned());
+            let client = kept.client_of_server(client);
+            add(Target::new(&client, upstream), None, model.to_owned());
         }
         all
     }

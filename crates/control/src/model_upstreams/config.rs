@@ -76,8 +76,21 @@ pub struct ServedModel {
 }
 
 impl ServedModel {
+    /// All models there are.
+    pub(crate) fn any() -> Self {
+        Self {
+            model: "*".to_owned(),
+            upstream_model: None,
+        }
+    }
+
+    /// Whether it stands for all that begin so.
+    pub(crate) fn is_pattern(&self) -> bool {
+        self.model.ends_with('*')
+    }
+
     /// Whether it stands for a model.
-    fn is_for(&self, model: &str) -> bool {
+    pub(crate) fn is_for(&self, model: &str) -> bool {
         match self.model.strip_suffix('*') {
             Some(beginning) => model.starts_with(beginning),
             None => self.model == model,

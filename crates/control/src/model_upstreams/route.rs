@@ -7,7 +7,7 @@ use bailiwick_model::{ModelUpstreamId, OrganizationId};
 use bailiwick_policy::CidrRule;
 
 use super::config::KeyHeader;
-use super::{UpstreamConfig, place};
+use super::{ServedModel, UpstreamConfig, place};
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::sealing::Sealed;
@@ -39,6 +39,8 @@ pub(crate) struct Route {
     pub(crate) model: String,
     /// How long it may take to begin its answer, if not the usual time.
     pub(crate) timeout: Option<Duration>,
+    /// Which models it has.
+    pub(crate) models: Vec<ServedModel>,
 }
 
 /// Why nobody is asked.
@@ -59,15 +61,34 @@ impl Control {
         organization: &OrganizationId,
         model: &str,
     ) -> Result<Vec<Route>, NoRoute> {
+        self.routes_where(organization, |config| config.upstream_name(model))
+            .await
+    }
+
+    /// All of the organization's upstreams, in the order in which they are asked.
+    pub(crate) async fn all_routes(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Vec<Route>, NoRoute> {
+        self.routes_where(organization, |_| Some(String::new()))
+            .await
+    }
+
+    /// Those that have a name for what is asked.
+    async fn routes_where(
+        &self,
+        organization: &OrganizationId,
+        name: impl Fn(&UpstreamConfig) -> Option<String>,
+    ) -> Result<Vec<Route>, NoRoute> {
         let scope = self.store.scope(organization);
         let stored = scope.model_upstreams().await.map_err(ControlError::from)?;
         let mut routes = Vec::new();
         for found in stored {
             let config = UpstreamConfig::stored(&found.values.config)?;
-            let Some(model) = config.upstream_name(model) else {
+            let Some(model) = name(&config) else {
                 continue;
             };
-            let name = found.values.name;
+            let upstream = found.values.name;
             let key = match found.key {
                 None => None,
                 Some(key) => {
@@ -80,11 +101,11 @@ impl Control {
                         .unseal(&place(organization, &found.id), &sealed);
                     let opened = opened.map_err(|error| {
                         tracing::error!(upstream = %found.id, %error, "the key of a model upstream cannot be opened");
-                        NoRoute::Key(name.clone())
+                        NoRoute::Key(upstream.clone())
                     })?;
                     let text = std::str::from_utf8(&opened).ok();
                     let secret = text.and_then(|text| text.parse::<Secret>().ok());
-                    Some(secret.ok_or_else(|| NoRoute::Key(name.clone()))?)
+                    Some(secret.ok_or_else(|| NoRoute::Key(upstream.clone()))?)
                 }
             };
             let authentication = match (key, config.key_header()) {
@@ -103,6 +124,7 @@ impl Control {
                 id: found.id,
                 model,
                 timeout: seconds.map(Duration::from_secs),
+                models: config.models,
             });
         }
         Ok(routes)

@@ -33,10 +33,10 @@ pub struct SessionImages {
 
 /// A revision of an environment, which has one digest for the name of its base.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Revision<'a> {
-    pub(super) organization: &'a OrganizationId,
-    pub(super) environment: &'a EnvironmentId,
-    pub(super) number: i64,
+pub(crate) struct Revision<'a> {
+    pub(crate) organization: &'a OrganizationId,
+    pub(crate) environment: &'a EnvironmentId,
+    pub(crate) number: i64,
 }
 
 /// Why a server's sandboxes do not stand on a base. What is said ends with what to do.

@@ -62,9 +62,9 @@ pub(crate) struct Boundary {
 
 /// A credential that stands in a variable.
 #[derive(Debug, Clone, PartialEq)]
-struct Variable {
+pub(crate) struct Variable {
     vault: VaultId,
-    credential: CredentialId,
+    pub(crate) credential: CredentialId,
     updated_at: Timestamp,
     auth: EnvironmentVariable,
     hosts: CredentialHosts,
@@ -232,8 +232,22 @@ impl Control {
         if !basis.has_vaults && basis.repositories.is_empty() {
             return Ok(policy.into());
         }
+        let projections = self.projections(organization, &basis.variables, placeholders);
+        Ok(InForce {
+            policy,
+            projections: std::sync::Arc::new(Projections::new(projections.await?, headers)),
+        })
+    }
+
+    /// What goes out in the place of placeholders. Credentials that have none yet get one.
+    pub(crate) async fn projections(
+        &self,
+        organization: &OrganizationId,
+        variables: &[Variable],
+        placeholders: &mut BTreeMap<CredentialId, Placeholder>,
+    ) -> Result<Vec<PlaceholderProjection>, ControlError> {
         let mut projections = Vec::new();
-        for variable in &basis.variables {
+        for variable in variables {
             let placeholder = placeholders
                 .entry(variable.credential.clone())
                 .or_insert_with(|| Placeholder::of(fresh::random()))
@@ -246,16 +260,13 @@ impl Control {
                 Ok(secrets) => secrets,
                 // Somebody took it away meanwhile.
                 Err(ControlError::NotFound(_) | ControlError::Archived(_)) => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
             let secret = secrets.into_iter().next();
             let (_, secret) = secret.ok_or_else(|| corrupt("secret"))?;
             projections.push(variable.projection(placeholder, secret)?);
         }
-        Ok(InForce {
-            policy,
-            projections: std::sync::Arc::new(Projections::new(projections, headers)),
-        })
+        Ok(projections)
     }
 }
 
@@ -289,7 +300,7 @@ impl Basis {
 
 impl Variable {
     /// `None` for a credential of another kind.
-    fn of(credential: &Credential) -> Result<Option<Self>, ControlError> {
+    pub(crate) fn of(credential: &Credential) -> Result<Option<Self>, ControlError> {
         let auth: CredentialAuth =
             serde_json::from_str(&credential.values.auth).map_err(|_| corrupt("auth"))?;
         let auth = match auth {
@@ -315,8 +326,13 @@ impl Variable {
         }))
     }
 
+    /// What the variable is called in sessions.
+    pub(crate) fn name(&self) -> &str {
+        &self.auth.secret_name
+    }
+
     /// The names that it is for, which the environment may let it open.
-    fn patterns(&self) -> Vec<HostPattern> {
+    pub(crate) fn patterns(&self) -> Vec<HostPattern> {
         let CredentialHosts::Limited(hosts) = &self.hosts else {
             return Vec::new();
         };
@@ -328,7 +344,7 @@ impl Variable {
     }
 
     /// Its secret goes into no body, whatever the credential says.
-    fn spare_bodies(&mut self) {
+    pub(crate) fn spare_bodies(&mut self) {
         self.auth.injection_location.body = false;
     }
 

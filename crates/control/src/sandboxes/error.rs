@@ -129,7 +129,7 @@ impl SandboxError {
     }
 
     /// With its causes, which are not for outsiders.
-    pub(super) fn for_the_log(&self) -> String {
+    pub(crate) fn for_the_log(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {

@@ -7,7 +7,8 @@ use bailiwick_images::{
     BaseSource, BuildError, Builder, FetchAccess, Head, Held, ImageSpec, ProjectAt,
 };
 use bailiwick_model::{
-    BaseName, PackageManager, PackageSpec, Packages, Project, ResourceId as _, Transport,
+    BaseName, PackageManager, PackageSpec, Packages, PackagesProblem, Project, ResourceId as _,
+    Transport,
 };
 use bailiwick_policy::{HOST_SERVICE, OrganizationFloor};
 use bailiwick_runtime::{Access, Image, Mount, MountSource};
@@ -23,16 +24,16 @@ use crate::error::ControlError;
 use crate::sessions::corrupt;
 
 /// An image that stays on this machine as long as this lives.
-pub(super) struct SessionImage {
-    pub(super) image: Image,
+pub(crate) struct SessionImage {
+    pub(crate) image: Image,
     /// The project, which each sandbox has of its own.
-    pub(super) project: Option<Mount>,
+    pub(crate) project: Option<Mount>,
     _held: Arc<Held>,
 }
 
 /// What an environment declares that is built before its sandboxes start.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Declared {
+pub(crate) struct Declared {
     base: BaseSource,
     packages: Packages,
     project: Option<Project>,
@@ -40,7 +41,7 @@ pub(super) struct Declared {
 
 impl Declared {
     /// As a configuration has it: its parts, and the whole of it.
-    pub(super) fn of(config: &str, parts: &ConfigParts<'_>) -> Result<Self, ControlError> {
+    pub(crate) fn of(config: &str, parts: &ConfigParts<'_>) -> Result<Self, ControlError> {
         Ok(Self {
             base: base_of(parts.base.map(RawValue::get))?,
             packages: packages_of(parts.packages.map(RawValue::get))?,
@@ -48,14 +49,26 @@ impl Declared {
         })
     }
 
+    /// The same with more packages. One that is declared already is not added; there may be no more than an environment may have.
+    pub(crate) fn with(mut self, packages: &Packages) -> Result<Self, PackagesProblem> {
+        for (manager, specs) in packages.iter() {
+            for spec in specs {
+                if !self.packages.of(manager).contains(spec) {
+                    self.packages.add(spec.clone())?;
+                }
+            }
+        }
+        Ok(self)
+    }
+
     /// Nothing has to be built.
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         self.base == BaseSource::Host && self.packages.is_empty() && self.project.is_none()
     }
 
     /// Whether sessions can have it: there is neither a key for ssh nor a directory or a service of this machine for them, and an address
     /// would be a way around what names may resolve to.
-    pub(super) fn is_for_sessions(&self) -> bool {
+    pub(crate) fn is_for_sessions(&self) -> bool {
         match self.project.as_ref().map(|it| it.repository.transport()) {
             None => true,
             Some(Transport::Https { host, .. }) => {
@@ -114,7 +127,7 @@ fn packages_of(declared: Option<&str>) -> Result<Packages, ControlError> {
 
 /// The image with this base, these packages and the project as it is now; what is missing of it is built, with keys of the organization's own
 /// and under its floor.
-pub(super) async fn built(
+pub(crate) async fn built(
     control: &Control,
     images: &SessionImages,
     declared: Declared,

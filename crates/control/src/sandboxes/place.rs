@@ -181,7 +181,7 @@ impl Place {
     fn whose(&self, basis: &Basis) -> FlowsOf {
         FlowsOf {
             organization: self.organization.clone(),
-            session: self.session.clone(),
+            session: Some(self.session.clone()),
             environment: basis.environment_id.clone(),
         }
     }

@@ -1,16 +1,18 @@
-//! What several servers on one PostgreSQL tell each other: which session has something new. What it is they read.
+//! What several servers on one PostgreSQL tell each other: which session has something new, and that something of a gateway has changed. What it is
+//! they read.
 //!
 //! A word may be lost, with a connection or with a server that ends between its commit and its word. So every watched session is looked at from
 //! time to time, too.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bailiwick_model::SessionId;
 use bailiwick_model::limits::STREAM_LOOK;
-use bailiwick_store::{SessionNotice, SessionNotices, Store};
-use tokio::sync::{Notify, broadcast};
+use bailiwick_store::{Notice, SessionNotice, Store};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
 
 use super::Hubs;
@@ -31,11 +33,22 @@ struct Shared {
     store: Store,
     /// What there is to tell, at most once of each session.
     untold: Mutex<HashMap<SessionId, SessionNotice>>,
+    /// That something of a gateway has changed.
+    gateways_untold: AtomicBool,
     has_untold: Notify,
     /// Told when a session has begun, here or elsewhere.
     begun: Arc<Notify>,
     /// Told when a session was tightened, here or elsewhere.
     tightened: broadcast::Sender<SessionId>,
+    /// Counts the changes of what holds for gateways, here or elsewhere.
+    gateways: watch::Sender<u64>,
+}
+
+impl Shared {
+    /// Whoever has read something for a gateway reads it again.
+    fn gateways_changed(&self) {
+        self.gateways.send_modify(|number| *number += 1);
+    }
 }
 
 impl Notices {
@@ -44,13 +57,16 @@ impl Notices {
         hubs: &Arc<Hubs>,
         begun: Arc<Notify>,
         tightened: broadcast::Sender<SessionId>,
+        gateways: watch::Sender<u64>,
     ) -> Self {
         let shared = Arc::new(Shared {
             store,
             untold: Mutex::default(),
+            gateways_untold: AtomicBool::new(false),
             has_untold: Notify::new(),
             begun,
             tightened,
+            gateways,
         });
         Self {
             shared,
@@ -77,6 +93,16 @@ impl Notices {
         };
         untold.insert(notice.session.clone(), notice);
         drop(untold);
+        self.shared.has_untold.notify_one();
+    }
+
+    /// Tells the other servers, if there may be any, that something of a gateway has changed.
+    pub(super) fn tell_of_gateways(&self) {
+        if !self.shared.store.is_shared() {
+            return;
+        }
+        self.begin();
+        self.shared.gateways_untold.store(true, Ordering::Release);
         self.shared.has_untold.notify_one();
     }
 
@@ -111,6 +137,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn tell_all(shared: Arc<Shared>) {
     loop {
         shared.has_untold.notified().await;
+        if shared.gateways_untold.swap(false, Ordering::AcqRel)
+            && let Err(error) = shared.store.tell_of_gateways().await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "other servers were not told that a gateway has changed: they look within a second"
+            );
+        }
         let untold = std::mem::take(&mut *lock(&shared.untold));
         for notice in untold.into_values() {
             if let Err(error) = shared.store.tell(&notice).await {
@@ -140,10 +174,11 @@ async fn hear_all(shared: Arc<Shared>, hubs: Weak<Hubs>) {
 }
 
 /// Until the database does not answer.
-async fn hear(shared: &Shared, hubs: &Weak<Hubs>, notices: &mut SessionNotices) {
+async fn hear(shared: &Shared, hubs: &Weak<Hubs>, notices: &mut bailiwick_store::Notices) {
     loop {
         match notices.next().await {
-            Ok(Some(notice)) => {
+            Ok(Some(Notice::Gateways)) => shared.gateways_changed(),
+            Ok(Some(Notice::Session(notice))) => {
                 let hub = hubs.upgrade().and_then(|hubs| hubs.get(&notice.session));
                 if let Some(hub) = hub {
                     hub.heard_of(notice.sequence);
@@ -156,7 +191,10 @@ async fn hear(shared: &Shared, hubs: &Weak<Hubs>, notices: &mut SessionNotices) 
                     let _ = shared.tightened.send(notice.session);
                 }
             }
-            Ok(None) => look(shared, hubs).await,
+            Ok(None) => {
+                shared.gateways_changed();
+                look(shared, hubs).await;
+            }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

@@ -147,14 +147,19 @@ impl Pots {
         }
     }
 
-    /// All leases hold until then, but for those that are named.
+    /// All leases hold until then, but for those that are named, and those that are to be looked at again.
     pub(crate) fn prolonged(&mut self, until: Timestamp, but: &[SpendAccount]) {
         for (account, pot) in &mut self.0 {
-            pot.expires_at = match but.contains(account) {
+            pot.expires_at = match pot.expires_at == Timestamp::MIN || but.contains(account) {
                 true => Timestamp::MIN,
                 false => until,
             };
         }
+    }
+
+    /// Whether this server has something of an account, as far as it knows.
+    pub(crate) fn has_some_of(&self, account: &SpendAccount) -> bool {
+        self.0.contains_key(account)
     }
 
     /// Takes those out that nobody has used for a while, or all that nobody is using: what is left of them goes back.
@@ -170,11 +175,6 @@ impl Pots {
             self.0.remove(account);
         }
         unused
-    }
-
-    /// Whether anything is there.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -234,6 +234,19 @@ mod tests {
         pots.leased(&account(1), 10, now());
         assert_eq!(pots.take(&[need(1, 1)], now()), Err(Short::Here));
         assert_eq!(pots.lacking(&[need(1, 1)], now()), [need(1, 0)]);
+    }
+
+    #[test]
+    fn a_lease_that_is_to_be_looked_at_again_is_not_prolonged() {
+        let mut pots = Pots::default();
+        let later = now() + SignedDuration::from_secs(1);
+        pots.leased(&account(1), 10, later);
+        pots.look_again();
+        pots.prolonged(Timestamp::MAX, &[]);
+        assert_eq!(pots.take(&[need(1, 1)], now()), Err(Short::Here));
+        pots.leased(&account(1), 10, later);
+        pots.prolonged(Timestamp::MAX, &[]);
+        assert_eq!(pots.take(&[need(1, 1)], later), Ok(()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! After a process that ended with requests under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -41,6 +41,12 @@ impl Ledger {
         std::fs::create_dir_all(directory)?;
         let mut recovered = Recovered::default();
         for left in Abandoned::all(directory)? {
+            if !self.0.knows_all_of(&left).await? {
+                tracing::warn!(
+                    "the ledger's journal of a server that ended is of another database: it stays until a server of that one begins here"
+                );
+                continue;
+            }
             let mut by_organization: BTreeMap<&OrganizationId, Vec<&UsageRecord>> = BTreeMap::new();
             for (organization, record) in &left.requests {
                 by_organization
@@ -68,6 +74,27 @@ impl Ledger {
 }
 
 impl Shared {
+    /// Whether it is of this database: one that it is not of has nothing of those who spent.
+    async fn knows_all_of(&self, left: &Abandoned) -> Result<bool, StoreError> {
+        let organizations: BTreeSet<_> = left
+            .requests
+            .iter()
+            .map(|(organization, _)| organization)
+            .collect();
+        for organization in organizations {
+            if self
+                .store
+                .scope(organization)
+                .organization()
+                .await?
+                .is_none()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     async fn recover(
         &self,
         organization: &OrganizationId,

@@ -26,6 +26,15 @@ pub struct LimitConfig {
     /// Of which models, by name or by the beginning of it and `*`; of all if none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
+    /// How much of it has to be spent for that to be told, in percent, in ascending order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<u16>,
+    /// What people, and `bailiwick apply`, find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The set of `bailiwick apply` that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply_set: Option<String>,
 }
 
 /// All limits of an organization, ready to be asked.
@@ -46,6 +55,8 @@ pub(crate) struct Rule {
     pub(crate) entity: LimitEntity,
     pub(crate) environment: Option<EnvironmentId>,
     pub(crate) config: LimitConfig,
+    /// When it became as it is.
+    pub(crate) changed_at: Timestamp,
 }
 
 /// A limit that holds for a request, and the account that the request is on.
@@ -73,6 +84,22 @@ impl LimitConfig {
         }
     }
 
+    /// Whether it can stand in the place of another: it counts the same, for all models that the other is about, and refuses if the other does.
+    fn replaces(&self, other: &Self) -> bool {
+        let counts_the_same = match (self.amount, other.amount) {
+            (LimitAmount::CostNanos(_), LimitAmount::CostNanos(_))
+            | (LimitAmount::Tokens(_), LimitAmount::Tokens(_)) => true,
+            (LimitAmount::CostNanos(_), LimitAmount::Tokens(_))
+            | (LimitAmount::Tokens(_), LimitAmount::CostNanos(_)) => false,
+        };
+        let is_about_all = self.models.is_empty() || self.models == other.models;
+        let refuses = match (self.enforcement, other.enforcement) {
+            (Enforcement::Hard, _) | (Enforcement::Soft, Enforcement::Soft) => true,
+            (Enforcement::Soft, Enforcement::Hard) => false,
+        };
+        counts_the_same && is_about_all && refuses
+    }
+
     /// Whether it is about a model, by any of its names.
     pub(crate) fn is_about(&self, names: &[&str]) -> bool {
         let matches = |pattern: &String| names.iter().any(|name| is_named(pattern, name));
@@ -98,6 +125,7 @@ impl Rule {
             entity: limit.values.entity,
             environment: limit.values.environment,
             config: LimitConfig::stored(&limit.values.config)?,
+            changed_at: limit.updated_at,
         })
     }
 
@@ -191,17 +219,23 @@ impl Rules {
 
     /// Whether a limit for each user holds for one: an environment's own replaces the organization's there, and a limit for the user alone both.
     fn is_usual_for(&self, rule: &Rule, user: &UserId, environment: &EnvironmentId) -> bool {
-        let has_own = self.rules.iter().any(|other| {
-            matches!(&other.entity, LimitEntity::User(own) if own == user)
-                && other.counts_in(environment)
+        let mut others = self
+            .rules
+            .iter()
+            .filter(|other| other.config.replaces(&rule.config));
+        let is_replaced = others.any(|other| match &other.entity {
+            LimitEntity::User(own) => own == user && other.counts_in(environment),
+            LimitEntity::EachUser => {
+                rule.environment.is_none() && other.environment.as_ref() == Some(environment)
+            }
+            LimitEntity::Organization
+            | LimitEntity::Team(_)
+            | LimitEntity::Agent(_)
+            | LimitEntity::LlmProxy(_)
+            | LimitEntity::VirtualKey(_)
+            | LimitEntity::Environment(_) => false,
         });
-        let is_replaced = || {
-            self.rules.iter().any(|other| {
-                other.entity == LimitEntity::EachUser
-                    && other.environment.as_ref() == Some(environment)
-            })
-        };
-        !has_own && (rule.environment.is_some() || !is_replaced())
+        !is_replaced
     }
 }
 
@@ -236,7 +270,11 @@ mod tests {
                 window: LimitWindow::Rolling(RollingWindow::Hour),
                 enforcement: Enforcement::Hard,
                 models: models.iter().map(ToString::to_string).collect(),
+                thresholds: Vec::new(),
+                name: None,
+                apply_set: None,
             },
+            changed_at: Timestamp::UNIX_EPOCH,
         })
     }
 

@@ -12,6 +12,7 @@ use bailiwick_store::{SpendAccount, SpendLease, Spending, StoreError, UsageRecor
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::alerts::tell_passed;
 use super::book::{Book, Ended};
 use super::filling::after;
 use super::{Ledger, Rules, Shared};
@@ -155,7 +156,7 @@ impl Shared {
 
     async fn prolong(&self) -> Result<(), StoreError> {
         let books = self.books();
-        if books.iter().all(|book| book.pots().is_empty()) {
+        if books.is_empty() {
             return Ok(());
         }
         let until = after(clock::now(), SPEND_LEASE);
@@ -168,8 +169,27 @@ impl Shared {
             let lost = own.filter(|lease| lease.charged_in.is_some());
             let lost: Vec<_> = lost.map(|lease| lease.account.clone()).collect();
             book.pots().prolonged(until, &lost);
+            self.give_back_forgotten(&book, &all).await?;
         }
         Ok(())
+    }
+
+    /// Gives back what the database has and this server does not know of: giving it back failed once.
+    async fn give_back_forgotten(&self, book: &Book, all: &[SpendLease]) -> Result<(), StoreError> {
+        let _leasing = book.leasing.lock().await;
+        let own = all
+            .iter()
+            .filter(|one| one.organization == book.organization);
+        let accounts = own.map(|lease| &lease.account);
+        let forgotten: Vec<_> = {
+            let pots = book.pots();
+            let is_forgotten = |account: &&SpendAccount| !pots.has_some_of(account);
+            accounts.filter(is_forgotten).cloned().collect()
+        };
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        self.end_leases(&book.organization, &forgotten).await
     }
 
     /// Gives back what nobody has used for a while, or all that nobody uses.
@@ -181,7 +201,7 @@ impl Shared {
                 continue;
             }
             if let Err(error) = self.end_leases(&book.organization, &unused).await {
-                // They are found again by who needs them, or are counted as lost.
+                // They are found again by who needs them, or when leases are prolonged.
                 tracing::warn!(%error, "leases of limits cannot be given back now");
             }
         }
@@ -233,6 +253,7 @@ impl Shared {
         }
         let bucket = rule.bucket(&rules.zone, lease.expires_at);
         spending.count(&lease.account, bucket, lease.amount).await?;
+        tell_passed(&mut spending, &rules, [&lease.account]).await?;
         let charged = SpendLease {
             charged_in: Some(bucket),
             ..lease
@@ -251,10 +272,13 @@ impl Shared {
         if let Err(error) = self.store.sweep_buckets(before).await {
             tracing::warn!(%error, "old sums of what was spent cannot be deleted now");
         }
+        if let Err(error) = self.sweep_alerts().await {
+            tracing::warn!(%error, "what was told of limits long ago cannot be deleted now");
+        }
     }
 }
 
-/// Writes records, and counts them for the limits that hold.
+/// Writes records, counts them for the limits that hold, and tells which thresholds that passed.
 pub(super) async fn record(
     spending: &mut Spending,
     rules: &Arc<Rules>,
@@ -270,8 +294,8 @@ pub(super) async fn record(
             *sum = sum.saturating_add(applied.rule.config.counted(&record.spent));
         }
     }
-    for ((account, bucket), amount) in sums {
-        spending.count(&account, bucket, amount).await?;
+    for ((account, bucket), amount) in &sums {
+        spending.count(account, *bucket, *amount).await?;
     }
-    Ok(())
+    tell_passed(spending, rules, sums.keys().map(|(account, _)| account)).await
 }

@@ -1,6 +1,9 @@
 //! Sessions at work, on SQLite, with a scripted model behind real HTTP. What runs tools is scripted too: sandboxes have their own tests.
 
+#![recursion_limit = "256"]
+
 mod errors;
+mod knowledge;
 #[cfg(feature = "system-tests")]
 mod mcp;
 #[cfg(feature = "system-tests")]
@@ -115,6 +118,14 @@ impl Place {
             model: ModelServer::start(ModelScript::of(steps)),
             workplace: Arc::default(),
             _directory: directory,
+        }
+    }
+
+    /// The same with another model.
+    fn saying(self, steps: impl IntoIterator<Item = ModelStep>) -> Self {
+        Self {
+            model: ModelServer::start(ModelScript::of(steps)),
+            ..self
         }
     }
 

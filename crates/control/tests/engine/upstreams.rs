@@ -1,14 +1,14 @@
 //! Upstreams of an organization's own: who is asked for which model, by which name, with which key.
 
 use bailiwick_control::{
-    KeyHeader, NewUpstreamRequest, PoliciesChange, ServedModel, TokensField, UpstreamChange,
-    UpstreamConfig, UpstreamProtocol,
+    KeyHeader, NewEnvironmentRequest, NewUpstreamRequest, PoliciesChange, ServedModel, TokensField,
+    UpstreamChange, UpstreamConfig, UpstreamProtocol,
 };
 use bailiwick_model::{ModelUpstreamId, SecretText};
 use bailiwick_testkit::{ModelScript, ModelServer, ModelStep};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Place, Running, message, of_kind, stop_reason, text};
+use super::{Place, Running, message, object, of_kind, stop_reason, text};
 
 const KEY: &str = "sk-CANARY-51";
 
@@ -276,5 +276,55 @@ async fn a_name_of_this_machine_is_no_upstream_unless_the_operator_pins_it() {
     let refused = place.control.create_model_upstream(&place.caller, request);
     assert!(refused.await.unwrap_err().to_string().contains("floor"));
     assert_eq!(own.asked().len(), 0);
+    engine.stop().await;
+}
+
+/// What was told of the failure in a session of an environment with this networking.
+async fn failure_in(place: &Place, networking: Value) -> String {
+    let body = json!({"name": networking.to_string().chars().take(40).collect::<String>(), "config": {"type": "cloud", "networking": networking}});
+    let request = NewEnvironmentRequest {
+        body: object(body),
+        ..NewEnvironmentRequest::default()
+    };
+    let made = place.control.create_environment(&place.caller, request);
+    let made = made.await.unwrap().environment.id;
+    let parts = json!({"environment_id": made});
+    let session = place.session_with("Hello?", parts).await;
+    let events = place.rested(&session).await;
+    let errors = of_kind(&events, "session.error");
+    let message = errors.first().map(|event| &event["error"]["message"]);
+    message
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn an_organizations_own_is_asked_where_the_environment_of_the_session_allows_it() {
+    let place = Place::new([]).await;
+    let own = serving([ModelStep::text("Here I am.").always()]);
+    let engine = place.start_knowing(&[("own", &own)]);
+    place.upstream("own", 1, config("own", &own)).await;
+    let closed = json!({"type": "limited", "allowed_hosts": ["api.example.com"]});
+    let told = failure_in(&place, closed).await;
+    assert!(told.contains("no_rule"), "{told}");
+    assert_eq!(own.asked().len(), 0);
+    let open = json!({"type": "limited", "allowed_hosts": ["own.test"]});
+    assert_eq!(failure_in(&place, open).await, "");
+    assert_eq!(own.asked().len(), 1);
+    engine.stop().await;
+}
+
+#[tokio::test]
+async fn the_servers_own_needs_no_rule_and_is_not_asked_where_the_environment_denies_it() {
+    let place = Place::new([ModelStep::text("The server's.").always()]).await;
+    let engine = place.start();
+    let closed = json!({"type": "limited", "allowed_hosts": ["api.example.com"]});
+    assert_eq!(failure_in(&place, closed).await, "");
+    assert_eq!(place.model.asked().len(), 1);
+    let denied = json!({"type": "unrestricted", "denied_cidrs": ["127.0.0.0/8"]});
+    let told = failure_in(&place, denied).await;
+    assert!(told.contains("denied_rule"), "{told}");
+    assert_eq!(place.model.asked().len(), 1);
     engine.stop().await;
 }

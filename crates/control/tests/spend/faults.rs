@@ -120,3 +120,33 @@ async fn what_was_leased_for_long_ago_by_a_server_that_is_gone_is_charged_and_ta
     gone.ledger().write_settled().await;
     assert_eq!(place.state(&limit).await, (30, leased - 30));
 }
+
+/// Upstreams can say what they like, and clients ask for what no model gives.
+#[tokio::test]
+async fn numbers_beyond_all_reason_stop_no_ledger() {
+    on_both(|place| async move {
+        let request = LimitRequest {
+            entity: LimitEntity::Organization,
+            environment: None,
+            config: LimitConfig {
+                enforcement: Enforcement::Soft,
+                ..config(LimitAmount::Tokens(1000), DAY)
+            },
+        };
+        let limit = place.control.create_limit(&place.caller, request).await;
+        let limit = limit.unwrap();
+        let ledger = place.control.ledger();
+        for _ in 0..3 {
+            let worst = place.request(usage(u64::MAX, u64::MAX));
+            let one = reserve(ledger, &worst).await.unwrap();
+            one.settle(told(usage(u64::MAX, u64::MAX)));
+            drop(reserve(ledger, &worst).await.unwrap());
+            ledger.write_settled().await;
+        }
+        let (spent, _) = place.state(&limit).await;
+        assert_eq!(spent, 6 * 2 * 1_000_000_000);
+        let (_, records) = place.recorded().await;
+        assert_eq!(records, 6);
+    })
+    .await;
+}

@@ -77,3 +77,50 @@ async fn a_limit_of_one_environment_does_not_hold_in_another() {
     request.spend.spender.environment = other;
     assert!(is_reached(&reserve(ledger, &request).await.unwrap_err()));
 }
+
+/// A limit of one's own stands in the place of the usual one only if it says no less.
+#[tokio::test]
+async fn the_usual_limit_of_users_is_replaced_by_one_that_counts_and_refuses_the_same() {
+    let place = Place::sqlite().await;
+    let Actor::User(user) = place.caller.actor().clone() else {
+        panic!("an administrator is a user");
+    };
+    place
+        .limit_for(LimitEntity::EachUser, None, LimitAmount::Tokens(10), DAY)
+        .await;
+    let ledger = place.control.ledger();
+    let mut request = place.request(usage(0, 11));
+    request.spend.spender.user = Some(user.clone());
+    let is_refused = async || match reserve(ledger, &request).await {
+        Ok(reservation) => {
+            drop(reservation);
+            false
+        }
+        Err(error) => is_reached(&error),
+    };
+    assert!(is_refused().await, "the control");
+    let own = |config: LimitConfig| LimitRequest {
+        entity: LimitEntity::User(user.clone()),
+        environment: None,
+        config,
+    };
+    let tokens = || config(LimitAmount::Tokens(1_000_000), DAY);
+    let soft = LimitConfig {
+        enforcement: Enforcement::Soft,
+        ..tokens()
+    };
+    let of_another_model = LimitConfig {
+        models: vec!["another-*".to_owned()],
+        ..tokens()
+    };
+    let of_money = config(LimitAmount::CostNanos(100 * DOLLAR), DAY);
+    for less in [soft, of_another_model, of_money] {
+        let said = format!("{less:?}");
+        let made = place.control.create_limit(&place.caller, own(less)).await;
+        made.unwrap();
+        assert!(is_refused().await, "{said}");
+    }
+    let made = place.control.create_limit(&place.caller, own(tokens()));
+    made.await.unwrap();
+    assert!(!is_refused().await);
+}

@@ -1,5 +1,6 @@
 //! What may be spent, on SQLite and on PostgreSQL.
 
+mod alerts;
 mod faults;
 mod limits;
 
@@ -8,7 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bailiwick_control::{
-    Bootstrap, Caller, Candidate, Control, Credentials, Ledger, LimitConfig, LimitRequest,
+    Actor, Bootstrap, Caller, Candidate, Control, Credentials, Ledger, LimitConfig, LimitRequest,
     LimitView, NewEnvironmentRequest, Outcome, Reservation, SealingKeys, SpendError, SpendRequest,
 };
 use bailiwick_llm::Usage;
@@ -175,6 +176,9 @@ fn config(amount: LimitAmount, window: LimitWindow) -> LimitConfig {
         window,
         enforcement: Enforcement::Hard,
         models: Vec::new(),
+        thresholds: Vec::new(),
+        name: None,
+        apply_set: None,
     }
 }
 

@@ -199,6 +199,7 @@ fn job(argv: Vec<OsString>, policy: EgressPolicy) -> Job {
             image: false,
             besides: Some(ROOT.into()),
         },
+        watched: None,
     }
 }
 

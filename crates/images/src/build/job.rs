@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_model::{Verdict, limits};
+use bailiwick_model::{Flow, Verdict, limits};
 use bailiwick_policy::{EgressPolicy, InForce};
 use bailiwick_runtime::{
     Access, Base, ByteSource, Command, Draft, Event, ExitStatus, Identity, Image, Mount,
     MountSource, Profile, Running, Sandbox, SandboxSpec, StopReason, Streams,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::{BuildError, BuildLimit, Builder, Progress, disk};
@@ -45,6 +45,33 @@ pub(crate) struct Job {
     pub(crate) input: Vec<u8>,
     /// What of its writing is kept.
     pub(crate) keeps: Keeps,
+    /// Who waits for it, if it is not done for whoever comes later too.
+    pub(crate) watched: Option<Watched>,
+}
+
+/// Who waits for a fetch.
+#[derive(Clone)]
+pub struct Watched {
+    /// It is given up once the other end is gone.
+    pub waits: watch::Receiver<()>,
+    /// Takes what it connected to, and what it was denied.
+    pub flow: Arc<dyn Fn(&Flow) + Send + Sync>,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
+
+impl Watched {
+    /// Returns once nobody waits any more; never, if nobody was to.
+    async fn is_alone(watched: Option<&mut Self>) {
+        let Some(watched) = watched else {
+            return std::future::pending().await;
+        };
+        while watched.waits.changed().await.is_ok() {}
+    }
 }
 
 impl fmt::Debug for Job {
@@ -113,6 +140,8 @@ impl Builder {
             told,
         };
         let (argv, input) = (job.argv.clone(), job.input.clone());
+        let mut watched = job.watched.clone();
+        let told_of = watched.as_ref().map(|watched| Arc::clone(&watched.flow));
         let tree = directory.map(|directory| directory.join("tree"));
         let Running {
             sandbox,
@@ -121,12 +150,14 @@ impl Builder {
         let whole = async {
             let result = tokio::select! {
                 result = execute(&*sandbox, argv, &input, &mut output) => Ok(result),
-                limit = disk::exceeded(tree.as_deref(), self.limits.disk_bytes) => Err(limit),
+                limit = disk::exceeded(tree.as_deref(), self.limits.disk_bytes) => Err(Outcome::Over(limit)),
+                () = Watched::is_alone(watched.as_mut()) => Err(given_up()),
             };
             (result, sandbox.stop(GRACE).await)
         };
         // Side by side: what is not read waits, and the build with it.
-        let ((result, stopped), seen) = tokio::join!(whole, watch(&mut events));
+        let ((result, stopped), seen) =
+            tokio::join!(whole, seen_until_gone(&mut events, told_of.as_deref()));
         stopped?;
         output.note(&seen.denials).map_err(BuildError::Log)?;
         if seen.stopped == Some(StopReason::Lifetime) {
@@ -134,7 +165,7 @@ impl Builder {
         }
         let result = match result {
             Ok(result) => result?,
-            Err(limit) => return Ok(Outcome::Over(limit)),
+            Err(ended) => return Ok(ended),
         };
         match result {
             (ExitStatus::Exited(0), report) => Ok(Outcome::Done(report)),
@@ -168,6 +199,13 @@ impl Builder {
         spec.env = job.env;
         spec
     }
+}
+
+/// It was killed with its sandbox: nobody waits for it any more.
+fn given_up() -> Outcome {
+    const SIGKILL: u8 = 9;
+    let told = "nobody waits for it any more".to_owned();
+    Outcome::Failed(ExitStatus::Signaled(SIGKILL), told)
 }
 
 /// Runs the command; what it reported, if it ended well.
@@ -231,11 +269,17 @@ struct Seen {
 }
 
 /// Reads events until the sandbox is gone.
-async fn watch(events: &mut mpsc::Receiver<Event>) -> Seen {
+async fn seen_until_gone(
+    events: &mut mpsc::Receiver<Event>,
+    told: Option<&(dyn Fn(&Flow) + Send + Sync)>,
+) -> Seen {
     let mut seen = Seen::default();
     while let Some(event) = events.recv().await {
         match event {
             Event::Flow(flow) => {
+                if let Some(told) = told {
+                    told(&flow);
+                }
                 let is_told = flow.verdict == Verdict::Deny;
                 if is_told && seen.denials.len() < limits::BUILD_DENIALS {
                     let denial = format!("denied {}: {}", flow.destination, flow.reason.code());

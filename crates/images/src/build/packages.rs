@@ -44,6 +44,7 @@ impl Builder {
                 image: true,
                 besides: None,
             },
+            watched: None,
         }
     }
 

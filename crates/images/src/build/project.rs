@@ -10,11 +10,11 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::{PackageManager, Project, Reason, Repository, Transport, limits};
-use bailiwick_policy::{EgressPolicy, HOST_SERVICE};
+use bailiwick_policy::{CidrRule, EgressPolicy, HOST_SERVICE, Ports};
 use bailiwick_runtime::ExitStatus;
 
 use super::job::{self, read_only};
-use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, Step};
+use super::{BuildError, Builder, Job, Keeps, Outcome, Progress, Step, Watched};
 use crate::key::Content;
 use crate::mirror::{self, Head, Mirror};
 use crate::recipe;
@@ -47,6 +47,10 @@ pub struct FetchAccess {
     pub ssh_known_hosts: Option<PathBuf>,
     /// Names and passwords for https, in the format of git-credential-store(1).
     pub git_credentials: Option<PathBuf>,
+    /// Where the repository's name may lead besides public addresses; of these rules its port alone.
+    pub allowed_cidrs: Vec<CidrRule>,
+    /// Who waits for it, where it is done for them alone.
+    pub watched: Option<Watched>,
 }
 
 impl ProjectAt {
@@ -222,6 +226,7 @@ impl Builder {
                 image: true,
                 besides: Some(directory(name)),
             },
+            watched: None,
         }
     }
 }
@@ -266,7 +271,7 @@ fn fetch_job(project: &Project, access: &FetchAccess) -> Result<Job, BuildError>
     ]);
     Ok(Job {
         argv: shell(&script, [word, url, git_ref, &most].map(OsString::from)),
-        policy: fetch_policy(repository)?,
+        policy: fetch_policy(repository, &access.allowed_cidrs)?,
         image: job::host(),
         input: Vec::new(),
         mounts,
@@ -276,6 +281,7 @@ fn fetch_job(project: &Project, access: &FetchAccess) -> Result<Job, BuildError>
             image: false,
             besides: Some(mirror::INSIDE.into()),
         },
+        watched: access.watched.clone(),
     })
 }
 
@@ -288,8 +294,11 @@ fn git_directory(path: &str) -> PathBuf {
     }
 }
 
-/// Exactly the repository's host and port; nothing for one of this machine.
-fn fetch_policy(repository: &Repository) -> Result<EgressPolicy, BuildError> {
+/// Exactly the repository's host and port; nothing for one of this machine. The name may lead to these addresses too.
+fn fetch_policy(
+    repository: &Repository,
+    allowed_cidrs: &[CidrRule],
+) -> Result<EgressPolicy, BuildError> {
     let mut policy = EgressPolicy::limited();
     match repository.transport() {
         Transport::File => {}
@@ -309,13 +318,18 @@ fn fetch_policy(repository: &Repository) -> Result<EgressPolicy, BuildError> {
                 let rule =
                     rule.map_err(|e: bailiwick_policy::HostPatternError| refused(e.to_string()));
                 policy.allowed_hosts.push(rule?);
+                let own = |rule: &&CidrRule| rule.ports().contains(*port);
+                let own = allowed_cidrs.iter().filter(own);
+                let port = Ports::one(*port);
+                let own = own.filter_map(|rule| Some(CidrRule::new(rule.net(), port?)));
+                policy.allowed_cidrs.extend(own);
             }
         }
     }
     Ok(policy)
 }
 
-fn checkout_job(
+pub(super) fn checkout_job(
     mirror: &Mirror,
     [repository, commit]: [&str; 2],
     branch: Option<&str>,
@@ -347,10 +361,11 @@ fn checkout_job(
             image: false,
             besides: Some(directory(name)),
         },
+        watched: None,
     }
 }
 
-fn fetch_error(repository: &Repository, reason: &str) -> BuildError {
+pub(super) fn fetch_error(repository: &Repository, reason: &str) -> BuildError {
     fetch_error_of(repository.as_str(), reason)
 }
 

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::Revision;
+use crate::http::Few;
 
 /// One page of a list.
 #[derive(Debug, Deserialize)]
 pub(super) struct List<T> {
-    pub(super) results: Vec<T>,
+    pub(super) results: Few<T>,
     #[serde(rename = "_links", default)]
     links: Links,
 }

@@ -100,6 +100,13 @@ impl Issue {
     }
 }
 
+impl Comment {
+    /// How much it says.
+    pub(super) fn bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, String::len)
+    }
+}
+
 impl Label {
     fn name(&self) -> &str {
         match self {

@@ -5,8 +5,8 @@ use std::io::Read as _;
 
 use bailiwick_html::{Sitemap, sitemap};
 use bailiwick_model::limits::{
-    KNOWLEDGE_DOCUMENTS, KNOWLEDGE_SITEMAP_BYTES, KNOWLEDGE_SITEMAP_DEPTH, KNOWLEDGE_SITEMAP_PAGES,
-    KNOWLEDGE_SITEMAPS,
+    KNOWLEDGE_DOCUMENTS, KNOWLEDGE_KEY_BYTES, KNOWLEDGE_SITEMAP_BYTES, KNOWLEDGE_SITEMAP_DEPTH,
+    KNOWLEDGE_SITEMAP_PAGES, KNOWLEDGE_SITEMAPS,
 };
 use bailiwick_outbound::HttpUrl;
 use flate2::read::MultiGzDecoder;
@@ -73,7 +73,9 @@ impl Site<'_> {
                     waiting.push_back((other, depth + 1));
                 }
             }
-            pages.extend(list.pages.into_iter().map(|page| page.address));
+            // What is longer than a key is no page of the site.
+            let listed = list.pages.into_iter().map(|page| page.address);
+            pages.extend(listed.filter(|address| address.len() <= KNOWLEDGE_KEY_BYTES));
             if pages.len() > KNOWLEDGE_DOCUMENTS {
                 return Err(SyncError::TooManyDocuments);
             }

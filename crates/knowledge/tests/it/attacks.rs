@@ -181,3 +181,26 @@ async fn a_server_that_says_nothing_is_given_up() {
     let error = outcome.listing.unwrap_err().to_string();
     assert!(error.contains("gave no whole answer in 30 s"), "{error}");
 }
+
+#[tokio::test]
+async fn addresses_that_are_longer_than_a_key_are_not_made() {
+    // Each link would be a copy of a base of 7 MiB.
+    let base = "x/".repeat(7 << 19);
+    let links = "<a href=y>y</a>".repeat(2000);
+    let site = Site::new(&[(
+        "/",
+        "<a href=/long>l</a><a href=/links>k</a><a href=/last>z</a>home",
+    )]);
+    site.html("/long", &format!("<base href='/{base}'>{links}long"));
+    let links: String = (0..200)
+        .map(|n| format!("<a href=/{n}{}>x</a>", "é".repeat(500)))
+        .collect();
+    site.html("/links", &format!("{links}links"));
+    site.html("/last", "last");
+    let began = Instant::now();
+    let mut kept = Kept::default();
+    // None of the long ones is visited, and none takes the place of another.
+    assert_eq!(kept.synced(&site.crawl(2)).await, [4, 0, 0, 0, 0]);
+    assert_eq!(site.paths(&kept), ["/", "/last", "/links", "/long"]);
+    assert!(began.elapsed() < Duration::from_secs(30));
+}

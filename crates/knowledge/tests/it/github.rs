@@ -274,3 +274,38 @@ async fn an_issue_that_fails_is_tried_again_next_time() {
     assert_eq!(kept.known.cursor, before);
     assert_eq!(kept.synced(&github.connector()).await, [1, 1, 0, 0, 0]);
 }
+
+#[tokio::test]
+async fn a_token_that_no_header_carries_asks_nobody_and_deletes_nothing() {
+    let github = GitHub::new();
+    let mut kept = Kept::default();
+    kept.synced(&github.connector()).await;
+    github.server.stand_in().forget();
+    let source = github.source(&format!("{TOKEN}\n"));
+    let connector = GitHubConnector::new(github.world.access(), source).unwrap();
+    let outcome = kept.sync(&connector).await;
+    let error = outcome.listing.unwrap_err();
+    assert!(matches!(error, SyncError::Unauthorized { .. }), "{error}");
+    assert!(github.server.stand_in().targets().is_empty());
+    assert_eq!(kept.keys().len(), 5);
+}
+
+#[tokio::test]
+async fn comments_that_are_more_than_a_document_may_be_are_not_asked_for() {
+    let github = GitHub::new();
+    let long = "x".repeat(5 << 20);
+    let comments = (1..=8).map(|number| (format!("user{number}"), long.clone()));
+    let issue = GitHubIssue {
+        comments: comments.collect(),
+        ..issue("long", "2026-01-03T00:00:00Z")
+    };
+    github.server.put(3, issue);
+    let mut kept = Kept::default();
+    assert_eq!(kept.synced(&github.connector()).await, [5, 0, 0, 0, 0]);
+    let targets = github.server.stand_in().targets();
+    let pages = targets
+        .iter()
+        .filter(|target| target.contains("/3/comments"));
+    assert_eq!(pages.count(), 1);
+    assert!(kept.document("issues/3").text.contains("## user1"));
+}

@@ -152,3 +152,14 @@ async fn an_answer_that_breaks_off_is_no_document() {
     assert_eq!(kept.synced(&site.connector(LISTED)).await, [1, 0, 0, 0, 1]);
     assert!(kept.failure().contains("ended early"), "{}", kept.failure());
 }
+
+#[tokio::test]
+async fn addresses_that_are_longer_than_a_key_are_not_counted_as_pages() {
+    let site = Site::new(&[("/a", "a")]);
+    let long = format!("/{}", "x".repeat(3000));
+    let all = list(&site, &["/a", &long]);
+    site.put("/sitemap.xml", Said::page("text/xml", all));
+    let mut kept = Kept::default();
+    assert_eq!(kept.synced(&site.connector(LISTED)).await, [1, 0, 0, 0, 0]);
+    assert_eq!(kept.progress, Some((1, Some(1))));
+}

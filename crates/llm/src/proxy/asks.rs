@@ -2,6 +2,7 @@
 
 mod key;
 mod reading;
+mod urls;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,10 +12,26 @@ use bailiwick_model::limits::{
     LLM_PICTURE_TOKENS, LLM_PROVIDER_PROMPT_TOKENS, LLM_PROVIDER_TOOL_ROUNDS, LLM_REQUEST_BYTES,
 };
 
+use hyper::HeaderMap;
+
 use crate::proxy::Endpoint;
 use crate::{ModelPrice, Usage};
 
 pub use reading::read;
+pub use urls::fetched_urls;
+
+/// A beta of Anthropic's for a context of a million tokens.
+const LONG_CONTEXT: &str = "context-1m";
+/// Tools of providers that cost the tokens that they bring, and nothing else.
+const WITHOUT_A_FEE: [&str; 2] = ["web_fetch_", "tool_search_tool_"];
+/// Tools of providers that reach nothing outside of them.
+const WITHIN_THE_PROVIDER: [&str; 5] = [
+    "tool_search_tool_",
+    "code_execution_",
+    "code_interpreter",
+    "file_search",
+    "image_generation",
+];
 
 /// What a request says. It borrows from the request's bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +54,8 @@ pub struct Asks<'b> {
     pub surcharge: Option<&'static str>,
     /// Whether the answer is to be fetched later, so that what it took is never told here.
     pub background: bool,
+    /// Whether it may have a longer context than its model usually has.
+    pub is_long: bool,
     /// Its length.
     pub bytes: usize,
     pub(super) usage: AsksUsage,
@@ -120,6 +139,20 @@ pub enum NotARequest {
         /// What would be right.
         expected: &'static str,
     },
+    /// More than any model gives.
+    #[error("{field}: it can be {most} at most")]
+    TooMuch {
+        /// The field.
+        field: &'static str,
+        /// How much would be taken.
+        most: u64,
+    },
+    /// Servers that stand before several providers would ask another model, which nobody decided about.
+    #[error("{field:?} names models besides the one of the request: leave it out")]
+    OtherModels {
+        /// The field.
+        field: &'static str,
+    },
     /// There is no model.
     #[error("model: a request names one")]
     NoModel,
@@ -129,6 +162,16 @@ pub enum NotARequest {
     /// More tools than are read.
     #[error("tools: there are more than {LLM_ASKED_TOOLS}")]
     TooManyTools,
+}
+
+impl AskedTool<'_> {
+    /// Whether using it has a price that is not one of tokens. What is not known may have one.
+    fn has_a_fee(&self) -> bool {
+        match self {
+            Self::Client(_) | Self::McpServer { .. } => false,
+            Self::Provider(kind) => !WITHOUT_A_FEE.iter().any(|free| kind.starts_with(free)),
+        }
+    }
 }
 
 impl<'b> Asks<'b> {
@@ -153,6 +196,51 @@ impl<'b> Asks<'b> {
         self.model.as_ref().map_or("", |model| &model.name)
     }
 
+    /// Takes up what headers say of what it may cost.
+    pub fn heed(&mut self, headers: &HeaderMap) {
+        let betas = headers.get_all("anthropic-beta").into_iter();
+        let mut betas = betas.filter_map(|value| value.to_str().ok());
+        self.is_long = betas.any(|value| {
+            let mut betas = value.split(',').map(str::trim);
+            betas.any(|beta| beta.starts_with(LONG_CONTEXT))
+        });
+    }
+
+    /// Adds a tool that it defines.
+    fn defines(&mut self, tool: AskedTool<'b>, field: &'static str) {
+        if tool.has_a_fee() {
+            self.surcharge = Some(field);
+        }
+        self.tools.push(tool);
+    }
+
+    /// The names of the tools that the client runs.
+    pub fn client_tools(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().filter_map(|tool| match tool {
+            AskedTool::Client(name) => Some(&**name),
+            AskedTool::Provider(_) | AskedTool::McpServer { .. } => None,
+        })
+    }
+
+    /// The MCP servers that the provider connects to: what they are called, and where they are; a connector of the provider's own has no URL.
+    pub fn mcp_servers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.tools.iter().filter_map(|tool| match tool {
+            AskedTool::McpServer { name, url } => Some((&**name, url.as_deref())),
+            AskedTool::Client(_) | AskedTool::Provider(_) => None,
+        })
+    }
+
+    /// The first tool that the provider runs and that may reach what the model names, as a search of the web does. What is not known may.
+    pub fn reaching_tool(&self) -> Option<&str> {
+        self.tools.iter().find_map(|tool| match tool {
+            AskedTool::Provider(kind) => {
+                let mut within = WITHIN_THE_PROVIDER.iter();
+                (!within.any(|known| kind.starts_with(known))).then_some(&**kind)
+            }
+            AskedTool::Client(_) | AskedTool::McpServer { .. } => None,
+        })
+    }
+
     /// Whether the provider runs tools on its own, and the model reads their results, which are in no limit of this request.
     pub fn has_provider_tools(&self) -> bool {
         self.tools.iter().any(|tool| match tool {
@@ -175,7 +263,11 @@ impl<'b> Asks<'b> {
 
     fn worst_input(&self, price: Option<&ModelPrice>) -> u64 {
         let context = price.and_then(|price| price.context_tokens);
-        let context = context.unwrap_or(LLM_CONTEXT_TOKENS);
+        let context = match (context, self.is_long) {
+            (Some(context), false) => context,
+            (Some(context), true) => context.max(LLM_CONTEXT_TOKENS),
+            (None, _) => LLM_CONTEXT_TOKENS,
+        };
         let pictures = self.pictures.saturating_mul(LLM_PICTURE_TOKENS);
         let bytes = tokens_of(self.bytes).saturating_add(LLM_PROVIDER_PROMPT_TOKENS);
         if self.has_provider_tools() {

@@ -2,19 +2,24 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bailiwick_model::limits::LLM_READ_ON;
 use bailiwick_outbound::Body;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::meter::Meter;
-use super::settlement::Settling;
-use crate::{Phase, Timeouts};
+use super::settlement::{SettledAs, Settling};
+use crate::{Client, Phase, Usage};
 
-/// A body that passes as it comes, or one of the proxy's own. Dropping it ends the request at the upstream, and settles it.
+/// A body that passes as it comes, or one of the proxy's own. Dropping it ends the request at the upstream within a moment, and settles it.
 pub struct ProxyBody(Kind);
 
 enum Kind {
@@ -39,6 +44,8 @@ struct Passing {
     settling: Settling,
     ready: VecDeque<Bytes>,
     clock: Clock,
+    /// Turns of those who read on when their clients have gone.
+    reading_on: Arc<Semaphore>,
     is_over: bool,
 }
 
@@ -64,8 +71,9 @@ impl ProxyBody {
         meter: Meter,
         settling: Settling,
         first: Instant,
-        timeouts: &Timeouts,
+        client: &Client,
     ) -> Self {
+        let timeouts = client.timeouts();
         let clock = Clock {
             next: first,
             end: Instant::now() + timeouts.whole,
@@ -79,6 +87,7 @@ impl ProxyBody {
             settling,
             ready: VecDeque::new(),
             clock,
+            reading_on: Arc::clone(client.reading_on()),
             is_over: false,
         })))
     }
@@ -173,10 +182,54 @@ impl Passing {
     }
 
     fn over(&mut self) {
-        self.is_over = true;
         let (kind, usage) = self.meter.settled();
+        self.ended(kind, usage);
+    }
+
+    fn ended(&mut self, kind: SettledAs, usage: Usage) {
+        self.is_over = true;
         self.settling.is(kind, usage);
         self.settling.tell();
+    }
+}
+
+impl Drop for ProxyBody {
+    fn drop(&mut self) {
+        if let Kind::Passing(passing) = std::mem::replace(&mut self.0, Kind::Own(None)) {
+            passing.left();
+        }
+    }
+}
+
+impl Passing {
+    /// Its client has gone. What an answer took is told at its end, so it is read on for a moment: else whoever leaves just before that would pay for
+    /// what they saw alone, and not for what the model thought. Where nobody can read on, the worst case is what to count: else whoever leaves very
+    /// often would see to that.
+    fn left(mut self: Box<Self>) {
+        if self.is_over || !self.meter.may_tell() {
+            return;
+        }
+        let turn = Arc::clone(&self.reading_on).try_acquire_owned();
+        let (Ok(runtime), Ok(turn)) = (Handle::try_current(), turn) else {
+            self.ended(SettledAs::Unknown, Usage::default());
+            return;
+        };
+        runtime.spawn(async move {
+            let reading = poll_fn(|context| self.read_on(context));
+            // What has not been told by then is settled as it was streamed.
+            let _ = timeout(LLM_READ_ON, reading).await;
+            drop(turn);
+        });
+    }
+
+    fn read_on(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while !self.is_over {
+            if ready!(self.more(context)).is_err() {
+                self.over();
+            }
+            self.ready.clear();
+        }
+        Poll::Ready(())
     }
 }
 

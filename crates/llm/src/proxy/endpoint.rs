@@ -88,6 +88,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it lists models.
+    pub fn is_list(self) -> bool {
+        !self.has_body()
+    }
+
     /// Whether an answer takes tokens that somebody pays.
     pub fn costs(self) -> bool {
         match self {

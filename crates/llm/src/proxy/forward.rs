@@ -293,8 +293,7 @@ fn passing(
         asked.asks.likely_input(),
         drops_usage,
     );
-    let timeouts = route.target.client().timeouts();
-    let body = ProxyBody::passing(body, meter, settling, first, timeouts);
+    let body = ProxyBody::passing(body, meter, settling, first, route.target.client());
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = headers;

@@ -100,6 +100,14 @@ impl Meter {
         }
     }
 
+    /// Whether what is still to come may tell what the answer took.
+    pub(super) fn may_tell(&self) -> bool {
+        match &self.form {
+            Form::Stream(..) | Form::Whole => true,
+            Form::Unread => false,
+        }
+    }
+
     /// Reads what came, and puts what passes behind `out`.
     pub(super) fn take(&mut self, bytes: Bytes, out: &mut VecDeque<Bytes>) {
         match &mut self.form {

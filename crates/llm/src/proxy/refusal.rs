@@ -20,6 +20,11 @@ pub enum Refusal {
     /// Somebody is known, who may not do this (403). The text says what and why.
     #[error("{0}")]
     Forbidden(String),
+    /// It defines a tool of the registry that belongs to another environment (403).
+    #[error(
+        "tools: {0:?} belongs to another environment than this proxy's: leave it out, or ask through a proxy of that environment"
+    )]
+    ForeignTool(String),
     /// There is no such model, or no upstream has it (404).
     #[error("model: {0:?} is not one of this proxy's models")]
     UnknownModel(String),
@@ -167,6 +172,7 @@ impl Refusal {
                     Self::Limit(limit) => Some(limit),
                     Self::Unauthenticated
                     | Self::Forbidden(_)
+                    | Self::ForeignTool(_)
                     | Self::UnknownModel(_)
                     | Self::UnknownPath
                     | Self::Request(_)
@@ -200,6 +206,14 @@ impl Refusal {
                 ("permission_error", "invalid_request_error"),
                 "permission_denied",
             ),
+            Self::ForeignTool(_) => Words {
+                param: Some("tools"),
+                ..Words::of(
+                    StatusCode::FORBIDDEN,
+                    ("permission_error", "invalid_request_error"),
+                    "tool_of_another_environment",
+                )
+            },
             Self::UnknownModel(_) => Words {
                 param: Some("model"),
                 anthropic: "not_found_error",

@@ -102,7 +102,7 @@ impl Places for Tally {
             Place::Response if name == b"usage" => Place::Usage,
             Place::FirstUsage | Place::Usage => of_usage(name),
             Place::CacheCreation => of_cache_creation(name),
-            Place::InputDetails if name == b"cached_tokens" => Place::Count(Count::CacheRead),
+            Place::InputDetails => of_input_details(name),
             Place::Choices => Place::Choice,
             Place::Choice if name == b"delta" => Place::Delta,
             Place::Delta => of_delta(name),
@@ -112,7 +112,6 @@ impl Places for Tally {
             Place::Elsewhere
             | Place::Message
             | Place::Response
-            | Place::InputDetails
             | Place::Choice
             | Place::Call
             | Place::Function
@@ -187,6 +186,14 @@ fn of_usage(name: &[u8]) -> Place {
         b"prompt_tokens_details" | b"input_tokens_details" => return Place::InputDetails,
         _ => return Place::Elsewhere,
     })
+}
+
+fn of_input_details(name: &[u8]) -> Place {
+    match name {
+        b"cached_tokens" => Place::Count(Count::CacheRead),
+        b"cache_write_tokens" | b"cache_creation_tokens" => Place::Count(Count::CacheWrite),
+        _ => Place::Elsewhere,
+    }
 }
 
 fn of_cache_creation(name: &[u8]) -> Place {
@@ -267,16 +274,18 @@ impl Counts {
         }
     }
 
-    /// Cached input is told as part of the input. Some servers leave thinking out of the output, but not out of the total.
+    /// Input that comes from a cache, or goes to one, is told as part of the input. Some servers leave thinking out of the output, but not out of the total.
     fn of_openai(&self) -> Usage {
         let prompt = self.prompt.or(self.input).unwrap_or(0);
         let cached = self.cache_read.unwrap_or(0).min(prompt);
+        let written = self.cache_write.unwrap_or(0).min(prompt - cached);
         let of_total = self.total.unwrap_or(0).saturating_sub(prompt);
         Usage {
-            input_tokens: prompt - cached,
+            input_tokens: prompt - cached - written,
             output_tokens: self.output.unwrap_or(0).max(of_total),
             cache_read_tokens: cached,
-            ..Usage::default()
+            cache_write_5m_tokens: written,
+            cache_write_1h_tokens: 0,
         }
     }
 }

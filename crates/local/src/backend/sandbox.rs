@@ -1,18 +1,21 @@
 //! One sandbox of the port, and the task that attends to it until nothing of it is left.
 
+use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bailiwick_model::limits::SANDBOX_CONNECT;
 use bailiwick_model::{Flow, SandboxId};
 use bailiwick_policy::InForce;
 use bailiwick_runtime::{
-    BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event, Execution,
-    FileEntry, Limits, Sandbox, StopReason,
+    BoxFuture, ByteStream, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event,
+    Execution, FileEntry, Limits, Sandbox, StopReason,
 };
 use bailiwick_sandbox::plan::Place;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::execution::Started;
 use super::memory::Kills;
@@ -20,7 +23,7 @@ use super::{error, execution, files};
 use crate::boot::Running;
 use crate::checkpoint::{self, CheckpointError, Checkpoints};
 use crate::keeper::{ArchiveWork, Handle};
-use crate::publish::Published;
+use crate::publish::{Published, as_stream, connect_inside};
 
 /// How often the kernel is asked whether it killed something, where memory is limited.
 const MEMORY_LOOK: Duration = Duration::from_secs(1);
@@ -130,6 +133,19 @@ impl LocalSandbox {
     pub(crate) async fn start(&self, command: Command) -> Result<Started, Error> {
         self.0.check_alive()?;
         execution::start(&self.0, command).await
+    }
+
+    /// As [`Sandbox::connect`], with the connection as a descriptor.
+    pub(crate) async fn connect_to(&self, port: NonZeroU16) -> Result<OwnedFd, Error> {
+        self.0.check_alive()?;
+        let connecting = connect_inside(port.get(), &self.0.handle);
+        match timeout(SANDBOX_CONNECT, connecting).await {
+            Ok(Ok(connection)) => Ok(connection.into_std().map_err(error::backend)?.into()),
+            Ok(Err(_)) | Err(_) => {
+                self.0.check_alive()?;
+                Err(Error::NotListening(port))
+            }
+        }
     }
 
     /// As [`Sandbox::write_file`], with the contents in a file of `bytes` bytes that nobody else writes to.
@@ -258,7 +274,7 @@ impl Inner {
             self.handle.terminate().await;
             self.handle.gone().await;
         };
-        if tokio::time::timeout(grace, softly).await.is_err() {
+        if timeout(grace, softly).await.is_err() {
             self.handle.stop();
         }
         self.until_stopped().await;
@@ -309,6 +325,10 @@ impl Sandbox for LocalSandbox {
                 control: Box::new(control),
             })
         })
+    }
+
+    fn connect(&self, port: NonZeroU16) -> BoxFuture<'_, Result<ByteStream, Error>> {
+        Box::pin(async move { as_stream(self.connect_to(port).await?) })
     }
 
     fn read_file<'a>(

@@ -134,7 +134,10 @@ fn read_only((source, target): (&Path, &Path), options: &LocalOptions) -> Result
         let homes = workspace::home_directories(options.surroundings.home.as_deref());
         let checked = workspace.check(&homes, options.state.path(), false);
         checked.map_err(|e| error::refused("another directory", e.to_string()))?;
-    } else if !metadata.is_file() || canonical.starts_with(options.state.path()) {
+    } else if !metadata.is_file()
+        || canonical.starts_with(options.state.path())
+            && !options.state.is_git_credentials(&canonical)
+    {
         return Err(error::path(source, PathProblem::NotAFile));
     }
     Ok(MountStep::Bind {

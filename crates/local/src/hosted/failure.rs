@@ -1,6 +1,7 @@
 //! Errors of the port, on their way from a host to its server.
 
 use std::ffi::OsString;
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use bailiwick_model::SandboxId;
@@ -26,6 +27,7 @@ pub(super) enum Failure {
     Unsupported(Verb),
     CommandNotFound(#[serde(with = "bytes::os_string")] OsString),
     CommandNotExecutable(#[serde(with = "bytes::os_string")] OsString),
+    NotListening(NonZeroU16),
     Path {
         #[serde(with = "bytes::os_string")]
         path: PathBuf,
@@ -64,6 +66,7 @@ impl From<Error> for Failure {
             Error::Unsupported(verb) => Self::Unsupported(verb),
             Error::CommandNotFound(program) => Self::CommandNotFound(program),
             Error::CommandNotExecutable(program) => Self::CommandNotExecutable(program),
+            Error::NotListening(port) => Self::NotListening(port),
             Error::Path { path, problem } => Self::Path { path, problem },
             Error::Full => Self::Full,
             Error::Backend(cause) => Self::Backend(Reported::of(&*cause)),
@@ -85,6 +88,7 @@ impl Failure {
             Self::Unsupported(verb) => Error::Unsupported(verb),
             Self::CommandNotFound(program) => Error::CommandNotFound(program),
             Self::CommandNotExecutable(program) => Error::CommandNotExecutable(program),
+            Self::NotListening(port) => Error::NotListening(port),
             Self::Path { path, problem } => Error::Path { path, problem },
             Self::Full => Error::Full,
             Self::Forgotten => Error::Gone(id.clone()),

@@ -1,5 +1,6 @@
 //! What a server and its sandbox hosts say to each other. Both are the same executable, so that there is one version.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ pub(super) enum Question {
 #[derive(Serialize, Deserialize)]
 pub(super) enum Ask {
     Exec(Command),
+    Connect {
+        port: NonZeroU16,
+    },
     Read {
         path: OnePath,
         limit_bytes: u64,
@@ -102,6 +106,8 @@ pub(super) enum Answer {
     Started {
         terminal: bool,
     },
+    /// Carries the connection.
+    Connected,
     /// Carries what it held.
     Contents {
         bytes: u64,

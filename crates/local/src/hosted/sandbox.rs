@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::num::NonZeroU16;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bailiwick_model::SandboxId;
 use bailiwick_policy::InForce;
 use bailiwick_runtime::{
-    BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Execution,
+    BoxFuture, ByteStream, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Execution,
     ExecutionControl, ExitStatus, FileEntry, Sandbox, Signal, SpecProblem, TerminalSize,
 };
 
@@ -20,6 +21,7 @@ use super::message::{Answer, Ask, Captured, OnePath, Question};
 use super::policy::PolicyText;
 use crate::backend::execution::{ARGUMENT_BYTES, Ends};
 use crate::backend::files::in_memory;
+use crate::publish::as_stream;
 
 /// What is read before other tasks have their turn.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -109,6 +111,7 @@ fn done((answer, _): Answered) -> Result<(), Error> {
     match answer {
         Answer::Done => Ok(()),
         Answer::Started { .. }
+        | Answer::Connected
         | Answer::Contents { .. }
         | Answer::Entries(_)
         | Answer::Captured(_)
@@ -197,6 +200,16 @@ impl Sandbox for HostedSandbox {
 
     fn exec(&self, command: Command) -> BoxFuture<'_, Result<Execution, Error>> {
         Box::pin(self.command(command))
+    }
+
+    fn connect(&self, port: NonZeroU16) -> BoxFuture<'_, Result<ByteStream, Error>> {
+        Box::pin(async move {
+            let (Answer::Connected, descriptors) = self.ask(Ask::Connect { port }).await? else {
+                return confused();
+            };
+            let connection: Result<[OwnedFd; 1], _> = descriptors.try_into();
+            connection.map_or_else(|_| confused(), |[connection]| as_stream(connection))
+        })
     }
 
     fn read_file<'a>(

@@ -162,6 +162,7 @@ impl Host {
     ) -> Result<Answered, Failure> {
         Ok(match ask {
             Ask::Exec(command) => self.watch(number, sandbox.start(command).await?),
+            Ask::Connect { port } => (Answer::Connected, vec![sandbox.connect_to(port).await?]),
             Ask::Read { path, limit_bytes } => {
                 let contents = sandbox.read_file(&path.0, limit_bytes).await?;
                 let file = in_memory(&[&contents]).map_err(failed)?;

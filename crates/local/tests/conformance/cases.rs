@@ -1,5 +1,6 @@
 //! What only this backend has: limits of the kernel, and attempts of the inside on the files that the outside asks for.
 
+use std::num::NonZeroU16;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use bailiwick_runtime::{
     Access, CaptureLimits, Command, Error, Event, ExitStatus, Mount, MountSource, PathProblem,
     StandardStreams, StopReason, TerminalSize,
 };
+
+use tokio::io::AsyncReadExt as _;
 
 use crate::harness::{Local, is_ready, run, shell, until_ready};
 
@@ -326,6 +329,38 @@ pub(crate) async fn a_port_that_is_taken_leaves_nothing(local: &Local) {
         "{refused:?}"
     );
     local.expect_nothing_left();
+}
+
+/// The same port is the host's as long as nobody listens inside, and is not reached.
+pub(crate) async fn a_connection_reaches_the_sandboxs_own_loopback_and_nothing_else(local: &Local) {
+    const LISTEN: &str = "use Socket; socket(S, PF_INET, SOCK_STREAM, 0) or die; \
+        bind(S, sockaddr_in($ARGV[0], INADDR_LOOPBACK)) or die; listen(S, 5) or die; \
+        open(R, '>', '/tmp/ready'); print R 1; close R; \
+        while (accept(C, S)) { syswrite(C, 'inside'); close C; }";
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    outside.set_nonblocking(true).expect("a listener");
+    let port = outside.local_addr().expect("its number").port();
+    let port = NonZeroU16::new(port).expect("it is not 0");
+    let running = local.start(local.spec()).await;
+    let refused = running.sandbox.connect(port).await.err();
+    assert!(
+        matches!(refused, Some(Error::NotListening(_))),
+        "{refused:?}"
+    );
+    let command = Command::new(["perl", "-e", LISTEN, &port.to_string()]);
+    let listening = running.sandbox.exec(command).await.expect("it starts");
+    until_ready(&running).await;
+    for _ in 0..3 {
+        let mut connection = running.sandbox.connect(port).await.expect("a connection");
+        let mut said = String::new();
+        let read = connection.read_to_string(&mut said);
+        read.await.expect("it is closed");
+        assert_eq!(said, "inside");
+    }
+    let accepted = outside.accept().map(|(_, from)| from);
+    assert!(accepted.is_err(), "{accepted:?} came out");
+    drop(listening);
+    running.sandbox.stop(GRACE).await.expect("it stops");
 }
 
 pub(crate) async fn a_second_thread_is_refused(local: &Local) {

@@ -46,6 +46,7 @@ const OWN: &[(&str, Case)] = table!(cases;
     a_read_only_mount_cannot_be_written
     a_refused_mount_leaves_nothing
     a_port_that_is_taken_leaves_nothing
+    a_connection_reaches_the_sandboxs_own_loopback_and_nothing_else
     credentials_come_to_a_sandbox_that_was_started_for_them_alone
 );
 

@@ -218,8 +218,14 @@ fn is_passing(error: &McpError) -> bool {
         }
         // 409: it has not noticed yet that the stream before is closed.
         McpError::Status(status) => matches!(status, 408 | 409 | 425 | 429 | 500..=599),
-        McpError::Timeout | McpError::Cut | McpError::TooLong | McpError::Malformed(_) => true,
-        McpError::Token
+        McpError::Timeout
+        | McpError::Cut
+        | McpError::Ended
+        | McpError::NotRunning(_)
+        | McpError::TooLong
+        | McpError::Malformed(_) => true,
+        McpError::NotAsked(_)
+        | McpError::Token
         | McpError::Unauthorized
         | McpError::Forbidden
         | McpError::Redirect(_)

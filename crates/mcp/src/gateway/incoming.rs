@@ -5,10 +5,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use bailiwick_model::limits::{
-    MCP_GATEWAY_BATCH, MCP_GATEWAY_ID_BYTES, MCP_GATEWAY_NAME_CHARS, MCP_GATEWAY_URI_CHARS,
+    MCP_GATEWAY_BATCH, MCP_GATEWAY_CURSOR_BYTES, MCP_GATEWAY_ID_BYTES, MCP_GATEWAY_NAME_CHARS,
+    MCP_GATEWAY_URI_CHARS,
 };
 use hyper::body::Bytes;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::refusal::Refusal;
@@ -117,12 +118,40 @@ impl<'a> Body<'a> {
             let message = serde_json::from_slice(body).map_err(|error| no_message(&error))?;
             return Ok(Self::One(Box::new(message)));
         }
-        let batch: Vec<Message<'a>> =
-            serde_json::from_slice(body).map_err(|error| no_message(&error))?;
+        let Batch(batch) = serde_json::from_slice(body).map_err(|error| no_message(&error))?;
         if batch.is_empty() || batch.len() > MCP_GATEWAY_BATCH {
             return Err(Refusal::BatchLength);
         }
         Ok(Self::Batch(batch))
+    }
+}
+
+/// Messages that came together; of those that are too many one. They are counted while they are read: a message of two bytes takes hundreds.
+struct Batch<'a>(Vec<Message<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Batch<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Reading<'a> {
+            type Value = Batch<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of messages")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Batch<'a>, A::Error> {
+                let mut batch = Vec::new();
+                while batch.len() <= MCP_GATEWAY_BATCH {
+                    match all.next_element()? {
+                        Some(message) => batch.push(message),
+                        None => return Ok(Batch(batch)),
+                    }
+                }
+                while all.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Batch(batch))
+            }
+        }
+        deserializer.deserialize_seq(Reading(PhantomData))
     }
 }
 
@@ -181,8 +210,11 @@ impl Params<'_> {
         body: &Bytes,
     ) -> Option<Result<ViewRequest, Refusal>> {
         let cursor = || {
-            let cursor = self.cursor.as_deref().map(name).transpose();
-            cursor.map_err(|_| Refusal::Params("the cursor is too long"))
+            let cursor = self.cursor.as_deref();
+            if cursor.is_some_and(|cursor| cursor.len() > MCP_GATEWAY_CURSOR_BYTES) {
+                return Err(Refusal::Params("the cursor is too long"));
+            }
+            Ok(cursor.map(str::to_owned))
         };
         let named = || name(self.name.as_deref().unwrap_or_default());
         let uri = || uri(self.uri.as_deref().unwrap_or_default());
@@ -343,6 +375,9 @@ mod tests {
             assert_eq!(refused(&body), Refusal::Id, "{id}");
         }
         assert_eq!(refused("[]"), Refusal::BatchLength);
+        // Nobody looks at what comes after those that are too many.
+        let many = format!("[{}7]", "{},".repeat(MCP_GATEWAY_BATCH + 1));
+        assert_eq!(refused(&many), Refusal::BatchLength);
         let deep = "[".repeat(100_000);
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"arguments":{deep}"#);

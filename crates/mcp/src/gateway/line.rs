@@ -20,8 +20,9 @@ use super::incoming::{Body, Kind, Message};
 use super::outgoing;
 use super::post::{Begun, take};
 use super::refusal::Refusal;
-use super::session::{Open, Session, Sessions, fresh_id, lock};
+use super::session::{Open, Session, Sessions, fresh_id};
 use super::{Caller, Gateway, Span, end_all, reply, streams};
+use crate::lock::lock;
 use crate::view::View;
 
 /// Streams that are open.
@@ -233,10 +234,11 @@ impl<V: View> Saying<V> {
 impl<V: View> Drop for Saying<V> {
     fn drop(&mut self) {
         lock(&self.lines.0).remove(&self.id);
-        self.line.over.cancel();
+        // Before what runs is dropped: that it is to be stopped is told to servers then.
         if let Some(session) = self.line.session.get() {
             self.sessions.end(session);
             end_all([Arc::clone(&session.view)]);
         }
+        self.line.over.cancel();
     }
 }

@@ -18,6 +18,7 @@ use super::refusal::Refusal;
 use super::revision::{Era, Revision};
 use super::running::{First, Running, Terms};
 use super::session::{Place, Session};
+use super::turns::Turn;
 use super::{Caller, Gateway, Span, end_all, header, reply, streams};
 use crate::client::{METHOD, NAME, SESSION, VERSION};
 use crate::view::{LogLevel, View, ViewRequest};
@@ -48,7 +49,8 @@ impl<V: View> Gateway<V> {
             .and_then(|params| params.meta.revision.as_ref());
         let header_era = super::era_of_header(headers);
         if says_revision.is_some() || header_era == Era::Requests {
-            return Ok(alone(view, headers, &body, message).await);
+            let turn = || self.sessions.turn(caller);
+            return Ok(alone((view, turn), headers, &body, message).await);
         }
         if let Kind::Request {
             id,
@@ -259,7 +261,10 @@ const WITH_SESSIONS_ALONE: [&str; 3] = [
 
 /// A message of the revision where each is for itself.
 async fn alone<V: View>(
-    view: impl FnOnce(Span) -> Arc<V>,
+    (view, turn): (
+        impl FnOnce(Span) -> Arc<V>,
+        impl FnOnce() -> Result<Turn, Refusal>,
+    ),
     headers: &HeaderMap,
     body: &Bytes,
     message: Message<'_>,
@@ -272,14 +277,17 @@ async fn alone<V: View>(
         Err(refusal) => return reply::refused(&refusal, None, Era::Requests),
     };
     let params = message.into_params();
-    match answer_alone(view, headers, body, (&id, &method), &params).await {
+    match answer_alone((view, turn), headers, body, (&id, &method), &params).await {
         Ok(response) => response,
         Err(refusal) => reply::refused(&refusal, Some(&id), Era::Requests),
     }
 }
 
 async fn answer_alone<V: View>(
-    view: impl FnOnce(Span) -> Arc<V>,
+    (view, turn): (
+        impl FnOnce(Span) -> Arc<V>,
+        impl FnOnce() -> Result<Turn, Refusal>,
+    ),
     headers: &HeaderMap,
     body: &Bytes,
     (id, method): (&Bytes, &str),
@@ -292,8 +300,9 @@ async fn answer_alone<V: View>(
         return Ok(reply::message(StatusCode::OK, answer));
     }
     if method == "subscriptions/listen" {
-        let view = view(Span::Request);
-        let events = streams::of_request(view, id.clone(), params.notifications.as_ref());
+        let (turn, view) = (turn()?, view(Span::Request));
+        let wanted = params.notifications.as_ref();
+        let events = streams::of_request((view, turn), id.clone(), wanted);
         return Ok(reply::events(events.await));
     }
     if WITH_SESSIONS_ALONE.contains(&method) {
@@ -307,7 +316,7 @@ async fn answer_alone<V: View>(
     }
     let terms = terms(id.clone(), params, body, (Era::Requests, level.flatten()))?;
     let view = (view(Span::Request), request);
-    let running = Running::new(view, terms, CancellationToken::new(), ());
+    let running = Running::new(view, terms, CancellationToken::new(), turn()?);
     Ok(first(running).await)
 }
 

@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use hyper::body::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::revision::{Era, Revision};
 use crate::raw::Fields;
@@ -182,15 +182,19 @@ pub(super) fn view_error(error: &ViewError, era: Era) -> Bytes {
 /// A server's error as it is, but for codes that the client's revision has not (2026-07-28, Overview, "Error Codes") and those that would say
 /// something of the gateway's own conversation with its server.
 fn translated(raw: &Bytes, era: Era) -> Bytes {
-    let code = Fields::of(raw).and_then(|error| error.get("code")?.get().parse::<i64>().ok());
+    let Some(error) = Fields::of(raw) else {
+        return raw.clone();
+    };
+    let code = error.get("code").and_then(|code| code.get().parse().ok());
     let better = match (code, era) {
         (Some(code::NO_RESOURCE_BEFORE_2026), Era::Requests) => code::PARAMS,
         (Some(-32099..=-32020), _) => code::INTERNAL,
         _ => return raw.clone(),
     };
-    let mut error: Value = serde_json::from_slice(raw).unwrap_or_default();
-    error["code"] = better.into();
-    error.to_string().into()
+    match serde_json::value::to_raw_value(&better) {
+        Ok(better) => error.with("code", &better).whole().into(),
+        Err(_) => raw.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -210,5 +214,8 @@ mod tests {
         check(gone, Era::Requests, r#"{"code":-32602,"message":"no"}"#);
         let header = r#"{"code":-32020,"message":"no"}"#;
         check(header, Era::Sessions, r#"{"code":-32603,"message":"no"}"#);
+        let odd = r#"{"code":-32020,"message":"no","data":1e400}"#;
+        let better = r#"{"code":-32603,"message":"no","data":1e400}"#;
+        check(odd, Era::Sessions, better);
     }
 }

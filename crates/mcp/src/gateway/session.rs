@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use aws_lc_rs::rand;
 use bailiwick_model::limits::{
@@ -20,11 +20,16 @@ use tokio_util::sync::CancellationToken;
 use super::Caller;
 use super::refusal::Refusal;
 use super::revision::Revision;
+use super::turns::{Turn, Turns};
+use crate::lock::lock;
 use crate::news::{Change, Following, News};
 use crate::view::LogLevel;
 
 /// The sessions of a gateway.
-pub(super) struct Sessions<V>(Mutex<HashMap<String, Arc<Session<V>>>>);
+pub(super) struct Sessions<V> {
+    all: Mutex<HashMap<String, Arc<Session<V>>>>,
+    turns: Arc<Turns>,
+}
 
 /// A session.
 pub(super) struct Session<V> {
@@ -35,6 +40,7 @@ pub(super) struct Session<V> {
     state: Mutex<State>,
     /// Which stream of news is the newest one: those before it end.
     stream: watch::Sender<u64>,
+    turns: Arc<Turns>,
 }
 
 struct State {
@@ -51,6 +57,7 @@ struct State {
 pub(super) struct Place<V> {
     session: Arc<Session<V>>,
     id: Bytes,
+    _turn: Turn,
 }
 
 /// A stream of news of a session, for as long as it is open.
@@ -67,7 +74,10 @@ type Began<V> = (Arc<Session<V>>, Vec<Arc<V>>);
 
 impl<V> Default for Sessions<V> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self {
+            all: Mutex::default(),
+            turns: Arc::default(),
+        }
     }
 }
 
@@ -80,7 +90,7 @@ impl<V> Sessions<V> {
         (view, news): (Arc<V>, &News),
     ) -> Result<Began<V>, Refusal> {
         let now = Instant::now();
-        let mut all = lock(&self.0);
+        let mut all = lock(&self.all);
         let mut ended = remove_idle(&mut all, now);
         let own = all.values().filter(|session| session.caller == *caller);
         let own: Vec<_> = own
@@ -109,6 +119,7 @@ impl<V> Sessions<V> {
                 following: Some(news.follow()),
             }),
             stream: watch::Sender::new(0),
+            turns: Arc::clone(&self.turns),
         });
         all.insert(session.id.clone(), Arc::clone(&session));
         Ok((session, ended))
@@ -117,7 +128,7 @@ impl<V> Sessions<V> {
     /// The session of this id and this caller.
     pub(super) fn find(&self, caller: &Caller, id: &str) -> Result<Arc<Session<V>>, Refusal> {
         let now = Instant::now();
-        let all = lock(&self.0);
+        let all = lock(&self.all);
         let session = all.get(id).filter(|session| session.caller == *caller);
         let session = session.filter(|session| !session.is_over(now));
         let session = Arc::clone(session.ok_or(Refusal::Session)?);
@@ -127,17 +138,22 @@ impl<V> Sessions<V> {
 
     /// Ends it, and what runs in it.
     pub(super) fn end(&self, session: &Session<V>) {
-        lock(&self.0).remove(&session.id);
+        lock(&self.all).remove(&session.id);
         session.close();
+    }
+
+    /// Lets a request run that is in no session.
+    pub(super) fn turn(&self, caller: &Caller) -> Result<Turn, Refusal> {
+        self.turns.take(caller)
     }
 
     /// Ends those that nobody has used for long.
     pub(super) fn end_idle(&self) -> Vec<Arc<V>> {
-        remove_idle(&mut lock(&self.0), Instant::now())
+        remove_idle(&mut lock(&self.all), Instant::now())
     }
 
     pub(super) fn count(&self) -> usize {
-        lock(&self.0).len()
+        lock(&self.all).len()
     }
 }
 
@@ -153,10 +169,6 @@ pub(super) fn fresh_id() -> String {
         write!(id, "{byte:02x}").expect("a text takes it");
         id
     })
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<V> Session<V> {
@@ -187,13 +199,16 @@ impl<V> Session<V> {
         if state.running.contains_key(id) {
             return Err(Refusal::Twice);
         }
+        let turn = self.turns.take(&self.caller)?;
         let cancellation = CancellationToken::new();
+        // The body that it is a part of need not be kept for it.
+        let id = Bytes::copy_from_slice(id);
         state.running.insert(id.clone(), cancellation.clone());
         drop(state);
         let place = Place {
             session: Arc::clone(self),
-            // The body that it is a part of need not be kept for it.
-            id: id.clone(),
+            id,
+            _turn: turn,
         };
         Ok((place, cancellation))
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bailiwick_model::limits::{MCP_GATEWAY_KEEP_ALIVE, MCP_GATEWAY_SUBSCRIPTIONS};
+use bailiwick_model::limits::{
+    MCP_GATEWAY_KEEP_ALIVE, MCP_GATEWAY_SUBSCRIPTIONS, MCP_GATEWAY_URI_CHARS,
+};
+use futures_util::future::BoxFuture;
 use futures_util::stream::unfold;
 use hyper::body::Bytes;
 use serde_json::{Map, Value};
@@ -13,6 +16,7 @@ use super::body::{GatewayBody, event, keep_alive};
 use super::incoming::Wanted;
 use super::outgoing;
 use super::session::{Open, Session};
+use super::turns::Turn;
 use crate::news::{Change, Following};
 use crate::view::{Talk, View, ViewRequest};
 
@@ -50,45 +54,40 @@ pub(super) fn session_events<V>(session: &Session<V>, changes: &[Change]) -> Byt
 
 /// The stream of `subscriptions/listen`: it begins with what of it will come.
 pub(super) async fn of_request<V: View>(
-    view: Arc<V>,
+    (view, turn): (Arc<V>, Turn),
     id: Bytes,
     wanted: Option<&Wanted>,
 ) -> GatewayBody {
-    let mut filter = Filter::default();
+    let wanted = wanted.cloned().unwrap_or_default();
     // From now on, so that nothing is missed while resources are subscribed to.
     let following = view.news().follow();
-    let wanted = wanted.cloned().unwrap_or_default();
-    filter.tools = wanted.tools_list_changed;
-    filter.prompts = wanted.prompts_list_changed;
-    filter.resources = wanted.resources_list_changed;
+    let mut subscriptions = Subscriptions {
+        view: Arc::clone(&view),
+        uris: BTreeSet::new(),
+    };
     let uris = wanted.resource_subscriptions.into_iter();
+    let uris = uris.filter(|uri| uri.len() <= MCP_GATEWAY_URI_CHARS);
     for uri in uris.take(MCP_GATEWAY_SUBSCRIPTIONS) {
-        let subscribe = ViewRequest::Subscribe { uri: uri.clone() };
-        if view.ask(subscribe, &Talk::silent()).await.is_ok() {
-            filter.updated.insert(uri);
-        }
+        subscriptions.add(uri).await;
     }
-    let first = event(&outgoing::acknowledged(&id, &filter.told()));
-    let begin = (following, view.attend(), Some(first));
-    GatewayBody::events(unfold(
-        begin,
-        move |(mut following, attending, first): (Following, _, Option<Bytes>)| {
-            let (filter, id) = (filter.clone(), id.clone());
-            async move {
-                if let Some(first) = first {
-                    return Some((first, (following, attending, None)));
-                }
-                let events = match soon(following.next()).await {
-                    None => keep_alive(),
-                    Some(changes) => {
-                        let wanted = changes.iter().filter(|change| filter.has(change));
-                        events(wanted, Some(&id))
-                    }
-                };
-                Some((events, (following, attending, None)))
-            }
-        },
-    ))
+    let listening = Listening {
+        following,
+        tools: wanted.tools_list_changed,
+        prompts: wanted.prompts_list_changed,
+        resources: wanted.resources_list_changed,
+        subscriptions,
+        id,
+        _turn: turn,
+    };
+    let first = event(&outgoing::acknowledged(&listening.id, &listening.told()));
+    let begin = (listening, view.attend(), Some(first));
+    GatewayBody::events(unfold(begin, async |(mut listening, attending, first)| {
+        let events = match first {
+            Some(first) => first,
+            None => listening.next().await,
+        };
+        Some((events, (listening, attending, None)))
+    }))
 }
 
 /// Events of changes; a sign of life where none of them is wanted.
@@ -103,22 +102,83 @@ fn events<'a>(changes: impl Iterator<Item = &'a Change>, id: Option<&Bytes>) -> 
     all.into()
 }
 
-/// What of the news goes on a stream.
-#[derive(Debug, Clone, Default)]
-struct Filter {
+/// A stream that a request asked for, and what of the news goes on it.
+struct Listening<V: View> {
+    following: Following,
     tools: bool,
     prompts: bool,
     resources: bool,
-    updated: BTreeSet<String>,
+    subscriptions: Subscriptions<V>,
+    id: Bytes,
+    _turn: Turn,
 }
 
-impl Filter {
+/// The resources that a stream tells of, for as long as it is open. The view may be that of other requests too: what its streams subscribe to and
+/// leave behind would some day be all that it may.
+struct Subscriptions<V: View> {
+    view: Arc<V>,
+    uris: BTreeSet<String>,
+}
+
+impl<V: View> Subscriptions<V> {
+    /// One more, if the view takes it.
+    async fn add(&mut self, uri: String) {
+        if !self.uris.insert(uri.clone()) {
+            return;
+        }
+        // From here on it ends with this, also if nobody waits for the answer any more.
+        self.view.news().hold(&uri);
+        let subscribe = ViewRequest::Subscribe { uri: uri.clone() };
+        let talk = Talk::silent();
+        // Of a type that says no more than it must: whoever serves a gateway has this inside many others.
+        let subscribing: BoxFuture<'_, _> = Box::pin(self.view.ask(subscribe, &talk));
+        if subscribing.await.is_err() {
+            self.uris.remove(&uri);
+            self.view.news().release(&uri);
+        }
+    }
+}
+
+impl<V: View> Drop for Subscriptions<V> {
+    fn drop(&mut self) {
+        let uris = std::mem::take(&mut self.uris);
+        let last = uris.into_iter().filter(|uri| self.view.news().release(uri));
+        let last: Vec<_> = last.collect();
+        if last.is_empty() {
+            return;
+        }
+        let view = Arc::clone(&self.view);
+        tokio::spawn(async move {
+            for uri in last {
+                let talk = Talk::silent();
+                let unsubscribe = ViewRequest::Unsubscribe { uri: uri.clone() };
+                let _ = view.ask(unsubscribe, &talk).await;
+                // Another stream may have come meanwhile, and its subscription have been ended.
+                if view.news().is_held(&uri) {
+                    let _ = view.ask(ViewRequest::Subscribe { uri }, &talk).await;
+                }
+            }
+        });
+    }
+}
+
+impl<V: View> Listening<V> {
+    async fn next(&mut self) -> Bytes {
+        let Some(changes) = soon(self.following.next()).await else {
+            return keep_alive();
+        };
+        events(
+            changes.iter().filter(|change| self.has(change)),
+            Some(&self.id),
+        )
+    }
+
     fn has(&self, change: &Change) -> bool {
         match change {
             Change::Tools => self.tools,
             Change::Prompts => self.prompts,
             Change::Resources => self.resources,
-            Change::Updated(uri) => self.updated.contains(uri),
+            Change::Updated(uri) => self.subscriptions.uris.contains(uri),
         }
     }
 
@@ -132,10 +192,106 @@ impl Filter {
         let mut told: Map<_, _> = lists
             .map(|(name, _)| (name.to_owned(), Value::Bool(true)))
             .collect();
-        if !self.updated.is_empty() {
-            let updated = self.updated.iter().map(|uri| Value::from(uri.as_str()));
+        let updated = &self.subscriptions.uris;
+        if !updated.is_empty() {
+            let updated = updated.iter().map(|uri| Value::from(uri.as_str()));
             told.insert("resourceSubscriptions".to_owned(), updated.collect());
         }
         Value::Object(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::Caller;
+    use super::super::turns::Turns;
+    use super::*;
+    use crate::news::News;
+    use crate::view::{Greeting, ViewError};
+
+    /// Takes subscriptions to two resources and no more.
+    #[derive(Default)]
+    struct Two {
+        news: News,
+        subscribed: Mutex<BTreeSet<String>>,
+    }
+
+    impl View for Two {
+        fn greeting(&self) -> Greeting {
+            Greeting::default()
+        }
+
+        async fn ask(&self, request: ViewRequest, _: &Talk) -> Result<Bytes, ViewError> {
+            let mut all = self.subscribed.lock().unwrap();
+            if let ViewRequest::Unsubscribe { uri } = &request {
+                all.remove(uri);
+            }
+            if let ViewRequest::Subscribe { uri } = request {
+                if all.len() >= 2 && !all.contains(&uri) {
+                    return Err(ViewError::Subscriptions);
+                }
+                all.insert(uri);
+            }
+            Ok(Bytes::from_static(b"{}"))
+        }
+
+        fn news(&self) -> &News {
+            &self.news
+        }
+
+        fn attend(self: &Arc<Self>) -> impl Send + 'static {}
+
+        async fn end(&self) {}
+    }
+
+    async fn listen(view: &Arc<Two>, uris: &[&str]) -> GatewayBody {
+        let wanted = Wanted {
+            resource_subscriptions: uris.iter().map(|uri| (*uri).to_owned()).collect(),
+            ..Wanted::default()
+        };
+        let turn = Arc::new(Turns::default())
+            .take(&Caller::new("ann"))
+            .unwrap();
+        let id = Bytes::from_static(b"1");
+        of_request((Arc::clone(view), turn), id, Some(&wanted)).await
+    }
+
+    /// What the view is subscribed to once everything is done that can be.
+    async fn subscribed(view: &Two) -> Vec<String> {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        view.subscribed.lock().unwrap().iter().cloned().collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_stream_subscribed_to_ends_with_the_last_stream_that_did() {
+        let view = Arc::new(Two::default());
+        for _ in 0..2 {
+            let one = listen(&view, &["a:1", "a:2", "a:2", "a:3"]).await;
+            let two = listen(&view, &["a:1"]).await;
+            assert_eq!(subscribed(&view).await, ["a:1", "a:2"]);
+            drop(one);
+            assert_eq!(subscribed(&view).await, ["a:1"]);
+            // There is room again.
+            let three = listen(&view, &["a:3"]).await;
+            drop(two);
+            assert_eq!(subscribed(&view).await, ["a:3"]);
+            drop(three);
+            assert!(subscribed(&view).await.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_comes_while_another_ends_keeps_its_subscription() {
+        let view = Arc::new(Two::default());
+        let one = listen(&view, &["a:1"]).await;
+        drop(one);
+        let two = listen(&view, &["a:1"]).await;
+        assert_eq!(subscribed(&view).await, ["a:1"]);
+        drop(two);
+        assert!(subscribed(&view).await.is_empty());
     }
 }

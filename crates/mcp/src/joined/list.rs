@@ -4,7 +4,7 @@
 //! the first; a first page is always asked for anew. A server that does not answer does not hide the others: the list says which are missing.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bailiwick_model::limits::{
     MCP_CURSOR_BYTES, MCP_GATEWAY_LIST_TIME, MCP_GATEWAY_LISTED, MCP_GATEWAY_LISTED_BYTES,
@@ -16,11 +16,12 @@ use futures_util::future::join_all;
 use hyper::body::Bytes;
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::names::{is_qualified, joined, qualified};
-use super::{Backing, Item, Joined, Naming, Verdict};
+use super::{At, Backing, Item, Joined, Naming, Verdict, at};
 use crate::client::McpError;
+use crate::lock::lock;
 use crate::raw::{Fields, raw_text, write_text};
 use crate::upstream::{Failure, Offer, Question};
 use crate::view::{Talk, ViewError};
@@ -52,9 +53,11 @@ pub(super) struct List {
     missing: Vec<(usize, Arc<McpError>)>,
 }
 
-/// Lists that are kept.
+/// Lists that are kept, none for longer than it is good for: they may be long, and a view may be there all day.
 #[derive(Default)]
-pub(super) struct Lists(Mutex<HashMap<Kind, Arc<List>>>);
+pub(super) struct Lists(Arc<Kept>);
+
+type Kept = Mutex<HashMap<Kind, Arc<List>>>;
 
 impl List {
     pub(super) fn entries(&self) -> &[Entry] {
@@ -67,14 +70,21 @@ impl Lists {
         lock(&self.0).remove(&kind);
     }
 
+    fn keep(&self, kind: Kind, list: &Arc<List>) {
+        lock(&self.0).insert(kind, Arc::clone(list));
+        let (kept, this) = (Arc::downgrade(&self.0), Arc::downgrade(list));
+        tokio::spawn(async move {
+            sleep(MCP_GATEWAY_LIST_TIME).await;
+            if let Some(kept) = kept.upgrade() {
+                lock(&kept).retain(|_, list| Arc::as_ptr(list) != this.as_ptr());
+            }
+        });
+    }
+
     fn fresh(&self, kind: Kind) -> Option<Arc<List>> {
         let kept = lock(&self.0).get(&kind).cloned();
         kept.filter(|list| list.at.elapsed() < MCP_GATEWAY_LIST_TIME)
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Kind {
@@ -114,7 +124,7 @@ impl Kind {
         }
     }
 
-    fn item(self, own: &str) -> Item<'_> {
+    pub(super) fn item(self, own: &str) -> Item<'_> {
         match self {
             Self::Tools => Item::Tool(own),
             Self::Resources => Item::Resource(own),
@@ -208,7 +218,7 @@ impl<B: Backing> Joined<B> {
             });
         }
         let list = Arc::new(list);
-        lock(&self.lists.0).insert(kind, Arc::clone(&list));
+        self.lists.keep(kind, &list);
         Ok(list)
     }
 
@@ -264,9 +274,11 @@ impl<B: Backing> Joined<B> {
 
     /// All pages of one server, as far as anybody reads them.
     async fn of_server(&self, kind: Kind, server: usize) -> Result<Vec<Bytes>, McpError> {
-        let name = &self.servers[server].name;
-        let upstream = &self.servers[server].upstream;
-        let access = self.backing.access(name).await?;
+        let upstream = match &self.servers[server].at {
+            At::Url(upstream) => upstream,
+            At::Here(local) => return at::list(local.as_ref(), kind.method(), kind.field()).await,
+        };
+        let access = self.backing.access(&self.servers[server].name).await?;
         let offers = upstream.offers(&access, kind.offer()).await;
         if !offers.map_err(Failure::error)? {
             return Ok(Vec::new());
@@ -308,5 +320,38 @@ impl<B: Backing> Joined<B> {
             fields = [&br#""cursor":"#[..], next.get().as_bytes()].concat();
         }
         Err(McpError::Malformed("its list does not end"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_let_go_once_it_is_good_for_nothing() {
+        let lists = Lists::default();
+        let list = || {
+            Arc::new(List {
+                at: Instant::now(),
+                entries: Vec::new(),
+                missing: Vec::new(),
+            })
+        };
+        let (first, second, other) = (list(), list(), list());
+        lists.keep(Kind::Tools, &first);
+        sleep(MCP_GATEWAY_LIST_TIME / 2).await;
+        lists.keep(Kind::Tools, &second);
+        lists.keep(Kind::Prompts, &other);
+        // The time of the first is over, and that of the one in its place is not.
+        sleep(MCP_GATEWAY_LIST_TIME * 3 / 4).await;
+        assert_eq!(
+            (Arc::strong_count(&first), Arc::strong_count(&second)),
+            (1, 2)
+        );
+        sleep(MCP_GATEWAY_LIST_TIME).await;
+        assert_eq!(
+            (Arc::strong_count(&second), Arc::strong_count(&other)),
+            (1, 1)
+        );
     }
 }

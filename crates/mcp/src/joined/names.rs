@@ -83,11 +83,7 @@ pub(super) fn joined(server: &ServerName, own: &str) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let kept = MCP_OFFERED_NAME_CHARS - DIGITS - 1;
-    let kept: String = whole
-        .chars()
-        .chain(std::iter::repeat('-'))
-        .take(kept)
-        .collect();
+    let kept: String = whole.chars().take(kept).collect();
     format!("{kept}-{}", &hash[..DIGITS])
 }
 

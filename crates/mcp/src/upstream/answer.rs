@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use bailiwick_model::limits::{MCP_ANSWER_BYTES, MCP_ERROR_BYTES, MCP_RESUMPTIONS};
+use bailiwick_model::limits::{
+    MCP_ANSWER_BYTES, MCP_ERROR_BYTES, MCP_GATEWAY_ID_BYTES, MCP_GATEWAY_URI_CHARS, MCP_RESUMPTIONS,
+};
 use bailiwick_outbound::Body;
 use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
@@ -17,6 +19,7 @@ use crate::client::{LAST_EVENT, McpError};
 use crate::events::EventStream;
 use crate::news::Change;
 use crate::raw::{Fields, is_shallow, part, there};
+use crate::secrets::Secrets;
 use crate::view::{Notice, Talk};
 
 /// A message of a server.
@@ -41,28 +44,46 @@ pub(super) enum Said {
         id: u64,
         answer: Result<Bytes, Bytes>,
     },
-    /// It asks something, under an id.
-    Asks { id: Box<RawValue>, method: String },
+    /// It asks something, under an id that is not too long to be answered.
+    Asks { id: Box<RawValue>, asked: Asked },
     /// It tells something, with parameters.
     Tells { method: String, params: Bytes },
     /// Nothing that concerns anybody.
     Else,
 }
 
+/// What a server asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Whether somebody is there.
+    Ping,
+    /// What is not promised to any server.
+    Other,
+}
+
 impl Said {
     /// Reads a message, once it is without the secrets that went with the request.
     pub(super) fn of(access: &HeldAccess, message: Bytes) -> Result<Self, McpError> {
+        Self::without(access.secrets(), message)
+    }
+
+    /// The same, without these secrets.
+    pub(super) fn without(secrets: &Secrets, message: Bytes) -> Result<Self, McpError> {
         const NO_JSON: McpError =
             McpError::Malformed("what it sent is not JSON, or is nested too deeply");
         if !is_shallow(&message) {
             return Err(NO_JSON);
         }
-        let message = access.secrets().redact_raw(message).ok_or(NO_JSON)?;
+        let message = secrets.redact_raw(message).ok_or(NO_JSON)?;
         let read: Envelope<'_> = serde_json::from_slice(&message).map_err(|_| NO_JSON)?;
         Ok(match (read.id, read.method) {
+            (Some(id), Some(_)) if id.get().len() > MCP_GATEWAY_ID_BYTES => Self::Else,
             (Some(id), Some(method)) => Self::Asks {
                 id: id.to_owned(),
-                method: method.into_owned(),
+                asked: match &*method {
+                    "ping" => Asked::Ping,
+                    _ => Asked::Other,
+                },
             },
             (None, Some(method)) => Self::Tells {
                 method: method.into_owned(),
@@ -108,7 +129,8 @@ pub(super) fn change(method: &str, params: &[u8]) -> Option<Change> {
         "notifications/resources/list_changed" => Some(Change::Resources),
         "notifications/resources/updated" => {
             let uri = Fields::of(params)?.text("uri")?;
-            Some(Change::Updated(uri.into_owned()))
+            let fits = uri.len() <= MCP_GATEWAY_URI_CHARS;
+            fits.then(|| Change::Updated(uri.into_owned()))
         }
         _ => None,
     }
@@ -201,8 +223,8 @@ impl Upstream {
                 match Said::of(access, event.data.into())? {
                     Said::Answer { id: of, answer } if of == id => return Ok(Some(answer)),
                     Said::Answer { .. } | Said::Else => {}
-                    Said::Asks { id, method } => {
-                        if let Some(answer) = hearing.asides.answer(&id, &method) {
+                    Said::Asks { id, asked } => {
+                        if let Some(answer) = hearing.asides.answer(&id, asked) {
                             self.tell(access, agreed, answer).await;
                         }
                     }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::answer::failed;
 use super::line::Line;
+use super::piped::{Greeted, PipedEra, PipedServer};
 use super::{Failure, HeldAccess, Question, Upstream};
 use crate::client::{McpError, SESSION, VERSION, WITH_SESSIONS, WITHOUT_SESSIONS, client_info};
 use crate::heard::RpcError;
@@ -43,33 +44,46 @@ enum Era {
     Sessions(Option<HeaderValue>),
     /// In the older transport.
     Line(Line),
+    /// Over pipes.
+    Pipes(Arc<PipedServer>, PipedEra),
     Requests,
 }
 
 impl Agreed {
     pub(super) fn has_sessions(&self) -> bool {
         match self.era {
-            Era::Sessions(_) | Era::Line(_) => true,
-            Era::Requests => false,
+            Era::Sessions(_) | Era::Line(_) | Era::Pipes(_, PipedEra::Session) => true,
+            Era::Requests | Era::Pipes(_, PipedEra::Requests) => false,
         }
     }
 
     pub(super) fn line(&self) -> Option<&Line> {
         match &self.era {
             Era::Line(line) => Some(line),
-            Era::Sessions(_) | Era::Requests => None,
+            Era::Sessions(_) | Era::Pipes(..) | Era::Requests => None,
+        }
+    }
+
+    pub(super) fn pipes(&self) -> Option<&Arc<PipedServer>> {
+        match &self.era {
+            Era::Pipes(server, _) => Some(server),
+            Era::Sessions(_) | Era::Line(_) | Era::Requests => None,
         }
     }
 
     /// Whether it may be used under this access. What keeps no connection is looked at by each request.
     fn holds(&self, access: &HeldAccess) -> bool {
-        self.line().is_none_or(|line| line.holds(access))
+        match (self.pipes(), access.pipes()) {
+            (Some(known), Some(now)) => Arc::ptr_eq(known, now) && !known.is_over(),
+            (Some(_), None) | (None, Some(_)) => false,
+            (None, None) => self.line().is_none_or(|line| line.holds(access)),
+        }
     }
 
     pub(super) fn session(&self) -> Option<&HeaderValue> {
         match &self.era {
             Era::Sessions(session) => session.as_ref(),
-            Era::Line(_) | Era::Requests => None,
+            Era::Line(_) | Era::Pipes(..) | Era::Requests => None,
         }
     }
 
@@ -107,6 +121,14 @@ impl Agreed {
         let own = own.to_string();
         // Without its braces.
         meta.extend_from_slice(&own.as_bytes()[1..own.len() - 1]);
+    }
+
+    /// With a server over pipes.
+    pub(super) fn piped(
+        server: Arc<PipedServer>,
+        (era, version): (PipedEra, &'static str),
+    ) -> Self {
+        Self::new(Era::Pipes(server, era), version, Value::Null)
     }
 
     fn new(era: Era, version: &'static str, capabilities: Value) -> Self {
@@ -149,7 +171,8 @@ impl Upstream {
             if let Some(agreed) = known() {
                 return Ok(agreed);
             }
-            let agreed = Arc::new(self.begin(access).await?);
+            // It is done once, and is no part of what every request is.
+            let agreed = Arc::new(Box::pin(self.begin(access)).await?);
             self.agreed.send_replace(Some(Arc::clone(&agreed)));
             self.tell_level(access, &agreed).await;
             Ok(agreed)
@@ -170,6 +193,15 @@ impl Upstream {
     }
 
     async fn begin(&self, access: &HeldAccess) -> Result<Agreed, Failure> {
+        if let Some(server) = access.pipes() {
+            let Greeted {
+                era,
+                version,
+                capabilities,
+            } = server.greeted().await?;
+            let era = Era::Pipes(Arc::clone(server), *era);
+            return Ok(Agreed::new(era, version, capabilities.clone()));
+        }
         let refused = match self.initialize(access, None).await {
             Err(refused) => refused,
             begun => return begun,
@@ -188,12 +220,7 @@ impl Upstream {
 
     async fn initialize(&self, access: &HeldAccess, line: Option<Line>) -> Result<Agreed, Failure> {
         let id = self.fresh_id();
-        let message = json!({"jsonrpc": "2.0", "id": id, "method": "initialize", "params": {
-            "protocolVersion": WITH_SESSIONS[0],
-            "capabilities": {},
-            "clientInfo": client_info(),
-        }});
-        let body = message.to_string().into_bytes();
+        let body = initialize(id);
         let (result, era) = match line {
             Some(line) => {
                 let silent = (&Talk::silent(), &|_: Change| {});
@@ -202,17 +229,10 @@ impl Upstream {
             }
             None => self.initialize_here(access, (id, body)).await?,
         };
-        let result = read(&result)?;
-        let version = result["protocolVersion"].as_str();
-        let version = WITH_SESSIONS.iter().find(|known| Some(**known) == version);
-        let version = version.ok_or(McpError::Malformed(
-            "it speaks no revision that is known here",
-        ))?;
-        let capabilities = result["capabilities"].clone();
+        let (version, capabilities) = initialized(&result)?;
         let agreed = Agreed::new(era, version, capabilities);
-        let told = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
         // What is answered to it says nothing; the next request does.
-        self.tell(access, &agreed, told.to_vec()).await;
+        self.tell(access, &agreed, INITIALIZED.to_vec()).await;
         Ok(agreed)
     }
 
@@ -259,7 +279,31 @@ impl Upstream {
     }
 }
 
-fn read(result: &Bytes) -> Result<Value, McpError> {
+/// What is told once it is known what the server said to `initialize`.
+pub(super) const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// The message that begins a session.
+pub(super) fn initialize(id: u64) -> Vec<u8> {
+    let message = json!({"jsonrpc": "2.0", "id": id, "method": "initialize", "params": {
+        "protocolVersion": WITH_SESSIONS[0],
+        "capabilities": {},
+        "clientInfo": client_info(),
+    }});
+    message.to_string().into_bytes()
+}
+
+/// The revision of a session that was begun, and what the server can.
+pub(super) fn initialized(result: &Bytes) -> Result<(&'static str, Value), McpError> {
+    let mut result = read(result)?;
+    let version = result["protocolVersion"].as_str();
+    let version = WITH_SESSIONS.iter().find(|known| Some(**known) == version);
+    let version = version.ok_or(McpError::Malformed(
+        "it speaks no revision that is known here",
+    ))?;
+    Ok((version, result["capabilities"].take()))
+}
+
+pub(super) fn read(result: &Bytes) -> Result<Value, McpError> {
     let malformed = |_| McpError::Malformed("what it sent is not JSON, or is nested too deeply");
     serde_json::from_slice(result).map_err(malformed)
 }

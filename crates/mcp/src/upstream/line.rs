@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use bailiwick_model::limits::{
-    MCP_ANSWER_BYTES, MCP_ENDPOINT_TIME, MCP_ERROR_BYTES, MCP_GATEWAY_NOTICES, MCP_SERVER_URL_CHARS,
+    MCP_ANSWER_BYTES, MCP_ASIDE_TIME, MCP_ENDPOINT_TIME, MCP_ERROR_BYTES, MCP_GATEWAY_NOTICES,
+    MCP_SERVER_URL_CHARS,
 };
 use bailiwick_outbound::{Body, HttpUrl};
 use http_body_util::BodyExt as _;
@@ -19,11 +20,13 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::answer::{Media, Said, change, failed, media_type};
-use super::{Asides, Failure, HeldAccess, Upstream, lock};
+use super::answer::{Asked, Media, Said, change, failed, media_type};
+use super::{Asides, Failure, HeldAccess, Upstream};
 use crate::client::McpError;
 use crate::events::{Event, EventStream};
+use crate::lock::lock;
 use crate::news::{Change, Following, News};
+use crate::raw::Fields;
 use crate::view::{Notice, Talk};
 
 /// A stream that is open, and where to send.
@@ -36,22 +39,28 @@ pub(super) struct Line {
 }
 
 /// What comes for one who waits.
-enum Coming {
+pub(super) enum Coming {
     Answer(Result<Bytes, Bytes>),
     Notice(Notice),
     /// The server asks something while somebody waits: who does answers it.
-    Asked(Box<RawValue>, String),
+    Asked(Box<RawValue>, Asked),
+    /// Most likely the answer, but nobody can read it.
+    Unreadable,
 }
 
 /// Who waits for answers; `None` once none can come any more.
-struct Waiting(Mutex<Option<HashMap<u64, mpsc::Sender<Coming>>>>);
+pub(super) struct Waiting(Mutex<Option<HashMap<u64, mpsc::Sender<Coming>>>>);
 
 /// One who waits, for as long as they do.
-struct Awaited<'a> {
+pub(super) struct Awaited<'a> {
     id: u64,
     waiting: &'a Waiting,
-    coming: mpsc::Receiver<Coming>,
+    pub(super) coming: mpsc::Receiver<Coming>,
 }
+
+/// What is said where an answer cannot be read.
+pub(super) const UNREADABLE: McpError =
+    McpError::Malformed("what it sent is not JSON, or is nested too deeply");
 
 /// What reads the stream.
 struct Reader {
@@ -91,7 +100,7 @@ impl Line {
         };
         let server = lock(&upstream.url).clone();
         let endpoint = endpoint(&server, &first.data).ok_or(McpError::Endpoint)?;
-        let waiting = Arc::new(Waiting(Mutex::new(Some(HashMap::new()))));
+        let waiting = Arc::new(Waiting::default());
         let news = Arc::new(News::default());
         let reader = Reader {
             body,
@@ -112,7 +121,7 @@ impl Line {
 
     /// Whether the stream is open, and would be opened now.
     pub(super) fn holds(&self, access: &HeldAccess) -> bool {
-        lock(&self.waiting.0).is_some() && self.access.is_same(access)
+        !self.waiting.is_closed() && self.access.is_same(access)
     }
 
     /// What the server tells of changes, from now on.
@@ -152,12 +161,13 @@ impl Line {
                 coming = awaited.coming.recv() => match coming.ok_or(McpError::Cut)? {
                     Coming::Answer(answer) => return answer.map_err(Failure::Refused),
                     Coming::Notice(notice) => talk.tell(notice).await,
-                    Coming::Asked(id, method) => {
-                        if let Some(answer) = asides.answer(&id, &method) {
+                    Coming::Unreadable => return Err(UNREADABLE.into()),
+                    Coming::Asked(id, asked) => {
+                        if let Some(answer) = asides.answer(&id, asked) {
                             let to = (access, Method::POST);
                             let telling = upstream.send_to(&self.endpoint, to, HeaderMap::new(), answer);
                             // Whether it arrives does not matter.
-                            let _ = timeout(super::MCP_ASIDE_TIME, telling).await;
+                            let _ = timeout(MCP_ASIDE_TIME, telling).await;
                         }
                     }
                 },
@@ -170,10 +180,18 @@ impl Line {
     }
 }
 
+/// Nobody waits yet.
+impl Default for Waiting {
+    fn default() -> Self {
+        Self(Mutex::new(Some(HashMap::new())))
+    }
+}
+
 impl Waiting {
     /// Waits for the answer to this request, before it is sent.
-    fn enter(&self, id: u64) -> Result<Awaited<'_>, McpError> {
-        let (sender, coming) = mpsc::channel(MCP_GATEWAY_NOTICES);
+    pub(super) fn enter(&self, id: u64) -> Result<Awaited<'_>, McpError> {
+        // One place more is for the answer: whatever else there is no room for is missed.
+        let (sender, coming) = mpsc::channel(MCP_GATEWAY_NOTICES + 1);
         let mut all = lock(&self.0);
         // Nothing was sent yet.
         all.as_mut()
@@ -186,15 +204,59 @@ impl Waiting {
         })
     }
 
-    /// Who waits under this id; without one, anybody.
-    fn one(&self, id: Option<u64>) -> Option<mpsc::Sender<Coming>> {
+    /// Hands an answer over; whether anybody waited for it. It comes once: what a server says under the same id again is for nobody.
+    pub(super) fn answered(&self, id: u64, answer: Result<Bytes, Bytes>) -> bool {
+        let waits = lock(&self.0).as_mut().and_then(|all| all.remove(&id));
+        waits.is_some_and(|waits| waits.try_send(Coming::Answer(answer)).is_ok())
+    }
+
+    /// Tells who waits under this id, or, without one, anybody.
+    pub(super) fn tell(&self, id: Option<u64>, coming: Coming) {
         let all = lock(&self.0);
-        let all = all.as_ref()?;
+        let Some(all) = all.as_ref() else { return };
         let found = match id {
             Some(id) => all.get(&id),
             None => all.values().next(),
         };
-        found.cloned()
+        if let Some(one) = found {
+            notify(one, coming);
+        }
+    }
+
+    /// Tells who waits, if nobody else does.
+    pub(super) fn tell_only(&self, coming: Coming) {
+        let all = lock(&self.0);
+        let mut all = all.iter().flat_map(HashMap::values);
+        if let (Some(one), None) = (all.next(), all.next()) {
+            notify(one, coming);
+        }
+    }
+
+    /// The answer of who waits, if nobody else does, most likely came and cannot be read.
+    pub(super) fn unreadable(&self) {
+        let mut all = lock(&self.0);
+        let Some(all) = all.as_mut().filter(|all| all.len() == 1) else {
+            return;
+        };
+        for (_, waits) in all.drain() {
+            let _ = waits.try_send(Coming::Unreadable);
+        }
+    }
+
+    /// Nothing comes any more: whoever waits is told by the end of their channel.
+    pub(super) fn close(&self) {
+        *lock(&self.0) = None;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.0).is_none()
+    }
+}
+
+/// Of those who wait some may not read: nobody else waits for them, so they miss what there is no room for.
+fn notify(one: &mpsc::Sender<Coming>, coming: Coming) {
+    if one.capacity() > 1 {
+        let _ = one.try_send(coming);
     }
 }
 
@@ -208,11 +270,10 @@ impl Drop for Awaited<'_> {
 
 impl Reader {
     async fn read(mut self, events: Vec<Event>) {
-        if self.take(events).await.is_ok() {
+        if self.take(events).is_ok() {
             self.read_on().await;
         }
-        // Whoever waits is told by the end of their channel.
-        *lock(&self.waiting.0) = None;
+        self.waiting.close();
     }
 
     async fn read_on(&mut self) {
@@ -227,7 +288,7 @@ impl Reader {
             };
             room = left;
             let events = self.stream.push(data);
-            match self.take(events).await {
+            match self.take(events) {
                 Ok(true) => room = MCP_ANSWER_BYTES,
                 Ok(false) => {}
                 Err(_) => return,
@@ -235,34 +296,20 @@ impl Reader {
         }
     }
 
-    /// Whether somebody waited for one of them. Of those who wait some may not read: nobody else waits for them, so they miss what there is no
-    /// room for, but for answers, which come once.
-    async fn take(&self, events: Vec<Event>) -> Result<bool, McpError> {
+    /// Whether somebody waited for one of them.
+    fn take(&self, events: Vec<Event>) -> Result<bool, McpError> {
         let mut was_awaited = false;
         for event in events.into_iter().filter(|event| !event.is_empty()) {
             match Said::of(&self.access, event.data.into())? {
-                Said::Answer { id, answer } => {
-                    if let Some(one) = self.waiting.one(Some(id)) {
-                        was_awaited = true;
-                        let last =
-                            tokio::spawn(async move { one.send(Coming::Answer(answer)).await });
-                        drop(last);
-                    }
-                }
-                Said::Asks { id, method } => {
-                    if let Some(one) = self.waiting.one(None) {
-                        let _ = one.try_send(Coming::Asked(id, method));
-                    }
-                }
+                Said::Answer { id, answer } => was_awaited |= self.waiting.answered(id, answer),
+                Said::Asks { id, asked } => self.waiting.tell(None, Coming::Asked(id, asked)),
                 Said::Tells { method, params } => {
                     if let Some(change) = change(&method, &params) {
                         self.news.tell(change);
                     } else if let Some(notice) = Notice::of(&method, &params) {
-                        let token = crate::raw::Fields::of(&params)
+                        let token = Fields::of(&params)
                             .and_then(|params| params.get("progressToken")?.get().parse().ok());
-                        if let Some(one) = self.waiting.one(token) {
-                            let _ = one.try_send(Coming::Notice(notice));
-                        }
+                        self.waiting.tell(token, Coming::Notice(notice));
                     }
                 }
                 Said::Else => {}
@@ -295,4 +342,45 @@ fn endpoint(server: &HttpUrl, named: &[u8]) -> Option<HttpUrl> {
     let fits = url.as_str().len() <= MCP_SERVER_URL_CHARS;
     let is_own = fits && url.origin() == server.url().origin();
     is_own.then(|| url.try_into().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_comes_once_and_there_is_always_room_for_it() {
+        let waiting = Waiting::default();
+        let mut one = waiting.enter(7).unwrap();
+        let notice = || Coming::Notice(Notice::Progress(Bytes::from_static(b"{}")));
+        for _ in 0..MCP_GATEWAY_NOTICES * 2 {
+            waiting.tell(Some(7), notice());
+            waiting.tell(None, notice());
+        }
+        let answer = || Ok(Bytes::from_static(b"{}"));
+        assert!(waiting.answered(7, answer()));
+        assert!(!waiting.answered(7, answer()));
+        let come: Vec<_> = std::iter::from_fn(|| one.coming.try_recv().ok()).collect();
+        assert_eq!(come.len(), MCP_GATEWAY_NOTICES + 1);
+        assert!(matches!(come.last(), Some(Coming::Answer(Ok(_)))));
+    }
+
+    #[test]
+    fn an_endpoint_is_of_the_servers_own_origin() {
+        let server: HttpUrl = "https://mcp.example.com/a/sse".parse().unwrap();
+        let of = |named: &str| endpoint(&server, named.as_bytes()).map(|url| url.to_string());
+        let own = "https://mcp.example.com/messages?session_id=1";
+        assert_eq!(of("/messages?session_id=1").as_deref(), Some(own));
+        for other in [
+            "http://mcp.example.com/messages",
+            "https://mcp.example.com:8443/messages",
+            "//evil.example.com/messages",
+            "\\\\evil.example.com/messages",
+            "https://user@mcp.example.com/messages",
+            "file:///etc/passwd",
+            &format!("/{}", "x".repeat(4000)),
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
 }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bailiwick_model::limits::{
     MCP_ANSWER_BYTES, MCP_GATEWAY_NEWS_WAIT, MCP_GATEWAY_NEWS_WAIT_MOST, MCP_GATEWAY_SUBSCRIPTIONS,
-    MCP_LISTEN_LOOK,
+    MCP_LIST_TIME, MCP_LISTEN_LOOK,
 };
 use bailiwick_outbound::Body;
 use http_body_util::BodyExt as _;
 use hyper::{Method, Response};
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::{Media, Said, change, media_type};
 use super::begin::Agreed;
@@ -26,6 +25,8 @@ use crate::view::Talk;
 enum Ended {
     /// The server has none.
     HasNone,
+    /// The server has ended, and another one may have other things.
+    Gone,
     /// It is to be opened again at once: under another access, or for other resources.
     Anew,
     /// It broke off, after something had come if that is so.
@@ -64,6 +65,15 @@ impl Upstream {
                     }
                     continue;
                 }
+                Ended::Gone => {
+                    for change in [Change::Tools, Change::Prompts, Change::Resources] {
+                        told(change);
+                    }
+                    if known.changed().await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 Ended::BrokeOff { was_open: true } => {
                     wait = MCP_GATEWAY_NEWS_WAIT;
                     // Something may have been missed.
@@ -88,6 +98,10 @@ impl Upstream {
         wish: Wish,
     ) -> Result<(), Failure> {
         let agreed = self.agreed(access).await?;
+        if agreed.pipes().is_some() && wish == Wish::Untold {
+            // Somebody else may still want it: the session is everybody's.
+            return Ok(());
+        }
         if agreed.has_sessions() {
             let mut fields = br#""uri":"#.to_vec();
             crate::raw::write_text(&mut fields, uri);
@@ -125,12 +139,21 @@ impl Upstream {
                 following.next().await.into_iter().for_each(told);
             }
         }
+        if let Some(pipes) = agreed.pipes() {
+            let mut following = pipes.follow();
+            loop {
+                tokio::select! {
+                    changes = following.next() => changes.into_iter().for_each(told),
+                    () = pipes.over() => return Ended::Gone,
+                }
+            }
+        }
         let Ok(held) = access().await else {
             return FAILED;
         };
         let mut subscribed = self.subscribed.subscribe();
         let uris = subscribed.borrow_and_update().clone();
-        let opening = timeout(Duration::from_secs(30), self.open(&held, agreed, &uris));
+        let opening = timeout(MCP_LIST_TIME, self.open(&held, agreed, &uris));
         let Ok(Ok(answer)) = opening.await else {
             return FAILED;
         };
@@ -197,6 +220,7 @@ impl Upstream {
     ) -> bool {
         let (mut stream, mut asides) = (EventStream::default(), Asides::default());
         let (mut room, mut was_open) = (MCP_ANSWER_BYTES, false);
+        let mut asked_last = Instant::now();
         while let Some(Ok(frame)) = body.frame().await {
             let Some(data) = frame.data_ref() else {
                 continue;
@@ -218,8 +242,12 @@ impl Upstream {
                             told(change);
                         }
                     }
-                    Ok(Said::Asks { id, method }) => {
-                        if let Some(answer) = asides.answer(&id, &method) {
+                    Ok(Said::Asks { id, asked }) => {
+                        // Who is there all day is asked so all day.
+                        if asked_last.elapsed() >= MCP_LISTEN_LOOK {
+                            (asides, asked_last) = (Asides::default(), Instant::now());
+                        }
+                        if let Some(answer) = asides.answer(&id, asked) {
                             self.tell(access, agreed, answer).await;
                         }
                     }

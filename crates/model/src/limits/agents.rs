@@ -203,4 +203,4 @@ pub const SESSION_FLOWS_ATTEMPTS: u32 = 30;
 pub const SESSION_FLOWS_LAST: Duration = Duration::from_secs(10);
 
 /// Bytes of the events that a stream reads from the database at once, before the last of them: a reader who takes nothing holds no more.
-pub const STREAM_READ_BYTES: i64 = 64 << 10;
+pub const STREAM_READ_BYTES: i64 = 32 << 10;

@@ -20,6 +20,8 @@ pub const KNOWLEDGE_TITLE_CHARS: usize = 300;
 pub const KNOWLEDGE_MEDIA_TYPE_BYTES: usize = 255;
 /// Characters of a chunk.
 pub const KNOWLEDGE_CHUNK_CHARS: usize = 1600;
+/// Chunks of one document that begin because a heading does: each has copies of its headings.
+pub const KNOWLEDGE_SECTIONS: usize = 20_000;
 /// Headings that one chunk is under, and characters of each of them.
 pub const KNOWLEDGE_HEADINGS: usize = 6;
 /// Characters of a heading in a chunk's path; what is longer is cut.
@@ -46,6 +48,8 @@ pub const KNOWLEDGE_RETRY_WAIT: Duration = Duration::from_millis(500);
 pub const KNOWLEDGE_WAIT_MOST: Duration = Duration::from_secs(5 * 60);
 /// Bytes of one answer of an API.
 pub const KNOWLEDGE_API_BYTES: usize = 32 << 20;
+/// Entries of one page of a list of an API, whatever was asked for.
+pub const KNOWLEDGE_API_ENTRIES: usize = 1000;
 /// Pages of one list of an API.
 pub const KNOWLEDGE_API_PAGES: usize = 2000;
 /// Comments of one issue; the first are read.

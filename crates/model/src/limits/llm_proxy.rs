@@ -27,9 +27,32 @@ pub const LLM_PICTURE_TOKENS: u64 = 50_000;
 pub const LLM_PROVIDER_PROMPT_TOKENS: u64 = 4000;
 /// Tokens of the context of a model of which nothing is known.
 pub const LLM_CONTEXT_TOKENS: u64 = 1_000_000;
+/// Tokens of one kind that a request may ask for, and that an answer is taken to have told. No model has as many: who says more is mistaken, and what
+/// they say does not stop a ledger.
+pub const LLM_TOKENS_OF_REQUEST: u64 = 1_000_000_000;
+/// Answers that one request may ask for ("n" of chat completions).
+pub const LLM_CHOICES: u64 = 128;
+/// Billionths of a dollar that one request is taken to cost at most.
+pub const LLM_COST_OF_REQUEST: i64 = 1_000_000_000_000_000;
+/// What is counted in one bucket of a limit at most, in tokens or billionths of a dollar, so that all buckets of a window together fit in 64 bits.
+pub const SPEND_OF_BUCKET: i64 = 1 << 52;
 /// Tokens of an answer of a model of which nothing is known.
 pub const LLM_OUTPUT_TOKENS: u64 = 128_000;
 /// How often a model reads its input at most for one request, where the provider itself runs its tools.
 pub const LLM_PROVIDER_TOOL_ROUNDS: u64 = 10;
 /// Bytes of text that count as one token where nobody counted: a little less than languages have.
 pub const LLM_BYTES_OF_A_TOKEN: u64 = 3;
+/// Policies of sessions of one organization whose connections to models are kept.
+pub const MODEL_POLICIES_KEPT: usize = 16;
+/// Parts of the name of a tool, divided by two underscores, behind which it may be one of the registry.
+pub const REGISTRY_TOOL_PARTS: usize = 8;
+/// How long an answer is read on whose client has gone, to hear what it took.
+pub const LLM_READ_ON: Duration = Duration::from_secs(2);
+/// Answers that are read on at once, of those that one policy let through; one more is settled as the worst case.
+pub const LLM_READING_ON: usize = 64;
+/// Models of one list of an upstream.
+pub const LLM_LISTED_MODELS: usize = 10_000;
+/// Bytes of such a list.
+pub const LLM_LISTING_BYTES: usize = 8 << 20;
+/// How long an upstream may take to list its models.
+pub const LLM_LISTING_TIME: Duration = Duration::from_secs(20);

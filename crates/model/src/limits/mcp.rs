@@ -1,6 +1,10 @@
 //! Bounds of MCP servers, which are whatever an agent's author named.
 
+mod hosted_servers;
+
 use std::time::Duration;
+
+pub use hosted_servers::*;
 
 /// How long beginning with an MCP server and listing its tools may take, all pages together.
 pub const MCP_LIST_TIME: Duration = Duration::from_secs(30);

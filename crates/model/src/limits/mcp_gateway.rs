@@ -10,10 +10,12 @@ pub const MCP_GATEWAY_MESSAGE_TIME: Duration = Duration::from_secs(30);
 pub const MCP_GATEWAY_DEPTH: usize = 64;
 /// Bytes of the id of a request, and of the token of its progress.
 pub const MCP_GATEWAY_ID_BYTES: usize = 256;
-/// Characters of a name of a tool or a prompt that a client asks for, and of a cursor.
+/// Bytes of a name of a tool or a prompt that a client asks for.
 pub const MCP_GATEWAY_NAME_CHARS: usize = 4096;
-/// Characters of the URI of a resource.
+/// Bytes of the URI of a resource.
 pub const MCP_GATEWAY_URI_CHARS: usize = 8192;
+/// Bytes of a cursor of a client: the longest is a URI that says whose it is, in Base64.
+pub const MCP_GATEWAY_CURSOR_BYTES: usize = 12 << 10;
 /// Messages of a batch.
 pub const MCP_GATEWAY_BATCH: usize = 32;
 /// Sessions of one gateway.
@@ -24,6 +26,8 @@ pub const MCP_GATEWAY_SESSIONS_OF_CALLER: usize = 256;
 pub const MCP_GATEWAY_IDLE_TIME: Duration = Duration::from_secs(30 * 60);
 /// Requests of one session that run at once.
 pub const MCP_GATEWAY_REQUESTS: usize = 128;
+/// Requests of one caller that run at once, in all sessions and without any; those that wait for news among them.
+pub const MCP_GATEWAY_REQUESTS_OF_CALLER: usize = 512;
 /// What is kept of a server's progress and log until the client has read it; the server waits meanwhile.
 pub const MCP_GATEWAY_NOTICES: usize = 16;
 /// Bytes of one of those; what is longer is left out.

@@ -50,3 +50,13 @@ pub const LLM_PROXIES: usize = 1000;
 pub const LLM_PROXY_MODELS: usize = 200;
 /// Rows of a report of usage.
 pub const USAGE_ROWS: u32 = 1000;
+/// Thresholds of one limit.
+pub const LIMIT_THRESHOLDS: usize = 10;
+/// The highest threshold, in percent of the limit: one that only tells may be passed by far.
+pub const LIMIT_THRESHOLD_PERCENT: u16 = 1000;
+/// How long it is kept that a threshold was passed.
+pub const LIMIT_ALERTS_KEPT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// Characters of the name of a limit, or of a proxy.
+pub const LIMIT_NAME_CHARS: usize = 50;
+/// Characters of the name of the set of `bailiwick apply` that something belongs to.
+pub const APPLY_SET_CHARS: usize = 256;

@@ -108,6 +108,7 @@ async fn whom_a_policy_does_not_allow_hears_nothing() {
         denied.denial().map(|denial| denial.reason),
         Some(Reason::NoRule)
     );
+    assert_eq!(told.try_recv().unwrap().reason, Reason::NoRule);
     assert_eq!(server.connections(), 0);
     // The control: the same request where it is allowed.
     let reached = outbound.reach(Way::Policy(&this), &url).await.unwrap();

@@ -6,7 +6,7 @@ use bailiwick_model::{Destination, Host, HostName, Protocol, Reason};
 
 use super::Policy;
 use crate::forms::Forms;
-use crate::rule::{Rule, Ruling};
+use crate::rule::{Matcher, Rule, Ruling};
 use crate::table::Hits;
 use crate::{HostFacts, Mode};
 
@@ -111,6 +111,25 @@ impl Policy {
             self.each()
                 .map(|policy| policy.judge_resolved(destination, address, pinned, host)),
         )
+    }
+
+    /// Step 3 alone: what the organization or an environment denies by name or by address, whatever else is said. For servers that the operator
+    /// chose, which need no rule and may be anywhere.
+    pub fn denied(&self, target: &Host, port: u16, host: &HostFacts) -> Option<Ruling<'_>> {
+        self.each().find_map(|policy| {
+            let hits = policy.hits(target, port, host);
+            match (hits.organization, hits.denied) {
+                (Some(rule), _) => Some(Ruling::by(Reason::OrganizationFloor, rule)),
+                (None, Some(rule)) => Some(Ruling::by(Reason::DeniedRule, rule)),
+                (None, None) => None,
+            }
+        })
+    }
+
+    /// Whether the organization or an environment denies addresses, so that a name alone does not say whether it is denied.
+    pub fn denies_addresses(&self) -> bool {
+        let mut written = self.rules().iter();
+        written.any(|rule| !rule.allows() && matches!(rule.matcher, Matcher::Cidr(_)))
     }
 
     fn judge_resolved(

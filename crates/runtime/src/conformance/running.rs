@@ -1,5 +1,6 @@
 //! Programs.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -212,4 +213,27 @@ pub async fn many_programs_run_at_once<H: Harness>(harness: &H) {
         );
     }
     stop(running).await;
+}
+
+/// Connecting fails at once, or the backend says that it cannot; a sandbox that has stopped is gone.
+pub async fn a_port_where_nothing_listens_is_told_as_such<H: Harness>(harness: &H) {
+    let running = started(harness).await;
+    let port = NonZeroU16::new(8_765).expect("a number");
+    let failed = within(running.sandbox.connect(port)).await.err();
+    if harness.runtime().supports(Verb::Connect) {
+        assert!(
+            matches!(failed, Some(Error::NotListening(told)) if told == port),
+            "{failed:?}"
+        );
+        let sandbox = std::sync::Arc::clone(&running.sandbox);
+        stop(running).await;
+        let gone = sandbox.connect(port).await.err();
+        assert!(matches!(gone, Some(Error::Gone(_))), "{gone:?}");
+    } else {
+        assert!(
+            matches!(failed, Some(Error::Unsupported(Verb::Connect))),
+            "{failed:?}"
+        );
+        stop(running).await;
+    }
 }

@@ -1,19 +1,24 @@
 //! One sandbox of the fake.
 
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_model::SandboxId;
+use tokio::io::duplex;
 use tokio::sync::{mpsc, watch};
 
 use super::{Files, State, name, program};
 use crate::{
-    BoxFuture, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event, Execution,
-    FileEntry, FileKind, PathProblem, Sandbox, SandboxSpec, StandardStreams, StopReason, Verb,
+    BoxFuture, ByteStream, CaptureLimits, CapturedFile, Checkpoint, Command, Error, Event,
+    Execution, FileEntry, FileKind, PathProblem, Sandbox, SandboxSpec, StandardStreams, StopReason,
+    Verb,
 };
 
 const SIGKILL: u8 = 9;
+/// As much as a connection holds.
+const CONNECTION_BYTES: usize = 64 * 1024;
 
 pub(super) struct FakeSandbox<P> {
     spec: SandboxSpec<P>,
@@ -230,6 +235,20 @@ impl<P: Clone + Send + Sync + 'static> Sandbox for FakeSandbox<P> {
         Box::pin(async {
             self.alive().await?;
             self.start(command)
+        })
+    }
+
+    fn connect(&self, port: NonZeroU16) -> BoxFuture<'_, Result<ByteStream, Error>> {
+        Box::pin(async move {
+            self.require(Verb::Connect)?;
+            self.alive().await?;
+            let listeners = &self.state.listeners;
+            let found = listeners.iter().find(|(at, _)| *at == port);
+            let (_, accept) = found.ok_or(Error::NotListening(port))?;
+            let (ours, theirs) = duplex(CONNECTION_BYTES);
+            accept(theirs);
+            let ours: ByteStream = Box::pin(ours);
+            Ok(ours)
         })
     }
 

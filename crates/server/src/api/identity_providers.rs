@@ -171,7 +171,7 @@ fn page(path: &str) -> String {
     )
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut all, one| {
         match one {
             '&' => all.push_str("&amp;"),

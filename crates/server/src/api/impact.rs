@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
-use bailiwick_control::{ConcernedEnvironment, Control, Impact};
-use bailiwick_model::{EnvironmentId, Permission, PolicySource};
+use bailiwick_control::{ConcernedEnvironment, Control, CutOff, Impact};
+use bailiwick_model::{EnvironmentId, McpCatalogEntryId, Permission, PolicySource, Reason};
 use bailiwick_wire::{DifferenceReport, Schema};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,16 @@ struct ImpactJson<'a> {
     difference: DifferenceReport,
     /// What the policy holds for, if anything changes.
     concerned: ReferencesJson<'a>,
+    /// MCP servers of the catalog that could not be reached any more.
+    cut_off: Vec<CutOffJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct CutOffJson<'a> {
+    mcp_catalog_entry_id: &'a McpCatalogEntryId,
+    name: &'a str,
+    destination: String,
+    reason: Reason,
 }
 
 #[derive(Serialize)]
@@ -111,7 +121,17 @@ impl ImpactJson<'_> {
                 source.or_null().says("Null where workers decide."),
             )
             .has("concerned", ReferencesJson::schema())
+            .has("cut_off", Schema::list(cut_off_schema()))
     }
+}
+
+fn cut_off_schema() -> Schema {
+    Schema::answer()
+        .has("mcp_catalog_entry_id", Schema::id::<McpCatalogEntryId>())
+        .has("name", Schema::text())
+        .has("destination", Schema::text())
+        .has("reason", Schema::text().says("A stable word."))
+        .named("CutOffMcpServer")
 }
 
 impl ConcernedJson<'_> {
@@ -130,6 +150,18 @@ impl<'a> From<&'a Impact> for ImpactJson<'a> {
             source: source.map(|(before, after)| SourceChange { before, after }),
             difference: DifferenceReport::from(&impact.difference),
             concerned: ReferencesJson::from(&impact.concerned),
+            cut_off: impact.cut_off.iter().map(CutOffJson::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a CutOff> for CutOffJson<'a> {
+    fn from(cut_off: &'a CutOff) -> Self {
+        Self {
+            mcp_catalog_entry_id: &cut_off.id,
+            name: &cut_off.name,
+            destination: cut_off.destination.to_string(),
+            reason: cut_off.reason,
         }
     }
 }

@@ -110,6 +110,7 @@ fn shown(key: &ApiKey) -> Value {
         KeyOwner::ServiceAccount(id) => ("service_account", id.to_string()),
         KeyOwner::Environment(id) => ("environment", id.to_string()),
         KeyOwner::LlmProxy(opens) => ("llm_proxy", opens.llm_proxy.to_string()),
+        KeyOwner::McpGateway(id) => ("mcp_gateway", id.to_string()),
     };
     json!({
         "id": key.id,

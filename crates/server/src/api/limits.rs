@@ -7,20 +7,25 @@ use axum::http::header::ETAG;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use bailiwick_control::{
-    Control, LimitConfig, LimitRequest, LimitState, LimitView, dollars, nano_dollars,
+    Control, LimitAlertLine, LimitConfig, LimitRequest, LimitState, LimitView, money_or_tokens,
+    nano_dollars,
 };
-use bailiwick_model::limits::{SPEND_LIMIT_MODELS, SPEND_LIMIT_TOKENS};
+use bailiwick_model::limits::{
+    LIMIT_NAME_CHARS, LIMIT_THRESHOLD_PERCENT, LIMIT_THRESHOLDS, SPEND_LIMIT_MODELS,
+    SPEND_LIMIT_TOKENS,
+};
 use bailiwick_model::{
     Enforcement, EnvironmentId, LimitAmount, LimitEntity, LimitId, LimitWindow, Permission,
 };
 use bailiwick_wire::{FieldProblem, Schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::environments::version;
-use super::llm_proxies::models;
+use super::llm_proxies::{apply_set, models};
+use super::numbered::Page;
 use crate::authenticated::Authenticated;
-use crate::body::{IdOf, JsonBody};
+use crate::body::{IdOf, JsonBody, Parameters};
 use crate::failure::Failure;
 use crate::operation::{Routes, delete, get, post, put};
 
@@ -63,6 +68,42 @@ pub(super) fn routes() -> Routes {
                 .needs(P::LimitAdmin)
                 .answers_nothing(),
         )
+        .add(
+            Page::describe(
+                get("alerts", "/limits/alerts", alerts)
+                    .says("Thresholds of limits that were passed, the oldest first: each is told once in a window.")
+                    .needs(P::LimitRead),
+                "Only those after the one with this number.",
+            )
+            .answers(Alerts::schema()),
+        )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlertParameters {
+    #[serde(default)]
+    after: i64,
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Alerts {
+    data: Vec<LimitAlertLine>,
+    /// What to ask for with `after`, if there is more.
+    next_after: Option<i64>,
+}
+
+impl Alerts {
+    fn schema() -> Schema {
+        let next = Schema::version().or_null();
+        Schema::answer()
+            .has("data", Schema::list(LimitAlertLine::schema()))
+            .has(
+                "next_after",
+                next.says("`after` of the next request, if there is more."),
+            )
+    }
 }
 
 #[derive(Deserialize)]
@@ -76,6 +117,10 @@ struct LimitBody {
     enforcement: Option<Enforcement>,
     #[serde(default)]
     models: Vec<String>,
+    #[serde(default)]
+    thresholds: Vec<u16>,
+    name: Option<String>,
+    apply_set: Option<String>,
 }
 
 impl LimitBody {
@@ -98,6 +143,9 @@ impl LimitBody {
             .needs("window", window())
             .may_be("enforcement", enforcement().otherwise(json!("hard")))
             .may("models", models(SPEND_LIMIT_MODELS))
+            .may("thresholds", thresholds())
+            .may_be("name", Schema::chars(1..=LIMIT_NAME_CHARS))
+            .may_be("apply_set", apply_set())
             .example(
                 json!({"entity": {"type": "organization"}, "max_cost_usd": "30", "window": "24h"}),
             )
@@ -135,6 +183,9 @@ impl LimitBody {
                 window: self.window,
                 enforcement: self.enforcement.unwrap_or(Enforcement::Hard),
                 models: self.models,
+                thresholds: self.thresholds,
+                name: self.name,
+                apply_set: self.apply_set,
             },
         })
     }
@@ -184,6 +235,12 @@ fn enforcement() -> Schema {
         .named("LimitEnforcement")
 }
 
+fn thresholds() -> Schema {
+    let percent = Schema::number(1..=i64::from(LIMIT_THRESHOLD_PERCENT));
+    Schema::list_of(0..=LIMIT_THRESHOLDS, percent)
+        .says("How much of it has to be spent for that to be told, in percent, in ascending order.")
+}
+
 fn shown_schema() -> Schema {
     let user = Schema::answer()
         .has("user_id", Schema::text())
@@ -198,6 +255,9 @@ fn shown_schema() -> Schema {
         .has("window", window())
         .has("enforcement", enforcement())
         .has("models", Schema::list(Schema::text()))
+        .has("thresholds", thresholds())
+        .has("name", Schema::text().or_null())
+        .has("apply_set", apply_set().or_null())
         .has("spent_usd", Schema::text().or_null())
         .has("spent_tokens", Schema::count().or_null())
         .has("reserved_usd", Schema::text().or_null())
@@ -210,17 +270,9 @@ fn shown_schema() -> Schema {
         .named("Limit")
 }
 
-/// A number in the unit of an amount: as money, and as tokens.
-fn amounts(unit: LimitAmount, number: i64) -> (Option<String>, Option<i64>) {
-    match unit {
-        LimitAmount::CostNanos(_) => (Some(dollars(number)), None),
-        LimitAmount::Tokens(_) => (None, Some(number.max(0))),
-    }
-}
-
 fn shown(view: &LimitView, state: &LimitState) -> Value {
     let (limit, config) = (&view.limit, &view.config);
-    let of = |number| amounts(config.amount, number);
+    let of = |number| money_or_tokens(config.amount, number);
     let (most, spent, reserved) = (
         of(config.amount.number()),
         of(state.spent),
@@ -239,6 +291,9 @@ fn shown(view: &LimitView, state: &LimitState) -> Value {
         "window": config.window,
         "enforcement": config.enforcement,
         "models": config.models,
+        "thresholds": config.thresholds,
+        "name": config.name,
+        "apply_set": config.apply_set,
         "spent_usd": spent.0,
         "spent_tokens": spent.1,
         "reserved_usd": reserved.0,
@@ -311,4 +366,16 @@ async fn remove(
 ) -> Result<StatusCode, Failure> {
     control.delete_limit(&caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn alerts(
+    State(control): State<Arc<Control>>,
+    Authenticated(caller): Authenticated,
+    Parameters(parameters): Parameters<AlertParameters>,
+) -> Result<Response, Failure> {
+    let page = Page::of(parameters.after, parameters.limit, "an alert")?;
+    let found = control.limit_alerts(&caller, page.after, page.wanted());
+    let mut data = found.await?;
+    let next_after = page.cut(&mut data, |alert| alert.sequence);
+    Ok(Json(Alerts { data, next_after }).into_response())
 }

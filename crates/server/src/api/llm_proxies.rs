@@ -10,7 +10,7 @@ use bailiwick_control::{
     Control, LlmProxyChange, LlmProxyConfig, LlmProxyView, NewKeyRequest, NewLlmProxyRequest,
     NewVirtualKeyRequest,
 };
-use bailiwick_model::limits::{LLM_PROXY_MODELS, MODEL_PATTERN_CHARS};
+use bailiwick_model::limits::{APPLY_SET_CHARS, LLM_PROXY_MODELS, MODEL_PATTERN_CHARS};
 use bailiwick_model::{AgentId, ApiKeyId, EnvironmentId, LlmProxyId, Permission, UserId};
 use bailiwick_store::{ApiKey, KeyOwner};
 use bailiwick_wire::Schema;
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::agents::MoveParameters;
 use super::environments::version;
 use super::keys::{made_json, made_schema};
+use super::model_upstreams::present;
 use crate::authenticated::Authenticated;
 use crate::body::{IdOf, IdsOf, JsonBody, Parameters};
 use crate::failure::Failure;
@@ -114,6 +115,7 @@ struct NewBody {
     environment_id: EnvironmentId,
     #[serde(default)]
     models: Vec<String>,
+    apply_set: Option<String>,
 }
 
 /// What is absent stays.
@@ -123,6 +125,8 @@ struct ChangeBody {
     name: Option<String>,
     environment_id: Option<EnvironmentId>,
     models: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    apply_set: Option<Option<String>>,
 }
 
 #[derive(Deserialize)]
@@ -156,12 +160,18 @@ pub(super) fn models(most: usize) -> Schema {
         .says("Models by name, or by the beginning of it and `*`; all if none is named.")
 }
 
+/// What `bailiwick apply` marks what it makes with, where there is no metadata.
+pub(super) fn apply_set() -> Schema {
+    Schema::chars(1..=APPLY_SET_CHARS).says("The set of `bailiwick apply` that it belongs to.")
+}
+
 impl NewBody {
     fn schema() -> Schema {
         Schema::object()
             .needs("name", Schema::name())
             .needs("environment_id", Schema::id::<EnvironmentId>())
             .may("models", models(LLM_PROXY_MODELS))
+            .may_be("apply_set", apply_set())
             .example(json!({"name": "dev", "environment_id": "env_1111111111111111111111", "models": ["claude-*"]}))
             .named("NewLlmProxy")
     }
@@ -173,6 +183,7 @@ impl ChangeBody {
             .may("name", Schema::name())
             .may("environment_id", Schema::id::<EnvironmentId>())
             .may("models", models(LLM_PROXY_MODELS))
+            .may_be("apply_set", apply_set())
             .example(json!({"models": ["claude-*"]}))
             .named("LlmProxyChange")
     }
@@ -202,6 +213,7 @@ fn shown_schema() -> Schema {
         .has("name", Schema::text())
         .has("environment_id", Schema::id::<EnvironmentId>())
         .has("models", Schema::list(Schema::text()))
+        .has("apply_set", apply_set().or_null())
         .has("version", Schema::version())
         .has("created_at", Schema::moment())
         .has("updated_at", Schema::moment())
@@ -228,6 +240,7 @@ fn shown(view: &LlmProxyView) -> Value {
         "name": values.name,
         "environment_id": values.environment,
         "models": view.config.models,
+        "apply_set": view.config.apply_set,
         "version": view.proxy.version,
         "created_at": view.proxy.created_at,
         "updated_at": view.proxy.updated_at,
@@ -237,7 +250,10 @@ fn shown(view: &LlmProxyView) -> Value {
 fn key(key: &ApiKey) -> Value {
     let (user, agent) = match &key.owner {
         KeyOwner::LlmProxy(opens) => (opens.user.as_ref(), opens.agent.as_ref()),
-        KeyOwner::User(_) | KeyOwner::ServiceAccount(_) | KeyOwner::Environment(_) => (None, None),
+        KeyOwner::User(_)
+        | KeyOwner::ServiceAccount(_)
+        | KeyOwner::Environment(_)
+        | KeyOwner::McpGateway(_) => (None, None),
     };
     json!({
         "id": key.id,
@@ -278,6 +294,7 @@ async fn create(
         environment: body.environment_id,
         config: LlmProxyConfig {
             models: body.models,
+            apply_set: body.apply_set,
         },
     };
     let made = control.create_llm_proxy(&caller, request).await?;
@@ -305,6 +322,7 @@ async fn update(
         name: body.name,
         environment: body.environment_id,
         models: body.models,
+        apply_set: body.apply_set,
         on_conflict: parameters.on_conflict(),
         version: version(&headers)?,
     };

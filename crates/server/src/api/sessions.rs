@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::SET_COOKIE;
+use axum::http::header::{CONTENT_TYPE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Json, Response};
 use bailiwick_control::{Control, Password, SignInRequest};
@@ -88,7 +88,7 @@ fn caller_schema() -> Schema {
 
 /// What sets the cookies of a session: no other site sends them, and they go over TLS alone (RFC 6265bis, section 4.1.2); browsers take
 /// loopback for TLS. No script reads the first; one of this server may read the second, which alone opens nothing.
-pub(super) fn cookies(session: &str, csrf: &str, seconds: i64) -> AppendHeaders<[SetCookie; 2]> {
+pub(crate) fn cookies(session: &str, csrf: &str, seconds: i64) -> AppendHeaders<[SetCookie; 2]> {
     let shared = format!("Max-Age={seconds}; Path=/; Secure; SameSite=Strict");
     AppendHeaders([
         (
@@ -100,13 +100,18 @@ pub(super) fn cookies(session: &str, csrf: &str, seconds: i64) -> AppendHeaders<
 }
 
 /// A header that sets a cookie.
-pub(super) type SetCookie = (HeaderName, String);
+pub(crate) type SetCookie = (HeaderName, String);
 
 async fn sign_in(
     State(control): State<Arc<Control>>,
     ClientAddress(address): ClientAddress,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<SignInBody>,
 ) -> Result<Response, Failure> {
+    if is_a_form(&headers) {
+        let words = "a form signs nobody in: send it as application/json";
+        return Err(Failure::NotJson(words.to_owned()));
+    }
     let request = SignInRequest {
         email: body.email,
         password: Password::typed(body.password),
@@ -117,6 +122,22 @@ async fn sign_in(
     let body = Json(json!({"csrf_token": session.csrf, "expires_at": session.expires_at}));
     let cookies = cookies(&session.cookie, &session.csrf, seconds);
     Ok((cookies, body).into_response())
+}
+
+/// Whether a form of whatever page may have sent it (Fetch, "CORS-safelisted request-header"): it would sign its own author in, in somebody else's
+/// browser.
+fn is_a_form(headers: &HeaderMap) -> bool {
+    const OF_FORMS: [&str; 3] = [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+    ];
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    OF_FORMS.iter().any(|form| kind.eq_ignore_ascii_case(form))
 }
 
 async fn sign_out(

@@ -39,6 +39,8 @@ codes! {
     SignInNotAllowed = "sign_in_not_allowed";
     /// The identity provider did not do its part.
     IdentityProviderUnavailable = "identity_provider_unavailable";
+    /// An MCP server of the catalog cannot be asked, or does not answer.
+    McpServerUnavailable = "mcp_server_unavailable";
     /// The permission is missing.
     Forbidden = "forbidden";
     /// There is none, or it is another organization's.

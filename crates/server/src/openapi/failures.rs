@@ -123,7 +123,17 @@ fn problem() -> Schema {
 /// What would stop matching in another environment.
 fn conflicts() -> Schema {
     let conflict = Schema::answer()
-        .has("kind", Schema::words(["agent", "delegate", "delegator"]))
+        .has(
+            "kind",
+            Schema::words([
+                "agent",
+                "delegate",
+                "delegator",
+                "virtual_key",
+                "mcp_catalog_entry",
+                "mcp_gateway",
+            ]),
+        )
         .has("id", Schema::text())
         .named("Conflict");
     Schema::list(conflict)

@@ -60,7 +60,8 @@ fn flow(host: &str, verdict: Verdict) -> NewFlow {
 }
 
 async fn keep(store: &Store, organization: &OrganizationId, number: u8, flows: &[NewFlow]) {
-    let whose = (&session(number), &environment(number));
+    let session = session(number);
+    let whose = (Some(&session), &environment(number));
     let now = Timestamp::now();
     store
         .keep_flows(organization, whose, now, flows)
@@ -170,7 +171,8 @@ async fn flows_whose_time_is_over_go_once_they_were_delivered(server: Server) {
     server.send(Method::PATCH, path, Some(change)).await.ok();
     let old = Timestamp::now() - SignedDuration::from_hours(24 * 11);
     let some = [(); 5].map(|()| flow("a.example", Verdict::Allow));
-    let whose = (&session(1), &environment(1));
+    let session = session(1);
+    let whose = (Some(&session), &environment(1));
     server
         .store
         .keep_flows(&id, whose, old, &some)

@@ -18,9 +18,11 @@ mod handing_on;
 mod identity_providers;
 mod impact;
 mod keys;
+mod llm;
 mod members;
 mod metrics;
 mod model_upstreams;
+mod oauth;
 #[path = "../shared/outbound.rs"]
 mod outbound;
 mod permissions;

@@ -7,12 +7,13 @@ use crate::{Answer, Server, answer, on_both};
 
 on_both!(
     a_member_signs_in_and_changes_something_only_with_the_token,
+    a_browser_opens_a_gateway_as_a_key_of_its_member_does,
     a_wrong_password_and_nobody_look_the_same,
     nobody_hands_on_what_they_do_not_have,
     who_may_less_does_not_take_over_who_may_more,
     nobody_takes_a_grant_with_the_password_of_somebody_who_has_one,
     no_sign_in_outlives_the_password_that_it_began_with,
-    a_poll_needs_the_token_of_a_browser,
+    a_poll_needs_the_token_of_a_browser_and_hands_it_nothing,
     the_last_administrator_stays,
     a_member_who_was_removed_can_do_nothing,
     a_role_that_somebody_has_stays,
@@ -93,6 +94,44 @@ async fn a_member_signs_in_and_changes_something_only_with_the_token(server: Ser
         with(Method::POST, Some(&token)).await.status,
         StatusCode::UNAUTHORIZED
     );
+}
+
+async fn a_browser_opens_a_gateway_as_a_key_of_its_member_does(server: Server) {
+    let environment = server
+        .post("/api/environments", json!({"name": "dev"}))
+        .await;
+    let body =
+        json!({"name": "door", "environment_id": environment.text("id"), "access": "all_tools"});
+    server.post("/api/mcp-gateways", body).await.ok();
+    member(&server, "ann@example.com", "member").await;
+    let (cookie, token) = browser(&server, "ann@example.com").await;
+    let begin = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "page", "version": "1"}}});
+    let comes = |cookie: &str, token: Option<&str>| {
+        let request = server
+            .request(Method::POST, "/mcp/door")
+            .header("cookie", cookie)
+            .header("accept", "application/json, text/event-stream");
+        let request = match token {
+            Some(token) => request.header("x-csrf-token", token),
+            None => request,
+        };
+        let request = request.json(&begin);
+        async move { request.send().await.unwrap().status() }
+    };
+    assert_eq!(comes(&cookie, Some(&token)).await, StatusCode::OK);
+    // A page of somebody else has the browser send the cookie, and not the token.
+    for wrong in [None, Some("bwc_wrong")] {
+        assert_eq!(comes(&cookie, wrong).await, StatusCode::UNAUTHORIZED);
+    }
+    let nobody = "__Host-bailiwick=bws_nonsense";
+    assert_eq!(comes(nobody, Some(&token)).await, StatusCode::UNAUTHORIZED);
+    let out = server
+        .request(Method::POST, "/api/sign-out")
+        .header("cookie", &cookie)
+        .header("x-csrf-token", &token);
+    assert_eq!(answer(out).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(comes(&cookie, Some(&token)).await, StatusCode::UNAUTHORIZED);
 }
 
 async fn a_wrong_password_and_nobody_look_the_same(server: Server) {
@@ -263,8 +302,8 @@ async fn no_sign_in_outlives_the_password_that_it_began_with(server: Server) {
     assert!(in_flight > 0, "no sign-in came before the change");
 }
 
-/// It is a GET, and hands out work.
-async fn a_poll_needs_the_token_of_a_browser(server: Server) {
+/// It is a GET, and hands out work, which hangs on the key that asked for it.
+async fn a_poll_needs_the_token_of_a_browser_and_hands_it_nothing(server: Server) {
     member(&server, "ann@example.com", "admin").await;
     let (cookie, token) = browser(&server, "ann@example.com").await;
     let config = json!({"name": "w", "config": {"type": "self_hosted"}});
@@ -274,7 +313,14 @@ async fn a_poll_needs_the_token_of_a_browser(server: Server) {
     let without = answer(poll()).await;
     assert_eq!(without.status, StatusCode::UNAUTHORIZED);
     let with = answer(poll().header("x-csrf-token", &token)).await;
-    assert_eq!(with.status, StatusCode::OK);
+    assert_eq!(with.status, StatusCode::FORBIDDEN);
+    let words = with.body["error"]["message"].as_str().unwrap();
+    assert!(words.contains("a key of the environment"), "{words}");
+    assert_eq!(
+        server.get(&path).await.status,
+        StatusCode::OK,
+        "the control"
+    );
 }
 
 async fn the_last_administrator_stays(server: Server) {

@@ -11,6 +11,7 @@ use crate::work::{Queue, text, token};
 on_both!(
     what_was_handed_out_opens_its_item_and_its_session_alone,
     a_token_ends_with_the_key_that_fetched_it,
+    a_token_ends_with_what_whoever_fetched_it_may_do,
     the_key_of_an_environment_opens_that_environment_alone,
     what_is_another_organizations_does_not_exist,
 );
@@ -90,6 +91,53 @@ async fn a_token_ends_with_the_key_that_fetched_it(server: Server) {
     assert!(revoked.status.is_success());
     assert_eq!(status().await, 401);
     assert_eq!(queue.get("/poll").await.status, StatusCode::UNAUTHORIZED);
+}
+
+/// Polled with the key of somebody who may serve queues: who may not any more, or is gone, has nothing of what they were handed.
+async fn a_token_ends_with_what_whoever_fetched_it_may_do(server: Server) {
+    let queue = Queue::of(server).await;
+    let poll = format!("/v1/environments/{}/work/poll", queue.environment);
+    for end in ["role", "owner"] {
+        queue.session().await;
+        let name = format!("worker of {end}");
+        let role = json!({"name": name, "permissions": ["work:write", "work:read"]});
+        let role = queue.server.post("/api/roles", role).await.ok();
+        let account = json!({"name": name, "role_id": role["id"]});
+        let account = queue
+            .server
+            .post("/api/service-accounts", account)
+            .await
+            .ok();
+        let account = format!("/api/service-accounts/{}", text(&account, "id"));
+        let key = queue
+            .server
+            .post(&format!("{account}/keys"), json!({"name": "k"}))
+            .await;
+        let work = queue
+            .server
+            .send_as(key.text("key"), Method::GET, &poll, None);
+        let work = work.await.ok();
+        let path = format!("/v1/sessions/{}", text(&work["data"], "id"));
+        let token = token(&work);
+        let status = async || {
+            let asked = queue.server.send_as(&token, Method::GET, &path, None);
+            asked.await.status.as_u16()
+        };
+        assert_eq!(status().await, 200, "the control");
+        let (method, path, body) = if end == "role" {
+            let less = json!({"name": name, "permissions": ["work:read"]});
+            (
+                Method::PUT,
+                format!("/api/roles/{}", text(&role, "id")),
+                Some(less),
+            )
+        } else {
+            (Method::DELETE, account.clone(), None)
+        };
+        let taken = queue.server.send(method, &path, body).await;
+        assert!(taken.status.is_success(), "{taken:?}");
+        assert_eq!(status().await, 401, "{end}");
+    }
 }
 
 async fn the_key_of_an_environment_opens_that_environment_alone(server: Server) {

@@ -26,9 +26,9 @@ impl Place {
     }
 
     async fn keep(&self, whose: (&SessionId, &EnvironmentId), flows: &[NewFlow]) {
-        let keeping = self
-            .store
-            .keep_flows(&self.organization, whose, now(), flows);
+        let keeping =
+            self.store
+                .keep_flows(&self.organization, (Some(whose.0), whose.1), now(), flows);
         keeping.await.unwrap();
     }
 }

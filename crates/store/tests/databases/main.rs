@@ -7,6 +7,8 @@ mod environments;
 mod files;
 mod flows;
 mod keys;
+mod knowledge;
+mod notices;
 mod session_events;
 mod sessions;
 mod vaults;

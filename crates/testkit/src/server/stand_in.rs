@@ -14,6 +14,8 @@ use crate::Authority;
 
 /// How long an answer that never ends pauses between two pieces.
 const PAUSE: Duration = Duration::from_millis(5);
+/// The longest body that is read.
+const BODY_BYTES: usize = 1 << 20;
 /// For how long one that says nothing is silent.
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -24,7 +26,7 @@ pub struct StandIn {
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
-/// A request without its body.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// The method.
@@ -33,6 +35,8 @@ pub struct Asked {
     pub target: String,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
+    /// What it says the length of; a longer one than a megabyte is not read.
+    pub body: Vec<u8>,
 }
 
 /// An answer.
@@ -217,11 +221,18 @@ fn serve(
     let mut words = lines.next().unwrap_or_default().split(' ');
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()));
-    let asked = Asked {
+    let mut asked = Asked {
         method: words.next().unwrap_or_default().to_owned(),
         target: words.next().unwrap_or_default().to_owned(),
         headers: headers.collect(),
+        body: Vec::new(),
     };
+    let length = asked.header("content-length");
+    let length = length.and_then(|text| text.parse().ok()).unwrap_or(0);
+    if length <= BODY_BYTES {
+        asked.body = vec![0; length];
+        reader.read_exact(&mut asked.body)?;
+    }
     seen.lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(asked.clone());

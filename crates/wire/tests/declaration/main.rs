@@ -3,8 +3,8 @@
 use bailiwick_model::limits::{DECLARATION_DEPTH, SHORT_ENVIRONMENT_NAME_CHARS};
 use bailiwick_wire::{
     AgentBody, Declaration, Declared, DeclaredAgent, DeclaredEnvironment, DefaultKind,
-    EnvironmentConfig, EnvironmentFileErrors, Position, parse_declarations, parse_environment,
-    parse_object,
+    EnvironmentConfig, EnvironmentFileErrors, LimitSubject, Position, parse_declarations,
+    parse_environment, parse_object,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,12 @@ fn refused(text: &str) -> Vec<String> {
 fn environment(text: &str) -> DeclaredEnvironment {
     match parse(text).unwrap().remove(0).declared {
         Declared::Environment(environment) => *environment,
-        Declared::Agent(agent) => panic!("{agent:?}"),
+        other @ (Declared::Agent(_)
+        | Declared::LlmProxy(_)
+        | Declared::Limit(_)
+        | Declared::KnowledgeConnector(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -36,7 +41,12 @@ fn environment(text: &str) -> DeclaredEnvironment {
 fn agent(text: &str) -> DeclaredAgent {
     match parse(text).unwrap().remove(0).declared {
         Declared::Agent(agent) => *agent,
-        Declared::Environment(environment) => panic!("{environment:?}"),
+        other @ (Declared::Environment(_)
+        | Declared::LlmProxy(_)
+        | Declared::Limit(_)
+        | Declared::KnowledgeConnector(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
@@ -68,6 +78,9 @@ fn documents_are_parted_and_have_their_places() {
         let kind = match &one.declared {
             Declared::Environment(_) => "environment",
             Declared::Agent(_) => "agent",
+            Declared::LlmProxy(_) => "LLM proxy",
+            Declared::Limit(_) => "limit",
+            Declared::KnowledgeConnector(_) => "knowledge connector",
         };
         format!("{kind} {}:{}", one.position.line, one.position.column)
     };
@@ -209,4 +222,114 @@ fn numbers_are_those_of_json() {
     assert_eq!(errors.problems().count(), 2);
     assert!(parse_object("x", "a: 1\n---\nb: 2\n").is_err());
     assert!(parse_object("x", "[1]").is_err());
+}
+
+#[test]
+fn limits_and_proxies_name_what_they_refer_to() {
+    let text = "kind: LlmProxy\nname: door\nenvironment: payments\nmodels: [claude-*]\n---\n\
+                kind: Limit\nname: a day\nfor: {team: pay}\nin: payments\nmax_cost_usd: 0.5\nwindow: 24h\nthresholds: [80]\n";
+    let mut all = parse(text).unwrap().into_iter().map(|one| one.declared);
+    let Some(Declared::LlmProxy(proxy)) = all.next() else {
+        panic!("no proxy")
+    };
+    assert_eq!(
+        (proxy.name.as_str(), proxy.environment.as_str()),
+        ("door", "payments")
+    );
+    assert_eq!(proxy.models, ["claude-*"]);
+    let Some(Declared::Limit(limit)) = all.next() else {
+        panic!("no limit")
+    };
+    assert_eq!(limit.subject, LimitSubject::One("team", "pay".to_owned()));
+    assert_eq!(limit.place.unwrap().as_str(), "payments");
+    let rest = json!({"max_cost_usd": "0.5", "window": "24h", "enforcement": "hard", "models": [], "thresholds": [80]});
+    assert_eq!(Value::Object(limit.rest), rest);
+}
+
+#[test]
+fn a_knowledge_connector_says_where_it_reads() {
+    let text = "kind: KnowledgeConnector\nname: handbook\nenvironment: payments\nsource:\n  type: web\n  url: https://handbook.example.com/\nschedule: {every_minutes: 60}\n";
+    let Some(Declared::KnowledgeConnector(connector)) =
+        parse(text).unwrap().pop().map(|one| one.declared)
+    else {
+        panic!("no connector")
+    };
+    assert_eq!(
+        (connector.name.as_str(), connector.environment.as_str()),
+        ("handbook", "payments")
+    );
+    let source = json!({"type": "web", "url": "https://handbook.example.com/"});
+    assert_eq!(Value::Object(connector.source), source);
+    let schedule = json!({"every_minutes": 60});
+    assert_eq!(connector.schedule.map(Value::Object), Some(schedule));
+    assert_eq!(connector.credential, None);
+    for (wrong, code) in [
+        ("source: https://handbook.example.com/", "invalid_object"),
+        (
+            "source: {url: https://handbook.example.com/}",
+            "invalid_source",
+        ),
+        ("credential: token\nsource: {type: web}", "invalid_object"),
+        ("sources: {}\nsource: {type: web}", "unknown_field"),
+    ] {
+        let text = format!("kind: KnowledgeConnector\nname: a\nenvironment: b\n{wrong}\n");
+        assert!(
+            refused(&text).iter().any(|one| one.ends_with(code)),
+            "{wrong}: {:?}",
+            refused(&text)
+        );
+    }
+}
+
+#[test]
+fn a_limit_that_is_none_is_refused_at_what_is_wrong() {
+    for (wrong, code) in [
+        (
+            "for: {planet: earth}\nmax_tokens: 1\nwindow: day",
+            "invalid_subject",
+        ),
+        (
+            "for: {team: a, user: b}\nmax_tokens: 1\nwindow: day",
+            "invalid_subject",
+        ),
+        (
+            "for: organization\nmax_tokens: -1\nwindow: day",
+            "one_amount",
+        ),
+        (
+            "for: organization\nmax_tokens: 1\nmax_cost_usd: 1\nwindow: day",
+            "one_amount",
+        ),
+        (
+            "for: organization\nmax_cost_usd: 1.5e3x\nwindow: day",
+            "one_amount",
+        ),
+        ("for: organization\nwindow: day", "one_amount"),
+        (
+            "for: organization\nmax_tokens: 1\nwindow: year",
+            "invalid_window",
+        ),
+        (
+            "for: organization\nmax_tokens: 1\nwindow: day\nenforcement: no",
+            "invalid_enforcement",
+        ),
+        (
+            "for: organization\nmax_tokens: 1\nwindow: day\nthresholds: [80, 80]",
+            "invalid_threshold",
+        ),
+        (
+            "for: organization\nmax_tokens: 1\nwindow: day\nmodels: [1]",
+            "invalid_model",
+        ),
+        (
+            "for: organization\nmax_tokens: 1\nwindow: day\nmuch: 1",
+            "unknown_field",
+        ),
+    ] {
+        let told = refused(&format!("kind: Limit\nname: a\n{wrong}\n"));
+        assert!(
+            told.len() == 1 && told[0].ends_with(code),
+            "{wrong}: {told:?}"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! What is to be applied: the documents of all files, each with its place.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -78,6 +78,30 @@ impl Document {
         match &self.declared {
             Declared::Environment(_) => Kind::Environment,
             Declared::Agent(_) => Kind::Agent,
+            Declared::LlmProxy(_) => Kind::LlmProxy,
+            Declared::Limit(_) => Kind::Limit,
+            Declared::KnowledgeConnector(_) => Kind::KnowledgeConnector,
+        }
+    }
+
+    /// Whether it declares what may be spent, or through what.
+    pub(super) fn is_about_spending(&self) -> bool {
+        match &self.declared {
+            Declared::LlmProxy(_) | Declared::Limit(_) => true,
+            Declared::Environment(_) | Declared::Agent(_) | Declared::KnowledgeConnector(_) => {
+                false
+            }
+        }
+    }
+
+    /// Whether it declares what is known.
+    pub(super) fn is_about_knowledge(&self) -> bool {
+        match &self.declared {
+            Declared::KnowledgeConnector(_) => true,
+            Declared::Environment(_)
+            | Declared::Agent(_)
+            | Declared::LlmProxy(_)
+            | Declared::Limit(_) => false,
         }
     }
 
@@ -85,23 +109,30 @@ impl Document {
         match &self.declared {
             Declared::Environment(environment) => environment.body.name.as_str(),
             Declared::Agent(agent) => &agent.body.name,
+            Declared::LlmProxy(proxy) => &proxy.name,
+            Declared::Limit(limit) => &limit.name,
+            Declared::KnowledgeConnector(connector) => &connector.name,
         }
     }
 
     /// What no two documents of a kind may have in common.
     fn key(&self) -> (Kind, String) {
         let name = match &self.declared {
-            Declared::Environment(_) => name_key(self.name()),
-            // Agents may have any name twice, so theirs are compared to the letter.
-            Declared::Agent(_) => self.name().to_owned(),
+            Declared::Environment(_) | Declared::LlmProxy(_) | Declared::KnowledgeConnector(_) => {
+                name_key(self.name())
+            }
+            // Agents and limits may have any name twice, so theirs are compared to the letter.
+            Declared::Agent(_) | Declared::Limit(_) => self.name().to_owned(),
         };
         (self.kind(), name)
     }
 
-    fn metadata(&self) -> &std::collections::BTreeMap<String, String> {
+    /// The pairs of what has some.
+    fn metadata(&self) -> Option<&BTreeMap<String, String>> {
         match &self.declared {
-            Declared::Environment(environment) => &environment.body.metadata,
-            Declared::Agent(agent) => &agent.body.metadata,
+            Declared::Environment(environment) => Some(&environment.body.metadata),
+            Declared::Agent(agent) => Some(&agent.body.metadata),
+            Declared::LlmProxy(_) | Declared::Limit(_) | Declared::KnowledgeConnector(_) => None,
         }
     }
 }
@@ -161,10 +192,11 @@ fn problems(documents: &[Document]) -> Vec<DocumentProblem> {
     for document in documents {
         let (kind, name) = (document.kind(), document.name().to_owned());
         let origin = document.origin.clone();
-        if document.metadata().contains_key(MARK) {
+        let metadata = document.metadata();
+        if metadata.is_some_and(|pairs| pairs.contains_key(MARK)) {
             let (name, origin) = (name.clone(), origin.clone());
             problems.push(DocumentProblem::Marked { kind, name, origin });
-        } else if document.metadata().len() >= METADATA_PAIRS {
+        } else if metadata.is_some_and(|pairs| pairs.len() >= METADATA_PAIRS) {
             let (name, origin) = (name.clone(), origin.clone());
             problems.push(DocumentProblem::FullMetadata { kind, name, origin });
         }

@@ -2,6 +2,9 @@
 
 mod agent;
 mod environment;
+mod knowledge;
+mod referring;
+mod spending;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +34,7 @@ pub(super) struct Asked<'a> {
     pub(super) take_over: bool,
 }
 
-/// What has to be done, in this order: environments, agents, and last what is archived, agents first.
+/// What has to be done, in this order: environments, agents, LLM proxies, limits, knowledge connectors, and last what goes, in the other order.
 #[derive(Debug, PartialEq)]
 pub(super) struct Plan {
     pub(super) items: Vec<Item>,
@@ -51,6 +54,9 @@ pub(super) struct Item {
 pub(super) enum Kind {
     Environment,
     Agent,
+    LlmProxy,
+    Limit,
+    KnowledgeConnector,
 }
 
 /// What has to be done with a thing.
@@ -74,7 +80,7 @@ pub(super) enum Step {
     },
     /// It is as declared.
     Unchanged { id: String },
-    /// It is archived, if it still is at this version, and the set's.
+    /// It is archived, or deleted, if it still is at this version, and the set's.
     Prune { id: String, version: i64 },
 }
 
@@ -97,8 +103,9 @@ pub(super) enum PlanProblem {
         set: String,
         origin: Origin,
     },
-    #[error("{origin}: agent {name:?} may be any of {}: archive or rename all but one", .ids.join(", "))]
+    #[error("{origin}: {kind} {name:?} may be any of {}: {} or rename all but one", .ids.join(", "), .kind.taking_away())]
     Several {
+        kind: Kind,
         name: String,
         ids: Vec<String>,
         origin: Origin,
@@ -124,6 +131,25 @@ pub(super) enum PlanProblem {
         origin: Origin,
     },
     #[error(
+        "{origin}: {kind} {name:?} names the {what} {reference:?}, which is neither declared nor on the server, or would be taken away by --prune"
+    )]
+    NoSuch {
+        kind: Kind,
+        name: String,
+        /// What is named, in a word.
+        what: &'static str,
+        reference: String,
+        origin: Origin,
+    },
+    #[error("{origin}: {field} of {kind} {name:?} cannot be used: {why}")]
+    NotTaken {
+        kind: Kind,
+        name: String,
+        field: &'static str,
+        why: String,
+        origin: Origin,
+    },
+    #[error(
         "{origin}: environment {name:?} is of type {before:?} on the server, which cannot become {after:?}: archive it first, or choose another name"
     )]
     OtherType {
@@ -140,6 +166,27 @@ impl Kind {
         match self {
             Self::Environment => "environment",
             Self::Agent => "agent",
+            Self::LlmProxy => "LLM proxy",
+            Self::Limit => "limit",
+            Self::KnowledgeConnector => "knowledge connector",
+        }
+    }
+}
+
+impl Kind {
+    /// What is done with one that is too much.
+    fn taking_away(self) -> &'static str {
+        match self {
+            Self::Environment | Self::Agent => "archive",
+            Self::LlmProxy | Self::Limit | Self::KnowledgeConnector => "delete",
+        }
+    }
+
+    /// What becomes of one that nobody declares any more.
+    pub(super) fn taken_away(self) -> &'static str {
+        match self {
+            Self::Environment | Self::Agent => "archived",
+            Self::LlmProxy | Self::Limit | Self::KnowledgeConnector => "deleted",
         }
     }
 }
@@ -169,6 +216,10 @@ pub(super) fn plan(asked: &Asked<'_>) -> Result<Plan, Vec<PlanProblem>> {
     let mut items = environment::plan(&known, &mut problems);
     let agents = agent::plan(&known, &mut problems);
     items.extend(agents);
+    let spending = spending::plan(&known, &mut problems);
+    items.extend(spending);
+    let knowledge = knowledge::plan(&known, &mut problems);
+    items.extend(knowledge);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -203,7 +254,11 @@ fn pruned<'a>(present: &Present, set: &str, declared: &'a [Item]) -> Vec<Item> {
         environments.filter(|found| is_gone(Kind::Environment, &found.id, &found.metadata));
     let environments =
         environments.map(|found| prune(Kind::Environment, &found.name, &found.id, found.version));
-    agents.chain(environments).collect()
+    let rest = agents.chain(environments);
+    knowledge::pruned(present, set, &declared)
+        .chain(spending::pruned(present, set, &declared))
+        .chain(rest)
+        .collect()
 }
 
 impl Step {

@@ -53,12 +53,12 @@ impl Step {
         }
     }
 
-    fn past(&self) -> &'static str {
+    fn past(&self, kind: Kind) -> &'static str {
         match self {
             Self::Create { .. } => "created",
             Self::Update { .. } => "updated",
             Self::Unchanged { .. } => "unchanged",
-            Self::Prune { .. } => "archived",
+            Self::Prune { .. } => kind.taken_away(),
         }
     }
 
@@ -78,8 +78,8 @@ pub(super) fn plan(plan: &Plan, colour: Colour) -> String {
         let id = item.step.id().map(|id| format!(" ({})", printable(id)));
         let (kind, name) = (item.kind, printable(&item.name));
         let note = match item.step {
-            Step::Prune { .. } => ": is archived",
-            Step::Create { .. } | Step::Update { .. } | Step::Unchanged { .. } => "",
+            Step::Prune { .. } => format!(": is {}", kind.taken_away()),
+            Step::Create { .. } | Step::Update { .. } | Step::Unchanged { .. } => String::new(),
         };
         let line = format!("{sign} {kind} {name}{}{note}", id.unwrap_or_default());
         text += &colour.paint(tone, &line);
@@ -126,6 +126,12 @@ fn counts(plan: &Plan) -> String {
             .filter(|item| item.step.action() == action)
             .count()
     };
+    let pruned = |how| {
+        let items = plan.items.iter();
+        items
+            .filter(|item| item.step.action() == "prune" && item.kind.taken_away() == how)
+            .count()
+    };
     let unchanged = count("unchanged");
     if plan.has_nothing_to_do() {
         return format!("nothing to do: {unchanged} unchanged\n");
@@ -133,7 +139,8 @@ fn counts(plan: &Plan) -> String {
     let parts = [
         (count("create"), "to create"),
         (count("update"), "to update"),
-        (count("prune"), "to archive"),
+        (pruned("archived"), "to archive"),
+        (pruned("deleted"), "to delete"),
         (unchanged, "unchanged"),
     ];
     let parts = parts.iter().filter(|(count, _)| *count > 0);
@@ -148,7 +155,7 @@ pub(super) fn done(item: &Item, id: &str) -> String {
     if matches!(item.step, Step::Unchanged { .. }) {
         return String::new();
     }
-    let (past, kind) = (item.step.past(), item.kind);
+    let (past, kind) = (item.step.past(item.kind), item.kind);
     format!(
         "{past} {kind} {} ({})\n",
         printable(&item.name),

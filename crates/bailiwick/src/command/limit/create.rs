@@ -19,7 +19,7 @@ Examples:
   bailiwick limit create --environment payments-dev --max-cost 30 --window 24h
   bailiwick limit create --each-user --in production --max-cost 5 --window day
   bailiwick limit create --organization --model 'claude-opus-*' --max-tokens 10000000 --window month
-  bailiwick limit create --organization --max-cost 1000 --window month --enforcement soft")]
+  bailiwick limit create --organization --max-cost 99 --window day --enforcement soft --threshold 80")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     values: LimitValues,

@@ -33,8 +33,14 @@ pub(crate) struct Arguments {
 
 pub(super) fn execute(arguments: &Arguments, host: &HostEnvironment) -> anyhow::Result<ExitCode> {
     let client = Client::new(&arguments.server, host)?;
-    let body = arguments.values.body(&client)?;
     let path = ["api", "limits", &arguments.limit];
+    let mut body = arguments.values.body(&client)?;
+    let before = client.get(&path, &[])?;
+    // Which `apply` made it stays, and its name if no other one is given.
+    body["apply_set"] = before["apply_set"].clone();
+    if body["name"].is_null() {
+        body["name"] = before["name"].clone();
+    }
     let changed = client.send(Method::PUT, &path, Some(&body), arguments.if_version)?;
     print_one(arguments.output, &changed, COLUMNS)?;
     Ok(Exit::Done.into())

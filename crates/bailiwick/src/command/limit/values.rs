@@ -1,5 +1,7 @@
 //! What a limit is made of, on a command line.
 
+use std::collections::BTreeSet;
+
 use bailiwick_model::LimitWindow;
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -11,6 +13,9 @@ use crate::client::{AGENTS, Client, ENVIRONMENTS, LLM_PROXIES, MEMBERS, TEAMS};
 pub(super) struct LimitValues {
     #[command(flatten)]
     of: Of,
+    /// What people find it by.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Count only what is spent in this environment, by name or id.
     #[arg(long = "in", value_name = "ENVIRONMENT")]
     place: Option<String>,
@@ -25,6 +30,9 @@ pub(super) struct LimitValues {
     /// A model that it is about, or the beginning of names and `*`; may be given many times [default: all].
     #[arg(long = "model", value_name = "MODEL")]
     models: Vec<String>,
+    /// Tell when so much of it is spent, in percent; may be given many times.
+    #[arg(long = "threshold", value_name = "PERCENT")]
+    thresholds: Vec<u16>,
 }
 
 /// Whose spending it holds down.
@@ -85,6 +93,7 @@ impl LimitValues {
         let place = self.place.as_deref();
         let place = place.map(|text| client.id_of(&ENVIRONMENTS, text));
         Ok(json!({
+            "name": self.name,
             "entity": self.of.entity(client)?,
             "environment_id": place.transpose()?,
             "max_cost_usd": self.amount.max_cost,
@@ -92,6 +101,7 @@ impl LimitValues {
             "window": self.window,
             "enforcement": self.enforcement,
             "models": self.models,
+            "thresholds": self.thresholds.iter().collect::<BTreeSet<_>>(),
         }))
     }
 }

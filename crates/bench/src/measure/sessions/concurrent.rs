@@ -21,7 +21,7 @@ use crate::http_load::Connection;
 use crate::os;
 use crate::peers::Stage;
 use crate::peers::control_plane::{KEY, Place, Server};
-use crate::protocol::{HttpLoad, HttpRequest};
+use crate::protocol::{HttpLoad, HttpRequest, Timed};
 use crate::report::{BAILIWICK, Better, Report, Row};
 use crate::statistics::percentile;
 
@@ -230,6 +230,8 @@ impl Speaker {
         let order = HttpLoad {
             address,
             key: KEY.to_owned(),
+            headers: Vec::new(),
+            timed: Timed::Whole,
             connections: 1,
             millis: 0,
             requests: vec![HttpRequest {
@@ -278,7 +280,7 @@ impl Speaker {
                     events,
                 } = &mut **talking;
                 connection.prepare(order, &order.requests[0]);
-                connection.ask().await?;
+                connection.ask(Timed::Whole).await?;
                 until_idle(events).await
             }
             Self::Model(stream, request) => {

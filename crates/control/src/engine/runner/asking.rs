@@ -181,9 +181,10 @@ impl Runner {
         attempt: u32,
     ) -> Result<Option<(Asked, u32)>, ControlError> {
         let shared = Arc::clone(&self.shared);
+        let (organization, session) = (&self.run.organization, &self.session.id);
         let asking = shared
             .models
-            .to_ask(&shared.control, &self.run.organization, model);
+            .to_ask(&shared.control, organization, session, model);
         let mut all = match asking.await {
             Ok(all) => all,
             Err(NobodyToAsk::Control(error)) => return Err(error),

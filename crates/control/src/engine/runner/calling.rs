@@ -20,6 +20,7 @@ use crate::engine::mcp_tools::McpServerOfAgent;
 use crate::engine::web::{self, WEB_FETCH};
 use crate::engine::{Called, Shared};
 use crate::error::ControlError;
+use crate::knowledge::KnowledgeTool;
 use crate::session_engine::{NewAgentEvent, ThreadStep, TurnReport};
 
 /// Calls that are being run. Each has its result, also if what runs it panics.
@@ -99,6 +100,13 @@ impl Hand {
             Tool::BuiltIn(name) => {
                 let context = Context { cancel, live: None };
                 let input = call.input.read().unwrap_or(Value::Null);
+                if name == KnowledgeTool::NAME {
+                    let searched =
+                        self.shared
+                            .control
+                            .search_of_session(organization, session, &input);
+                    return searched.await.into();
+                }
                 if name == WEB_FETCH {
                     return output_of(&web::call(self.web, input, &context).await).into();
                 }

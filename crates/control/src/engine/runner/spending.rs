@@ -8,6 +8,7 @@ use bailiwick_model::limits::{
     LLM_BYTES_OF_A_TOKEN, LLM_CONTEXT_TOKENS, LLM_PICTURE_TOKENS, LLM_PROVIDER_PROMPT_TOKENS,
 };
 use bailiwick_store::Spender;
+use bailiwick_wire::Speed;
 
 use super::Runner;
 use super::asking::Outcome;
@@ -46,7 +47,7 @@ impl Runner {
             },
             model: model.to_owned(),
             candidates: vec![asked.candidate.clone()],
-            surcharge: None,
+            surcharge: (self.agent.model.speed == Speed::Fast).then_some("speed"),
         };
         let worst = |price: Option<&ModelPrice>| worst(request, price);
         control.ledger.reserve(spend, worst).await

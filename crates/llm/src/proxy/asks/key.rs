@@ -52,10 +52,14 @@ pub(super) enum Key {
     Citations,
     CacheControl,
     Audio,
+    Models,
+    Fallbacks,
+    Plugins,
+    ContextManagement,
 }
 
-/// Each with its name. Those whose content is free come last.
-const KEYS: [(Key, &str); 41] = [
+/// Each with its name.
+const KEYS: [(Key, &str); 45] = [
     (Key::Model, "model"),
     (Key::Stream, "stream"),
     (Key::StreamOptions, "stream_options"),
@@ -97,6 +101,10 @@ const KEYS: [(Key, &str); 41] = [
     (Key::Citations, "citations"),
     (Key::CacheControl, "cache_control"),
     (Key::Audio, "audio"),
+    (Key::Models, "models"),
+    (Key::Fallbacks, "fallbacks"),
+    (Key::Plugins, "plugins"),
+    (Key::ContextManagement, "context_management"),
 ];
 
 impl Key {
@@ -217,7 +225,7 @@ mod tests {
             field: "max_tokens",
         };
         assert_eq!(field("max_to\u{212a}en\u{17f}"), cap);
-        assert_eq!(Key::of("models"), Ok(None));
+        assert_eq!(Key::of("modes"), Ok(None));
         assert_eq!(Key::of("Modell"), Ok(None));
         assert_eq!(Key::of(&"M".repeat(1000)), Ok(None));
     }

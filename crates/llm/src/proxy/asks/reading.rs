@@ -4,11 +4,15 @@ mod content;
 mod tools;
 mod value;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use bailiwick_model::limits::{LLM_MODEL_CHARS, LLM_REQUEST_BYTES};
+use bailiwick_model::limits::{
+    LLM_CHOICES, LLM_MODEL_CHARS, LLM_REQUEST_BYTES, LLM_TOKENS_OF_REQUEST,
+};
 use hyper::body::Bytes;
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -208,14 +212,14 @@ fn field<'b, A: MapAccess<'b>>(
         Key::Background => reading.asks.background = flag(reading, key, map)?,
         Key::StreamOptions => reading.stream_options = Some(map.next_value()?),
         Key::MaxTokens | Key::MaxCompletionTokens | Key::MaxOutputTokens => {
-            let cap = number(reading, key, map)?;
+            let cap = number(reading, key, map, LLM_TOKENS_OF_REQUEST)?;
             if is_cap(endpoint, key) {
                 // Of two the larger: servers differ in which they take.
                 reading.asks.output_cap = reading.asks.output_cap.max(cap);
             }
         }
         Key::N => {
-            let choices = number(reading, key, map)?;
+            let choices = number(reading, key, map, LLM_CHOICES)?;
             reading.asks.choices = choices.unwrap_or(1).max(1);
         }
         Key::Messages | Key::System | Key::Input | Key::Instructions => {
@@ -230,12 +234,11 @@ fn field<'b, A: MapAccess<'b>>(
         Key::Container | Key::PreviousResponseId | Key::Conversation | Key::Prompt => {
             reading.asks.is_open |= map.next_value_seed(Present)?;
         }
-        Key::WebSearchOptions => {
-            if map.next_value_seed(Present)? {
-                let tool = AskedTool::Provider("web_search_options".into());
-                reading.asks.tools.push(tool);
-            }
-        }
+        Key::Models
+        | Key::Fallbacks
+        | Key::WebSearchOptions
+        | Key::Plugins
+        | Key::ContextManagement => unforeseen(reading, key, map)?,
         Key::ServiceTier => surcharge(reading, key, map, &SERVICE_TIERS)?,
         Key::Speed => surcharge(reading, key, map, &["\"standard\""])?,
         Key::InferenceGeo => surcharge(reading, key, map, &["\"global\""])?,
@@ -256,6 +259,29 @@ fn field<'b, A: MapAccess<'b>>(
         | Key::Citations
         | Key::CacheControl
         | Key::Audio => map.next_value_seed(Anything)?,
+    }
+    Ok(())
+}
+
+/// What leads to other models, or to what costs more than tokens of this one.
+fn unforeseen<'b, A: MapAccess<'b>>(
+    reading: &mut Reading<'b>,
+    key: Key,
+    map: &mut A,
+) -> Result<(), A::Error> {
+    let raw: &RawValue = map.next_value()?;
+    if raw.get() == "null" {
+        return Ok(());
+    }
+    if matches!(key, Key::Models | Key::Fallbacks) {
+        return Err(reading.refuse(NotARequest::OtherModels { field: key.name() }));
+    }
+    if key == Key::WebSearchOptions {
+        let tool = AskedTool::Provider(key.name().into());
+        reading.asks.defines(tool, key.name());
+    }
+    if key != Key::ContextManagement || !only_clears(raw) {
+        reading.asks.surcharge = Some(key.name());
     }
     Ok(())
 }
@@ -290,13 +316,17 @@ fn number<'b, A: MapAccess<'b>>(
     reading: &mut Reading<'b>,
     key: Key,
     map: &mut A,
+    most: u64,
 ) -> Result<Option<u64>, A::Error> {
-    let wrong = NotARequest::Value {
-        field: key.name(),
-        expected: "a whole number from 0",
-    };
-    map.next_value_seed(Number)?
-        .map_err(|_| reading.refuse(wrong))
+    let field = key.name();
+    let expected = "a whole number from 0";
+    match map.next_value_seed(Number)? {
+        Ok(Some(number)) if number > most => {
+            Err(reading.refuse(NotARequest::TooMuch { field, most }))
+        }
+        Ok(number) => Ok(number),
+        Err(_) => Err(reading.refuse(NotARequest::Value { field, expected })),
+    }
 }
 
 /// What is asked for beside what costs nothing more, as it is written without space.
@@ -313,6 +343,24 @@ fn surcharge<'b, A: MapAccess<'b>>(
         reading.asks.surcharge = Some(key.name());
     }
     Ok(())
+}
+
+/// Whether what is to become of a long conversation is that parts of it are left out. Writing a summary of it is another pass of the model, whose
+/// tokens are not in the usage that is told.
+fn only_clears(context_management: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Said<'s> {
+        #[serde(borrow, default)]
+        edits: Vec<Edit<'s>>,
+    }
+    #[derive(Deserialize)]
+    struct Edit<'s> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'s, str>,
+    }
+    let said = serde_json::from_str::<Option<Said<'_>>>(context_management.get());
+    let clears = |edit: &Edit<'_>| edit.kind.starts_with("clear_");
+    said.is_ok_and(|said| said.is_none_or(|said| said.edits.iter().all(clears)))
 }
 
 /// What `stream_options` says.

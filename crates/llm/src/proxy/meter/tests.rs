@@ -49,6 +49,18 @@ fn chat(text: &str) -> (String, SettledAs, Usage) {
 }
 
 #[test]
+fn what_goes_to_a_cache_is_part_of_the_input_of_completions() {
+    let used = USED.replace(
+        "\"cached_tokens\":20",
+        "\"cached_tokens\":20,\"cache_write_tokens\":25",
+    );
+    let (_, kind, usage) = chat(&format!("{CHUNK}{used}{DONE}"));
+    assert_eq!(kind, SettledAs::Told);
+    assert_eq!((usage.input_tokens, usage.cache_read_tokens), (5, 20));
+    assert_eq!(usage.cache_write_5m_tokens, 25);
+}
+
+#[test]
 fn a_stream_of_messages_tells_every_kind_of_token() {
     let (kind, usage) = messages(&format!("{CREATED}{SAID}{STOPPED}"));
     let told = Usage {

@@ -2,8 +2,10 @@
 
 use bailiwick_llm::proxy::{AskedTool, Asks, Endpoint, NotARequest, read};
 use bailiwick_llm::{ModelPrice, Usage};
-use bailiwick_model::limits::LLM_REQUEST_BYTES;
+use bailiwick_model::limits::{LLM_CHOICES, LLM_REQUEST_BYTES, LLM_TOKENS_OF_REQUEST};
+use hyper::HeaderMap;
 use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
 
 fn check(endpoint: Endpoint, body: &str, check: impl FnOnce(Result<Asks<'_>, NotARequest>)) {
     check(read(endpoint, &Bytes::copy_from_slice(body.as_bytes())));
@@ -132,6 +134,19 @@ fn what_is_no_request_is_refused_with_the_reason() {
             "{body}: {error:?}"
         );
     }
+    // What no model gives would only stop who counts it.
+    for (field, most) in [
+        ("max_completion_tokens", LLM_TOKENS_OF_REQUEST),
+        ("n", LLM_CHOICES),
+    ] {
+        let body = |number: u64| format!(r#"{{"{field}":{number},"model":"a"}}"#);
+        let error = chat(&body(most + 1));
+        assert_eq!(error, NotARequest::TooMuch { field, most });
+        assert_eq!(chat(&body(u64::MAX)), error);
+        check(Endpoint::ChatCompletions, &body(most), |read| {
+            assert!(read.is_ok(), "{field}");
+        });
+    }
     assert_eq!(refused(Endpoint::OpenAiModels, "{}"), NotARequest::HasBody);
     let large = " ".repeat(LLM_REQUEST_BYTES + 1);
     assert!(matches!(chat(&large), NotARequest::TooLarge { .. }));
@@ -259,6 +274,62 @@ fn what_is_dearer_than_the_table_knows_is_told() {
         Some("modalities")
     );
     assert_eq!(surcharge(r#""modalities":[ "text" ]"#), None);
+    assert_eq!(
+        surcharge(r#""tools":[{"type":"web_search_20250305","name":"web_search"}]"#),
+        Some("tools")
+    );
+    assert_eq!(
+        surcharge(r#""tools":[{"type":"what_is_new"}]"#),
+        Some("tools")
+    );
+    let free = r#""tools":[{"type":"web_fetch_20250910"},{"type":"tool_search_tool_bm25_20251119"},{"type":"bash_20250124"},{"name":"a"}]"#;
+    assert_eq!(surcharge(free), None);
+    assert_eq!(
+        surcharge(r#""web_search_options":{}"#),
+        Some("web_search_options")
+    );
+    let sound = r#""messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AA"}}]}]"#;
+    assert_eq!(surcharge(sound), Some("input_audio"));
+    assert_eq!(surcharge(r#""plugins":[{"id":"web"}]"#), Some("plugins"));
+}
+
+#[test]
+fn a_pass_of_the_model_that_no_usage_tells_of_is_dearer_than_the_table_knows() {
+    let surcharge = |value: &str| {
+        let body = Bytes::from(format!(r#"{{"model":"a","context_management":{value}}}"#));
+        read(Endpoint::Messages, &body).unwrap().surcharge
+    };
+    for clears in [
+        "null",
+        "{}",
+        r#"{"edits":[]}"#,
+        r#"{"edits":[{"type":"clear_tool_uses_20250919","keep":3},{"type":"clear_thinking_20251015"}]}"#,
+    ] {
+        assert_eq!(surcharge(clears), None, "{clears}");
+    }
+    for more in [
+        r#"{"edits":[{"type":"compact_20260112"}]}"#,
+        r#"{"edits":[{"type":"comp\u0061ct_20260112"}]}"#,
+        r#"{"edits":[{"type":"clear_thinking_20251015"},{"type":"what_is_new"}]}"#,
+        r#"[{"type":"compaction","compact_threshold":1000}]"#,
+        r#"{"edits":7}"#,
+        "7",
+    ] {
+        assert_eq!(surcharge(more), Some("context_management"), "{more}");
+    }
+}
+
+#[test]
+fn a_request_that_names_other_models_than_its_own_is_refused() {
+    for field in ["models", "fallbacks"] {
+        let body = format!(r#"{{"model":"a","{field}":["b"]}}"#);
+        let error = refused(Endpoint::ChatCompletions, &body);
+        assert_eq!(error, NotARequest::OtherModels { field });
+        let body = format!(r#"{{"model":"a","{field}":null}}"#);
+        check(Endpoint::ChatCompletions, &body, |asks| {
+            assert_eq!(asks.unwrap().surcharge, None);
+        });
+    }
 }
 
 #[test]
@@ -281,4 +352,12 @@ fn the_worst_case_is_bounded_by_bytes_cap_and_context() {
     assert_eq!(input, 200_000);
     let (input, ..) = worst(r#"{"model":"a","tools":[{"type":"web_search_20250305"}]}"#);
     assert_eq!(input, 2_000_000);
+    let body = Bytes::from_static(br#"{"model":"a","container":"c"}"#);
+    let mut asks = read(Endpoint::Messages, &body).unwrap();
+    let betas = HeaderValue::from_static("files-api-2025-04-14, context-1m-2025-08-07");
+    asks.heed(&HeaderMap::from_iter([(
+        HeaderName::from_static("anthropic-beta"),
+        betas,
+    )]));
+    assert_eq!(asks.worst(Some(&price)).input_tokens, 1_000_000);
 }

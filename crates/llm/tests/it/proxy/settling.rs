@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bailiwick_llm::Timeouts;
 use bailiwick_llm::proxy::{SettledAs, Settlement};
+use bailiwick_model::limits::LLM_READING_ON;
 use bailiwick_testkit::{ModelFault, ModelServer, ModelStep, Pace};
 
 use super::{
@@ -66,7 +67,7 @@ async fn a_client_that_goes_away_ends_the_request_at_the_upstream_and_settles_it
         event_ms: 20,
         ..Pace::default()
     };
-    let server = serve([ModelStep::text(TEXT.repeat(50)).at(pace)]);
+    let server = serve([ModelStep::text(TEXT.repeat(500)).at(pace)]);
     let front = front(&server).await;
     let body = messages_body(r#","stream":true"#);
     let length = body.len();
@@ -92,6 +93,73 @@ async fn a_client_that_goes_away_ends_the_request_at_the_upstream_and_settles_it
     assert_eq!(server.streaming(), 0);
     assert!(!server.requests()[0].finished);
     front.settled(1);
+}
+
+#[tokio::test]
+async fn who_leaves_just_before_the_end_pays_for_all_of_it() {
+    let pace = Pace {
+        event_ms: 100,
+        ..Pace::default()
+    };
+    let server = serve([ModelStep::text("Short.").at(pace)]);
+    let front = front(&server).await;
+    let body = messages_body(r#","stream":true"#);
+    let length = body.len();
+    let request =
+        format!("POST {MESSAGES} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+    let address = front.address;
+    let seen = tokio::task::spawn_blocking(move || {
+        let mut stream = connect(address);
+        stream.write_all(request.as_bytes()).unwrap();
+        let (mut seen, mut buffer) = (String::new(), [0; 1024]);
+        while !seen.contains("content_block_stop") {
+            let length = stream.read(&mut buffer).unwrap();
+            seen += &String::from_utf8_lossy(&buffer[..length]);
+        }
+        seen
+    });
+    let seen = seen.await.unwrap();
+    assert!(!seen.contains("message_delta"), "{seen}");
+    let settled = tokio::task::spawn_blocking(move || front.settled(1));
+    let settlement = settled.await.unwrap()[0];
+    assert_eq!(settlement.kind, SettledAs::Told);
+    assert_eq!(settlement.usage, usage(server.usage()));
+}
+
+/// Many at once leave long streams: those that nobody can read on are settled as the worst case, so leaving often makes nothing cheaper.
+#[tokio::test]
+async fn streams_that_are_left_and_that_nobody_can_read_on_leave_the_worst_case() {
+    const MORE: usize = 6;
+    let all = LLM_READING_ON + MORE;
+    let pace = Pace {
+        event_ms: 20,
+        ..Pace::default()
+    };
+    let server = serve(vec![ModelStep::text(TEXT.repeat(500)).at(pace); all]);
+    let front = front(&server).await;
+    let body = messages_body(r#","stream":true"#);
+    let length = body.len();
+    let request =
+        format!("POST {MESSAGES} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}");
+    let address = front.address;
+    let settled = tokio::task::spawn_blocking(move || {
+        let mut streams: Vec<_> = (0..all).map(|_| connect(address)).collect();
+        for stream in &mut streams {
+            stream.write_all(request.as_bytes()).unwrap();
+        }
+        for stream in &mut streams {
+            let mut seen = 0;
+            while seen < 2000 {
+                seen += stream.read(&mut [0; 1024]).unwrap();
+            }
+        }
+        drop(streams);
+        front.settled(all)
+    });
+    let settled = settled.await.unwrap();
+    let of = |kind| settled.iter().filter(|told| told.kind == kind).count();
+    assert_eq!(of(SettledAs::Unknown), MORE, "{settled:?}");
+    assert_eq!(of(SettledAs::Streamed), LLM_READING_ON);
 }
 
 #[tokio::test]

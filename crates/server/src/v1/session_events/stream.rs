@@ -112,12 +112,13 @@ impl Open {
         }
         tokio::select! {
             biased;
+            // First, since a client that is always a little behind is always shown something, and its key may be revoked.
+            _ = self.pings.tick() => self.pinged().await,
             seen = self.watch.next() => match seen {
                 Ok(Some(seen)) => Some(self.shown(&seen)),
                 Ok(None) => None,
                 Err(error) => Some(self.failed(&error)),
             },
-            _ = self.pings.tick() => self.pinged().await,
         }
     }
 

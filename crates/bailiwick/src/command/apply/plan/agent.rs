@@ -86,6 +86,7 @@ fn found<'a>(
         ([only], _) | ([], [only]) => Ok(Some(only)),
         ([], []) => Ok(None),
         ([], several) | (several, _) => Err(PlanProblem::Several {
+            kind: Kind::Agent,
             name: document.name().to_owned(),
             ids: several.iter().map(|agent| agent.id.to_string()).collect(),
             origin: document.origin.clone(),

@@ -27,6 +27,7 @@ fn present(environments: Value, agents: Value) -> Present {
     Present {
         environments: serde_json::from_value(environments).unwrap(),
         agents: serde_json::from_value(agents).unwrap(),
+        ..Present::default()
     }
 }
 

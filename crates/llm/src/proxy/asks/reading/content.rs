@@ -51,6 +51,9 @@ const BOUNDED: [&str; 37] = [
     "web_search_call",
 ];
 
+/// Sound costs several times what text does, and prices do not say it.
+const SOUND: &str = "input_audio";
+
 /// Content of any form.
 pub(super) struct Content<'r, 'b>(pub(super) &'r mut Reading<'b>);
 
@@ -137,6 +140,7 @@ impl<'b> Visitor<'b> for Content<'_, 'b> {
 /// What one object says of itself.
 #[derive(Debug, Default)]
 struct Part {
+    is_sound: bool,
     is_unknown: bool,
     is_base64: bool,
     is_picture: bool,
@@ -145,6 +149,7 @@ struct Part {
 impl Part {
     fn kind(&mut self, kind: Option<&str>) {
         let kind = kind.unwrap_or_default();
+        self.is_sound = kind == SOUND;
         self.is_unknown = !BOUNDED.contains(&kind);
         self.is_base64 = kind == "base64";
     }
@@ -156,6 +161,9 @@ impl Part {
     fn judge(&self, reading: &mut Reading<'_>) {
         if self.is_base64 && self.is_picture {
             reading.asks.pictures += 1;
+        }
+        if self.is_sound {
+            reading.asks.surcharge = Some(SOUND);
         }
         // A document has more pages than its bytes tell.
         reading.asks.is_open |= self.is_unknown || (self.is_base64 && !self.is_picture);

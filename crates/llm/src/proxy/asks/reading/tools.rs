@@ -58,8 +58,7 @@ macro_rules! list {
                     if self.0.asks.tools.len() == LLM_ASKED_TOOLS {
                         return Err(self.0.refuse(NotARequest::TooManyTools));
                     }
-                    let tool = fields.$one();
-                    self.0.asks.tools.push(tool);
+                    self.0.asks.defines(fields.$one(), Key::Tools.name());
                 }
                 Ok(())
             }
