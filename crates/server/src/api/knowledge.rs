@@ -89,6 +89,7 @@ fn syncs() -> Routes {
             post("sync", "/knowledge-connectors/{id}/sync", sync)
                 .says("Has a connector synced as soon as a server can; if a sync runs, another one follows it. `sync` of the answer, and of the connector, says how far it is.")
                 .needs(P::KnowledgeWrite)
+                .fails(StatusCode::BAD_REQUEST)
                 .fails(StatusCode::CONFLICT)
                 .answers(schemas::connector()),
         )
