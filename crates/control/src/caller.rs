@@ -128,11 +128,6 @@ impl Caller {
         &self.actor
     }
 
-    /// Whether a browser's session is what they show.
-    pub(crate) fn is_in_a_browser(&self) -> bool {
-        matches!(self.proof, Proof::BrowserSession(_))
-    }
-
     /// The user, if it is one.
     pub(crate) fn user(&self) -> Option<&UserId> {
         match &self.actor {

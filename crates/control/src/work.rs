@@ -8,7 +8,7 @@ use std::time::Duration;
 use bailiwick_model::limits::{
     WORK_LEASE_MOST_SECONDS, WORK_LEASE_SECONDS, WORK_POLLING, WORK_POLLING_LOOK,
 };
-use bailiwick_model::{EnvironmentId, Permission, ResourceId as _, WorkId, WorkState};
+use bailiwick_model::{ApiKeyId, EnvironmentId, Permission, ResourceId as _, WorkId, WorkState};
 use bailiwick_store::{Beat, Change, Expected, Page, PageRequest, StoreError, Work, WorkStats};
 use bailiwick_wire::work_metadata;
 use base64::Engine as _;
@@ -134,9 +134,8 @@ impl Control {
     ) -> Result<Option<HandedWork>, ControlError> {
         self.queue(caller, Permission::WorkWrite, environment)
             .await?;
-        if caller.is_in_a_browser() {
-            return Err(ControlError::NeedsKey);
-        }
+        // Else what is handed out would hang on nothing.
+        let key = caller.key.as_ref().ok_or(ControlError::NeedsKey)?;
         if let Some(worker) = request.worker {
             self.remember_poller(caller, environment, worker).await?;
         }
@@ -146,7 +145,9 @@ impl Control {
             let arrival = self.work_arrived.notified();
             tokio::pin!(arrival);
             arrival.as_mut().enable();
-            let found = self.hand_out(caller, environment, request.reclaim).await?;
+            let found = self
+                .hand_out((caller, key), environment, request.reclaim)
+                .await?;
             if found.is_some() || Instant::now() >= deadline {
                 return Ok(found);
             }
@@ -157,7 +158,7 @@ impl Control {
 
     async fn hand_out(
         &self,
-        caller: &Caller,
+        (caller, key): (&Caller, &ApiKeyId),
         environment: &EnvironmentId,
         reclaim: Duration,
     ) -> Result<Option<HandedWork>, ControlError> {
@@ -180,7 +181,6 @@ impl Control {
             // Somebody else was faster.
             let Some(work) = handed else { continue };
             let token = fresh::secret(TOKEN_PREFIX);
-            let key = caller.key.as_ref();
             change.insert_work_token(&work.id, key, token.hash).await?;
             commit(change, caller, "work.hand_out", None, &work).await?;
             let secret = json!({"sessions_token": token.text}).to_string();

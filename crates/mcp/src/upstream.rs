@@ -44,6 +44,9 @@ pub use pulse::Pulse;
 
 /// A server.
 pub(crate) struct Upstream {
+    /// Where it was said to be, which is what its access is for.
+    given: HttpUrl,
+    /// Where it led to within its origin.
     url: Mutex<HttpUrl>,
     agreed: watch::Sender<Option<Arc<Agreed>>>,
     beginning: tokio::sync::Mutex<()>,
@@ -80,8 +83,10 @@ impl From<McpError> for Failure {
 impl Upstream {
     /// Nothing is sent until it is used.
     pub(crate) fn new(url: Url) -> Result<Self, NotHttpUrl> {
+        let given: HttpUrl = url.try_into()?;
         Ok(Self {
-            url: Mutex::new(url.try_into()?),
+            url: Mutex::new(given.clone()),
+            given,
             agreed: watch::Sender::new(None),
             beginning: tokio::sync::Mutex::default(),
             last_id: AtomicU64::new(0),
@@ -205,7 +210,7 @@ impl Upstream {
         body: Vec<u8>,
     ) -> Result<Response<Body>, McpError> {
         // The access is of now, and the URL of when the server was joined.
-        if !access.is_for(url) {
+        if !access.is_for(&self.given) {
             return Err(McpError::NotAsked(
                 "the server of this name is another one by now".to_owned(),
             ));

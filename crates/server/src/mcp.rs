@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use bailiwick_control::{Control, ControlError, GatewayAddress, McpGateways, OpenMcpGateway};
@@ -45,14 +45,15 @@ async fn answer(
         Err(error) => return refused(error, control, reference),
     };
     let request = Request::from_parts(parts, body);
-    let is_unasked = request.method() == Method::GET;
     let caller = open.caller();
     let answering = open
         .gateway()
         .answer(&caller, |span| open.view(span), request);
     let answer = answering.await;
-    // What is under way looks for itself whether it may go on.
-    let gone = is_unasked.then(|| open.until_gone());
+    // A call looks for itself whether it may go on; a stream may be of news alone, in every revision in another way.
+    let kind = answer.headers().get(CONTENT_TYPE);
+    let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let gone = is_stream.then(|| open.until_gone());
     let closing = control.closing();
     answer.map(|body| Body::new(Ending::new(body, closing, gone)))
 }

@@ -52,9 +52,9 @@ impl Store {
             work: row.id("id")?,
             session: row.id("session_id")?,
         };
-        // Whoever began it within the server itself has none.
+        // One of a version that handed out without a key hangs on nothing.
         let Some(key) = row.optional_id::<ApiKeyId>("key_id")? else {
-            return Ok(Some(known));
+            return Ok(None);
         };
         let key = self.known_key_of(&key).await?;
         Ok(key.filter(|key| key.serves(&known, now)).map(|_| known))
@@ -139,7 +139,7 @@ impl Scope<'_> {
 
 impl Change {
     /// Remembers the hash of a token of an item that this change handed out. Whoever had the item before keeps theirs, so that they learn
-    /// that it is somebody else's, but of many only the last.
+    /// that it is somebody else's, but of many only the last. It hangs on the key that whoever has it polled with.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Change {
     pub async fn insert_work_token(
         &mut self,
         work: &WorkId,
-        key: Option<&ApiKeyId>,
+        key: &ApiKeyId,
         hash: [u8; 32],
     ) -> Result<(), StoreError> {
         let (organization, at) = (self.organization().to_string(), self.micros());
@@ -164,7 +164,7 @@ impl Change {
             .bind(organization)
             .bind(work.to_string())
             .bind(at)
-            .bind(key.map(ToString::to_string))
+            .bind(key.to_string())
             .execute(self.connection())
             .await?;
         Ok(())

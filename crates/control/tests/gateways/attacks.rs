@@ -365,3 +365,73 @@ async fn what_a_session_has_listed_opens_nothing_once_it_is_elsewhere() {
     })
     .await;
 }
+
+/// Whoever may call servers otherwise has an entry of their own, whose URL a session has joined, and then gives its name to an entry with a
+/// credential: what the session still says to the URL of then goes without the token of now.
+#[tokio::test]
+async fn a_name_that_becomes_another_servers_takes_no_token_to_the_one_before() {
+    for is_elsewhere in [true, false] {
+        let place = Place::sqlite().await;
+        let server =
+            || StandIn::start(|asked| answer("one", asked).with("mcp-session-id", "their-session"));
+        let (good, evil) = (server(), server());
+        let outbound = bailiwick_outbound::Outbound::new(
+            dialer_with(&[
+                &format!("good.example.com={}", good.address()),
+                &format!("evil.example.com={}", evil.address()),
+            ]),
+            bailiwick_testkit::Authority::new().trusted(),
+        );
+        let control = Arc::new(super::server(&place.store, &outbound));
+        let gateways = Arc::new(bailiwick_control::McpGateways::new(Arc::clone(&control)));
+        let caller = &place.caller;
+        let dev = place.open_environment("dev").await;
+        let url = format!("http://good.example.com:{}/mcp", good.address().port());
+        let theirs = match is_elsewhere {
+            true => format!("http://evil.example.com:{}/mcp", evil.address().port()),
+            false => url.replace("/mcp", "/other"),
+        };
+        let object = |value: serde_json::Value| value.as_object().unwrap().clone();
+        let vault = object(json!({"display_name": "v"}));
+        let vault = control.create_vault(caller, &vault).await.unwrap().id;
+        let auth = json!({"type": "static_bearer", "token": "canary-1c7e", "mcp_server_url": url});
+        let credential = object(json!({"auth": auth}));
+        let made = control.create_credential(caller, &vault, &credential);
+        made.await.unwrap();
+        let mine = place.enter("x", &dev, theirs).await.unwrap();
+        let other = place.enter("y", &dev, url).await.unwrap();
+        let with_vault = McpEntryChange {
+            vault: Some(Some(vault)),
+            ..McpEntryChange::default()
+        };
+        let (mine, other) = (mine.entry.id, other.entry.id);
+        let changed = control.update_mcp_entry(caller, &other, with_vault);
+        changed.await.unwrap();
+        let gateway = place.gateway("dev", &dev, None).await.unwrap();
+        let id = gateway.gateway.id.to_string();
+        let open = gateways.open(caller, &id).await.unwrap();
+        let session = open.view(Span::Session);
+        let talk = Talk::silent();
+        assert!(answered(session.ask(call("x__ask"), &talk).await).is_ok());
+        for (entry, name) in [(&mine, "before"), (&other, "x")] {
+            let change = McpEntryChange {
+                name: Some(name.to_owned()),
+                ..McpEntryChange::default()
+            };
+            let renamed = control.update_mcp_entry(caller, entry, change);
+            renamed.await.unwrap();
+        }
+        session.end().await;
+        let shown = |server: &StandIn| -> Vec<String> {
+            let asked = server.asked().into_iter();
+            let asked = asked.filter(|asked| asked.header("authorization").is_some());
+            asked.map(|asked| asked.target).collect()
+        };
+        assert_eq!(shown(&evil), [""; 0], "elsewhere: {is_elsewhere}");
+        assert!(!shown(&good).iter().any(|target| target == "/other"));
+        // The control: the server that it is for is shown it.
+        let said = ask(&gateways, caller, &gateway, call("x__ask")).await;
+        assert!(said.is_ok(), "{said:?}");
+        assert!(shown(&good).iter().any(|target| target == "/mcp"));
+    }
+}

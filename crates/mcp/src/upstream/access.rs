@@ -140,7 +140,7 @@ impl HeldAccess {
         Self::made(connections, token, None)
     }
 
-    /// The same, for the server at this URL alone: nothing is asked under it elsewhere than at its origin.
+    /// The same, for a server that is said to be at this URL, and for no other.
     ///
     /// # Errors
     ///
@@ -230,10 +230,9 @@ impl HeldAccess {
         }
     }
 
-    /// Whether it is for the server at this URL.
+    /// Whether it is for the server that is said to be at this URL.
     pub(super) fn is_for(&self, url: &HttpUrl) -> bool {
-        let at = self.0.at.as_ref();
-        at.is_none_or(|at| at.url().origin() == url.url().origin())
+        self.0.at.as_ref().is_none_or(|at| at == url)
     }
 
     pub(super) fn authorization(&self) -> Option<&HeaderValue> {

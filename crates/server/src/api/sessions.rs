@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Json, Response};
-use bailiwick_control::{Control, Password, SignInRequest};
+use bailiwick_control::{Control, ControlError, Password, SignInRequest};
 use bailiwick_model::{OrganizationId, Permission};
 use bailiwick_wire::Schema;
 use serde::Deserialize;
@@ -108,6 +108,9 @@ async fn sign_in(
     headers: HeaderMap,
     JsonBody(body): JsonBody<SignInBody>,
 ) -> Result<Response, Failure> {
+    if is_from_elsewhere(&control, &headers) {
+        return Err(ControlError::Unauthenticated.into());
+    }
     if is_a_form(&headers) {
         let words = "a form signs nobody in: send it as application/json";
         return Err(Failure::NotJson(words.to_owned()));
@@ -122,6 +125,17 @@ async fn sign_in(
     let body = Json(json!({"csrf_token": session.csrf, "expires_at": session.expires_at}));
     let cookies = cookies(&session.cookie, &session.csrf, seconds);
     Ok((cookies, body).into_response())
+}
+
+/// Whether a page of another site or another host sent it: whoever made that page would have its reader work as somebody else. What is no browser
+/// says nothing of this (Fetch Metadata Request Headers, "Sec-Fetch-Site"; RFC 6454, section 7).
+fn is_from_elsewhere(control: &Control, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => matches!(site, "cross-site" | "same-site"),
+        (None, Some(origin)) => control.public_url().is_some_and(|own| own != origin),
+        (None, None) => false,
+    }
 }
 
 /// Whether a form of whatever page may have sent it (Fetch, "CORS-safelisted request-header"): it would sign its own author in, in somebody else's

@@ -14,6 +14,7 @@ mod environments;
 mod files;
 mod flows;
 mod form;
+mod gateway_streams;
 mod handing_on;
 mod identity_providers;
 mod impact;

@@ -283,7 +283,7 @@ async fn a_token_is_taken_while_its_item_and_its_key_are(place: Place) {
     change.insert_api_key(key).await.unwrap();
     for number in 0..6 {
         change
-            .insert_work_token(&work.id, Some(&id), [number; 32])
+            .insert_work_token(&work.id, &id, [number; 32])
             .await
             .unwrap();
     }
@@ -421,11 +421,25 @@ async fn a_queue_goes_with_its_environment(place: Place) {
         .store
         .put_poller(&place.organization, &environment.id, "x", at, at);
     put.await.unwrap();
+    let key = NewApiKey {
+        id: fresh(),
+        owner: KeyOwner::Environment(environment.id.clone()),
+        name: "worker",
+        shown: "bwe_",
+        hash: [9; 32],
+        expires_at: None,
+    };
     let mut change = place.change().await;
+    let id = key.id.clone();
+    change.insert_api_key(key).await.unwrap();
     change
-        .insert_work_token(&work.id, None, [1; 32])
+        .insert_work_token(&work.id, &id, [1; 32])
         .await
         .unwrap();
+    change.commit(&event("work.hand_out")).await.unwrap();
+    let known = place.store.known_work(&[1; 32], at, at).await.unwrap();
+    assert!(known.is_some(), "the control");
+    let mut change = place.change().await;
     change.delete_environment(&environment).await.unwrap();
     change.commit(&event("environment.delete")).await.unwrap();
     let known = place.store.known_work(&[1; 32], at, at).await.unwrap();

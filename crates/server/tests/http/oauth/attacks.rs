@@ -386,6 +386,20 @@ async fn nobody_is_signed_in_by_another_page(server: Server) {
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{return_to}");
         assert!(refused.headers.get("set-cookie").is_none());
     }
+    // A script of a page beside this server sends JSON without saying so, and its answer's cookies would be kept.
+    let body = json!({"email": super::EMAIL, "password": super::PASSWORD}).to_string();
+    for (name, value, is_let) in [
+        ("sec-fetch-site", "same-site", false),
+        ("sec-fetch-site", "cross-site", false),
+        ("origin", "https://evil.example", false),
+        ("sec-fetch-site", "same-origin", true),
+        ("origin", world.issuer.as_str(), true),
+    ] {
+        let request = world.server.request(Method::POST, "/api/sign-in");
+        let sent = answer(request.header(name, value).body(body.clone())).await;
+        let has_cookies = sent.headers.contains_key("set-cookie");
+        assert_eq!(has_cookies, is_let, "{name} {value}: {sent:?}");
+    }
     // A form can have a body that is JSON, if the password has a sign in it that is one of forms.
     for kind in [
         "text/plain",
