@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use bailiwick_llm::{Client, Upstream};
 use bailiwick_model::SessionId;
-use bailiwick_model::limits::{TIGHTENINGS_UNHEARD, VALIDATIONS};
+use bailiwick_model::limits::{TIGHTENINGS_UNHEARD, VALIDATIONS, VALIDATIONS_OF_ORGANIZATION};
 use bailiwick_outbound::Outbound;
 use bailiwick_store::Store;
-use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::authentication::KnownKeys;
 use crate::content::ContentLimits;
@@ -25,6 +25,7 @@ use crate::password_attempts::PasswordAttempts;
 use crate::registry_tools::{CatalogTools, RegistryTools};
 use crate::sealing::SealingKeys;
 use crate::session_feed::Feeds;
+use crate::shares::Shares;
 use crate::spend::Ledger;
 
 /// The use cases, on one database, with the keys that its secrets are sealed with.
@@ -55,7 +56,8 @@ pub struct Control {
     /// Where clients reach this server, without a slash at the end; while it is not known nobody signs in to a gateway.
     pub(crate) public_url: OnceLock<String>,
     pub(crate) registrations: Registrations,
-    pub(crate) validations: Semaphore,
+    /// Turns of those who ask servers that credentials, clients and connections name.
+    pub(crate) validations: Shares,
     pub(crate) model_rules: ModelRules,
     pub(crate) ledger: Ledger,
     pub(crate) doors: Doors,
@@ -104,7 +106,7 @@ impl Control {
             refreshing: Refreshing::default(),
             public_url: OnceLock::new(),
             registrations: Registrations::default(),
-            validations: Semaphore::new(VALIDATIONS),
+            validations: Shares::new(VALIDATIONS, VALIDATIONS_OF_ORGANIZATION),
             model_rules: ModelRules::default(),
         }
     }

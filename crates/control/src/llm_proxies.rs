@@ -340,7 +340,8 @@ impl Control {
         self.environment_to_join(caller, &proxy.values.environment)
             .await?;
         let scope = self.store.scope(&caller.organization);
-        if let Some(user) = &request.user
+        let user = counts_for(caller, request.user)?;
+        if let Some(user) = &user
             && scope.member(user).await?.is_none()
         {
             return Err(ControlError::NotFound("member"));
@@ -352,7 +353,7 @@ impl Control {
         }
         let owner = KeyOwner::LlmProxy(VirtualKey {
             llm_proxy: id.clone(),
-            user: request.user,
+            user,
             agent: request.agent,
         });
         self.make_key(caller, "bwv_", owner, request.key).await
@@ -473,5 +474,18 @@ async fn keys_come_along(
             }
             Ok(())
         }
+    }
+}
+
+/// For whom what is spent with a virtual key counts. Who may not change limits has no way around their own, and does not use up somebody else's.
+fn counts_for(caller: &Caller, asked: Option<UserId>) -> Result<Option<UserId>, ControlError> {
+    if caller.permissions.allow(Permission::LimitAdmin) {
+        return Ok(asked);
+    }
+    let own = caller.user();
+    match asked {
+        Some(user) if own != Some(&user) => Err(ControlError::Forbidden(Permission::LimitAdmin)),
+        Some(user) => Ok(Some(user)),
+        None => Ok(own.cloned()),
     }
 }

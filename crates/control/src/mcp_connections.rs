@@ -12,7 +12,9 @@ pub use finishing::{ConnectionAnswer, ConnectionProblem, ShownConfirmation};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_mcp::{AuthorizationServer, RegisteredAs, RegisteredMethod};
-use bailiwick_model::limits::{MCP_CONNECTION_LIFE, MCP_CONNECTIONS_OF_ONE};
+use bailiwick_model::limits::{
+    MCP_CONNECTION_FINDING, MCP_CONNECTION_LIFE, MCP_CONNECTIONS_OF_ONE,
+};
 use bailiwick_model::{
     McpConnectionId, OrganizationId, Permission, ResourceId as _, SecretText, UserId, VaultId,
 };
@@ -22,6 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -103,17 +106,23 @@ impl Control {
         let way = self.way_out(caller).await?;
         let (outbound, policy) = way.ok_or_else(|| told("this server asks none"))?;
         // So many at once: whoever comes later waits.
-        let _permit = self.validations.acquire().await;
-        let server = bailiwick_mcp::discover(&outbound, &policy, &url).await;
-        let server = server.map_err(told)?;
-        let client = match &request.client {
-            Some(given) => given.known(),
-            None => {
-                let registered =
-                    bailiwick_mcp::register(&outbound, &policy, &server, &redirect_uri);
-                registered.await.map_err(told)?
-            }
+        let turn = self.validations.wait(&caller.organization).await;
+        let finding = async {
+            let server = bailiwick_mcp::discover(&outbound, &policy, &url).await;
+            let server = server.map_err(told)?;
+            let client = match &request.client {
+                Some(given) => given.known(),
+                None => {
+                    let registered =
+                        bailiwick_mcp::register(&outbound, &policy, &server, &redirect_uri);
+                    registered.await.map_err(told)?
+                }
+            };
+            Ok::<_, ControlError>((server, client))
         };
+        let found = timeout(MCP_CONNECTION_FINDING, finding).await;
+        let (server, client) = found.map_err(|_| told("its servers take too long"))??;
+        drop(turn);
         let (state, verifier) = (fresh::secret("bwcs_"), fresh::secret(""));
         let pending = Pending::new(&request, &server, client, &redirect_uri, verifier.text);
         let authorize_url = authorize_url(&server, &pending, &state.text);

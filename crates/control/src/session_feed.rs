@@ -10,14 +10,14 @@ mod notices;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bailiwick_model::limits::{EVENT_STREAMS, STREAM_READ_EVENTS};
+use bailiwick_model::limits::{EVENT_STREAMS, EVENT_STREAMS_OF_ORGANIZATION, STREAM_READ_EVENTS};
 use bailiwick_model::{
     OrganizationId, Permission, SessionEventId, SessionEventType, SessionId, SessionThreadId,
 };
 use bailiwick_store::{Session, SessionEvent, SessionNotice, Store};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
@@ -26,6 +26,7 @@ use crate::control::Control;
 use crate::error::ControlError;
 use crate::fresh;
 use crate::session_writing::Written;
+use crate::shares::{Share, Shares};
 use hub::{Hub, Next};
 use notices::Notices;
 
@@ -35,7 +36,7 @@ pub(crate) struct Feeds {
     hubs: Arc<Hubs>,
     notices: Notices,
     /// For those who watch from outside.
-    places: Arc<Semaphore>,
+    places: Shares,
     closing: Arc<CancellationToken>,
 }
 
@@ -114,7 +115,7 @@ pub struct Watch {
 #[derive(Debug)]
 struct Outside {
     closing: Arc<CancellationToken>,
-    _place: OwnedSemaphorePermit,
+    _place: Share,
 }
 
 impl Hubs {
@@ -162,7 +163,7 @@ impl Feeds {
         Self {
             notices: Notices::new(store.clone(), &hubs, begun, tightened, gateways),
             hubs,
-            places: Arc::new(Semaphore::new(EVENT_STREAMS)),
+            places: Shares::new(EVENT_STREAMS, EVENT_STREAMS_OF_ORGANIZATION),
             closing: Arc::default(),
         }
     }
@@ -249,9 +250,9 @@ impl Control {
         if let Some(thread) = &request.thread {
             self.thread_of(caller, id, thread).await?;
         }
-        let place = Arc::clone(&self.feeds.places).try_acquire_owned();
+        let place = self.feeds.places.take(&caller.organization);
         let outside = Outside {
-            _place: place.map_err(|_| ControlError::TooManyStreams)?,
+            _place: place.ok_or(ControlError::TooManyStreams)?,
             closing: Arc::clone(&self.feeds.closing),
         };
         let mut watch = self.watch(&caller.organization, id, request).await?;

@@ -102,7 +102,7 @@ impl Control {
             return Ok(unknown);
         };
         // So many at once: whoever comes later waits.
-        let _permit = self.validations.acquire().await;
+        let _turn = self.validations.wait(&caller.organization).await;
         let way = (&outbound, &policy);
         let found = credential.probe(&credential.access_token, way).await?;
         let failure = match found {

@@ -136,6 +136,7 @@ impl Control {
             .await?;
         // Else what is handed out would hang on nothing.
         let key = caller.key.as_ref().ok_or(ControlError::NeedsKey)?;
+        self.may_serve(caller, environment).await?;
         if let Some(worker) = request.worker {
             self.remember_poller(caller, environment, worker).await?;
         }
@@ -332,6 +333,21 @@ impl Control {
             ..before.clone()
         };
         put(change, caller, "work.update", &before, after).await
+    }
+
+    /// Whoever answers for a restricted environment's sandboxes may do as much as who places something there; its key was made by one.
+    async fn may_serve(
+        &self,
+        caller: &Caller,
+        environment: &EnvironmentId,
+    ) -> Result<(), ControlError> {
+        if let Actor::Worker(_) = &caller.actor {
+            return Ok(());
+        }
+        let scope = self.store.scope(&caller.organization);
+        let found = scope.environment(environment).await?;
+        let found = found.ok_or(ControlError::NotFound("environment"))?;
+        self.may_deploy(caller, &found).await
     }
 
     /// Goes on with the permission if there is such an environment, or as its worker. The key of another environment is nobody's here.

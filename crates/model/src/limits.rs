@@ -440,6 +440,8 @@ pub const RECENT_EVENT_BYTES: usize = 1 << 20;
 pub const EVENT_PAGE_BYTES: i64 = 8 << 20;
 /// Streams of events that one server has open at once, so that there are connections left for everything else.
 pub const EVENT_STREAMS: usize = 3000;
+/// The same, of one organization.
+pub const EVENT_STREAMS_OF_ORGANIZATION: usize = 2500;
 /// Events that a stream reads from the database at once.
 pub const STREAM_READ_EVENTS: u32 = 64;
 /// Parts of messages on their way to streams; a stream that is further behind gets whole messages alone.

@@ -172,6 +172,7 @@ impl Control {
         let endpoint = pending.token_endpoint()?;
         let exchange = pending.exchange(&endpoint);
         let exchange = exchange.ok_or(ControlError::NotFound(KIND))?;
+        let _turn = self.validations.wait(organization).await;
         let tokens = bailiwick_mcp::exchange(&outbound, &policy, exchange).await;
         let tokens = tokens.map_err(told)?;
         let now = clock::now();

@@ -34,6 +34,7 @@ impl Control {
         let Some((outbound, policy)) = self.way_out(caller).await? else {
             return Ok(None);
         };
+        let _turn = self.validations.wait(&caller.organization).await;
         let fetched = fetch_document(&outbound, &policy, &url).await;
         let document: Option<Document> = match fetched {
             Ok(document) => serde_json::from_value(document).ok(),

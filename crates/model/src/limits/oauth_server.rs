@@ -40,6 +40,8 @@ pub const OAUTH_GRANTS_OF_ONE: u32 = 100;
 pub const OAUTH_DOCUMENT_BYTES: usize = 64 << 10;
 /// How long a person may take to connect a credential.
 pub const MCP_CONNECTION_LIFE: Duration = Duration::from_secs(10 * 60);
+/// How long finding out where a person goes for a credential may take, all servers together.
+pub const MCP_CONNECTION_FINDING: Duration = Duration::from_secs(60);
 /// Connections of one person that wait; one more ends the oldest.
 pub const MCP_CONNECTIONS_OF_ONE: u32 = 10;
 /// Wrong confirmations of one connection: with one more it ends.

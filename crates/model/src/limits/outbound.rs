@@ -22,5 +22,7 @@ pub const OUTBOUND_SHOWN_BYTES: usize = 4096;
 pub const OUTBOUND_CONTENT_TYPE_BYTES: usize = 255;
 /// How long an access token is believed to live at most.
 pub const TOKEN_LIFE_MOST: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
-/// Validations of credentials that one server makes at once: each holds connections to servers that somebody named.
+/// Who asks servers that credentials, clients and connections name, at once on one server: each holds connections to servers that somebody named.
 pub const VALIDATIONS: usize = 32;
+/// The same, of one organization.
+pub const VALIDATIONS_OF_ORGANIZATION: usize = 8;

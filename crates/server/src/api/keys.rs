@@ -90,7 +90,13 @@ fn shown_schema() -> Schema {
     let owner = Schema::answer()
         .has(
             "kind",
-            Schema::words(["user", "service_account", "environment"]),
+            Schema::words([
+                "user",
+                "service_account",
+                "environment",
+                "llm_proxy",
+                "mcp_gateway",
+            ]),
         )
         .has("id", Schema::text());
     Schema::answer()

@@ -72,7 +72,14 @@ fn begun_schema() -> Schema {
 
 fn caller_schema() -> Schema {
     let permissions = Permission::ALL.iter().map(|permission| permission.as_str());
-    let kinds = ["user", "service_account", "environment_key", "system"];
+    let kinds = [
+        "user",
+        "service_account",
+        "environment_key",
+        "work",
+        "virtual_key",
+        "system",
+    ];
     let actor = Schema::answer()
         .has("kind", Schema::words(kinds))
         .has("id", Schema::text());

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bailiwick_control::{ControlError, PortFuture, RegistryTools};
-use bailiwick_model::{EnvironmentId, OrganizationId};
+use bailiwick_model::{EnvironmentId, OrganizationId, PredefinedRole};
 use bailiwick_store::DatabaseUrl;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::Server;
@@ -227,4 +228,38 @@ async fn a_tool_of_a_server_that_is_in_the_catalog_of_another_environment_alone_
         .post(path, asking(&json!({"name": "ledger__transfer"})))
         .await;
     assert_ne!(asked.status, 403, "it is here by now: {asked:?}");
+}
+
+/// Else whoever has used up their own limit would make themselves a key that counts for nobody.
+#[tokio::test]
+async fn a_key_of_a_proxy_counts_for_whoever_makes_it_unless_they_may_change_limits() {
+    let server = with_a_proxy().await;
+    let proxies = server.get("/api/llm-proxies").await.ok();
+    let path = format!(
+        "/api/llm-proxies/{}/keys",
+        proxies["data"][0]["id"].as_str().unwrap()
+    );
+    let id_of = async |key: &str| {
+        let who = server
+            .send_as(key, Method::GET, "/api/whoami", None)
+            .await
+            .ok();
+        who["actor"]["id"].clone()
+    };
+    let editor = server.key_of(PredefinedRole::Editor).await;
+    let (own, other) = (id_of(&editor).await, id_of(&server.key).await);
+    let made_by = async |key: &str, user: &Value| {
+        let body = json!({"name": "k", "user_id": user});
+        let made = server.send_as(key, Method::POST, &path, Some(body)).await;
+        if !made.status.is_success() {
+            return Err(made.status.as_u16());
+        }
+        let keys = server.get(&path).await.ok();
+        Ok(keys["data"][0]["user_id"].clone())
+    };
+    assert_eq!(made_by(&editor, &Value::Null).await, Ok(own.clone()));
+    assert_eq!(made_by(&editor, &own).await, Ok(own.clone()));
+    assert_eq!(made_by(&editor, &other).await, Err(403));
+    assert_eq!(made_by(&server.key, &Value::Null).await, Ok(Value::Null));
+    assert_eq!(made_by(&server.key, &own).await, Ok(own));
 }
