@@ -18,6 +18,8 @@ lock = threading.Lock()
 # Access tokens that are taken, refresh tokens that are, and those that were.
 access, refresh, used = {"access-0"}, {"refresh-0"}, set()
 made = 0
+# How often each document about a client was asked for.
+asked = {}
 
 
 def client_of(headers, form):
@@ -62,7 +64,17 @@ class Both(Handler):
         server = "/.well-known/oauth-authorization-server"
         if path.startswith(server):
             return self.server_of(base, path.removeprefix(server))
+        if path.startswith("/client/"):
+            return self.client(base, path)
         self.send(404, {})
+
+    def client(self, base, path):
+        """A document about a client, which names another redirect URI once it was asked for so often as its path says."""
+        with lock:
+            asked[path] = asked.get(path, 0) + 1
+            is_new = asked[path] > int(path.removeprefix("/client/"))
+        uri = "https://evil.example/cb" if is_new else "https://honest.example/cb"
+        self.send(200, {"client_id": base + path, "client_name": "Editor", "redirect_uris": [uri]})
 
     def server_of(self, base, path):
         lie = path.removeprefix("/as-")

@@ -146,10 +146,7 @@ impl World {
 
     /// What the page that asks has their answer be about; nothing where nobody is asked.
     async fn shown(&self, changes: &[Change<'_>]) -> String {
-        let page = self.question(changes).await.raw;
-        let value = page.split_once("name=\"shown\" value=\"");
-        let value = value.and_then(|(_, rest)| rest.split_once('"'));
-        value.map_or_else(String::new, |(value, _)| value.replace("&amp;", "&"))
+        shown_by(&self.question(changes).await)
     }
 
     /// The person's answer, which their browser sends.
@@ -227,6 +224,13 @@ impl World {
             .ok();
         found["data"].as_array().unwrap().clone()
     }
+}
+
+/// What a page has its answer be about; nothing if it asks nobody.
+fn shown_by(page: &Answer) -> String {
+    let value = page.raw.split_once("name=\"shown\" value=\"");
+    let value = value.and_then(|(_, rest)| rest.split_once('"'));
+    value.map_or_else(String::new, |(value, _)| value.replace("&amp;", "&"))
 }
 
 /// A member with this role; their id.

@@ -1,9 +1,11 @@
 //! Attacks on the authorization server. Each test has what would have been let through beside what is not.
 
+use bailiwick_testkit::{Authority, HttpsServer};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::{CALLBACK, VERIFIER, World, encoded, parameter};
+use super::{CALLBACK, VERIFIER, World, encoded, parameter, shown_by};
+use crate::outbound::outbound;
 use crate::{Answer, Server, answer, on_both};
 
 on_both!(
@@ -263,6 +265,33 @@ async fn an_answer_is_to_what_was_shown_and_to_nothing_else(server: Server) {
     }
     let taken = world.answered("allow", &[]).await;
     assert!(parameter(taken.header("location"), "code").is_some());
+}
+
+/// A program that leaves its redirect URI to a document about it, which says something else when the person answers.
+#[tokio::test]
+async fn a_document_that_changes_after_the_question_has_nobody_sent_elsewhere() {
+    const NAME: &str = "program.example.com";
+    let authority = Authority::new();
+    let documents = HttpsServer::oauth(&authority, &[NAME]);
+    let port = documents.address().port();
+    let outbound = outbound(&authority, &format!("{NAME}={}", documents.address()));
+    let world = World::of(Server::with_outbound(false, outbound).await).await;
+    for (times, is_sent) in [(1, false), (2, true)] {
+        let id = format!("https://{NAME}:{port}/client/{times}");
+        let asked = [("client_id", Some(id.as_str())), ("redirect_uri", None)];
+        let page = world.question(&asked).await;
+        assert!(page.raw.contains("honest.example"), "{page:?}");
+        let shown = shown_by(&page);
+        let sent = world.answered_to(&shown, "allow", &asked).await;
+        let to = sent.header("location");
+        if is_sent {
+            assert!(to.starts_with("https://honest.example/cb?"), "{sent:?}");
+            assert!(parameter(to, "code").is_some());
+        } else {
+            assert_eq!(sent.status, StatusCode::BAD_REQUEST, "{sent:?}");
+            assert_eq!(to, "");
+        }
+    }
 }
 
 /// What every page must say of itself.
