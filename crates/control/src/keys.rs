@@ -3,7 +3,7 @@
 use bailiwick_model::{ApiKeyId, EnvironmentId, Permission, ResourceId as _};
 use bailiwick_store::{ApiKey, KeyOwner, NewApiKey, Page, PageRequest, StoreError};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::caller::{Actor, Caller};
 use crate::control::Control;
@@ -166,6 +166,12 @@ impl Control {
         };
         let name = check(&request, at)?;
         let (id, secret): (ApiKeyId, _) = (fresh::id(at), fresh::secret(prefix));
+        let after = json!({
+            "name": name,
+            "shown": secret.shown,
+            "expires_at": request.expires_at,
+            "owner": evidence(&owner),
+        });
         let mut change = self.change(caller, at).await?;
         let new = NewApiKey {
             id: id.clone(),
@@ -182,7 +188,6 @@ impl Control {
                 ControlError::of(KIND)(error)
             }
         })?;
-        let after = json!({"name": name, "shown": secret.shown, "expires_at": request.expires_at});
         change
             .commit(&caller.event("key.create", (KIND, id.as_str()), None, Some(&after)))
             .await?;
@@ -191,6 +196,22 @@ impl Control {
             key: secret.text,
             expires_at: request.expires_at,
         })
+    }
+}
+
+/// Whose a key is, and for whom what is spent with it counts, for the audit log; who makes it need be neither.
+fn evidence(owner: &KeyOwner) -> Value {
+    match owner {
+        KeyOwner::User(id) => json!({"kind": "user", "id": id}),
+        KeyOwner::ServiceAccount(id) => json!({"kind": "service_account", "id": id}),
+        KeyOwner::Environment(id) => json!({"kind": "environment", "id": id}),
+        KeyOwner::LlmProxy(key) => json!({
+            "kind": "llm_proxy",
+            "id": key.llm_proxy,
+            "user_id": key.user,
+            "agent_id": key.agent,
+        }),
+        KeyOwner::McpGateway(id) => json!({"kind": "mcp_gateway", "id": id}),
     }
 }
 

@@ -255,11 +255,27 @@ async fn a_key_of_a_proxy_counts_for_whoever_makes_it_unless_they_may_change_lim
             return Err(made.status.as_u16());
         }
         let keys = server.get(&path).await.ok();
-        Ok(keys["data"][0]["user_id"].clone())
+        let mut keys = keys["data"].as_array().unwrap().iter();
+        let key = keys.find(|key| key["id"] == made.body["id"]);
+        Ok(key.unwrap()["user_id"].clone())
     };
     assert_eq!(made_by(&editor, &Value::Null).await, Ok(own.clone()));
     assert_eq!(made_by(&editor, &own).await, Ok(own.clone()));
     assert_eq!(made_by(&editor, &other).await, Err(403));
     assert_eq!(made_by(&server.key, &Value::Null).await, Ok(Value::Null));
-    assert_eq!(made_by(&server.key, &own).await, Ok(own));
+    assert_eq!(made_by(&server.key, &own).await, Ok(own.clone()));
+    // Who made each, and for whom it counts.
+    let log = server.get("/api/audit-log").await.ok();
+    let entries = log["data"].as_array().unwrap().iter();
+    let made = entries.filter(|entry| entry["after"]["owner"]["kind"] == "llm_proxy");
+    let made: Vec<_> = made
+        .map(|entry| (&entry["actor"]["id"], &entry["after"]["owner"]["user_id"]))
+        .collect();
+    let expected = [
+        (&own, &own),
+        (&own, &own),
+        (&other, &Value::Null),
+        (&other, &own),
+    ];
+    assert_eq!(made, expected);
 }
