@@ -127,6 +127,9 @@ impl Control {
         let pending = Pending::new(&request, &server, client, &redirect_uri, verifier.text);
         let authorize_url = authorize_url(&server, &pending, &state.text);
         let at = clock::now();
+        // Nobody agrees to what could not be kept: the code would be spent by then.
+        let kept = CredentialBody::create(&pending.likely_credential(&request.url, at), at);
+        kept.map_err(|problems| unfit(&problems))?;
         let (id, expires_at) = (fresh::id(at), after(at, MCP_CONNECTION_LIFE));
         let mut change = self.change(caller, at).await?;
         let new = NewMcpConnection {
@@ -196,18 +199,24 @@ impl GivenClient {
 
 /// The URL of the server, if all that is said can be stored with a credential.
 fn checked(request: &NewConnectionRequest) -> Result<Url, ControlError> {
-    let mut auth =
-        json!({"type": "mcp_oauth", "mcp_server_url": request.url, "access_token": "later"});
-    if let Some(client) = &request.client {
-        let method = match client.secret {
-            Some(_) => json!({"type": "client_secret_basic", "client_secret": "later"}),
-            None => json!({"type": "none"}),
-        };
-        auth["refresh"] = json!({
-            "client_id": client.id, "refresh_token": "later", "token_endpoint": "https://later.example.com/",
-            "token_endpoint_auth": method, "scope": request.scope,
-        });
-    }
+    let client = request.client.as_ref();
+    let method = match client.and_then(|client| client.secret.as_ref()) {
+        Some(_) => json!({"type": "client_secret_basic", "client_secret": "later"}),
+        None => json!({"type": "none"}),
+    };
+    let refresh = json!({
+        "client_id": client.map_or("later", |client| client.id.as_str()),
+        "refresh_token": "later",
+        "token_endpoint": "https://later.example.com/",
+        "token_endpoint_auth": method,
+        "scope": request.scope,
+    });
+    let auth = json!({
+        "type": "mcp_oauth",
+        "mcp_server_url": request.url,
+        "access_token": "later",
+        "refresh": refresh,
+    });
     let mut body = Map::from_iter([("auth".to_owned(), auth)]);
     if let Some(name) = &request.display_name {
         body.insert("display_name".to_owned(), Value::from(name.as_str()));
@@ -259,6 +268,19 @@ fn authorize_url(server: &AuthorizationServer, pending: &Pending, state: &str) -
 
 fn told(error: impl std::fmt::Display) -> ControlError {
     ControlError::McpServer(error.to_string())
+}
+
+/// What servers say of themselves that no credential can have. The fields are of a credential, which nobody wrote.
+fn unfit(problems: &[FieldProblem]) -> ControlError {
+    let words = |problem: &FieldProblem| {
+        let field = problem.field.rsplit('.').next().unwrap_or_default();
+        format!("{field}: {}", problem.message)
+    };
+    let words: Vec<_> = problems.iter().map(words).collect();
+    told(format!(
+        "what its servers say cannot be kept with a credential ({}): name a scope or a client of your own, if it is about these",
+        words.join("; ")
+    ))
 }
 
 fn problem(field: &str, code: &'static str, message: &str, help: &str) -> ControlError {

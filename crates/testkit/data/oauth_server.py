@@ -60,7 +60,14 @@ class Both(Handler):
             about = path.removeprefix(resource)
             _, _, lie = about.partition("/as-")
             issuer = f"{base}/as-{lie}" if lie else base
-            return self.send(200, {"resource": base + ("/elsewhere" if lie == "resource" else about), "authorization_servers": [issuer]})
+            said = {"resource": base + ("/elsewhere" if lie == "resource" else about), "authorization_servers": [issuer]}
+            if lie == "scopes":
+                said["scopes_supported"] = ["s" * 9000]
+            if lie == "accent":
+                said["scopes_supported"] = ["lire", "\u00e9crire"]
+            if lie == "long":
+                said["resource"] += "?" + "x" * 2100
+            return self.send(200, said)
         server = "/.well-known/oauth-authorization-server"
         if path.startswith(server):
             return self.server_of(base, path.removeprefix(server))
@@ -97,6 +104,10 @@ class Both(Handler):
             known["registration_endpoint"] = f"https://127.0.0.1:{port}/register"
         if lie == "http":
             known["token_endpoint"] = known["token_endpoint"].replace("https:", "http:")
+        if lie in ("late", "zero"):
+            known["token_endpoint"] += f"/{lie}"
+        if lie == "client":
+            known["registration_endpoint"] += "/long"
         if lie == "script":
             known["authorization_endpoint"] = "javascript:alert(1)"
         if lie == "moved":
@@ -109,8 +120,13 @@ class Both(Handler):
         say(request={"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body})
         if url.path == "/register":
             return self.send(201, {"client_id": "none", "token_endpoint_auth_method": "none"})
-        if url.path == "/token":
-            return self.token({name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()})
+        if url.path == "/register/long":
+            return self.send(201, {"client_id": "c" * 2000, "token_endpoint_auth_method": "none"})
+        if url.path in ("/token", "/token/late", "/token/zero"):
+            # Long enough for whoever asked to go away.
+            time.sleep(1 if url.path == "/token/late" else 0)
+            form = {name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()}
+            return self.token(form, 0 if url.path == "/token/zero" else 3600)
         lie = url.path.removeprefix("/token").removeprefix("/mcp").strip("/")
         if lie.startswith("as-"):
             named = f'Bearer resource_metadata="https://{self.headers["Host"]}/.well-known/oauth-protected-resource{url.path}"'
@@ -155,13 +171,13 @@ class Both(Handler):
             self.wfile.flush()
             time.sleep(1)
 
-    def token(self, form):
+    def token(self, form, life):
         global made
         client = client_of(self.headers, form)
         if client is None:
             return self.send(401, {"error": "invalid_client"}, WWW_Authenticate="Basic")
         if form.get("grant_type") == "authorization_code":
-            return self.code(form)
+            return self.code(form, life)
         if form.get("grant_type") != "refresh_token":
             return self.send(400, {"error": "unsupported_grant_type"})
         # Long enough for another one to come in between.
@@ -182,7 +198,7 @@ class Both(Handler):
             given = {"access_token": f"access-{made}", "token_type": "Bearer", "expires_in": 3600, "refresh_token": f"refresh-{made}"}
         self.send(200, given)
 
-    def code(self, form):
+    def code(self, form, life):
         global made
         hashed = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(hashed).decode().rstrip("=")
@@ -193,7 +209,7 @@ class Both(Handler):
             made += 1
             access.add(f"access-{made}")
             refresh.add(f"refresh-{made}")
-            given = {"access_token": f"access-{made}", "token_type": "Bearer", "expires_in": 3600, "refresh_token": f"refresh-{made}"}
+            given = {"access_token": f"access-{made}", "token_type": "Bearer", "expires_in": life, "refresh_token": f"refresh-{made}"}
         self.send(200, given)
 
     def is_let_in(self):

@@ -1,6 +1,7 @@
 //! What a browser brings back, and how who began finishes with it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bailiwick_model::limits::{
     MCP_CONNECTION_ATTEMPTS, OAUTH_FOREIGN_CODE_BYTES, OAUTH_PROBLEM_BYTES,
@@ -16,6 +17,7 @@ use crate::caller::Caller;
 use crate::control::Control;
 use crate::error::ControlError;
 use crate::oauth_server::is_same;
+use crate::to_the_end::to_the_end;
 use crate::{clock, fresh};
 
 /// What people tell apart and can say to each other.
@@ -151,19 +153,31 @@ impl Control {
         Ok((change, connection.ok_or(ConnectionProblem::Unknown)?))
     }
 
-    /// Finishes what the caller began, with the word that the page showed: exchanges the code, and puts the tokens into the vault.
+    /// Finishes what the caller began, with the word that the page showed: exchanges the code, and puts the tokens into the vault. It goes on also
+    /// when nobody waits for it any more: what was granted could be had no second time, and nobody could end it.
     ///
     /// # Errors
     ///
     /// [`ControlError::NotFound`], also for what somebody else began, [`ControlError::Invalid`] for another word, [`ControlError::McpServer`] if there
     /// are no tokens, those of [`Self::create_credential`], and what every use case may answer.
     pub async fn finish_mcp_connection(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         id: &McpConnectionId,
         confirmation: &str,
     ) -> Result<Credential, ControlError> {
         caller.require(Permission::VaultWrite)?;
+        let (control, caller) = (Arc::clone(self), caller.clone());
+        let (id, confirmation) = (id.clone(), confirmation.to_owned());
+        to_the_end(async move { control.exchanged(&caller, &id, &confirmation).await }).await
+    }
+
+    async fn exchanged(
+        &self,
+        caller: &Caller,
+        id: &McpConnectionId,
+        confirmation: &str,
+    ) -> Result<Credential, ControlError> {
         let connection = self.confirmed(caller, id, confirmation).await?;
         let organization = &caller.organization;
         let pending = Pending::unsealed(&self.sealing, organization, id, connection.sealed)?;

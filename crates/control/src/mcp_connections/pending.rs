@@ -164,6 +164,17 @@ impl Pending {
         })
     }
 
+    /// As [`Self::credential`], before there are tokens.
+    pub(super) fn likely_credential(&self, mcp_url: &str, now: Timestamp) -> Map<String, Value> {
+        let token = || Zeroizing::new("later".to_owned());
+        let tokens = Tokens {
+            access_token: token(),
+            refresh_token: Some(token()),
+            expires_in: None,
+        };
+        self.credential(mcp_url, &tokens, now)
+    }
+
     /// The credential that the tokens are, as whoever had them would write it.
     pub(super) fn credential(
         &self,
@@ -171,7 +182,9 @@ impl Pending {
         tokens: &Tokens,
         now: Timestamp,
     ) -> Map<String, Value> {
-        let expires_at = tokens.expires_in.and_then(|life| {
+        // Nothing says that a token which was just given is worth nothing; a server that counts so has no lifetimes.
+        let life = tokens.expires_in.filter(|life| !life.is_zero());
+        let expires_at = life.and_then(|life| {
             let life = SignedDuration::try_from(life).ok()?;
             now.checked_add(life).ok()
         });

@@ -1,8 +1,11 @@
 //! Credentials that people get at the authorization server of an MCP server, an honest one and ones that lie.
 
+use std::time::Duration;
+
 use bailiwick_testkit::{Authority, HttpsServer};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{encoded, parameter};
 use crate::outbound::outbound;
@@ -125,6 +128,9 @@ on_both_with_oauth!(
     an_answer_is_taken_once_and_from_the_server_that_was_asked,
     servers_that_lie_about_who_they_are_get_nobody,
     nothing_on_this_machine_or_of_metadata_is_asked,
+    what_was_granted_is_kept_although_nobody_waits_for_it,
+    a_token_of_no_lifetime_is_kept,
+    nobody_is_sent_for_what_no_credential_can_have,
 );
 
 async fn a_person_signs_in_at_an_mcp_server_and_the_vault_has_its_token(world: World) {
@@ -311,4 +317,59 @@ async fn nothing_on_this_machine_or_of_metadata_is_asked(world: World) {
     assert!(set.status.is_success(), "{set:?}");
     let refused = world.begun("/mcp", &json!({})).await;
     assert_eq!(refused.status, StatusCode::BAD_GATEWAY, "{refused:?}");
+}
+
+/// The token endpoint takes a second, and who asked has gone by then.
+async fn what_was_granted_is_kept_although_nobody_waits_for_it(world: World) {
+    let begun = world.begun("/mcp/as-late", &json!({})).await;
+    let page = world.back(&begun, &[]).await;
+    {
+        let mut finishing = Box::pin(world.finished(&begun, word(&page)));
+        while world.asked("/token/late") == 0 {
+            let ended = timeout(Duration::from_millis(20), &mut finishing).await;
+            assert!(ended.is_err(), "it waits for the tokens: {ended:?}");
+        }
+    }
+    let kept = async {
+        while world.credentials().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let kept = timeout(Duration::from_secs(20), kept).await;
+    assert!(kept.is_ok(), "the tokens are lost");
+    assert_eq!(world.asked("/token/late"), 1);
+}
+
+async fn a_token_of_no_lifetime_is_kept(world: World) {
+    let begun = world.begun("/mcp/as-zero", &json!({})).await;
+    let page = world.back(&begun, &[]).await;
+    let finished = world.finished(&begun, word(&page)).await;
+    assert_eq!(finished.status, StatusCode::CREATED, "{finished:?}");
+    let made = &world.credentials().await[0];
+    assert_eq!(made["auth"]["expires_at"], Value::Null, "{made}");
+}
+
+async fn nobody_is_sent_for_what_no_credential_can_have(world: World) {
+    for (lie, field) in [
+        ("scopes", "scope"),
+        ("accent", "scope"),
+        ("long", "resource"),
+        ("client", "client_id"),
+    ] {
+        let refused = world.begun(&format!("/mcp/as-{lie}"), &json!({})).await;
+        assert_eq!(refused.status, StatusCode::BAD_GATEWAY, "{lie} {refused:?}");
+        assert!(refused.text("detail").contains(field), "{lie} {refused:?}");
+    }
+    // What a person says themselves takes the place of it, and is theirs to mend.
+    for (lie, said) in [
+        ("scopes", json!({"scope": "read"})),
+        ("accent", json!({"scope": "read"})),
+        ("client", json!({"client_id": "none"})),
+    ] {
+        let begun = world.begun(&format!("/mcp/as-{lie}"), &said).await;
+        assert_eq!(begun.status, StatusCode::CREATED, "{lie} {begun:?}");
+    }
+    let refused = world.begun("/mcp", &json!({"scope": "\u{e9}"})).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
+    assert_eq!(world.asked("/token"), 0);
 }
