@@ -323,21 +323,23 @@ async fn nothing_on_this_machine_or_of_metadata_is_asked(world: World) {
 async fn what_was_granted_is_kept_although_nobody_waits_for_it(world: World) {
     let begun = world.begun("/mcp/as-late", &json!({})).await;
     let page = world.back(&begun, &[]).await;
-    {
-        let mut finishing = Box::pin(world.finished(&begun, word(&page)));
-        while world.asked("/token/late") == 0 {
-            let ended = timeout(Duration::from_millis(20), &mut finishing).await;
-            assert!(ended.is_err(), "it waits for the tokens: {ended:?}");
-        }
+    let asked = until(async || world.asked("/token/late") > 0);
+    tokio::select! {
+        finished = world.finished(&begun, word(&page)) => panic!("it waits for the tokens: {finished:?}"),
+        () = asked => {}
     }
-    let kept = async {
-        while world.credentials().await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+    until(async || !world.credentials().await.is_empty()).await;
+    assert_eq!(world.asked("/token/late"), 1);
+}
+
+async fn until(is_so: impl AsyncFn() -> bool) {
+    let look = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let kept = timeout(Duration::from_secs(20), kept).await;
-    assert!(kept.is_ok(), "the tokens are lost");
-    assert_eq!(world.asked("/token/late"), 1);
+    let found = timeout(Duration::from_secs(20), look).await;
+    assert!(found.is_ok(), "it never came");
 }
 
 async fn a_token_of_no_lifetime_is_kept(world: World) {
