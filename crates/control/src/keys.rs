@@ -54,17 +54,7 @@ impl Control {
         request: NewKeyRequest,
     ) -> Result<MadeKey, ControlError> {
         caller.require(Permission::KeyWrite)?;
-        let owner = match &caller.actor {
-            Actor::User(id) => KeyOwner::User(id.clone()),
-            Actor::ServiceAccount(id) => KeyOwner::ServiceAccount(id.clone()),
-            Actor::Worker(_)
-            | Actor::WorkItem(_)
-            | Actor::VirtualKey(_)
-            | Actor::GatewayKey(_)
-            | Actor::System => {
-                return Err(ControlError::Forbidden(Permission::KeyWrite));
-            }
-        };
+        let owner = owner_of(caller).ok_or(ControlError::Forbidden(Permission::KeyWrite))?;
         self.make_key(caller, "bwk_", owner, request).await
     }
 
@@ -106,7 +96,7 @@ impl Control {
         .await
     }
 
-    /// All keys, the newest first, for who administers keys.
+    /// Keys, the newest first: all with [`Permission::KeyAdmin`], else the caller's own.
     ///
     /// # Errors
     ///
@@ -116,26 +106,29 @@ impl Control {
         caller: &Caller,
         page: &PageRequest<ApiKeyId>,
     ) -> Result<Page<ApiKey, ApiKeyId>, ControlError> {
-        caller.require(Permission::KeyAdmin)?;
-        Ok(self
-            .store
-            .scope(&caller.organization)
-            .api_keys(page)
-            .await?)
+        caller.require(Permission::KeyWrite)?;
+        let scope = self.store.scope(&caller.organization);
+        if caller.permissions().allow(Permission::KeyAdmin) {
+            return Ok(scope.api_keys(page).await?);
+        }
+        let owner = owner_of(caller).ok_or(ControlError::Forbidden(Permission::KeyAdmin))?;
+        Ok(scope.own_keys(&owner, page).await?)
     }
 
-    /// Revokes a key. It is not taken any more when this returns.
+    /// Revokes a key. It is not taken any more when this returns. Another's needs [`Permission::KeyAdmin`].
     ///
     /// # Errors
     ///
     /// [`ControlError::NotFound`], and what every use case may answer.
     pub async fn revoke_key(&self, caller: &Caller, id: &ApiKeyId) -> Result<(), ControlError> {
-        let own = caller.key.as_ref() == Some(id);
-        caller.require(if own {
-            Permission::KeyWrite
-        } else {
-            Permission::KeyAdmin
-        })?;
+        caller.require(Permission::KeyWrite)?;
+        if !caller.permissions().allow(Permission::KeyAdmin) {
+            let found = self.store.scope(&caller.organization).api_key(id).await?;
+            let owner = found.map(|key| key.owner);
+            if owner.is_none() || owner != owner_of(caller) {
+                return Err(ControlError::Forbidden(Permission::KeyAdmin));
+            }
+        }
         let mut change = self.change(caller, clock::now()).await?;
         if !change.revoke_api_key(id).await? {
             return Err(ControlError::NotFound(KIND));
@@ -212,6 +205,19 @@ fn evidence(owner: &KeyOwner) -> Value {
             "agent_id": key.agent,
         }),
         KeyOwner::McpGateway(id) => json!({"kind": "mcp_gateway", "id": id}),
+    }
+}
+
+/// Whose the keys are that the caller makes: people and service accounts make some.
+fn owner_of(caller: &Caller) -> Option<KeyOwner> {
+    match &caller.actor {
+        Actor::User(id) => Some(KeyOwner::User(id.clone())),
+        Actor::ServiceAccount(id) => Some(KeyOwner::ServiceAccount(id.clone())),
+        Actor::Worker(_)
+        | Actor::WorkItem(_)
+        | Actor::VirtualKey(_)
+        | Actor::GatewayKey(_)
+        | Actor::System => None,
     }
 }
 

@@ -28,6 +28,20 @@ pub enum KeyOwner {
     McpGateway(McpGatewayId),
 }
 
+impl KeyOwner {
+    /// The id of whom, or of what, the key is.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::User(id) => id.as_str(),
+            Self::ServiceAccount(id) => id.as_str(),
+            Self::Environment(id) => id.as_str(),
+            Self::LlmProxy(opens) => opens.llm_proxy.as_str(),
+            Self::McpGateway(id) => id.as_str(),
+        }
+    }
+}
+
 /// What a virtual key opens, and for whom what is spent with it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VirtualKey {
@@ -193,6 +207,36 @@ impl Scope<'_> {
         self.some_keys("", page).await
     }
 
+    /// The keys of one owner, the newest first, with those that are not taken any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn own_keys(
+        &self,
+        owner: &KeyOwner,
+        page: &PageRequest<ApiKeyId>,
+    ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
+        self.some_keys(owner.id(), page).await
+    }
+
+    /// A key, taken or not.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub async fn api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id, user_id, service_account_id, environment_id, llm_proxy_id, spender_user_id, spender_agent_id, mcp_gateway_id, name, shown, \
+             created_at, expires_at, revoked_at FROM api_key WHERE organization_id = $1 AND id = $2",
+        )
+        .bind(self.organization.to_string())
+        .bind(id.to_string())
+        .fetch_optional(self.pool)
+        .await?;
+        row.as_ref().map(ApiKey::read).transpose()
+    }
+
     /// The virtual keys of a proxy, the newest first, with those that are not taken any more.
     ///
     /// # Errors
@@ -235,21 +279,21 @@ impl Scope<'_> {
         Ok(row.is_some())
     }
 
-    /// Those that open what has this id; all, if none is named.
+    /// Those of whom, or that open what, has this id; all, if none is named.
     async fn some_keys(
         &self,
-        opened: &str,
+        of: &str,
         page: &PageRequest<ApiKeyId>,
     ) -> Result<Page<ApiKey, ApiKeyId>, StoreError> {
         let rows = sqlx::query(
             "SELECT id, user_id, service_account_id, environment_id, llm_proxy_id, spender_user_id, spender_agent_id, mcp_gateway_id, name, shown, \
              created_at, expires_at, revoked_at FROM api_key WHERE organization_id = $1 AND id < $2 \
-             AND ($4 = '' OR llm_proxy_id = $4 OR mcp_gateway_id = $4) ORDER BY id DESC LIMIT $3",
+             AND ($4 = '' OR user_id = $4 OR service_account_id = $4 OR environment_id = $4 OR llm_proxy_id = $4 OR mcp_gateway_id = $4) ORDER BY id DESC LIMIT $3",
         )
         .bind(self.organization.to_string())
         .bind(page.bound())
         .bind(page.rows())
-        .bind(opened.to_owned())
+        .bind(of.to_owned())
         .fetch_all(self.pool)
         .await?;
         let items = rows.iter().map(ApiKey::read);

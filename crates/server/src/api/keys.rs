@@ -26,8 +26,8 @@ pub(super) fn routes() -> Routes {
     Routes::of("keys")
         .add(
             get("list", "/keys", list)
-                .says("Keys, the newest first.")
-                .needs(Permission::KeyAdmin)
+                .says("Keys, the newest first: all for who has `key:admin`, else one's own.")
+                .needs(Permission::KeyWrite)
                 .pages(MOST)
                 .lists(shown_schema()),
         )
@@ -40,8 +40,8 @@ pub(super) fn routes() -> Routes {
         )
         .add(
             delete("delete", "/keys/{id}", revoke)
-                .says("Revokes a key at once. One's own needs `key:write` alone.")
-                .needs(Permission::KeyAdmin)
+                .says("Revokes a key at once. Another's needs `key:admin`.")
+                .needs(Permission::KeyWrite)
                 .answers_nothing(),
         )
 }
@@ -111,16 +111,16 @@ fn shown_schema() -> Schema {
 }
 
 fn shown(key: &ApiKey) -> Value {
-    let (kind, owner) = match &key.owner {
-        KeyOwner::User(id) => ("user", id.to_string()),
-        KeyOwner::ServiceAccount(id) => ("service_account", id.to_string()),
-        KeyOwner::Environment(id) => ("environment", id.to_string()),
-        KeyOwner::LlmProxy(opens) => ("llm_proxy", opens.llm_proxy.to_string()),
-        KeyOwner::McpGateway(id) => ("mcp_gateway", id.to_string()),
+    let kind = match &key.owner {
+        KeyOwner::User(_) => "user",
+        KeyOwner::ServiceAccount(_) => "service_account",
+        KeyOwner::Environment(_) => "environment",
+        KeyOwner::LlmProxy(_) => "llm_proxy",
+        KeyOwner::McpGateway(_) => "mcp_gateway",
     };
     json!({
         "id": key.id,
-        "owner": {"kind": kind, "id": owner},
+        "owner": {"kind": kind, "id": key.owner.id()},
         "name": key.name,
         "shown": key.shown,
         "created_at": key.created_at,

@@ -17,7 +17,7 @@ on_both!(
 );
 
 /// The key of a service account that may do just this.
-async fn key(server: &Server, permissions: &[&str]) -> String {
+pub(crate) async fn key(server: &Server, permissions: &[&str]) -> String {
     let name = permissions.join(" ");
     let role = json!({"name": name, "permissions": permissions});
     let role = server.post("/api/roles", role).await.ok();

@@ -3,12 +3,14 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::handing_on::key;
 use crate::{Server, on_both};
 
 on_both!(
     a_key_is_taken_in_either_header,
     what_is_no_key_is_refused_without_a_word_why,
     a_revoked_key_is_not_taken_any_more,
+    who_makes_keys_sees_and_revokes_their_own_and_no_others,
     an_expired_key_is_not_taken,
     an_environment_without_workers_has_no_key_for_them,
     the_key_of_an_environment_opens_nothing_of_the_administration,
@@ -60,6 +62,42 @@ async fn a_revoked_key_is_not_taken_any_more(server: Server) {
     assert_eq!(again.status, StatusCode::NOT_FOUND);
     let listed = server.get("/api/keys").await.ok();
     assert!(!listed.to_string().contains(key), "the list shows the key");
+}
+
+async fn who_makes_keys_sees_and_revokes_their_own_and_no_others(server: Server) {
+    let own = key(&server, &["key:write"]).await;
+    let none = key(&server, &["environment:read"]).await;
+    let name = |name: &str| Some(json!({"name": name}));
+    let mine = server
+        .send_as(&own, Method::POST, "/api/keys", name("mine"))
+        .await;
+    assert_eq!(mine.status, StatusCode::CREATED, "{mine:?}");
+    let other = server.post("/api/keys", json!({"name": "other"})).await;
+    let (mine, other) = (mine.text("id"), other.text("id"));
+    let listed = |key: &str| {
+        let (server, key) = (&server, key.to_owned());
+        async move { server.send_as(&key, Method::GET, "/api/keys", None).await }
+    };
+    let all = server.get("/api/keys").await.ok().to_string();
+    assert!(all.contains(mine) && all.contains(other), "{all}");
+    let seen = listed(&own).await.ok().to_string();
+    assert!(seen.contains(mine) && !seen.contains(other), "{seen}");
+    assert_eq!(listed(&none).await.status, StatusCode::FORBIDDEN);
+
+    let revoke = |key: &str, id: &str| {
+        let (server, key, path) = (&server, key.to_owned(), format!("/api/keys/{id}"));
+        async move {
+            server
+                .send_as(&key, Method::DELETE, &path, None)
+                .await
+                .status
+        }
+    };
+    assert_eq!(revoke(&own, other).await, StatusCode::FORBIDDEN);
+    assert_eq!(revoke(&none, mine).await, StatusCode::FORBIDDEN);
+    assert_eq!(revoke(&own, mine).await, StatusCode::NO_CONTENT);
+    let left = server.get("/api/keys").await.ok().to_string();
+    assert!(left.contains(other), "{left}");
 }
 
 async fn an_expired_key_is_not_taken(server: Server) {
