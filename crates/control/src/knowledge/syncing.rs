@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::access::judged;
+use super::access::{KnowledgeSecret, judged};
 use super::config::KnowledgeConfig;
 use super::sink::{Keeping, SyncCounts, shortened};
 use super::source::{Means, NoConnector};
@@ -43,6 +43,8 @@ pub struct WantedCheckout {
     pub git_ref: Option<GitRef>,
     /// What its server knows the organization by.
     pub secret: Option<SecretText>,
+    /// A name of the environment and the secret with which it is fetched: under another nothing of it is given.
+    pub fetches_as: String,
     /// What decides whether it may be reached.
     pub policy: watch::Receiver<Arc<Policy>>,
     /// With whom flows are kept.
@@ -95,7 +97,7 @@ struct Holds {
     environment: Environment,
     config: KnowledgeConfig,
     rules: Uncompiled,
-    secret: Option<SecretText>,
+    secret: Option<KnowledgeSecret>,
 }
 
 impl KnowledgeSyncs {
@@ -303,7 +305,8 @@ impl Shared {
             outbound,
             account,
             policy,
-            secret: holds.secret.clone(),
+            secret: holds.secret.as_ref().map(|secret| secret.text.clone()),
+            reads_as: reads_as(holds),
         };
         means.connector(&holds.config.source)
     }
@@ -434,7 +437,15 @@ fn is_for_now(error: &ControlError) -> bool {
 }
 
 fn secret_of(holds: &Holds) -> Option<&str> {
-    holds.secret.as_ref().map(SecretText::reveal)
+    let secret = holds.secret.as_ref();
+    secret.map(|secret| secret.text.reveal())
+}
+
+/// What one environment may reach another may not, and what one secret opens another does not.
+fn reads_as(holds: &Holds) -> String {
+    let secret = holds.secret.as_ref();
+    let secret = secret.map_or("nobody", |secret| &secret.name);
+    format!("{} {secret}", holds.environment.id)
 }
 
 fn until(now: Timestamp) -> Timestamp {
