@@ -34,6 +34,11 @@ pub const KNOWLEDGE_DOCUMENT_TIME: Duration = Duration::from_secs(15 * 60);
 pub const KNOWLEDGE_READERS: usize = 4;
 /// Documents that are found before they are read.
 pub const KNOWLEDGE_FOUND: usize = 64;
+/// Bytes of documents that one sync has found and read and that nobody has taken yet, content encodings taken off; besides those of requests that
+/// have not ended.
+pub const KNOWLEDGE_WAITING_BYTES_OF_SYNC: usize = 64 << 20;
+/// Bytes of them of all syncs of a server: more than syncs of one organization can have.
+pub const KNOWLEDGE_WAITING_BYTES: usize = 192 << 20;
 /// Documents from one word about progress to the next.
 pub const KNOWLEDGE_PROGRESS: u64 = 16;
 /// How long one request of a connector may take, its answer's body included.

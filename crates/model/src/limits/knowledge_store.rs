@@ -22,6 +22,8 @@ pub const KNOWLEDGE_EVERY_MINUTES_LEAST: i64 = 5;
 pub const KNOWLEDGE_EVERY_MINUTES_MOST: i64 = 30 * 24 * 60;
 /// Syncs that one server runs at once.
 pub const KNOWLEDGE_SYNCS: usize = 4;
+/// Of them, those of one organization.
+pub const KNOWLEDGE_SYNCS_OF_ORGANIZATION: usize = 2;
 /// How often a server looks for connectors that are due.
 pub const KNOWLEDGE_DUE_LOOK: Duration = Duration::from_secs(2);
 /// How long a sync is a server's without a word of it.
@@ -50,6 +52,8 @@ pub const KNOWLEDGE_SNIPPET_WORDS: usize = 40;
 pub const KNOWLEDGE_ANSWER_CHARS: usize = 40_000;
 /// Processes that read PDF documents at once.
 pub const KNOWLEDGE_PDF_PROCESSES: usize = 2;
+/// Of them, those that read for one organization.
+pub const KNOWLEDGE_PDF_PROCESSES_OF_ORGANIZATION: usize = 1;
 /// Bytes of address space of such a process.
 pub const KNOWLEDGE_PDF_MEMORY_BYTES: u64 = 2 << 30;
 /// Bytes of what such a process says.

@@ -117,12 +117,17 @@ fn system_a_commit_that_was_fetched_with_a_credential_is_given_to_nobody_without
     let credential = git.credential();
     let commit = git.source.git(["rev-parse", "HEAD"]);
     let creates = |name: &str, rest: &str| {
-        place.creates(&format!("{name} --git {url} {rest}")).exits(0);
+        place
+            .creates(&format!("{name} --git {url} {rest}"))
+            .exits(0);
         place.synced(name)["state"].clone()
     };
     let shown = format!("--vault readers --credential {credential}");
     // It is here now, by a branch and by its hash.
-    assert_eq!(creates("branch", &format!("--environment dev {shown}")), "done");
+    assert_eq!(
+        creates("branch", &format!("--environment dev {shown}")),
+        "done"
+    );
     let pinned = format!("--environment dev --ref {commit} {shown}");
     assert_eq!(creates("pinned", &pinned), "done");
     for environment in ["dev", "other"] {
