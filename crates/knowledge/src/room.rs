@@ -80,8 +80,8 @@ mod tests {
         let mut others = Vec::new();
         let most = KNOWLEDGE_WAITING_BYTES / KNOWLEDGE_WAITING_BYTES_OF_SYNC;
         for _ in 1..most {
-            let place = has_room(&room.of_sync(), KNOWLEDGE_WAITING_BYTES_OF_SYNC);
-            others.push(place.await.expect("room for another sync"));
+            let place = has_room(&room.of_sync(), KNOWLEDGE_WAITING_BYTES_OF_SYNC).await;
+            others.push(place.expect("room for another sync"));
         }
         assert!(has_room(&room.of_sync(), 1).await.is_none(), "all of it");
         drop(whole);

@@ -63,7 +63,8 @@ pub struct KnowledgeHit {
     pub headings: Vec<String>,
     /// The part of the chunk that has the words.
     pub snippet: Vec<SnippetPart>,
-    /// How well it fits, among the results of this search alone; more is better.
+    /// How well it fits, among the results of this search alone: 1 for the best, then 1/2, 1/3 and so on. What a database makes of a text to bring it to
+    /// its place is not told: it comes from what others know too.
     pub score: f64,
 }
 
@@ -140,7 +141,7 @@ impl KnowledgeHit {
             position: row.value("position")?,
             headings: headings.lines().map(str::to_owned).collect(),
             snippet: parts(&snippet),
-            score: row.value("score")?,
+            score: 0.0,
         })
     }
 }
@@ -162,6 +163,15 @@ fn parts(marked: &str) -> Vec<SnippetPart> {
     }
     push(rest, SnippetPart::Around);
     parts
+}
+
+/// Hits with the scores of their places.
+fn ranked(found: Vec<KnowledgeHit>) -> Vec<KnowledgeHit> {
+    let places = (1_u32..).map(|place| 1.0 / f64::from(place));
+    let ranked = found.into_iter().zip(places);
+    ranked
+        .map(|(hit, score)| KnowledgeHit { score, ..hit })
+        .collect()
 }
 
 /// Chunks of an environment (`$1`, `$2`) that have what the value with this number asks for, at most so many, and how well each fits.
@@ -250,20 +260,18 @@ impl EnvironmentScope<'_> {
             .await?;
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         if found.len() >= wanted || query.words.len() < 2 {
-            return Ok(found);
+            return Ok(ranked(found));
         }
         // What has some of the words comes after what has all of them, whatever it scores.
-        let least = found.last().map(|hit| hit.score);
         for hit in self.some_words(query, limit).await? {
             let is_known = |known: &KnowledgeHit| {
                 known.document == hit.document && known.position == hit.position
             };
             if found.len() < wanted && !found.iter().any(is_known) {
-                let score = least.map_or(hit.score, |least| hit.score.min(least));
-                found.push(KnowledgeHit { score, ..hit });
+                found.push(hit);
             }
         }
-        Ok(found)
+        Ok(ranked(found))
     }
 
     /// Chunks that have some of the words: what each word counts for is added up.

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const KNOWLEDGE_CONNECTORS: usize = 200;
 /// Documents that are kept of an organization.
 pub const KNOWLEDGE_KEPT_DOCUMENTS: i64 = 1_000_000;
-/// Bytes of texts that are kept of an organization.
+/// Bytes of texts, with titles and headings of their pieces, that are kept of an organization.
 pub const KNOWLEDGE_KEPT_BYTES: i64 = 10 << 30;
 /// Bytes of what a connector is told, as JSON.
 pub const KNOWLEDGE_CONFIG_BYTES: usize = 256 << 10;
