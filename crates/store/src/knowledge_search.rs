@@ -8,8 +8,11 @@
 //! [`KNOWLEDGE_COMPARED`] chunks are compared where more have all words, and twice as many where they have some, a share for each word: of words
 //! that very many chunks have, which tell little, not all are looked at, and of rare ones all are.
 
+use std::ops::Range;
+
 use bailiwick_model::limits::{
-    KNOWLEDGE_COMPARED, KNOWLEDGE_QUERY_WORD_CHARS, KNOWLEDGE_QUERY_WORDS, KNOWLEDGE_SNIPPET_WORDS,
+    KNOWLEDGE_COMPARED, KNOWLEDGE_QUERY_WORD_CHARS, KNOWLEDGE_QUERY_WORDS, KNOWLEDGE_RANKED,
+    KNOWLEDGE_SNIPPET_WORDS,
 };
 use bailiwick_model::{KnowledgeConnectorId, KnowledgeDocumentId};
 use jiff::Timestamp;
@@ -187,11 +190,39 @@ fn hits(dialect: Dialect, value: usize, most: i64) -> String {
         ),
         // Of words that are in every text nothing is left, and then everything would be found.
         Dialect::Postgres => format!(
-            "SELECT hit, CAST(ts_rank_cd(words, websearch_to_tsquery('english', ${value})) AS DOUBLE PRECISION) \
-             * ln(2.0 + {most}.0 / COUNT(*) OVER ()) AS score FROM (\
+            "SELECT hit, CAST(ts_rank_cd(words, websearch_to_tsquery('english', ${value})) AS DOUBLE PRECISION) AS score FROM (\
              SELECT c.id AS hit, c.words FROM {own} CROSS JOIN LATERAL (SELECT id, words FROM knowledge_chunk WHERE words @@ (\
              websearch_to_tsquery('english', ${value}) && CAST('''/' || k.number || '''' AS tsquery)) LIMIT {most}) c \
              WHERE {here} AND numnode(websearch_to_tsquery('english', ${value})) > 0 LIMIT {most}) f"
+        ),
+    }
+}
+
+/// The best chunks that have some of the words of the values with these numbers, of so many that have each; at most `$4`.
+///
+/// PostgreSQL reads all words of a chunk to rank it. It ranks those few that have most of the words, and rare ones of them; that takes the index alone,
+/// and counts among what is found here.
+fn best_of_some(dialect: Dialect, values: Range<usize>, most: i64) -> String {
+    let each = |score: &str| {
+        let one = |value: usize| {
+            let hits = hits(dialect, value, most);
+            format!("SELECT hit, {score} FROM ({hits}) w{value}")
+        };
+        let each: Vec<_> = values.clone().map(one).collect();
+        each.join(" UNION ALL ")
+    };
+    match dialect {
+        Dialect::Sqlite => format!(
+            "SELECT hit, SUM(score) AS score FROM ({}) b GROUP BY hit ORDER BY 2 DESC, hit LIMIT $4",
+            each("score")
+        ),
+        Dialect::Postgres => format!(
+            "SELECT r.hit, r.weight * (1 + ts_rank(c.words, websearch_to_tsquery('english', $3))) AS score FROM (\
+             SELECT hit, SUM(weight) AS weight FROM ({}) b GROUP BY hit ORDER BY 2 DESC, hit LIMIT {KNOWLEDGE_RANKED}) r \
+             JOIN knowledge_chunk c ON c.id = r.hit ORDER BY 2 DESC, 1 LIMIT $4",
+            each(&format!(
+                "ln(CAST(2 AS DOUBLE PRECISION) + CAST({most} AS DOUBLE PRECISION) / COUNT(*) OVER ()) AS weight"
+            ))
         ),
     }
 }
@@ -283,15 +314,7 @@ impl EnvironmentScope<'_> {
         let dialect = self.scope.dialect;
         let words = i64::try_from(query.words.len()).unwrap_or(i64::MAX);
         let share = 2 * KNOWLEDGE_COMPARED / words.max(2);
-        let one = |index: usize| {
-            let hits = hits(dialect, 5 + index, share);
-            format!("SELECT hit, score FROM ({hits}) w{index}")
-        };
-        let each: Vec<_> = (0..query.words.len()).map(one).collect();
-        let best = format!(
-            "SELECT hit, SUM(score) AS score FROM ({}) b GROUP BY hit ORDER BY 2 DESC, hit LIMIT $4",
-            each.join(" UNION ALL ")
-        );
+        let best = best_of_some(dialect, 5..5 + query.words.len(), share);
         let words: Vec<_> = query
             .words
             .chunks(1)

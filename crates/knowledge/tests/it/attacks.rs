@@ -84,7 +84,7 @@ async fn a_redirection_of_all_pages_to_a_login_or_another_site_has_nothing_forgo
     site.remove("/a");
     site.remove("/login?next=1");
     site.put("/b", Said::status(301).with("location", "/d"));
-    site.html("/d", "b");
+    site.html("/d", "b, elsewhere");
     assert_eq!(kept.synced(&site.crawl(1)).await, [1, 2, 3, 0, 0]);
     assert_eq!(site.paths(&kept), ["/", "/c", "/d"]);
 }

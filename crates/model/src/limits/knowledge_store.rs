@@ -46,6 +46,8 @@ pub const KNOWLEDGE_RESULTS: u32 = 50;
 pub const KNOWLEDGE_USUAL_RESULTS: u32 = 10;
 /// Chunks that are compared for one search where they have all of its words, and for each word where they have some.
 pub const KNOWLEDGE_COMPARED: i64 = 1000;
+/// Of them, chunks whose words are read to rank them where they have some of the words, on PostgreSQL.
+pub const KNOWLEDGE_RANKED: i64 = 200;
 /// Words of a snippet.
 pub const KNOWLEDGE_SNIPPET_WORDS: usize = 40;
 /// Characters of what a search tells a model, at most.

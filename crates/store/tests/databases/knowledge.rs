@@ -10,7 +10,7 @@ use bailiwick_store::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Place, event, fresh, now, on_both};
+use crate::{Place, event, fresh, new, now, on_both, organization};
 
 on_both!(
     a_search_finds_what_its_environment_knows_and_nothing_else,
@@ -320,17 +320,29 @@ async fn what_is_due_of_one_organization_hides_no_other(place: Place) {
     for name in ["a", "b", "c", "d"] {
         place.connector(&environment.id, name).await;
     }
-    let own = place.organization.clone();
-    let other = place.other().await;
-    let theirs = other.environment("dev").await;
-    let waits = other.connector(&theirs.id, "e").await;
+    let (own, other) = (
+        &place.organization,
+        organization(&place.store, "Other").await,
+    );
+    let mut change = place.store.change(&other, now()).await.unwrap();
+    let theirs = change.insert_environment(new("dev")).await.unwrap();
+    let values = KnowledgeConnectorValues {
+        environment: theirs.id,
+        name: "e".to_owned(),
+        kind: "web".to_owned(),
+        config: "{}".to_owned(),
+    };
+    let at = change.at();
+    let waits = change.insert_knowledge_connector(fresh(), values, Some(at));
+    let waits = waits.await.unwrap();
+    change.commit(&event("knowledge")).await.unwrap();
     let due = place.store.knowledge_to_sync(now(), 3, 2).await.unwrap();
     let owners: Vec<_> = due.iter().map(|(owner, _)| owner).collect();
-    assert_eq!(owners, [&own, &own, &other.organization]);
+    assert_eq!(owners, [own, own, &other]);
     assert_eq!(due[2].1, waits.id);
     // The control: without a share those who are later are hidden.
     let due = place.store.knowledge_to_sync(now(), 3, 4).await.unwrap();
-    assert!(due.iter().all(|(owner, _)| *owner == own));
+    assert!(due.iter().all(|(owner, _)| owner == own));
 }
 
 async fn of_many_servers_one_syncs_a_connector(place: Place) {
