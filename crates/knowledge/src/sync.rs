@@ -82,8 +82,8 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// Brings what is known of a source up to date, within the room that all syncs of the process share. Ends when everything was told, when something fails that everything depends on, when it is
-/// cancelled (whatever is being read is given up), or after [`KNOWLEDGE_SYNC_TIME`].
+/// Brings what is known of a source up to date, within the room that all syncs of the process share. Ends when everything was told, when something
+/// fails that everything depends on, when it is cancelled (whatever is being read is given up), or after [`KNOWLEDGE_SYNC_TIME`].
 pub async fn sync(
     connector: &dyn Connector,
     known: &Known,

@@ -22,7 +22,8 @@ use crate::connector::{Extent, Finder, Found, Known, Listing, Now, Reading};
 use crate::error::host_of;
 use crate::http::{Answer, Question, Redirects, Wanted, is_same_site};
 use crate::{
-    Access, BoxFuture, Connector, Cursor, DocumentKey, ReadError, Revision, Skip, SyncError,
+    Access, BoxFuture, Connector, Cursor, DocumentError, DocumentKey, ReadError, Revision, Skip,
+    SyncError,
 };
 use page::{Visited, is_of_a_page};
 use robots::Robots;
@@ -388,7 +389,7 @@ impl Frontier {
         address: &str,
         depth: u32,
         visited: Visited,
-    ) -> Result<Reading, crate::DocumentError> {
+    ) -> Result<Reading, DocumentError> {
         let Visited {
             reading,
             links,
@@ -417,19 +418,20 @@ impl Frontier {
         reading
     }
 
-    /// What has become of pages that were known and redirect: one that has moved is the page where it is now. Where several lead to one page, such as to
-    /// one that asks who is there, that is none of them, and they are not gone.
-    fn moved(&mut self) -> Vec<(DocumentKey, Result<Reading, crate::DocumentError>)> {
+    /// What has become of pages that were known and redirect: one that has moved is the page where it is now. Where several lead to one page, such as
+    /// to one that asks who is there, that is none of them, and they are not gone. From where somebody came there may be in its query.
+    fn moved(&mut self) -> Vec<(DocumentKey, Result<Reading, DocumentError>)> {
         let moved = std::mem::take(&mut self.moved);
         let mut leading: HashMap<String, usize> = HashMap::new();
         for (_, to) in &moved {
-            *leading.entry(to.to_string()).or_default() += 1;
+            *leading.entry(to.path().to_owned()).or_default() += 1;
         }
         let became = |(key, to): (DocumentKey, Url)| {
+            let is_alone = leading.get(to.path()) == Some(&1);
             let to = String::from(to);
-            let reading = match leading.get(&to) {
-                Some(pages) if *pages > 1 => Err(crate::DocumentError::Redirected { to }),
-                Some(_) | None => Ok(Reading::Skipped(Skip::SameAs(to))),
+            let reading = match is_alone {
+                true => Ok(Reading::Skipped(Skip::SameAs(to))),
+                false => Err(DocumentError::Redirected { to }),
             };
             (key, reading)
         };

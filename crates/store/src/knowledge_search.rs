@@ -5,8 +5,8 @@
 //! is words: letters and digits alone get into a statement of either database, quoted, so that nothing of it is syntax.
 //!
 //! First come chunks that have all words, the best first; if those are too few, chunks that have some of them. To keep a search short only
-//! [`KNOWLEDGE_COMPARED`] chunks are compared where more have all words, and twice as many where they have some, a share for each word: of words
-//! that very many chunks have, which tell little, not all are looked at, and of rare ones all are.
+//! [`KNOWLEDGE_COMPARED`] chunks are compared where more have all words, on PostgreSQL fewer the more words there are, and twice as many where they
+//! have some, a share for each word: of words that very many chunks have, which tell little, not all are looked at, and of rare ones all are.
 
 use std::ops::Range;
 
@@ -281,9 +281,15 @@ impl EnvironmentScope<'_> {
         limit: u32,
     ) -> Result<Vec<KnowledgeHit>, StoreError> {
         let dialect = self.scope.dialect;
+        let words = i64::try_from(query.words.len()).unwrap_or(i64::MAX - 1);
+        let most = match dialect {
+            Dialect::Sqlite => KNOWLEDGE_COMPARED,
+            // Ranking a chunk takes time for each word.
+            Dialect::Postgres => 2 * KNOWLEDGE_COMPARED / (words + 1),
+        };
         let best = format!(
             "SELECT hit, score FROM ({}) b ORDER BY score DESC, hit LIMIT $4",
-            hits(dialect, 5, KNOWLEDGE_COMPARED)
+            hits(dialect, 5, most)
         );
         let all = [KnowledgeQuery::all(&query.words, dialect)];
         let mut found = self
