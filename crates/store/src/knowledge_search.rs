@@ -66,8 +66,8 @@ pub struct KnowledgeHit {
     pub headings: Vec<String>,
     /// The part of the chunk that has the words.
     pub snippet: Vec<SnippetPart>,
-    /// How well it fits, among the results of this search alone: 1 for the best, then 1/2, 1/3 and so on. What a database makes of a text to bring it to
-    /// its place is not told: it comes from what others know too.
+    /// How well it fits, among the results of this search alone: 1 for the best, then 1/2, 1/3 and so on. By what a database brings it to its place is
+    /// not told: that comes from what others know too.
     pub score: f64,
 }
 

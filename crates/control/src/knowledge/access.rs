@@ -129,7 +129,7 @@ impl Control {
         let sealed = scope.credential_secrets(id).await?;
         let own = sealed.iter().find(|sealed| sealed.name == name.as_str());
         let own = own.ok_or_else(|| corrupt("sealed"))?;
-        let sealing = fresh::hex(&fresh::hash(&own.sealed));
+        let sealing = fresh::hex(&fresh::hash_of(&own.sealed));
         let secrets = self.unsealed(organization, (vault, id), sealed)?;
         let secret = secrets.into_iter().find(|(known, _)| *known == name);
         Ok(KnowledgeSecret {
