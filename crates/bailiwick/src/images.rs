@@ -149,6 +149,7 @@ impl Images {
             runtime: Arc::new(LocalRuntime::new(options)?),
             store,
             organization: ORGANIZATION.to_owned(),
+            fetches_as: String::new(),
             registries: registries.to_vec(),
             floor: OrganizationFloor::empty(),
             limits: BuildLimits::usual(Hierarchies::detect().has(Controller::Memory)),

@@ -76,6 +76,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    // What is filled has connections that are let go of within it, wherever this ends.
+    let _inside = runtime.enter();
     let engine = match args.who {
         Who::File => {
             write(&args.place.clone().into(), args.chunks)?;

@@ -278,7 +278,20 @@ impl Control {
         if credential.archived_at.is_some() {
             return Err(ControlError::Archived(KIND));
         }
-        let secrets = scope.credential_secrets(id).await?;
+        self.unsealed(
+            organization,
+            (vault, id),
+            scope.credential_secrets(id).await?,
+        )
+    }
+
+    /// Opens what is stored of a credential.
+    pub(crate) fn unsealed(
+        &self,
+        organization: &OrganizationId,
+        (vault, id): (&VaultId, &CredentialId),
+        secrets: Vec<SealedSecret>,
+    ) -> Result<CredentialSecrets, ControlError> {
         let open = |secret: SealedSecret| {
             let name: SecretName = secret.name.parse().map_err(|_| corrupt("name"))?;
             let sealed = Sealed {

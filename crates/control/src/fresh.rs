@@ -60,8 +60,13 @@ impl Secret {
 
 /// SHA-256 of a key.
 pub(crate) fn hash(key: &str) -> [u8; 32] {
+    hash_of(key.as_bytes())
+}
+
+/// SHA-256.
+pub(crate) fn hash_of(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
     hash
 }
 

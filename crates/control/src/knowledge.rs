@@ -6,6 +6,7 @@
 mod access;
 mod checkout;
 mod config;
+mod pdf;
 mod schedule;
 mod search;
 mod sink;

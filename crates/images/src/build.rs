@@ -55,6 +55,8 @@ pub struct Builder {
     pub store: Store,
     /// Whose layers these are.
     pub organization: String,
+    /// As whom repositories are fetched, by a name that says all that decides what may be fetched; empty is as anybody. What one fetched no other gets.
+    pub fetches_as: String,
     /// What they stand on.
     pub base: BaseImage,
     /// The machine's architecture as the kernel names it.

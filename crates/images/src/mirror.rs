@@ -8,8 +8,9 @@
 //!                    DIGITS.lock               locked by who fetches (exclusively) and who checks out (shared); changed when last used
 //! ```
 //!
-//! DIGITS is the digest of organization and repository: organizations never share. What a mirror holds is not believed: a commit is taken
-//! out of it by its hash.
+//! DIGITS is the digest of organization, repository, and as whom that is fetched: organizations never share, and who may fetch with a credential does
+//! not share with who may without. So a commit that is asked for by its hash is only there for those who could fetch it. What a mirror holds is not
+//! believed: a commit is taken out of it by its hash.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -44,7 +45,7 @@ pub struct Head {
     pub branch: Option<String>,
 }
 
-/// The mirror of one repository of one organization.
+/// The mirror of one repository of one organization, as somebody may fetch it.
 #[derive(Debug, Clone)]
 pub(crate) struct Mirror {
     directory: PathBuf,
@@ -78,9 +79,13 @@ impl Head {
 }
 
 impl Mirror {
-    pub(crate) fn of(store: &Store, organization: &str, repository: &Repository) -> Self {
+    pub(crate) fn of(
+        store: &Store,
+        (organization, fetches_as): (&str, &str),
+        repository: &Repository,
+    ) -> Self {
         let mut bytes = Vec::new();
-        for text in [organization, repository.as_str()] {
+        for text in [organization, repository.as_str(), fetches_as] {
             bytes.extend((text.len() as u64).to_be_bytes());
             bytes.extend(text.as_bytes());
         }
@@ -220,23 +225,32 @@ mod tests {
     }
 
     #[test]
-    fn organizations_and_repositories_have_mirrors_of_their_own() {
+    fn organizations_repositories_and_those_who_fetch_have_mirrors_of_their_own() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("store")).unwrap();
-        let of = |organization, repository: &str| {
-            Mirror::of(&store, organization, &repository.parse().unwrap()).directory
+        let of = |organization, fetches_as, repository: &str| {
+            let repository = repository.parse().unwrap();
+            Mirror::of(&store, (organization, fetches_as), &repository).directory
         };
-        let one = of("acme", "https://example.com/app");
-        assert_eq!(one, of("acme", "https://example.com/app"));
-        assert_ne!(one, of("acme2", "https://example.com/app"));
-        assert_ne!(one, of("acme", "https://example.com/app2"));
+        let one = of("acme", "reader", "https://example.com/app");
+        assert_eq!(one, of("acme", "reader", "https://example.com/app"));
+        for other in [
+            of("acme2", "reader", "https://example.com/app"),
+            of("acme", "reader", "https://example.com/app2"),
+            of("acme", "reader2", "https://example.com/app"),
+            of("acme", "", "https://example.com/app"),
+            of("acme", "", "https://example.com/appreader"),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_mirror_goes_when_nobody_used_it_for_long_and_stays_while_somebody_does() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path().join("store")).unwrap();
-        let mirror = Mirror::of(&store, "acme", &"https://example.com/app".parse().unwrap());
+        let repository = "https://example.com/app".parse().unwrap();
+        let mirror = Mirror::of(&store, ("acme", ""), &repository);
         let is_left = |oldest| {
             let mut failed = Vec::new();
             sweep(&store, oldest, &mut failed).unwrap();

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use bailiwick_model::limits::{
-    KNOWLEDGE_CHUNK_CHARS, KNOWLEDGE_HEADING_CHARS, KNOWLEDGE_HEADINGS, KNOWLEDGE_SECTIONS,
+    KNOWLEDGE_CHUNK_CHARS, KNOWLEDGE_CHUNK_HEADINGS_BYTES, KNOWLEDGE_HEADING_CHARS,
+    KNOWLEDGE_HEADINGS, KNOWLEDGE_HEADINGS_BYTES, KNOWLEDGE_SECTIONS,
 };
 
 use crate::Kind;
@@ -20,7 +21,8 @@ pub struct Chunk {
 }
 
 /// Cuts a text by its headings, paragraphs and lines, into pieces of at most [`KNOWLEDGE_CHUNK_CHARS`] characters. The same text is always cut the same way.
-/// Of a text with more than [`KNOWLEDGE_SECTIONS`] sections the last ones are pieces together.
+/// Of a text with more than [`KNOWLEDGE_SECTIONS`] sections the last ones are pieces together. A piece has no more than
+/// [`KNOWLEDGE_CHUNK_HEADINGS_BYTES`] of headings, and all have no more than [`KNOWLEDGE_HEADINGS_BYTES`].
 pub fn chunks(kind: Kind, text: &str) -> Vec<Chunk> {
     let mut cutter = Cutter::new(text, KNOWLEDGE_CHUNK_CHARS);
     lines(kind, text, |line| cutter.take(line));
@@ -127,6 +129,8 @@ struct Cutter<'a> {
     sections: usize,
     /// Headings that are open, with their levels.
     path: Vec<(usize, String)>,
+    /// Bytes of headings that pieces may still have.
+    headings_left: usize,
     start: usize,
     end: usize,
     chars: usize,
@@ -144,6 +148,7 @@ impl<'a> Cutter<'a> {
             chunks: Vec::new(),
             sections: 0,
             path: Vec::new(),
+            headings_left: KNOWLEDGE_HEADINGS_BYTES,
             start: 0,
             end: 0,
             chars: 0,
@@ -219,13 +224,31 @@ impl<'a> Cutter<'a> {
 
     fn cut(&mut self) {
         if self.end > self.start {
+            let headings = self.headings();
             self.chunks.push(Chunk {
                 position: self.chunks.len(),
                 range: self.start..self.end,
-                headings: self.path.iter().map(|(_, words)| words.clone()).collect(),
+                headings,
             });
         }
         (self.start, self.chars, self.has_words, self.paragraph) = (self.end, 0, false, None);
+    }
+
+    /// The innermost of the headings that are open, as many as there is room for.
+    fn headings(&mut self) -> Vec<String> {
+        let mut left = KNOWLEDGE_CHUNK_HEADINGS_BYTES.min(self.headings_left);
+        let mut headings = Vec::new();
+        for (_, words) in self.path.iter().rev() {
+            // A separator stands behind each.
+            let Some(less) = left.checked_sub(words.len() + 1) else {
+                break;
+            };
+            self.headings_left -= left - less;
+            left = less;
+            headings.push(words.clone());
+        }
+        headings.reverse();
+        headings
     }
 
     fn done(mut self) -> Vec<Chunk> {
@@ -253,8 +276,15 @@ mod tests {
             let chars = text[chunk.range.clone()].chars().count();
             assert!(chars <= KNOWLEDGE_CHUNK_CHARS, "{chars}");
             assert!(chunk.headings.len() <= KNOWLEDGE_HEADINGS);
+            assert!(headings_bytes(chunk) <= KNOWLEDGE_CHUNK_HEADINGS_BYTES);
         }
+        let headings: usize = chunks.iter().map(headings_bytes).sum();
+        assert!(headings <= KNOWLEDGE_HEADINGS_BYTES, "{headings}");
         chunks
+    }
+
+    fn headings_bytes(chunk: &Chunk) -> usize {
+        chunk.headings.iter().map(String::len).sum()
     }
 
     fn shown(kind: Kind, text: &str) -> Vec<(String, String)> {
@@ -330,6 +360,24 @@ mod tests {
             chunks.len()
         );
         assert_eq!(chunks[1].headings, [long, "a".to_owned()]);
+    }
+
+    #[test]
+    fn headings_that_are_larger_than_what_is_under_them_are_left_out() {
+        let long = "é".repeat(KNOWLEDGE_HEADING_CHARS);
+        let levels = 1..=KNOWLEDGE_HEADINGS;
+        let path: String = levels
+            .map(|level| format!("{} {level}{long}\n", "#".repeat(level)))
+            .collect();
+        let text = format!(
+            "{path}{}",
+            "###### x\nwords\n".repeat(KNOWLEDGE_SECTIONS / 2)
+        );
+        let chunks = check(Kind::Markdown, &text);
+        // The innermost stay, as many as fit.
+        assert_eq!(chunks[1].headings.last().unwrap(), "x");
+        assert!((2..KNOWLEDGE_HEADINGS).contains(&chunks[1].headings.len()));
+        assert!(chunks.last().unwrap().headings.is_empty());
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::extract::{Extracted, Material};
+use crate::room::{Place, RoomOfSync};
 use crate::{BoxFuture, Cursor, DocumentError, DocumentKey, ReadError, Revision, Skip, SyncError};
 
 /// A source of documents, for one sync.
@@ -94,6 +95,21 @@ pub enum Now {
     Read(Result<Reading, DocumentError>),
 }
 
+impl Now {
+    /// What it brings along.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Read(Ok(Reading::Changed(raw))) => match &raw.body {
+                Body::Material(material) => material.bytes.len(),
+                Body::Text(extracted) => extracted.text.len(),
+            },
+            Self::Read(Ok(Reading::Unchanged | Reading::Gone | Reading::Skipped(_)) | Err(_))
+            | Self::Has(_)
+            | Self::Unclear => 0,
+        }
+    }
+}
+
 /// What became of reading a document.
 #[derive(Debug)]
 pub enum Reading {
@@ -143,7 +159,8 @@ pub enum Presence {
 /// Who is told of documents that there are.
 #[derive(Debug)]
 pub struct Finder {
-    found: mpsc::Sender<Found>,
+    found: mpsc::Sender<(Found, Option<Place>)>,
+    room: RoomOfSync,
     count: AtomicUsize,
     total: AtomicU64,
 }
@@ -152,15 +169,16 @@ pub struct Finder {
 const UNKNOWN: u64 = u64::MAX;
 
 impl Finder {
-    pub(crate) fn new(found: mpsc::Sender<Found>) -> Self {
+    pub(crate) fn new(found: mpsc::Sender<(Found, Option<Place>)>, room: RoomOfSync) -> Self {
         Self {
             found,
+            room,
             count: AtomicUsize::new(0),
             total: AtomicU64::new(UNKNOWN),
         }
     }
 
-    /// Tells of a document; waits while many are still to be read.
+    /// Tells of a document; waits while many are still to be read, and while those that were read on the way have many bytes.
     ///
     /// # Errors
     ///
@@ -169,7 +187,11 @@ impl Finder {
         if self.count.fetch_add(1, Ordering::Relaxed) >= KNOWLEDGE_DOCUMENTS {
             return Err(SyncError::TooManyDocuments);
         }
-        let sent = self.found.send(found).await;
+        let place = match found.now.bytes() {
+            0 => None,
+            bytes => Some(self.room.wait(bytes).await),
+        };
+        let sent = self.found.send((found, place)).await;
         sent.map_err(|_| SyncError::Cancelled)
     }
 

@@ -115,6 +115,12 @@ pub enum DocumentError {
     /// It has more bytes than are read.
     #[error("it has more than {0} bytes")]
     TooLarge(usize),
+    /// It redirects, together with others, to one page that is none of them.
+    #[error("it redirects to {to}, as other documents do; what was known of it stays")]
+    Redirected {
+        /// Where they lead.
+        to: String,
+    },
     /// No text can be made of it.
     #[error(transparent)]
     Extract(#[from] ExtractError),
@@ -212,6 +218,16 @@ pub enum SyncError {
         /// The path.
         path: String,
     },
+    /// Where a site begins redirects to another one than what is known of it is from.
+    #[error(
+        "{from} redirects to {to} now: what is known stays, and nothing is read; if it has moved, change the address of the connector"
+    )]
+    Moved {
+        /// The host that the documents are from.
+        from: String,
+        /// Where it leads.
+        to: String,
+    },
     /// There is no list of pages.
     #[error("{host} has no list of pages that can be read: {why}")]
     NoSitemap {
@@ -275,7 +291,7 @@ impl DocumentError {
             Self::Request(error) => error.is_transient(),
             Self::Status { status, .. } => *status == 429 || *status >= 500,
             Self::Extract(error) => error.is_transient(),
-            Self::Io(_) | Self::Timeout => true,
+            Self::Io(_) | Self::Timeout | Self::Redirected { .. } => true,
             Self::Malformed { .. } | Self::TooLarge(_) => false,
         }
     }

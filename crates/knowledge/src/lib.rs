@@ -23,6 +23,7 @@ mod extract;
 mod git;
 mod github;
 mod http;
+mod room;
 mod sync;
 mod web;
 
@@ -41,6 +42,7 @@ pub use extract::{ExtractError, Extracted, Material, extract, text_of};
 pub use git::{CheckedOut, Checkout, CheckoutError, Forge, GitConnector};
 pub use github::{GitHubConnector, GitHubSource, PullRequests};
 pub use http::{Access, InsecureBase};
+pub use room::Room;
 pub use sync::{Counts, Event, Outcome, Sink, SinkError, sync};
 pub use web::{Gather, WebConnector, WebSource};
 

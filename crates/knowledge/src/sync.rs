@@ -16,6 +16,7 @@ use crate::connector::{Body, Connector, Extent, Finder, Found, Known, Listing, N
 use crate::connector::{Presence, Raw, Reading};
 use crate::extract::pdf::ReadPdf;
 use crate::extract::{ExtractError, extract, is_unseen};
+use crate::room::Room;
 use crate::{BoxFuture, Cursor, Document, DocumentError, DocumentKey, ReadError, Skip, SyncError};
 
 /// Who takes what a sync tells.
@@ -81,13 +82,13 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// Brings what is known of a source up to date. Ends when everything was told, when something fails that everything depends on, when it is
-/// cancelled (whatever is being read is given up), or after [`KNOWLEDGE_SYNC_TIME`].
+/// Brings what is known of a source up to date, within the room that all syncs of the process share. Ends when everything was told, when something
+/// fails that everything depends on, when it is cancelled (whatever is being read is given up), or after [`KNOWLEDGE_SYNC_TIME`].
 pub async fn sync(
     connector: &dyn Connector,
     known: &Known,
     sink: &dyn Sink,
-    pdf: Arc<dyn ReadPdf>,
+    (pdf, room): (Arc<dyn ReadPdf>, &Room),
     cancel: &CancellationToken,
 ) -> Outcome {
     let mut run = Run {
@@ -95,6 +96,7 @@ pub async fn sync(
         known,
         sink,
         pdf,
+        room,
         seen: HashSet::new(),
         counts: Counts::default(),
         may_succeed_later: false,
@@ -121,6 +123,7 @@ struct Run<'a> {
     known: &'a Known,
     sink: &'a dyn Sink,
     pdf: Arc<dyn ReadPdf>,
+    room: &'a Room,
     seen: HashSet<DocumentKey>,
     counts: Counts,
     /// Something failed that may go well without having changed.
@@ -140,7 +143,7 @@ enum Told {
 impl Run<'_> {
     async fn all(&mut self) -> Result<Listing, SyncError> {
         let (sender, mut found) = mpsc::channel(KNOWLEDGE_FOUND);
-        let finder = Finder::new(sender);
+        let finder = Finder::new(sender, self.room.of_sync());
         let (connector, known) = (self.connector, self.known);
         let listing = {
             let mut listing = Box::pin(connector.list(known, &finder));
@@ -149,14 +152,16 @@ impl Run<'_> {
             loop {
                 tokio::select! {
                     result = &mut listing, if listed.is_none() => listed = Some(result),
-                    Some(found) = found.recv(), if reading.len() < KNOWLEDGE_READERS => {
+                    Some((found, place)) = found.recv(), if reading.len() < KNOWLEDGE_READERS => {
                         // Twice the same is once.
                         if self.seen.insert(found.key.clone()) {
-                            reading.push(become_of(connector, known, Arc::clone(&self.pdf), found));
+                            let became = become_of(connector, known, Arc::clone(&self.pdf), found);
+                            reading.push(async { (became.await, place) });
                         }
                     }
-                    Some((key, became)) = reading.next() => {
+                    Some(((key, became), place)) = reading.next() => {
                         self.tell(key, became, finder.known_total()).await?;
+                        drop(place);
                     }
                     else => break,
                 }

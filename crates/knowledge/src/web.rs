@@ -4,7 +4,7 @@ mod page;
 mod robots;
 mod sitemaps;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bailiwick_model::limits::{
@@ -22,9 +22,10 @@ use crate::connector::{Extent, Finder, Found, Known, Listing, Now, Reading};
 use crate::error::host_of;
 use crate::http::{Answer, Question, Redirects, Wanted, is_same_site};
 use crate::{
-    Access, BoxFuture, Connector, Cursor, DocumentKey, ReadError, Revision, Skip, SyncError,
+    Access, BoxFuture, Connector, Cursor, DocumentError, DocumentKey, ReadError, Revision, Skip,
+    SyncError,
 };
-use page::Visited;
+use page::{Visited, is_of_a_page};
 use robots::Robots;
 
 /// What is read of the web.
@@ -77,6 +78,8 @@ struct Frontier {
     most_depth: u32,
     most_pages: usize,
     is_cut: bool,
+    /// Pages that were known and redirect within the site now, and where to.
+    moved: Vec<(DocumentKey, Url)>,
 }
 
 impl WebConnector {
@@ -87,6 +90,7 @@ impl WebConnector {
 
     async fn all(&self, known: &Known, finder: &Finder) -> Result<Listing, SyncError> {
         let site = self.begin().await?;
+        site.is_where_it_was(known)?;
         let (frontier, extent) = match &self.source.gather {
             Gather::Sitemap(at) => {
                 let listed = site.listed(self.sitemaps(&site, at.as_ref())).await?;
@@ -310,12 +314,42 @@ impl Site<'_> {
                 });
             }
             let Some((key, depth, visited)) = visits.next().await else {
-                return Ok(frontier);
+                break;
             };
+            let redirect = visited.redirect.clone();
             let reading = frontier.take(key.as_str(), depth, visited);
+            match redirect {
+                Some(to) if known.documents.contains_key(&key) => frontier.moved.push((key, to)),
+                Some(_) | None => {
+                    let now = Now::Read(reading);
+                    finder.found(Found { key, now }).await?;
+                }
+            }
+        }
+        for (key, reading) in frontier.moved() {
             let now = Now::Read(reading);
             finder.found(Found { key, now }).await?;
         }
+        Ok(frontier)
+    }
+
+    /// Goes on unless all pages that were read of it are of another site than where it redirects now: to whom these belong nobody can say, and none of
+    /// them is gone because of that.
+    fn is_where_it_was(&self, known: &Known) -> Result<(), SyncError> {
+        let own = known.documents.iter();
+        let own = own.filter(|(_, revision)| is_of_a_page(revision));
+        let mut was = own.filter_map(|(key, _)| key.as_str().parse::<HttpUrl>().ok());
+        let Some(first) = was.next() else {
+            return Ok(());
+        };
+        let is_here = |was: &HttpUrl| self.has(was) || is_same_site(was, &self.start);
+        if is_here(&first) || was.any(|was| is_here(&was)) {
+            return Ok(());
+        }
+        Err(SyncError::Moved {
+            from: host_of(&first),
+            to: host_of(&self.start),
+        })
     }
 }
 
@@ -329,6 +363,7 @@ impl Frontier {
             most_depth,
             most_pages,
             is_cut: false,
+            moved: Vec::new(),
         }
     }
 
@@ -354,11 +389,12 @@ impl Frontier {
         address: &str,
         depth: u32,
         visited: Visited,
-    ) -> Result<Reading, crate::DocumentError> {
+    ) -> Result<Reading, DocumentError> {
         let Visited {
             reading,
             links,
             canonical,
+            redirect: _,
         } = visited;
         self.depths.insert(address.to_owned(), depth);
         if depth < self.most_depth {
@@ -380,6 +416,26 @@ impl Frontier {
             return Ok(Reading::Skipped(Skip::SameAs(other)));
         }
         reading
+    }
+
+    /// What has become of pages that were known and redirect: one that has moved is the page where it is now. Where several lead to one page, such as
+    /// to one that asks who is there, that is none of them, and they are not gone. From where somebody came there may be in its query.
+    fn moved(&mut self) -> Vec<(DocumentKey, Result<Reading, DocumentError>)> {
+        let moved = std::mem::take(&mut self.moved);
+        let mut leading: HashMap<String, usize> = HashMap::new();
+        for (_, to) in &moved {
+            *leading.entry(to.path().to_owned()).or_default() += 1;
+        }
+        let became = |(key, to): (DocumentKey, Url)| {
+            let is_alone = leading.get(to.path()) == Some(&1);
+            let to = String::from(to);
+            let reading = match is_alone {
+                true => Ok(Reading::Skipped(Skip::SameAs(to))),
+                false => Err(DocumentError::Redirected { to }),
+            };
+            (key, reading)
+        };
+        moved.into_iter().map(became).collect()
     }
 
     /// From how far away each page was found, for the next time.

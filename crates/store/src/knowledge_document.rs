@@ -33,7 +33,7 @@ pub struct NewKnowledgeDocument {
     pub link: Option<String>,
     /// What its text was: a word.
     pub kind: &'static str,
-    /// Bytes of its text.
+    /// Bytes of its pieces, the title and headings of each among them.
     pub bytes: i64,
     /// When it last changed, if its source knows.
     pub updated_at: Option<Timestamp>,
@@ -54,7 +54,7 @@ pub struct KnowledgeDocument {
     pub link: Option<String>,
     /// What its text was; none of one that could never be read.
     pub kind: Option<String>,
-    /// Bytes of its text.
+    /// Bytes of its pieces, the title and headings of each among them.
     pub bytes: i64,
     /// Pieces of its text.
     pub chunks: i64,

@@ -5,11 +5,14 @@
 //! is words: letters and digits alone get into a statement of either database, quoted, so that nothing of it is syntax.
 //!
 //! First come chunks that have all words, the best first; if those are too few, chunks that have some of them. To keep a search short only
-//! [`KNOWLEDGE_COMPARED`] chunks are compared where more have all words, and twice as many where they have some, a share for each word: of words
-//! that very many chunks have, which tell little, not all are looked at, and of rare ones all are.
+//! [`KNOWLEDGE_COMPARED`] chunks are compared where more have all words, on PostgreSQL fewer the more words there are, and twice as many where they
+//! have some, a share for each word: of words that very many chunks have, which tell little, not all are looked at, and of rare ones all are.
+
+use std::ops::Range;
 
 use bailiwick_model::limits::{
-    KNOWLEDGE_COMPARED, KNOWLEDGE_QUERY_WORD_CHARS, KNOWLEDGE_QUERY_WORDS, KNOWLEDGE_SNIPPET_WORDS,
+    KNOWLEDGE_COMPARED, KNOWLEDGE_QUERY_WORD_CHARS, KNOWLEDGE_QUERY_WORDS, KNOWLEDGE_RANKED,
+    KNOWLEDGE_SNIPPET_WORDS,
 };
 use bailiwick_model::{KnowledgeConnectorId, KnowledgeDocumentId};
 use jiff::Timestamp;
@@ -63,7 +66,8 @@ pub struct KnowledgeHit {
     pub headings: Vec<String>,
     /// The part of the chunk that has the words.
     pub snippet: Vec<SnippetPart>,
-    /// How well it fits, among the results of this search alone; more is better.
+    /// How well it fits, among the results of this search alone: 1 for the best, then 1/2, 1/3 and so on. By what a database brings it to its place is
+    /// not told: that comes from what others know too.
     pub score: f64,
 }
 
@@ -140,7 +144,7 @@ impl KnowledgeHit {
             position: row.value("position")?,
             headings: headings.lines().map(str::to_owned).collect(),
             snippet: parts(&snippet),
-            score: row.value("score")?,
+            score: 0.0,
         })
     }
 }
@@ -164,6 +168,15 @@ fn parts(marked: &str) -> Vec<SnippetPart> {
     parts
 }
 
+/// Hits with the scores of their places.
+fn ranked(found: Vec<KnowledgeHit>) -> Vec<KnowledgeHit> {
+    let places = (1_u32..).map(|place| 1.0 / f64::from(place));
+    let ranked = found.into_iter().zip(places);
+    ranked
+        .map(|(hit, score)| KnowledgeHit { score, ..hit })
+        .collect()
+}
+
 /// Chunks of an environment (`$1`, `$2`) that have what the value with this number asks for, at most so many, and how well each fits.
 fn hits(dialect: Dialect, value: usize, most: i64) -> String {
     let own = "knowledge_connector k JOIN environment e ON e.id = k.environment_id AND e.archived_at IS NULL";
@@ -177,11 +190,39 @@ fn hits(dialect: Dialect, value: usize, most: i64) -> String {
         ),
         // Of words that are in every text nothing is left, and then everything would be found.
         Dialect::Postgres => format!(
-            "SELECT hit, CAST(ts_rank_cd(words, websearch_to_tsquery('english', ${value})) AS DOUBLE PRECISION) \
-             * ln(2.0 + {most}.0 / COUNT(*) OVER ()) AS score FROM (\
+            "SELECT hit, CAST(ts_rank_cd(words, websearch_to_tsquery('english', ${value})) AS DOUBLE PRECISION) AS score FROM (\
              SELECT c.id AS hit, c.words FROM {own} CROSS JOIN LATERAL (SELECT id, words FROM knowledge_chunk WHERE words @@ (\
              websearch_to_tsquery('english', ${value}) && CAST('''/' || k.number || '''' AS tsquery)) LIMIT {most}) c \
              WHERE {here} AND numnode(websearch_to_tsquery('english', ${value})) > 0 LIMIT {most}) f"
+        ),
+    }
+}
+
+/// The best chunks that have some of the words of the values with these numbers, of so many that have each; at most `$4`.
+///
+/// PostgreSQL reads all words of a chunk to rank it. It ranks those few that have most of the words, and rare ones of them; that takes the index alone,
+/// and counts among what is found here.
+fn best_of_some(dialect: Dialect, values: Range<usize>, most: i64) -> String {
+    let each = |score: &str| {
+        let one = |value: usize| {
+            let hits = hits(dialect, value, most);
+            format!("SELECT hit, {score} FROM ({hits}) w{value}")
+        };
+        let each: Vec<_> = values.clone().map(one).collect();
+        each.join(" UNION ALL ")
+    };
+    match dialect {
+        Dialect::Sqlite => format!(
+            "SELECT hit, SUM(score) AS score FROM ({}) b GROUP BY hit ORDER BY 2 DESC, hit LIMIT $4",
+            each("score")
+        ),
+        Dialect::Postgres => format!(
+            "SELECT r.hit, r.weight * (1 + ts_rank(c.words, websearch_to_tsquery('english', $3))) AS score FROM (\
+             SELECT hit, SUM(weight) AS weight FROM ({}) b GROUP BY hit ORDER BY 2 DESC, hit LIMIT {KNOWLEDGE_RANKED}) r \
+             JOIN knowledge_chunk c ON c.id = r.hit ORDER BY 2 DESC, 1 LIMIT $4",
+            each(&format!(
+                "ln(CAST(2 AS DOUBLE PRECISION) + CAST({most} AS DOUBLE PRECISION) / COUNT(*) OVER ()) AS weight"
+            ))
         ),
     }
 }
@@ -240,9 +281,15 @@ impl EnvironmentScope<'_> {
         limit: u32,
     ) -> Result<Vec<KnowledgeHit>, StoreError> {
         let dialect = self.scope.dialect;
+        let words = i64::try_from(query.words.len()).unwrap_or(i64::MAX - 1);
+        let most = match dialect {
+            Dialect::Sqlite => KNOWLEDGE_COMPARED,
+            // Ranking a chunk takes time for each word.
+            Dialect::Postgres => 2 * KNOWLEDGE_COMPARED / (words + 1),
+        };
         let best = format!(
             "SELECT hit, score FROM ({}) b ORDER BY score DESC, hit LIMIT $4",
-            hits(dialect, 5, KNOWLEDGE_COMPARED)
+            hits(dialect, 5, most)
         );
         let all = [KnowledgeQuery::all(&query.words, dialect)];
         let mut found = self
@@ -250,20 +297,18 @@ impl EnvironmentScope<'_> {
             .await?;
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         if found.len() >= wanted || query.words.len() < 2 {
-            return Ok(found);
+            return Ok(ranked(found));
         }
         // What has some of the words comes after what has all of them, whatever it scores.
-        let least = found.last().map(|hit| hit.score);
         for hit in self.some_words(query, limit).await? {
             let is_known = |known: &KnowledgeHit| {
                 known.document == hit.document && known.position == hit.position
             };
             if found.len() < wanted && !found.iter().any(is_known) {
-                let score = least.map_or(hit.score, |least| hit.score.min(least));
-                found.push(KnowledgeHit { score, ..hit });
+                found.push(hit);
             }
         }
-        Ok(found)
+        Ok(ranked(found))
     }
 
     /// Chunks that have some of the words: what each word counts for is added up.
@@ -275,15 +320,7 @@ impl EnvironmentScope<'_> {
         let dialect = self.scope.dialect;
         let words = i64::try_from(query.words.len()).unwrap_or(i64::MAX);
         let share = 2 * KNOWLEDGE_COMPARED / words.max(2);
-        let one = |index: usize| {
-            let hits = hits(dialect, 5 + index, share);
-            format!("SELECT hit, score FROM ({hits}) w{index}")
-        };
-        let each: Vec<_> = (0..query.words.len()).map(one).collect();
-        let best = format!(
-            "SELECT hit, SUM(score) AS score FROM ({}) b GROUP BY hit ORDER BY 2 DESC, hit LIMIT $4",
-            each.join(" UNION ALL ")
-        );
+        let best = best_of_some(dialect, 5..5 + query.words.len(), share);
         let words: Vec<_> = query
             .words
             .chunks(1)

@@ -49,7 +49,7 @@ pub struct EndedSync {
 }
 
 impl Store {
-    /// Connectors of all organizations that are due and that nobody syncs, those first that wait for longest.
+    /// Connectors of all organizations that are due and that nobody syncs, those first that wait for longest; of one organization only so many.
     ///
     /// # Errors
     ///
@@ -58,14 +58,18 @@ impl Store {
         &self,
         now: Timestamp,
         limit: u32,
+        limit_of_organization: u32,
     ) -> Result<Vec<(OrganizationId, KnowledgeConnectorId)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT k.organization_id, k.id FROM knowledge_connector k JOIN environment e ON e.id = k.environment_id \
-             WHERE k.wanted_at <= $1 AND (k.runner_until IS NULL OR k.runner_until <= $1) AND e.archived_at IS NULL \
-             ORDER BY k.wanted_at LIMIT $2",
+            "SELECT d.organization_id, d.id FROM (SELECT k.organization_id, k.id, k.wanted_at, \
+             ROW_NUMBER() OVER (PARTITION BY k.organization_id ORDER BY k.wanted_at, k.id) AS place \
+             FROM knowledge_connector k JOIN environment e ON e.id = k.environment_id \
+             WHERE k.wanted_at <= $1 AND (k.runner_until IS NULL OR k.runner_until <= $1) AND e.archived_at IS NULL) d \
+             WHERE d.place <= $3 ORDER BY d.wanted_at, d.id LIMIT $2",
         )
         .bind(now.as_microsecond())
         .bind(i64::from(limit))
+        .bind(i64::from(limit_of_organization))
         .fetch_all(self.reader())
         .await?;
         let read = |row: &AnyRow| Ok((row.id("organization_id")?, row.id("id")?));

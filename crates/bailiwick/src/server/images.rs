@@ -49,6 +49,7 @@ impl Images {
             runtime,
             store: self.store.clone(),
             organization: String::new(),
+            fetches_as: String::new(),
             registries: Vec::new(),
             floor: OrganizationFloor::empty(),
             limits: BuildLimits::usual(Hierarchies::detect().has(Controller::Memory)),

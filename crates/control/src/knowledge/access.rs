@@ -95,10 +95,14 @@ impl Control {
         organization: &OrganizationId,
         config: &KnowledgeConfig,
         credential: &KnowledgeCredential,
-    ) -> Result<SecretText, ControlError> {
+    ) -> Result<KnowledgeSecret, ControlError> {
         let (vault, id) = (&credential.vault_id, &credential.credential_id);
-        let found = self.store.scope(organization).credential(vault, id).await?;
+        let scope = self.store.scope(organization);
+        let found = scope.credential(vault, id).await?;
         let found = found.ok_or(ControlError::NotFound("credential"))?;
+        if found.archived_at.is_some() {
+            return Err(ControlError::Archived("credential"));
+        }
         let auth: CredentialAuth =
             serde_json::from_str(&found.values.auth).map_err(|_| corrupt("auth"))?;
         let (name, is_for) = match &auth {
@@ -122,9 +126,16 @@ impl Control {
                 "use a static_bearer credential of that server, or an environment_variable credential whose allowed_hosts have its host",
             ));
         }
-        let secrets = self.unsealed_credential(organization, vault, id).await?;
+        let sealed = scope.credential_secrets(id).await?;
+        let own = sealed.iter().find(|sealed| sealed.name == name.as_str());
+        let own = own.ok_or_else(|| corrupt("sealed"))?;
+        let sealing = fresh::hex(&fresh::hash_of(&own.sealed));
+        let secrets = self.unsealed(organization, (vault, id), sealed)?;
         let secret = secrets.into_iter().find(|(known, _)| *known == name);
-        Ok(secret.ok_or_else(|| corrupt("sealed"))?.1)
+        Ok(KnowledgeSecret {
+            text: secret.ok_or_else(|| corrupt("sealed"))?.1,
+            name: format!("{id} {sealing}"),
+        })
     }
 
     /// With whom the flows of a connector are kept: with its environment, and no session.
@@ -142,6 +153,13 @@ impl Control {
         let sandbox = SandboxId::from_random(u64::from_ne_bytes(fresh::random()));
         self.account(whose, sandbox, name)
     }
+}
+
+/// What a connector shows to its source.
+pub(super) struct KnowledgeSecret {
+    pub(super) text: SecretText,
+    /// The credential, and the digest of what is stored sealed of it: another one each time that a secret takes its place, and says nothing of it.
+    pub(super) name: String,
 }
 
 /// Where a secret may go.

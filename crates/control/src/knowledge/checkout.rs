@@ -84,6 +84,7 @@ impl Wanted {
         let project = project.map_err(|error| CheckoutError::Git(error.to_string()))?;
         let builder = Builder {
             organization: wanted.organization.to_string(),
+            fetches_as: wanted.fetches_as.clone(),
             floor: denied(&policy),
             ..self.of.builder.clone()
         };

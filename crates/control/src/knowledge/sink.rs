@@ -194,17 +194,25 @@ fn new_document(document: Document) -> NewKnowledgeDocument {
         headings: piece.headings.join("\n"),
         body: document.text[piece.range].to_owned(),
     });
+    let chunks: Vec<_> = pieces.collect();
     NewKnowledgeDocument {
         id: fresh::id(clock::now()),
-        chunks: pieces.collect(),
+        bytes: bytes(&document.title, &chunks),
+        chunks,
         key: document.key.into(),
         revision: document.revision.into(),
         title: document.title,
         link: document.link.map(String::from),
         kind: word(document.kind),
-        bytes: i64::try_from(document.text.len()).unwrap_or(i64::MAX),
         updated_at: document.updated_at,
     }
+}
+
+/// What is kept of a document: each piece has its text, its headings, and the title.
+fn bytes(title: &str, chunks: &[NewKnowledgeChunk]) -> i64 {
+    let bytes = |chunk: &NewKnowledgeChunk| title.len() + chunk.headings.len() + chunk.body.len();
+    let bytes: usize = chunks.iter().map(bytes).sum();
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn word(kind: Kind) -> &'static str {
@@ -214,5 +222,29 @@ fn word(kind: Kind) -> &'static str {
         Kind::Text => "text",
         Kind::Code => "code",
         Kind::Pdf => "pdf",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_and_headings_count_as_often_as_they_are_kept() {
+        let text = "# Heading\none\n# Other\ntwo\n";
+        let document = Document {
+            key: "a".parse().unwrap(),
+            title: "Title".to_owned(),
+            link: None,
+            kind: Kind::Markdown,
+            media_type: "text/markdown".to_owned(),
+            text: text.to_owned(),
+            revision: "1".parse().unwrap(),
+            updated_at: None,
+        };
+        let kept = new_document(document);
+        assert_eq!(kept.chunks.len(), 2);
+        let more = 2 * "Title".len() + "Heading".len() + "Other".len();
+        assert_eq!(kept.bytes, i64::try_from(text.len() + more).unwrap());
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Means<'a> {
     pub(super) account: Arc<Account>,
     pub(super) policy: watch::Receiver<Arc<Policy>>,
     pub(super) secret: Option<SecretText>,
+    /// As whom the source is read: see [`WantedCheckout::fetches_as`].
+    pub(super) reads_as: String,
 }
 
 impl Means<'_> {
@@ -102,6 +104,7 @@ impl Means<'_> {
                     repository: repository_of(repository)?,
                     git_ref: git_ref.as_deref().map(ref_of).transpose()?,
                     secret: self.secret.clone(),
+                    fetches_as: self.reads_as.clone(),
                     policy: self.policy.clone(),
                     account: Arc::clone(&self.account),
                 });

@@ -6,10 +6,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bailiwick_knowledge::{BoxFuture, Checkout, Extent, Known, Outcome, ReadPdf, sync};
+use bailiwick_knowledge::{BoxFuture, Checkout, Extent, Known, Outcome, ReadPdf, Room, sync};
 use bailiwick_model::limits::{
     KNOWLEDGE_DUE_LOOK, KNOWLEDGE_GIVING_BACK, KNOWLEDGE_LEASE, KNOWLEDGE_LOOK,
-    KNOWLEDGE_SWEPT_DOCUMENTS, KNOWLEDGE_SYNCS,
+    KNOWLEDGE_PDF_PROCESSES, KNOWLEDGE_PDF_PROCESSES_OF_ORGANIZATION, KNOWLEDGE_SWEPT_DOCUMENTS,
+    KNOWLEDGE_SYNCS, KNOWLEDGE_SYNCS_OF_ORGANIZATION,
 };
 use bailiwick_model::{GitRef, OrganizationId, Repository, SecretText};
 use bailiwick_outbound::Account;
@@ -19,19 +20,26 @@ use bailiwick_store::{
     StoreError,
 };
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::access::judged;
+use super::access::{KnowledgeSecret, judged};
 use super::config::KnowledgeConfig;
+use super::pdf::SharedPdf;
 use super::sink::{Keeping, SyncCounts, shortened};
 use super::source::{Means, NoConnector};
 use crate::control::Control;
 use crate::error::ControlError;
+use crate::shares::Shares;
 use crate::spend::zone;
 use crate::{clock, fresh};
+
+/// Connectors of one organization that are looked at: as many as may begin at once.
+const DUE_OF_ORGANIZATION: u32 = KNOWLEDGE_SYNCS_OF_ORGANIZATION as u32;
+/// Connectors that are looked at: as many as may begin, behind those of organizations that have their share, of which there are no more than places.
+const DUE: u32 = 2 * KNOWLEDGE_SYNCS as u32;
 
 /// A repository that is to be brought here.
 pub struct WantedCheckout {
@@ -43,6 +51,8 @@ pub struct WantedCheckout {
     pub git_ref: Option<GitRef>,
     /// What its server knows the organization by.
     pub secret: Option<SecretText>,
+    /// A name of the environment and the secret with which it is fetched: under another nothing of it is given.
+    pub fetches_as: String,
     /// What decides whether it may be reached.
     pub policy: watch::Receiver<Arc<Policy>>,
     /// With whom flows are kept.
@@ -72,6 +82,12 @@ pub struct KnowledgeSyncs {
 struct Shared {
     control: Arc<Control>,
     readers: KnowledgeReaders,
+    /// Places of syncs.
+    places: Shares,
+    /// Places of those who read PDF documents.
+    pdf_places: Shares,
+    /// What documents wait in.
+    room: Room,
     /// What it is called where it holds connectors.
     holder: String,
 }
@@ -95,7 +111,7 @@ struct Holds {
     environment: Environment,
     config: KnowledgeConfig,
     rules: Uncompiled,
-    secret: Option<SecretText>,
+    secret: Option<KnowledgeSecret>,
 }
 
 impl KnowledgeSyncs {
@@ -106,6 +122,12 @@ impl KnowledgeSyncs {
             shared: Arc::new(Shared {
                 control,
                 readers,
+                places: Shares::new(KNOWLEDGE_SYNCS, KNOWLEDGE_SYNCS_OF_ORGANIZATION),
+                pdf_places: Shares::new(
+                    KNOWLEDGE_PDF_PROCESSES,
+                    KNOWLEDGE_PDF_PROCESSES_OF_ORGANIZATION,
+                ),
+                room: Room::default(),
                 holder: format!("knowledge-{holder:016x}"),
             }),
         }
@@ -113,10 +135,9 @@ impl KnowledgeSyncs {
 
     /// Syncs what is due, until it is stopped; what runs then is given back, and is begun again by another server or the next start.
     pub async fn run(self, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(KNOWLEDGE_SYNCS));
         let working = TaskTracker::new();
         while !stop.is_cancelled() {
-            if let Err(error) = self.shared.take(&places, &working, &stop).await {
+            if let Err(error) = self.shared.take(&working, &stop).await {
                 tracing::warn!(%error, "knowledge connectors cannot be synced now");
             }
             let control = &self.shared.control;
@@ -141,21 +162,18 @@ impl KnowledgeSyncs {
 }
 
 impl Shared {
-    /// Begins what is due, as far as there are places.
+    /// Begins what is due, as far as there are places; of an organization that has its share, what is due waits and is in nobody's way.
     async fn take(
         self: &Arc<Self>,
-        places: &Arc<Semaphore>,
         working: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<(), StoreError> {
-        let free = u32::try_from(places.available_permits()).unwrap_or(u32::MAX);
-        if free == 0 {
-            return Ok(());
-        }
         let store = &self.control.store;
-        for (organization, connector) in store.knowledge_to_sync(clock::now(), free).await? {
-            let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-                return Ok(());
+        // So many may be due of organizations that have their share, before others.
+        let due = store.knowledge_to_sync(clock::now(), DUE, DUE_OF_ORGANIZATION);
+        for (organization, connector) in due.await? {
+            let Some(place) = self.places.take(&organization) else {
+                continue;
             };
             let now = clock::now();
             let times = (now, until(now));
@@ -196,6 +214,15 @@ impl Shared {
         if let Err(error) = done {
             tracing::warn!(connector = %run.connector, %error, "a connector waits until its lease ends");
         }
+    }
+
+    /// Who reads PDF documents of an organization.
+    fn pdf_of(&self, organization: &OrganizationId) -> Arc<dyn ReadPdf> {
+        Arc::new(SharedPdf {
+            reads: Arc::clone(&self.readers.pdf),
+            places: self.pdf_places.clone(),
+            organization: organization.clone(),
+        })
     }
 
     /// A future whose type is not a part of others': it is a large one.
@@ -241,9 +268,9 @@ impl Shared {
             }
         };
         let cancel = CancellationToken::new();
-        let pdf = Arc::clone(&self.readers.pdf);
+        let means = (self.pdf_of(&run.organization), &self.room);
         let mut syncing: BoxFuture<'_, Outcome> =
-            Box::pin(sync(&*source, &known, &keeping, pdf, &cancel));
+            Box::pin(sync(&*source, &known, &keeping, means, &cancel));
         let (outcome, ended) = tokio::select! {
             outcome = &mut syncing => (outcome, None),
             ended = self.watch(run, &holds, &policy) => {
@@ -303,7 +330,8 @@ impl Shared {
             outbound,
             account,
             policy,
-            secret: holds.secret.clone(),
+            secret: holds.secret.as_ref().map(|secret| secret.text.clone()),
+            reads_as: reads_as(holds),
         };
         means.connector(&holds.config.source)
     }
@@ -434,7 +462,15 @@ fn is_for_now(error: &ControlError) -> bool {
 }
 
 fn secret_of(holds: &Holds) -> Option<&str> {
-    holds.secret.as_ref().map(SecretText::reveal)
+    let secret = holds.secret.as_ref();
+    secret.map(|secret| secret.text.reveal())
+}
+
+/// What one environment may reach another may not, and what one secret opens another does not.
+fn reads_as(holds: &Holds) -> String {
+    let secret = holds.secret.as_ref();
+    let secret = secret.map_or("nobody", |secret| &secret.name);
+    format!("{} {secret}", holds.environment.id)
 }
 
 fn until(now: Timestamp) -> Timestamp {

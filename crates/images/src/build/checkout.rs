@@ -8,7 +8,7 @@ use bailiwick_runtime::ExitStatus;
 
 use super::project::{checkout_job, fetch_error};
 use super::{BuildError, Builder, Outcome, Progress};
-use crate::mirror::{Head, Mirror};
+use crate::mirror::Head;
 use crate::store::lock::Kind;
 use crate::store::{io_error, make_private, remove_tree};
 
@@ -50,7 +50,7 @@ impl Builder {
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Tree, BuildError> {
         let name = project.name.as_str();
-        let mirror = Mirror::of(&self.store, &self.organization, &project.repository);
+        let mirror = self.mirror(&project.repository);
         let tree = Tree {
             whole: directory.to_owned(),
             files: directory.join("tree").join("workspace").join(name),

@@ -85,7 +85,7 @@ impl Builder {
         access: &FetchAccess,
         told: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Head, BuildError> {
-        let mirror = Mirror::of(&self.store, &self.organization, &project.repository);
+        let mirror = self.mirror(&project.repository);
         let _lock = mirror.lock(Kind::Exclusive).await?;
         told(Progress::Fetching(&project.repository));
         let head = match self.fetch_once(&mirror, project, access, told).await? {
@@ -104,8 +104,17 @@ impl Builder {
 
     /// What the project's ref was when it was last fetched.
     pub fn last_head(&self, project: &Project) -> Option<Head> {
-        Mirror::of(&self.store, &self.organization, &project.repository)
+        self.mirror(&project.repository)
             .known(project.git_ref.as_ref())
+    }
+
+    /// What was fetched of a repository as who fetches now.
+    pub(super) fn mirror(&self, repository: &Repository) -> Mirror {
+        Mirror::of(
+            &self.store,
+            (&self.organization, &self.fetches_as),
+            repository,
+        )
     }
 
     /// `None` if the mirror is damaged.
@@ -178,7 +187,7 @@ impl Builder {
             let reason = "it is no repository that can be fetched";
             fetch_error_of(repository, reason)
         })?;
-        let mirror = Mirror::of(&self.store, &self.organization, &source);
+        let mirror = self.mirror(&source);
         let lock = mirror.lock(Kind::Shared).await?;
         let job = checkout_job(&mirror, [repository, commit], branch.as_deref(), name);
         let directory = draft.directory();

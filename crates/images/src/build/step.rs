@@ -164,6 +164,7 @@ mod tests {
             runtime: Arc::new(Nowhere),
             store: Store::open(directory.path().join("images")).unwrap(),
             organization: "acme".to_owned(),
+            fetches_as: String::new(),
             base: base.clone(),
             architecture: "x86_64".to_owned(),
             registries: registries

@@ -29,6 +29,8 @@ pub(super) struct Visited {
     pub(super) links: Vec<Url>,
     /// Which page of the site it says to be, if that is another one.
     pub(super) canonical: Option<Url>,
+    /// Where it redirects within the site.
+    pub(super) redirect: Option<Url>,
 }
 
 impl Visited {
@@ -38,6 +40,7 @@ impl Visited {
             reading,
             links: Vec::new(),
             canonical: None,
+            redirect: None,
         }
     }
 }
@@ -51,8 +54,8 @@ impl Site<'_> {
         self.pace().await;
         match self.ask(url, known).await {
             Ok(answer) => self.read(url, answer, known).await,
-            // A link that leads to another site is no fault of the page.
-            Err(RequestError::Elsewhere { to, .. }) => {
+            // A link that leads to another site is no fault of the page. A page that was one of the site is not gone because it does that now.
+            Err(RequestError::Elsewhere { to, .. }) if known.is_none() => {
                 Visited::only(Ok(Reading::Skipped(Skip::Elsewhere(to))))
             }
             Err(error) => Visited::only(Err(error.into())),
@@ -87,7 +90,8 @@ impl Site<'_> {
             return Visited {
                 reading: Ok(Reading::Skipped(Skip::SameAs(url.to_string()))),
                 links: Vec::new(),
-                canonical: Some(url),
+                canonical: Some(url.clone()),
+                redirect: Some(url),
             };
         }
         if answer.is_unread {
@@ -133,6 +137,7 @@ impl Site<'_> {
             reading: reading.map_err(DocumentError::from),
             links,
             canonical,
+            redirect: None,
         }
     }
 
@@ -217,6 +222,12 @@ fn revision(answer: &Answer) -> Revision {
             let digits = format!("sha256 {}", hex(&answer.body));
             digits.parse().expect("digits are a revision")
         })
+}
+
+/// Whether it is one that this makes of a page: of what another source was, it is none.
+pub(super) fn is_of_a_page(known: &Revision) -> bool {
+    let what = known.as_str().split_once(' ').map(|(what, _)| what);
+    matches!(what, Some("etag" | "modified" | "sha256"))
 }
 
 /// The header by which a server says that nothing has changed (RFC 9110, section 13.1).

@@ -1,12 +1,21 @@
 //! What a site does to whoever reads it.
 
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_knowledge::{Gather, WebConnector, WebSource};
+use bailiwick_knowledge::{
+    BoxFuture, Event, Gather, Known, PdfError, PdfText, ReadPdf, Room, Sink, SinkError,
+    WebConnector, WebSource, sync,
+};
+use bailiwick_outbound::HttpUrl;
 use bailiwick_testkit::{Said, SaidManner, StandIn};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio_util::sync::CancellationToken;
 
 use crate::crawls::Site;
-use crate::world::{Kept, World};
+use crate::world::{Kept, World, numbers};
 
 #[tokio::test]
 async fn a_page_that_redirects_to_metadata_or_to_another_host_is_not_followed() {
@@ -40,6 +49,133 @@ async fn a_page_that_redirects_to_metadata_or_to_another_host_is_not_followed() 
             .iter()
             .all(|flow| flow.destination.host.to_string() == "site.test")
     );
+}
+
+#[tokio::test]
+async fn a_redirection_of_all_pages_to_a_login_or_another_site_has_nothing_forgotten() {
+    let away = || Said::status(302).with("location", "https://login.test/");
+    let login = |path: &str| Said::status(302).with("location", &format!("/login?next={path}"));
+    let home = "<a href=/a>a</a><a href=/b>b</a><a href=/c>c</a>home";
+    let pages = [("/", home), ("/a", "a"), ("/b", "b"), ("/c", "c")];
+    let site = Site::new(&pages);
+    let paths = ["/", "/a", "/b", "/c"];
+    for path in paths {
+        site.html(&format!("/login?next={path}"), "Who are you?");
+    }
+    let mut kept = Kept::default();
+    assert_eq!(kept.synced(&site.crawl(1)).await, [4, 0, 0, 0, 0]);
+    for path in ["/a", "/b", "/c"] {
+        site.put(path, away());
+    }
+    assert_eq!(kept.synced(&site.crawl(1)).await, [0, 1, 0, 0, 3]);
+    let why = |kept: &Kept, path: &str| kept.failed[&site.url(path).parse().unwrap()].to_string();
+    assert_eq!(
+        why(&kept, "/a"),
+        "site.test redirects to login.test, which is no part of the source"
+    );
+    for path in paths {
+        site.put(path, login(path));
+    }
+    assert_eq!(kept.synced(&site.crawl(1)).await, [4, 0, 0, 0, 4]);
+    assert!(why(&kept, "/c").contains("as other documents do"));
+    assert_eq!(site.paths(&kept)[..4], paths);
+    // The control: what is not there is forgotten, and one page that has moved is where it is now.
+    for (path, html) in pages {
+        site.html(path, html);
+    }
+    site.remove("/a");
+    for path in paths {
+        site.remove(&format!("/login?next={path}"));
+    }
+    site.put("/b", Said::status(301).with("location", "/d"));
+    site.html("/d", "b, elsewhere");
+    assert_eq!(kept.synced(&site.crawl(1)).await, [1, 2, 6, 0, 0]);
+    assert_eq!(site.paths(&kept), ["/", "/c", "/d"]);
+}
+
+#[tokio::test]
+async fn a_site_that_leads_to_another_one_at_once_has_nothing_forgotten() {
+    let site = Site::new(&[("/", "<a href=/a>a</a>home"), ("/a", "a")]);
+    let login = StandIn::start(|_| Said::page("text/html", "Who are you?"));
+    let mut world = World::allowing(&["site.test", "login.test"]);
+    world.pin("site.test", site.server.address());
+    let to = world.site("login.test", &login, "/");
+    let crawl = |start: HttpUrl| WebSource {
+        start,
+        gather: Gather::Crawl { depth: 1 },
+        most_pages: 10,
+    };
+    let start: HttpUrl = site.url("/").parse().unwrap();
+    let connector = WebConnector::new(world.access(), crawl(start.clone()));
+    let mut kept = Kept::default();
+    assert_eq!(kept.synced(&connector).await, [2, 0, 0, 0, 0]);
+    site.put("/", Said::status(302).with("location", &to.to_string()));
+    let outcome = kept
+        .sync(&WebConnector::new(world.access(), crawl(start)))
+        .await;
+    let error = outcome.listing.unwrap_err().to_string();
+    assert!(
+        error.starts_with("site.test redirects to login.test now"),
+        "{error}"
+    );
+    assert_eq!(site.paths(&kept), ["/", "/a"]);
+    // The control: what was of another source, before the connector was changed, is forgotten.
+    for revision in kept.known.documents.values_mut() {
+        *revision = "of another source".parse().unwrap();
+    }
+    let connector = WebConnector::new(world.access(), crawl(to));
+    assert_eq!(kept.synced(&connector).await, [1, 0, 2, 0, 0]);
+}
+
+/// Reads for ever, and takes everything.
+struct Busy;
+
+impl ReadPdf for Busy {
+    fn read(&self, _bytes: Vec<u8>) -> BoxFuture<'_, Result<PdfText, PdfError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Sink for Busy {
+    fn take(&self, _event: Event) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test]
+async fn packed_documents_that_nobody_reads_are_not_asked_for() {
+    const PAGES: usize = 12;
+    let links: String = (0..PAGES).map(|n| format!("<a href=/{n}>x</a>")).collect();
+    let site = Site::new(&[("/", &format!("{links}home"))]);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(b"%PDF-").unwrap();
+    encoder.write_all(&vec![b' '; (16 << 20) - 5]).unwrap();
+    let packed = encoder.finish().unwrap();
+    assert!(packed.len() < 1 << 20);
+    for page in 0..PAGES {
+        let said = Said::page("application/pdf", packed.clone()).with("content-encoding", "gzip");
+        site.put(&format!("/{page}"), said);
+    }
+    let asked = || site.server.targets().len();
+    let (known, room) = (Known::default(), Room::default());
+    let (connector, cancel) = (site.crawl(1), CancellationToken::new());
+    let means: (Arc<dyn ReadPdf>, &Room) = (Arc::new(Busy), &room);
+    let syncing = sync(&connector, &known, &Busy, means, &cancel);
+    let stopping = async {
+        let mut before = 0;
+        while asked() > before || before < 3 {
+            before = asked();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(syncing, stopping);
+    assert!(outcome.listing.is_err());
+    // Four wait, and two are in the hands of who asked; robots.txt, and twice where it begins.
+    assert!(asked() <= 4 + 2 + 3, "{:?}", site.server.targets());
+    // The control: where they are read all are asked for. None is a document.
+    let outcome = Kept::default().sync(&site.crawl(1)).await;
+    assert_eq!(numbers(outcome.counts), [1, 0, 0, 0, PAGES as u64]);
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bailiwick_knowledge::{
     Body, BoxFuture, Connector, Cursor, DocumentError, DocumentKey, Event, Extent, Extracted,
-    Finder, Found, Kind, Known, Listing, Now, OnThread, Raw, ReadError, Reading, Revision, Sink,
-    SinkError, SyncError, sync,
+    Finder, Found, Kind, Known, Listing, Now, OnThread, Raw, ReadError, Reading, Revision, Room,
+    Sink, SinkError, SyncError, sync,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -176,7 +176,7 @@ async fn a_sink_that_takes_nothing_more_ends_the_sync() {
         &Made::new(100),
         &known,
         &Full,
-        pdf,
+        (pdf, &Room::default()),
         &CancellationToken::new(),
     )
     .await;
@@ -209,13 +209,21 @@ impl Connector for Stuck {
 async fn a_sync_ends_when_it_is_cancelled_or_takes_too_long() {
     let (known, pdf) = (Known::default(), Arc::new(OnThread::default()));
     let cancel = CancellationToken::new();
-    let waiting = sync(&Stuck, &known, &Full, pdf.clone(), &cancel);
+    let room = Room::default();
+    let waiting = sync(&Stuck, &known, &Full, (pdf.clone(), &room), &cancel);
     let cancelling = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         cancel.cancel();
     };
     let (outcome, ()) = tokio::join!(waiting, cancelling);
     assert!(matches!(outcome.listing, Err(SyncError::Cancelled)));
-    let outcome = sync(&Stuck, &known, &Full, pdf, &CancellationToken::new()).await;
+    let outcome = sync(
+        &Stuck,
+        &known,
+        &Full,
+        (pdf, &room),
+        &CancellationToken::new(),
+    )
+    .await;
     assert!(matches!(outcome.listing, Err(SyncError::Timeout)));
 }

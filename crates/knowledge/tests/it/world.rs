@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bailiwick_knowledge::{
     Access, BoxFuture, Connector, Counts, Document, DocumentError, DocumentKey, Event, Extent,
-    Known, OnThread, Outcome, Sink, SinkError, sync,
+    Known, OnThread, Outcome, ReadPdf, Room, Sink, SinkError, sync,
 };
 use bailiwick_model::{Flow, PolicySource};
 use bailiwick_outbound::{Account, HttpUrl, Outbound};
@@ -126,7 +126,8 @@ impl Kept {
         let sink = All::default();
         let cancel = CancellationToken::new();
         let pdf = Arc::new(OnThread::default());
-        let outcome = sync(connector, &self.known, &sink, pdf, &cancel).await;
+        let means: (Arc<dyn ReadPdf>, &Room) = (pdf, &Room::default());
+        let outcome = sync(connector, &self.known, &sink, means, &cancel).await;
         self.failed.clear();
         self.skipped.clear();
         for event in sink.0.into_inner().unwrap() {

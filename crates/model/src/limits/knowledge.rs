@@ -26,6 +26,11 @@ pub const KNOWLEDGE_SECTIONS: usize = 20_000;
 pub const KNOWLEDGE_HEADINGS: usize = 6;
 /// Characters of a heading in a chunk's path; what is longer is cut.
 pub const KNOWLEDGE_HEADING_CHARS: usize = 200;
+/// Bytes of the headings of all chunks of a document; what comes behind them has none. They count as the document's, and so does its title, which
+/// each chunk has too.
+pub const KNOWLEDGE_HEADINGS_BYTES: usize = 4 << 20;
+/// Bytes of the headings that one chunk is under; of more the outermost are left out.
+pub const KNOWLEDGE_CHUNK_HEADINGS_BYTES: usize = 1200;
 /// How long one sync may take.
 pub const KNOWLEDGE_SYNC_TIME: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long reading one document may take, waiting for a server's limits included.
@@ -34,6 +39,11 @@ pub const KNOWLEDGE_DOCUMENT_TIME: Duration = Duration::from_secs(15 * 60);
 pub const KNOWLEDGE_READERS: usize = 4;
 /// Documents that are found before they are read.
 pub const KNOWLEDGE_FOUND: usize = 64;
+/// Bytes of documents that one sync has found and read and that nobody has taken yet, content encodings taken off; besides those of requests that
+/// have not ended.
+pub const KNOWLEDGE_WAITING_BYTES_OF_SYNC: usize = 64 << 20;
+/// Bytes of them of all syncs of a server: more than syncs of one organization can have.
+pub const KNOWLEDGE_WAITING_BYTES: usize = 192 << 20;
 /// Documents from one word about progress to the next.
 pub const KNOWLEDGE_PROGRESS: u64 = 16;
 /// How long one request of a connector may take, its answer's body included.

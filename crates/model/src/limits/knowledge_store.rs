@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const KNOWLEDGE_CONNECTORS: usize = 200;
 /// Documents that are kept of an organization.
 pub const KNOWLEDGE_KEPT_DOCUMENTS: i64 = 1_000_000;
-/// Bytes of texts that are kept of an organization.
+/// Bytes of texts, with titles and headings of their pieces, that are kept of an organization.
 pub const KNOWLEDGE_KEPT_BYTES: i64 = 10 << 30;
 /// Bytes of what a connector is told, as JSON.
 pub const KNOWLEDGE_CONFIG_BYTES: usize = 256 << 10;
@@ -22,6 +22,8 @@ pub const KNOWLEDGE_EVERY_MINUTES_LEAST: i64 = 5;
 pub const KNOWLEDGE_EVERY_MINUTES_MOST: i64 = 30 * 24 * 60;
 /// Syncs that one server runs at once.
 pub const KNOWLEDGE_SYNCS: usize = 4;
+/// Of them, those of one organization.
+pub const KNOWLEDGE_SYNCS_OF_ORGANIZATION: usize = 2;
 /// How often a server looks for connectors that are due.
 pub const KNOWLEDGE_DUE_LOOK: Duration = Duration::from_secs(2);
 /// How long a sync is a server's without a word of it.
@@ -44,12 +46,16 @@ pub const KNOWLEDGE_RESULTS: u32 = 50;
 pub const KNOWLEDGE_USUAL_RESULTS: u32 = 10;
 /// Chunks that are compared for one search where they have all of its words, and for each word where they have some.
 pub const KNOWLEDGE_COMPARED: i64 = 1000;
+/// Of them, chunks whose words are read to rank them where they have some of the words, on PostgreSQL.
+pub const KNOWLEDGE_RANKED: i64 = 200;
 /// Words of a snippet.
 pub const KNOWLEDGE_SNIPPET_WORDS: usize = 40;
 /// Characters of what a search tells a model, at most.
 pub const KNOWLEDGE_ANSWER_CHARS: usize = 40_000;
 /// Processes that read PDF documents at once.
 pub const KNOWLEDGE_PDF_PROCESSES: usize = 2;
+/// Of them, those that read for one organization.
+pub const KNOWLEDGE_PDF_PROCESSES_OF_ORGANIZATION: usize = 1;
 /// Bytes of address space of such a process.
 pub const KNOWLEDGE_PDF_MEMORY_BYTES: u64 = 2 << 30;
 /// Bytes of what such a process says.

@@ -10,7 +10,7 @@ use bailiwick_store::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Place, event, fresh, now, on_both};
+use crate::{Place, event, fresh, new, now, on_both, organization};
 
 on_both!(
     a_search_finds_what_its_environment_knows_and_nothing_else,
@@ -18,7 +18,9 @@ on_both!(
     what_is_searched_for_is_never_syntax,
     all_words_come_before_some_and_a_title_before_a_passage,
     a_document_is_replaced_whole_and_goes_whole,
+    scores_tell_nothing_of_what_others_know,
     of_many_servers_one_syncs_a_connector,
+    what_is_due_of_one_organization_hides_no_other,
     a_sync_that_lost_its_connector_writes_nothing,
     a_connector_that_was_deleted_is_swept_bit_by_bit,
     what_failed_is_told_and_what_was_known_of_it_stays,
@@ -286,10 +288,67 @@ async fn a_document_is_replaced_whole_and_goes_whole(place: Place) {
     assert!(place.found(&dev.0.id, "new part").await.is_empty());
 }
 
+async fn scores_tell_nothing_of_what_others_know(place: Place) {
+    let [dev, prod] = two(&place).await;
+    place
+        .take(&dev.2, "a.md", "A", &["turbine turbine blade"])
+        .await;
+    place
+        .take(&dev.2, "b.md", "B", &["a turbine, and many other words"])
+        .await;
+    let scores = async || {
+        let found = place.found(&dev.0.id, "turbine blade").await;
+        let scores = found.into_iter().map(|hit| (hit.key, hit.score));
+        scores.collect::<Vec<_>>()
+    };
+    let alone = scores().await;
+    assert_eq!(alone, [("a.md".to_owned(), 1.0), ("b.md".to_owned(), 0.5)]);
+    for number in 0..20 {
+        let (key, text) = (format!("{number}.md"), "turbine ".repeat(50));
+        place.take(&prod.2, &key, "turbine", &[&text]).await;
+    }
+    assert_eq!(scores().await, alone);
+    // The control: what is known here makes a difference.
+    place
+        .take(&dev.2, "c.md", "turbine blade", &["turbine blade"])
+        .await;
+    assert_ne!(scores().await, alone);
+}
+
+async fn what_is_due_of_one_organization_hides_no_other(place: Place) {
+    let environment = place.environment("dev").await;
+    for name in ["a", "b", "c", "d"] {
+        place.connector(&environment.id, name).await;
+    }
+    let (own, other) = (
+        &place.organization,
+        organization(&place.store, "Other").await,
+    );
+    let mut change = place.store.change(&other, now()).await.unwrap();
+    let theirs = change.insert_environment(new("dev")).await.unwrap();
+    let values = KnowledgeConnectorValues {
+        environment: theirs.id,
+        name: "e".to_owned(),
+        kind: "web".to_owned(),
+        config: "{}".to_owned(),
+    };
+    let at = change.at();
+    let waits = change.insert_knowledge_connector(fresh(), values, Some(at));
+    let waits = waits.await.unwrap();
+    change.commit(&event("knowledge")).await.unwrap();
+    let due = place.store.knowledge_to_sync(now(), 3, 2).await.unwrap();
+    let owners: Vec<_> = due.iter().map(|(owner, _)| owner).collect();
+    assert_eq!(owners, [own, own, &other]);
+    assert_eq!(due[2].1, waits.id);
+    // The control: without a share those who are later are hidden.
+    let due = place.store.knowledge_to_sync(now(), 3, 4).await.unwrap();
+    assert!(due.iter().all(|(owner, _)| owner == own));
+}
+
 async fn of_many_servers_one_syncs_a_connector(place: Place) {
     let environment = place.environment("dev").await;
     let connector = place.connector(&environment.id, "c").await;
-    let due = place.store.knowledge_to_sync(now(), 10).await.unwrap();
+    let due = place.store.knowledge_to_sync(now(), 10, 10).await.unwrap();
     assert_eq!(due, [(place.organization.clone(), connector.id.clone())]);
     let claims = ["a", "b", "c", "d"].map(|holder| place.claim(&connector.id, holder));
     let [a, b, c, d] = claims;
@@ -299,7 +358,7 @@ async fn of_many_servers_one_syncs_a_connector(place: Place) {
     assert!(
         place
             .store
-            .knowledge_to_sync(now(), 10)
+            .knowledge_to_sync(now(), 10, 10)
             .await
             .unwrap()
             .is_empty()
@@ -309,7 +368,7 @@ async fn of_many_servers_one_syncs_a_connector(place: Place) {
     assert_eq!(
         place
             .store
-            .knowledge_to_sync(later, 10)
+            .knowledge_to_sync(later, 10, 10)
             .await
             .unwrap()
             .len(),

@@ -108,6 +108,51 @@ fn system_a_repository_is_read_by_git_with_a_credential_and_only_what_has_change
 }
 
 #[test]
+fn system_a_commit_that_was_fetched_with_a_credential_is_given_to_nobody_without_it() {
+    let git = Git::new();
+    let (place, url) = (&git.place, git.url());
+    let text = "name: other\nconfig: {type: cloud, networking: {type: limited, allowed_hosts: [git.test]}}\n";
+    place.machine.write("other.yaml", text);
+    place.does(&["environment", "create", "-f", "other.yaml"]);
+    let credential = git.credential();
+    let commit = git.source.git(["rev-parse", "HEAD"]);
+    let creates = |name: &str, rest: &str| {
+        place
+            .creates(&format!("{name} --git {url} {rest}"))
+            .exits(0);
+        place.synced(name)["state"].clone()
+    };
+    let shown = format!("--vault readers --credential {credential}");
+    // It is here now, by a branch and by its hash.
+    assert_eq!(
+        creates("branch", &format!("--environment dev {shown}")),
+        "done"
+    );
+    let pinned = format!("--environment dev --ref {commit} {shown}");
+    assert_eq!(creates("pinned", &pinned), "done");
+    for environment in ["dev", "other"] {
+        let line = format!("--environment {environment} --ref {commit}");
+        let name = format!("open-{environment}");
+        assert_eq!(creates(&name, &line), "failed");
+    }
+    assert!(place.titles("other", "rotate ninety").is_empty());
+    // Another secret in the same credential opens nothing that the first did.
+    place.machine.write("wrong", "wrong");
+    let line = format!("vault credential update readers {credential} --secret-file wrong");
+    let line: Vec<_> = line.split_whitespace().collect();
+    place.does(&line);
+    let again = format!("--environment dev --ref {commit} --include docs/** {shown}");
+    assert_eq!(creates("wrong", &again), "failed");
+    // The control: the credential opens it elsewhere too.
+    let line = format!("vault credential update readers {credential} --secret-file token");
+    let line: Vec<_> = line.split_whitespace().collect();
+    place.does(&line);
+    let elsewhere = format!("--environment other --ref {commit} {shown}");
+    assert_eq!(creates("elsewhere", &elsewhere), "done");
+    assert_eq!(place.titles("other", "rotate ninety"), ["Signing keys"]);
+}
+
+#[test]
 fn system_what_a_repository_holds_leads_nowhere_and_runs_nothing() {
     let git = Git::new();
     let place = &git.place;

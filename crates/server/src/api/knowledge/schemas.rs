@@ -192,7 +192,11 @@ pub(super) fn connector() -> Schema {
         .has("schedule", schedule().or_null())
         .has("apply_set", apply_set().or_null())
         .has("documents", Schema::count())
-        .has("bytes", Schema::count().says("Of their texts."))
+        .has(
+            "bytes",
+            Schema::count()
+                .says("Of their texts, and of the title and the headings of each passage."),
+        )
         .has("sync", sync())
         .has("version", Schema::version())
         .has("created_at", Schema::moment())
