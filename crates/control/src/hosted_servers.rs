@@ -384,7 +384,11 @@ impl HostedServers {
         let _turn = self.starts.wait(&server.organization).await;
         let before = self.control.hosted_basis(&server).await?;
         let image = self.image(&server, &before).await?;
-        // That may have taken minutes. What the image is made of stays; what it may do is what holds now.
+        // That may have taken minutes. What the image is made of stays; what it may do is what holds now, if it is to be there at all.
+        match self.entry_of(&server).await? {
+            EntryNow::Same => {}
+            EntryNow::Other | EntryNow::Gone => return Err(HostedError::Ending),
+        }
         let now = self.control.hosted_basis(&server).await?;
         let basis = HostedBasis {
             declared: before.declared,
@@ -442,8 +446,21 @@ impl HostedServers {
         if state.live.is_none() {
             let is_to_run = place.condition().0 == HostedCondition::Failed && !is_idle;
             if is_to_run && state.pausing().is_none() {
-                drop(state);
-                drop(self.started(place));
+                let entry = self.entry_of(&place.server()).await;
+                match entry {
+                    Ok(EntryNow::Same) => {
+                        drop(state);
+                        drop(self.started(place));
+                    }
+                    // The next use starts what it is then.
+                    Ok(EntryNow::Other) => place.is_now(&state, HostedCondition::Stopped),
+                    Ok(EntryNow::Gone) => {
+                        drop(state);
+                        self.end(key, place).await;
+                    }
+                    // Nobody knows now: the next look asks again.
+                    Err(_) => {}
+                }
             }
             return;
         }
@@ -489,16 +506,25 @@ impl HostedServers {
         }
     }
 
+    /// What the catalog says now of a server.
+    async fn entry_of(&self, server: &HostedServer) -> Result<EntryNow, HostedError> {
+        let Some(entries) = &self.entries else {
+            return Ok(EntryNow::Same);
+        };
+        let now = entries.now(server).await?;
+        Ok(match now {
+            Some(now) if now == *server => EntryNow::Same,
+            Some(_) => EntryNow::Other,
+            None => EntryNow::Gone,
+        })
+    }
+
     /// Puts what holds now in force, if it is another thing than before.
     async fn renewed(&self, live: &mut Live) -> Result<Renewed, HostedError> {
-        if let Some(entries) = &self.entries {
-            match entries.now(&live.server).await? {
-                None => return Ok(Renewed::IsGone),
-                Some(now) if now != *live.server => {
-                    return Ok(Renewed::IsOther("stopped: its entry has changed"));
-                }
-                Some(_) => {}
-            }
+        match self.entry_of(&live.server).await? {
+            EntryNow::Same => {}
+            EntryNow::Other => return Ok(Renewed::IsOther("stopped: its entry has changed")),
+            EntryNow::Gone => return Ok(Renewed::IsGone),
         }
         let now = self.control.hosted_basis(&live.server).await?;
         if now.declared != live.basis.declared {
@@ -526,6 +552,16 @@ impl HostedServers {
 /// Whether there is still a place for it.
 enum Followed {
     Stays,
+    Gone,
+}
+
+/// What a server is to the catalog.
+enum EntryNow {
+    /// What it was.
+    Same,
+    /// Another one, by the same id.
+    Other,
+    /// Nothing: its entry is not there any more.
     Gone,
 }
 

@@ -37,7 +37,7 @@ use begun::{Begun, Transport};
 use line::Line;
 use listening::Ear;
 pub use listening::Listening;
-pub(crate) use talk::LAST_EVENT;
+pub(crate) use talk::{LAST_EVENT, UNREAD};
 use talk::{TOOLS_CHANGED, Talk};
 
 /// Revisions with sessions, the newest first: the first is asked for, the others are taken.

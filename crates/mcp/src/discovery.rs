@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::{Answer, Wanted};
 use crate::outbound::{Redirects, Request, allowed, ask};
+use crate::raw::read;
 
 /// An authorization server, as far as it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,9 +161,7 @@ pub async fn fetch_document(
 
 fn object(answer: &Answer) -> Option<Value> {
     let is_one = answer.is_success() && answer.body.len() <= OAUTH_DOCUMENT_BYTES;
-    let value: Value = serde_json::from_slice(&answer.body)
-        .ok()
-        .filter(|_| is_one)?;
+    let value: Value = is_one.then(|| read(&answer.body))??;
     value.is_object().then_some(value)
 }
 

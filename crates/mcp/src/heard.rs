@@ -1,6 +1,6 @@
 //! What a server says while an answer is awaited: messages of JSON-RPC.
 
-use bailiwick_model::limits::MCP_ERROR_CHARS;
+use bailiwick_model::limits::{MCP_ERROR_CHARS, MCP_ID_BYTES};
 use serde_json::{Map, Value};
 
 /// A message.
@@ -37,7 +37,7 @@ impl Heard {
         };
         let (id, method) = (message.remove("id"), message.remove("method"));
         match (id, method) {
-            (Some(id), Some(Value::String(method))) => Self::Asked { id, method },
+            (Some(id), Some(Value::String(method))) if is_id(&id) => Self::Asked { id, method },
             (None, Some(Value::String(method))) => Self::Told(method),
             (Some(id), None) => number(&id).map_or(Self::Else, |id| Self::Answer {
                 id,
@@ -45,6 +45,15 @@ impl Heard {
             }),
             _ => Self::Else,
         }
+    }
+}
+
+/// Whether an id can be answered under: a number, or a text that is not too long.
+fn is_id(id: &Value) -> bool {
+    match id {
+        Value::Number(_) => true,
+        Value::String(text) => text.len() <= MCP_ID_BYTES,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
     }
 }
 
@@ -121,6 +130,8 @@ mod tests {
             json!([]),
             json!(null),
             json!({"id": null}),
+            json!({"id": [[], []], "method": "ping"}),
+            json!({"id": "x".repeat(MCP_ID_BYTES + 1), "method": "ping"}),
         ] {
             assert_eq!(heard(other), Heard::Else);
         }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::raw::read;
+
 /// What a request is answered under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MessageId(pub(crate) u64);
@@ -15,7 +17,7 @@ impl MessageId {
     /// The answer, in a body of JSON or among server-sent events.
     pub(crate) fn find(self, body: &[u8]) -> Option<Value> {
         let is_it = |message: &Value| message["id"] == self.0;
-        if let Ok(message) = serde_json::from_slice::<Value>(body) {
+        if let Some(message) = read::<Value>(body) {
             return Some(message).filter(is_it);
         }
         let text = String::from_utf8_lossy(body).replace("\r\n", "\n");
@@ -26,7 +28,7 @@ impl MessageId {
                 .lines()
                 .filter_map(|line| line.strip_prefix("data:"))
                 .collect();
-            let message: Value = serde_json::from_str(&data.join("\n")).ok()?;
+            let message: Value = read(data.join("\n").as_bytes())?;
             Some(message).filter(is_it)
         })
     }

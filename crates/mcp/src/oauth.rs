@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::{Answer, ShownAnswer, Wanted};
 use crate::outbound::{Redirects, Request, ask};
+use crate::raw::read;
 use crate::secrets::{Secrets, form_encoded};
 
 /// How a client proves to a token endpoint who it is (RFC 6749, section 2.3).
@@ -277,7 +278,7 @@ fn tokens(answer: &Answer) -> Option<Tokens> {
     if !answer.is_success() {
         return None;
     }
-    let success: Success = serde_json::from_slice(&answer.body).ok()?;
+    let success: Success = read(&answer.body)?;
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
     let refresh_token = success.refresh_token.filter(|token| !token.is_empty());
     let is_right = success.token_type.as_ref().is_none_or(is_bearer)
@@ -312,7 +313,7 @@ fn refused(answer: &Answer, secrets: &Secrets) -> RefreshError {
             is_final: false,
         };
     }
-    let problem = serde_json::from_slice::<Problem>(&answer.body).ok();
+    let problem: Option<Problem> = read(&answer.body);
     let final_ones = [
         "invalid_grant",
         "invalid_client",

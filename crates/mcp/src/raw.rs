@@ -1,11 +1,11 @@
-//! JSON that is passed on as it came: its parts are found in one pass, and not read.
+//! JSON that is passed on as it came: its parts are found in one pass, and not read. What has to be read is counted first.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use bailiwick_model::limits::MCP_GATEWAY_DEPTH;
+use bailiwick_model::limits::{MCP_ANSWER_VALUES, MCP_GATEWAY_DEPTH};
 use hyper::body::Bytes;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The part of a message that this value is.
@@ -26,24 +26,42 @@ where
 /// Whether JSON has no more objects and lists inside one another than anybody needs. Whoever passes it on reads it without recursion; whoever
 /// gets it may not.
 pub(crate) fn is_shallow(json: &[u8]) -> bool {
-    let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
-    for byte in json {
+    let mut depth = 0_usize;
+    outside_texts(json).all(|byte| {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth <= MCP_GATEWAY_DEPTH
+    })
+}
+
+/// Whether JSON has at most [`MCP_ANSWER_VALUES`] values: what is read into values takes up to a hundred times its bytes.
+pub(crate) fn has_few_values(json: &[u8]) -> bool {
+    // Each value follows one of these, but for the first.
+    let begins = outside_texts(json).filter(|byte| matches!(byte, b',' | b'[' | b'{'));
+    begins.take(MCP_ANSWER_VALUES).count() < MCP_ANSWER_VALUES
+}
+
+/// What a server sent, read into values, if there are few enough.
+pub(crate) fn read<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    has_few_values(json).then(|| serde_json::from_slice(json).ok())?
+}
+
+/// The bytes of JSON that are not in its texts.
+fn outside_texts(json: &[u8]) -> impl Iterator<Item = u8> {
+    let (mut in_text, mut is_escaped) = (false, false);
+    json.iter().copied().filter(move |byte| {
         match (in_text, byte) {
             (true, _) if is_escaped => is_escaped = false,
             (true, b'\\') => is_escaped = true,
             (_, b'"') => in_text = !in_text,
             (true, _) => {}
-            (false, b'{' | b'[') => {
-                depth += 1;
-                if depth > MCP_GATEWAY_DEPTH {
-                    return false;
-                }
-            }
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
-            (false, _) => {}
+            (false, _) => return true,
         }
-    }
-    true
+        false
+    })
 }
 
 /// The fields of an object, in their order.
@@ -169,5 +187,24 @@ mod tests {
         assert!(!is_shallow(deep(MCP_GATEWAY_DEPTH + 1).as_bytes()));
         let text = format!(r#"["\"{}\\"]"#, "[".repeat(MCP_GATEWAY_DEPTH * 2));
         assert!(is_shallow(text.as_bytes()));
+    }
+
+    #[test]
+    fn values_are_counted_before_they_are_read() {
+        let many = |count: usize| format!("[{}]", vec!["0"; count].join(","));
+        let objects = |count: usize| format!("[{}]", vec![r#"{"":0}"#; count].join(","));
+        let text = format!(r#"["\"{}"]"#, ",[{".repeat(MCP_ANSWER_VALUES));
+        let few = [
+            many(MCP_ANSWER_VALUES - 1),
+            objects(MCP_ANSWER_VALUES / 2 - 1),
+            text,
+        ];
+        for few in few {
+            assert!(read::<serde_json::Value>(few.as_bytes()).is_some());
+        }
+        for much in [many(MCP_ANSWER_VALUES), objects(MCP_ANSWER_VALUES / 2)] {
+            assert!(serde_json::from_str::<serde_json::Value>(&much).is_ok());
+            assert!(read::<serde_json::Value>(much.as_bytes()).is_none());
+        }
     }
 }

@@ -274,6 +274,10 @@ class Mcp(Handler):
                 self.piece("data: " + "a" * 100_000)
         if lie == "deep":
             return self.send(200, deep(1_000_000).encode())
+        if lie in ("few-values", "many-values"):
+            zeros = ",".join("0" * (90_000 if lie == "few-values" else 1_000_000))
+            body = '{"jsonrpc":"2.0","id":%d,"result":{"content":[],"structuredContent":{"x":[%s]}}}'
+            return self.send(200, (body % (self.message["id"], zeros)).encode())
         if lie == "slow":
             say(slow=True)
             return time.sleep(120)

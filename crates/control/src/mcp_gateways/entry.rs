@@ -51,7 +51,8 @@ impl From<HostedState> for McpEntryState {
 }
 
 impl McpGateways {
-    /// What a server of the catalog has, as a gateway of its environment would list it: the fields of `tools/list`.
+    /// What a server of the catalog has, as a gateway of its environment would list it: the fields of `tools/list`. One that runs here is started
+    /// for it, and where it does not start the end of its log is told, so reading the catalog is not enough for those.
     ///
     /// # Errors
     ///
@@ -63,6 +64,10 @@ impl McpGateways {
     ) -> Result<Vec<Value>, ControlError> {
         caller.require(Permission::McpCatalogRead)?;
         let entry = self.entry(caller, id).await?;
+        match McpServerConfig::stored(&entry.values.config)? {
+            McpServerConfig::Remote { .. } => {}
+            McpServerConfig::SelfHosted(_) => caller.require(Permission::McpCatalogWrite)?,
+        }
         let organization = &caller.organization;
         let door = look_at(&self.control, organization, Matched::one(entry)?).await?;
         let door = Arc::new(door);

@@ -438,6 +438,53 @@ async fn a_server_ends_with_its_entry_and_is_another_one_when_that_changes() {
     world.end().await;
 }
 
+/// Without its entry, one that was started again after each failure would have its secrets again.
+#[tokio::test]
+async fn a_server_that_failed_is_not_started_again_without_its_entry() {
+    let catalog = Arc::new(Catalog::default());
+    let entries = Arc::clone(&catalog);
+    let world = World::with(|fake| fake, |it| it.with_entries(entries)).await;
+    let lose = async || {
+        let id = world.running().await[0].id.clone();
+        world.fake.lose(&id).await.unwrap();
+    };
+    let server = world.server("mcp");
+    *catalog.0.lock().unwrap() = Some(server.clone());
+    world.servers.access(&server).await.unwrap();
+    lose().await;
+    world
+        .until("it is started again, as it has an entry", async |it| {
+            it.starts() == 2 && it.condition() == HostedCondition::Running
+        })
+        .await;
+    *catalog.0.lock().unwrap() = Some(HostedServer {
+        variables: BTreeMap::from([("MODE".to_owned(), "2".to_owned())]),
+        ..server.clone()
+    });
+    lose().await;
+    world
+        .until("it waits for its next use", async |it| {
+            it.condition() == HostedCondition::Stopped
+        })
+        .await;
+    *catalog.0.lock().unwrap() = Some(server.clone());
+    while let Err(error) = world.servers.access(&server).await {
+        assert!(matches!(error, HostedError::Pausing { .. }), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.starts(), 3);
+    *catalog.0.lock().unwrap() = None;
+    lose().await;
+    world
+        .until("nothing is left of it", async |it| {
+            let organization = it.caller.organization();
+            it.servers.states(organization).is_empty()
+        })
+        .await;
+    assert_eq!(world.starts(), 3);
+    world.end().await;
+}
+
 #[tokio::test]
 async fn what_is_another_callers_is_another_server_and_ends_alone() {
     let world = World::new().await;

@@ -17,8 +17,12 @@ use super::{Access, McpClient, McpError, SESSION};
 use crate::events::{Event, EventStream};
 use crate::heard::{Heard, RpcError};
 use crate::outbound::{Opened, Redirects, Request, open};
+use crate::raw::read;
 use crate::secrets::Secrets;
 
+/// Of what is not read.
+pub(crate) const UNREAD: McpError =
+    McpError::Malformed("what it sent is not JSON, is nested too deeply, or has too many values");
 pub(crate) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 pub(super) const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
@@ -211,7 +215,7 @@ impl<'a> Talk<'a> {
         // The status says most of it, so a body that is too long or does not end is as good as none.
         let body = timeout_at(self.deadline, whole(opened.answer.into_body(), &mut room)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let mut body: Value = read(&body).unwrap_or_default();
         self.secrets.redact_json(&mut body);
         RpcError::of(body.get("error")).map_or(McpError::Status(status), McpError::Rpc)
     }
@@ -313,8 +317,7 @@ impl<'a> Talk<'a> {
 
 /// A message without what must not be shown.
 pub(super) fn heard(message: &[u8], secrets: &Secrets) -> Result<Heard, McpError> {
-    let mut message: Value = serde_json::from_slice(message)
-        .map_err(|_| McpError::Malformed("what it sent is not JSON, or is nested too deeply"))?;
+    let mut message: Value = read(message).ok_or(UNREAD)?;
     secrets.redact_json(&mut message);
     Ok(Heard::of(message))
 }

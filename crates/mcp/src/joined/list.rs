@@ -20,9 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::names::{is_qualified, joined, qualified};
 use super::{At, Backing, Item, Joined, Naming, Verdict, at};
-use crate::client::McpError;
+use crate::client::{McpError, UNREAD};
 use crate::lock::lock;
-use crate::raw::{Fields, raw_text, write_text};
+use crate::raw::{Fields, has_few_values, raw_text, write_text};
 use crate::upstream::{Failure, Offer, Question};
 use crate::view::{Talk, ViewError};
 
@@ -296,6 +296,9 @@ impl<B: Backing> Joined<B> {
                 .ask(&access, &question, (&Talk::silent(), &told))
                 .await;
             let page = page.map_err(Failure::error)?;
+            if !has_few_values(&page) {
+                return Err(UNREAD);
+            }
             let read = Fields::of(&page).unwrap_or_default();
             let listed = read
                 .get(kind.field())

@@ -15,9 +15,12 @@ use super::answer::failed;
 use super::line::Line;
 use super::piped::{Greeted, PipedEra, PipedServer};
 use super::{Failure, HeldAccess, Question, Upstream};
-use crate::client::{McpError, SESSION, VERSION, WITH_SESSIONS, WITHOUT_SESSIONS, client_info};
+use crate::client::{
+    McpError, SESSION, UNREAD, VERSION, WITH_SESSIONS, WITHOUT_SESSIONS, client_info,
+};
 use crate::heard::RpcError;
 use crate::news::Change;
+use crate::raw::read;
 use crate::view::{LogLevel, Talk};
 
 /// What a server may do.
@@ -36,7 +39,8 @@ pub(crate) enum Offer {
 pub(super) struct Agreed {
     headers: HeaderMap,
     era: Era,
-    capabilities: Value,
+    /// What the server says that it may do; nothing if it says nothing of it.
+    offers: Option<Vec<Offer>>,
 }
 
 enum Era {
@@ -93,16 +97,10 @@ impl Agreed {
     }
 
     pub(super) fn offers(&self, offer: Offer) -> bool {
-        // Who says nothing of it may do everything.
-        let is_said = self.capabilities.is_object();
-        let has = |name: &str| !is_said || self.capabilities[name].is_object();
-        match offer {
-            Offer::Tools => has("tools"),
-            Offer::Resources => has("resources"),
-            Offer::Prompts => has("prompts"),
-            Offer::Completions => has("completions"),
-            Offer::Log => has("logging"),
-            Offer::Subscriptions => self.capabilities["resources"]["subscribe"] == true,
+        match &self.offers {
+            Some(offers) => offers.contains(&offer),
+            // Who says nothing of it may do everything but that.
+            None => offer != Offer::Subscriptions,
         }
     }
 
@@ -128,10 +126,10 @@ impl Agreed {
         server: Arc<PipedServer>,
         (era, version): (PipedEra, &'static str),
     ) -> Self {
-        Self::new(Era::Pipes(server, era), version, Value::Null)
+        Self::new(Era::Pipes(server, era), version, None)
     }
 
-    fn new(era: Era, version: &'static str, capabilities: Value) -> Self {
+    fn new(era: Era, version: &'static str, offers: Option<Vec<Offer>>) -> Self {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(VERSION, HeaderValue::from_static(version));
         if let Era::Sessions(Some(session)) = &era {
@@ -140,7 +138,7 @@ impl Agreed {
         Self {
             headers,
             era,
-            capabilities,
+            offers,
         }
     }
 }
@@ -197,10 +195,10 @@ impl Upstream {
             let Greeted {
                 era,
                 version,
-                capabilities,
+                offers,
             } = server.greeted().await?;
             let era = Era::Pipes(Arc::clone(server), *era);
-            return Ok(Agreed::new(era, version, capabilities.clone()));
+            return Ok(Agreed::new(era, version, offers.clone()));
         }
         let refused = match self.initialize(access, None).await {
             Err(refused) => refused,
@@ -229,8 +227,8 @@ impl Upstream {
             }
             None => self.initialize_here(access, (id, body)).await?,
         };
-        let (version, capabilities) = initialized(&result)?;
-        let agreed = Agreed::new(era, version, capabilities);
+        let (version, offers) = initialized(&result)?;
+        let agreed = Agreed::new(era, version, offers);
         // What is answered to it says nothing; the next request does.
         self.tell(access, &agreed, INITIALIZED.to_vec()).await;
         Ok(agreed)
@@ -250,14 +248,14 @@ impl Upstream {
             return Err(McpError::Malformed("the id of its session is too long").into());
         }
         let era = Era::Sessions(session);
-        let unsaid = Agreed::new(era, WITH_SESSIONS[0], Value::Null);
+        let unsaid = Agreed::new(era, WITH_SESSIONS[0], None);
         let silent = (&Talk::silent(), &|_: Change| {});
         let result = self.answer((access, &unsaid), answer, false, id, (silent.0, silent.1));
         Ok((result.await?, unsaid.era))
     }
 
     async fn discover(&self, access: &HeldAccess) -> Result<Agreed, Failure> {
-        let unsaid = Agreed::new(Era::Requests, WITHOUT_SESSIONS, Value::Null);
+        let unsaid = Agreed::new(Era::Requests, WITHOUT_SESSIONS, None);
         let question = Question {
             method: "server/discover",
             fields: b"",
@@ -273,9 +271,8 @@ impl Upstream {
         }
         let silent = (&Talk::silent(), &|_: Change| {});
         let result = self.answer((access, &unsaid), answer, false, id, (silent.0, silent.1));
-        let result = read(&result.await?)?;
-        let capabilities = result["capabilities"].clone();
-        Ok(Agreed::new(Era::Requests, WITHOUT_SESSIONS, capabilities))
+        let offers = discovered(&result.await?)?;
+        Ok(Agreed::new(Era::Requests, WITHOUT_SESSIONS, offers))
     }
 }
 
@@ -293,19 +290,40 @@ pub(super) fn initialize(id: u64) -> Vec<u8> {
 }
 
 /// The revision of a session that was begun, and what the server can.
-pub(super) fn initialized(result: &Bytes) -> Result<(&'static str, Value), McpError> {
-    let mut result = read(result)?;
+pub(super) fn initialized(result: &Bytes) -> Result<(&'static str, Option<Vec<Offer>>), McpError> {
+    let result: Value = read(result).ok_or(UNREAD)?;
     let version = result["protocolVersion"].as_str();
     let version = WITH_SESSIONS.iter().find(|known| Some(**known) == version);
     let version = version.ok_or(McpError::Malformed(
         "it speaks no revision that is known here",
     ))?;
-    Ok((version, result["capabilities"].take()))
+    Ok((version, offered(&result)))
 }
 
-pub(super) fn read(result: &Bytes) -> Result<Value, McpError> {
-    let malformed = |_| McpError::Malformed("what it sent is not JSON, or is nested too deeply");
-    serde_json::from_slice(result).map_err(malformed)
+/// What a server without sessions can.
+pub(super) fn discovered(result: &Bytes) -> Result<Option<Vec<Offer>>, McpError> {
+    let result: Value = read(result).ok_or(UNREAD)?;
+    Ok(offered(&result))
+}
+
+/// What of all that a server says about itself is kept.
+fn offered(result: &Value) -> Option<Vec<Offer>> {
+    let said = result["capabilities"].as_object()?;
+    let has = |name: &str| said.get(name).is_some_and(Value::is_object);
+    let all = [
+        (Offer::Tools, has("tools")),
+        (Offer::Resources, has("resources")),
+        (Offer::Prompts, has("prompts")),
+        (Offer::Completions, has("completions")),
+        (Offer::Log, has("logging")),
+        (
+            Offer::Subscriptions,
+            said.get("resources")
+                .is_some_and(|it| it["subscribe"] == true),
+        ),
+    ];
+    let offers = all.into_iter().filter(|(_, is_offered)| *is_offered);
+    Some(offers.map(|(offer, _)| offer).collect())
 }
 
 /// Whether an answer says that the server does not know what it was asked.
@@ -321,7 +339,7 @@ impl Failure {
     pub(crate) fn error(self) -> McpError {
         match self {
             Self::Refused(raw) => {
-                let error = serde_json::from_slice(&raw).ok();
+                let error = read(&raw);
                 let error = RpcError::of(error.as_ref());
                 error.map_or(McpError::Malformed("its error is none"), McpError::Rpc)
             }
@@ -347,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_request_without_a_session_says_what_it_is() {
-        let agreed = Agreed::new(Era::Requests, WITHOUT_SESSIONS, Value::Null);
+        let agreed = Agreed::new(Era::Requests, WITHOUT_SESSIONS, None);
         for level in [None, Some(LogLevel::Error)] {
             let mut meta = br#""progressToken":7"#.to_vec();
             agreed.write_meta(&mut meta, level);

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex};
 
 use bailiwick_model::limits::{MCP_ANSWER_BYTES, MCP_ASIDE_TIME, MCP_PIPED_MESSAGES};
 use hyper::body::Bytes;
-use serde_json::Value;
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
@@ -21,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::answer::{Said, change};
-use super::begin::{Agreed, INITIALIZED, initialize, initialized, read};
+use super::begin::{Agreed, INITIALIZED, Offer, discovered, initialize, initialized};
 use super::line::{Coming, UNREADABLE, Waiting};
 use super::{Asides, Failure, Question, lock};
 use crate::client::{McpError, WITHOUT_SESSIONS};
@@ -47,7 +46,7 @@ pub struct PipedServer {
 pub(super) struct Greeted {
     pub(super) era: PipedEra,
     pub(super) version: &'static str,
-    pub(super) capabilities: Value,
+    pub(super) offers: Option<Vec<Offer>>,
 }
 
 /// Whether it keeps a session.
@@ -169,12 +168,12 @@ impl PipedServer {
             }
             Err(failure) => return Err(failure),
         };
-        let (version, capabilities) = initialized(&result)?;
+        let (version, offers) = initialized(&result)?;
         self.tell(INITIALIZED.to_vec()).await;
         Ok(Greeted {
             era: PipedEra::Session,
             version,
-            capabilities,
+            offers,
         })
     }
 
@@ -192,7 +191,7 @@ impl PipedServer {
         Ok(Greeted {
             era,
             version: WITHOUT_SESSIONS,
-            capabilities: read(&result)?["capabilities"].take(),
+            offers: discovered(&result)?,
         })
     }
 

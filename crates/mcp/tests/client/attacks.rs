@@ -46,6 +46,20 @@ async fn json_that_is_too_deep_is_blocked() {
 }
 
 #[tokio::test]
+async fn an_answer_of_very_many_small_values_is_blocked() {
+    let world = World::lying();
+    let few = world.call(&world.client("few-values"), "do", json!({}));
+    assert!(
+        text(&few.await.unwrap()).starts_with(r#"{"x":[0,0"#),
+        "the control"
+    );
+    let many = world.call(&world.client("many-values"), "do", json!({}));
+    let error = many.await.unwrap_err();
+    assert!(matches!(error, McpError::Malformed(_)), "{error:?}");
+    assert!(error.to_string().contains("too many values"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_is_given_up_and_told_so() {
     let world = World::lying();
     let called = world.call(&world.hasty("slow"), "do", json!({})).await;

@@ -14,6 +14,8 @@ pub const MCP_CALL_TIME: Duration = Duration::from_secs(300);
 pub const MCP_ASIDE_TIME: Duration = Duration::from_secs(2);
 /// Bytes of one answer; of a stream, of all that comes until there is an answer.
 pub const MCP_ANSWER_BYTES: usize = 16 << 20;
+/// Values that are read of one message or document of a server: each takes many times its bytes in memory.
+pub const MCP_ANSWER_VALUES: usize = 100_000;
 /// Bytes that are read of an answer that is an error of HTTP.
 pub const MCP_ERROR_BYTES: usize = 64 << 10;
 /// Characters that are told of what a server says about an error.

@@ -73,7 +73,7 @@ pub(super) fn routes() -> Routes {
         )
         .add(
             get("tools", "/mcp-catalog/{id}/tools", tools)
-                .says("The tools that the server has, as it lists them now. Where it cannot be asked, the answer says why.")
+                .says("The tools that the server has, as it lists them now. Where it cannot be asked, the answer says why. A self-hosted one is started for it, which needs `mcp-catalog:write`.")
                 .needs(P::McpCatalogRead)
                 .fails(StatusCode::BAD_GATEWAY)
                 .fails(StatusCode::BAD_REQUEST)

@@ -20,6 +20,7 @@ mod identity_providers;
 mod impact;
 mod keys;
 mod llm;
+mod mcp_catalog;
 mod members;
 mod metrics;
 mod model_upstreams;
