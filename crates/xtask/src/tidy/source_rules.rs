@@ -60,7 +60,7 @@ fn has_unsafe(code: &str) -> bool {
     code.split(|c| !is_word(c)).any(|word| word == "unsafe")
 }
 
-/// Relies on rustfmt: a function ends at the first line that is its own indentation and a closing brace.
+/// Relies on rustfmt: a function ends at the first line that is its own indentation and begins with a closing brace.
 fn long_functions(file: &Path, lines: &[Line]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in lines
@@ -69,16 +69,10 @@ fn long_functions(file: &Path, lines: &[Line]) -> Vec<Finding> {
         .filter(|(_, line)| starts_function(&line.code))
     {
         let indent = line.code.len() - line.code.trim_start().len();
-        let ends = |line: &Line| {
-            line.code
-                .trim_end()
-                .strip_suffix('}')
-                .is_some_and(|before| before.len() == indent && before.trim().is_empty())
-        };
-        let declares_only = |line: &Line| {
-            line.code.trim_end().ends_with(';')
-                && line.code.len() - line.code.trim_start().len() == indent
-        };
+        let is_its_own = |line: &Line| line.code.len() - line.code.trim_start().len() == indent;
+        // In a macro more may follow.
+        let ends = |line: &Line| is_its_own(line) && line.code.trim_start().starts_with('}');
+        let declares_only = |line: &Line| is_its_own(line) && line.code.trim_end().ends_with(';');
         let Some(length) = lines[index..]
             .iter()
             .position(|line| ends(line) || declares_only(line))
