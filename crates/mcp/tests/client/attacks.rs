@@ -48,12 +48,14 @@ async fn json_that_is_too_deep_is_blocked() {
 #[tokio::test]
 async fn an_answer_of_very_many_small_values_is_blocked() {
     let world = World::lying();
-    let few = world.call(&world.client("few-values"), "do", json!({}));
+    let client = world.client("few-values");
+    let few = world.call(&client, "do", json!({}));
     assert!(
         text(&few.await.unwrap()).starts_with(r#"{"x":[0,0"#),
         "the control"
     );
-    let many = world.call(&world.client("many-values"), "do", json!({}));
+    let client = world.client("many-values");
+    let many = world.call(&client, "do", json!({}));
     let error = many.await.unwrap_err();
     assert!(matches!(error, McpError::Malformed(_)), "{error:?}");
     assert!(error.to_string().contains("too many values"), "{error}");
