@@ -115,7 +115,8 @@ impl Control {
         Ok(scope.own_keys(&owner, page).await?)
     }
 
-    /// Revokes a key. It is not taken any more when this returns. Another's needs [`Permission::KeyAdmin`].
+    /// Revokes a key. It is not taken any more when this returns. Another's needs [`Permission::KeyAdmin`], and is as if
+    /// it were not there without.
     ///
     /// # Errors
     ///
@@ -126,7 +127,7 @@ impl Control {
             let found = self.store.scope(&caller.organization).api_key(id).await?;
             let owner = found.map(|key| key.owner);
             if owner.is_none() || owner != owner_of(caller) {
-                return Err(ControlError::Forbidden(Permission::KeyAdmin));
+                return Err(ControlError::NotFound(KIND));
             }
         }
         let mut change = self.change(caller, clock::now()).await?;

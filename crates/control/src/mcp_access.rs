@@ -116,18 +116,11 @@ impl Control {
         refused: &McpAccess,
     ) -> Result<McpAccess, NoMcpAccess> {
         let mut access = self.mcp_access(organization, session, server).await?;
-        let Some(found) = &mut access.credential else {
-            return Err(NoMcpAccess::NoCredential);
-        };
-        let is_other = refused
-            .token()
-            .is_none_or(|token| token.reveal() != found.token.reveal());
-        if !is_other {
-            match found.kind {
-                Kind::Static => return Err(NoMcpAccess::NotTaken),
-                Kind::Oauth { .. } => found.token = self.another_token(organization, found).await?,
-            }
-        }
+        let found = access.credential.as_mut();
+        let found = found.ok_or(NoMcpAccess::NoCredential)?;
+        let refused = refused.token().map(SecretText::reveal);
+        let is_refused = |token: &SecretText| refused == Some(token.reveal());
+        found.token = self.other_token(organization, found, is_refused).await?;
         Ok(access)
     }
 
@@ -225,6 +218,35 @@ impl Control {
         let mut found = found.ok_or(NoMcpAccess::NoCredential)?;
         self.with_time_left(organization, &mut found).await?;
         Ok(found.token)
+    }
+
+    /// The same, after the server did not take one: what was stored meanwhile, or another one that is asked for.
+    pub(crate) async fn vault_token_anew(
+        self: &Arc<Self>,
+        (organization, vault): (&OrganizationId, &VaultId),
+        server: &str,
+        is_refused: impl Fn(&SecretText) -> bool,
+    ) -> Result<SecretText, NoMcpAccess> {
+        let vaults = std::slice::from_ref(vault);
+        let found = self.mcp_credential(organization, vaults, server).await?;
+        let found = found.ok_or(NoMcpAccess::NoCredential)?;
+        self.other_token(organization, &found, is_refused).await
+    }
+
+    /// Another token than one that was not taken.
+    async fn other_token(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        found: &Found,
+        is_refused: impl Fn(&SecretText) -> bool,
+    ) -> Result<SecretText, NoMcpAccess> {
+        if !is_refused(&found.token) {
+            return Ok(found.token.clone());
+        }
+        match found.kind {
+            Kind::Static => Err(NoMcpAccess::NotTaken),
+            Kind::Oauth { .. } => self.another_token(organization, found).await,
+        }
     }
 
     /// Replaces an access token that is about to be over.

@@ -45,6 +45,20 @@ pub trait Backing: Send + Sync + 'static {
         server: &ServerName,
     ) -> impl Future<Output = Result<HeldAccess, McpError>> + Send;
 
+    /// The same, after the server did not take the token of `refused` (401), and so did nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`McpError::Unauthorized`] if there is no other one; why it cannot be asked.
+    fn access_anew(
+        &self,
+        server: &ServerName,
+        refused: &HeldAccess,
+    ) -> impl Future<Output = Result<HeldAccess, McpError>> + Send {
+        let _ = (server, refused);
+        std::future::ready(Err(McpError::Unauthorized))
+    }
+
     /// Whether the caller is served this, now.
     fn judge(&self, server: &ServerName, item: Item<'_>) -> impl Future<Output = Verdict> + Send;
 
@@ -242,6 +256,16 @@ impl<B: Backing> Joined<B> {
         access.map_err(|error| self.failed(server, error))
     }
 
+    async fn access_anew(
+        &self,
+        server: usize,
+        refused: &HeldAccess,
+    ) -> Result<HeldAccess, ViewError> {
+        let name = &self.servers[server].name;
+        let access = self.backing.access_anew(name, refused).await;
+        access.map_err(|error| self.failed(server, error))
+    }
+
     fn failed(&self, server: usize, error: McpError) -> ViewError {
         ViewError::Failed {
             server: self.servers[server].name.to_string(),
@@ -283,10 +307,13 @@ impl<B: Backing> Joined<B> {
         };
         let access = self.access(server).await?;
         let told = |change| self.told(server, change);
-        let asking = upstream.ask(&access, question, (talk, &told));
-        asking
-            .await
-            .map_err(|failure| self.not_answered(server, failure))
+        let mut asked = upstream.ask(&access, question, (talk, &told)).await;
+        if is_unauthorized(&asked) {
+            // Few requests come here.
+            let access = Box::pin(self.access_anew(server, &access)).await?;
+            asked = Box::pin(upstream.ask(&access, question, (talk, &told))).await;
+        }
+        asked.map_err(|failure| self.not_answered(server, failure))
     }
 
     /// What a server tells of a change.
@@ -414,12 +441,12 @@ impl<B: Backing> Joined<B> {
             all.insert(key.clone(), uri);
             is_new
         };
-        let subscribing = upstream.subscribe(&access, &target.own, Wish::Told).await;
-        subscribing.map_err(|failure| {
+        let wish = (target.own.as_str(), Wish::Told);
+        let subscribing = self.wished(target.server, upstream, access, wish).await;
+        subscribing.inspect_err(|_| {
             if is_new {
                 lock(&self.subscribed).remove(&key);
             }
-            self.not_answered(target.server, failure)
         })?;
         Ok(Bytes::from_static(b"{}"))
     }
@@ -439,9 +466,26 @@ impl<B: Backing> Joined<B> {
         };
         let upstream = self.upstream(server).ok_or(ViewError::NotOffered)?;
         let access = self.access(server).await?;
-        let subscribing = upstream.subscribe(&access, &own, Wish::Untold).await;
-        subscribing.map_err(|failure| self.not_answered(server, failure))?;
+        let wish = (own.as_str(), Wish::Untold);
+        self.wished(server, upstream, access, wish).await?;
         Ok(Bytes::from_static(b"{}"))
+    }
+
+    /// Tells a server whether what becomes of a resource is to be told.
+    async fn wished(
+        &self,
+        server: usize,
+        upstream: &Arc<Upstream>,
+        access: HeldAccess,
+        (own, wish): (&str, Wish),
+    ) -> Result<(), ViewError> {
+        let mut told = upstream.subscribe(&access, own, wish).await;
+        if is_unauthorized(&told) {
+            let access = self.access_anew(server, &access).await?;
+            told = upstream.subscribe(&access, own, wish).await;
+        }
+        told.map(drop)
+            .map_err(|failure| self.not_answered(server, failure))
     }
 
     async fn complete(
@@ -507,6 +551,11 @@ impl<B: Backing> Joined<B> {
         join_all(all).await;
         Bytes::from_static(b"{}")
     }
+}
+
+/// Whether the server did not take the token, and so did nothing.
+fn is_unauthorized<T>(asked: &Result<T, Failure>) -> bool {
+    matches!(asked, Err(Failure::Failed(McpError::Unauthorized)))
 }
 
 impl<B: Backing> View for Joined<B> {

@@ -227,7 +227,7 @@ class Both(Handler):
         if self.command == "DELETE":
             return self.send(204, b"")
         if message.get("method") == "initialize":
-            result = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}
+            result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}}
             return self.send(200, {"jsonrpc": "2.0", "id": message["id"], "result": result}, Mcp_Session_Id="session-1")
         if session != "session-1" or self.headers.get("Mcp-Protocol-Version") != "2025-11-25":
             return self.send(400, {"error": "no session"})

@@ -126,6 +126,16 @@ impl Backing for GatewayBacking {
         door.access(&self.gateways, server).await
     }
 
+    async fn access_anew(
+        &self,
+        server: &ServerName,
+        refused: &HeldAccess,
+    ) -> Result<HeldAccess, McpError> {
+        let door = self.door().await.map_err(|error| told(&error))?;
+        let anew = door.access_anew(&self.gateways.control, server, refused);
+        anew.await
+    }
+
     /// What cannot be found out is not there.
     async fn judge(&self, server: &ServerName, item: Item<'_>) -> Verdict {
         if let Some(verdict) = playwright::judge(server, item) {
@@ -177,6 +187,15 @@ pub(super) struct Look {
 impl Backing for Look {
     async fn access(&self, server: &ServerName) -> Result<HeldAccess, McpError> {
         self.door.access(&self.gateways, server).await
+    }
+
+    async fn access_anew(
+        &self,
+        server: &ServerName,
+        refused: &HeldAccess,
+    ) -> Result<HeldAccess, McpError> {
+        let control = &self.gateways.control;
+        self.door.access_anew(control, server, refused).await
     }
 
     async fn judge(&self, server: &ServerName, item: Item<'_>) -> Verdict {

@@ -285,6 +285,31 @@ impl Door {
         access.await.cloned()
     }
 
+    /// The same of a server somewhere, after it did not take the token of `refused`: with one that was stored meanwhile, or another one that is
+    /// asked for, which others who look it up have within a second.
+    pub(super) async fn access_anew(
+        &self,
+        control: &Arc<Control>,
+        name: &ServerName,
+        refused: &HeldAccess,
+    ) -> Result<HeldAccess, McpError> {
+        let server = self.matched.server(name).ok_or_else(gone)?;
+        let url = server_url(&server.config).map_err(|_| unreadable())?;
+        let (Some(url), Some(vault)) = (url, &server.entry.values.vault) else {
+            return Err(McpError::Unauthorized);
+        };
+        let (_, connections) = self.kept.out.as_ref().ok_or_else(no_way)?;
+        let of = (&self.organization, vault);
+        let token = control.vault_token_anew(of, url.url().as_str(), |token| {
+            refused.has_token(token.reveal())
+        });
+        let token = token.await.map_err(|error| match error {
+            NoMcpAccess::NotTaken => McpError::Unauthorized,
+            error => no_token(&error),
+        })?;
+        HeldAccess::at(Arc::clone(connections), Some(token.reveal()), &url)
+    }
+
     /// What it may reach is its sandbox's business; here nothing is dialled.
     async fn hosted(
         &self,
@@ -309,7 +334,6 @@ impl Door {
         server: &MatchedServer,
         url: &HttpUrl,
     ) -> Result<HeldAccess, McpError> {
-        let no_way = || McpError::NotAsked("this server asks no MCP servers".to_owned());
         let (_, connections) = self.kept.out.as_ref().ok_or_else(no_way)?;
         let token = match &server.entry.values.vault {
             None => None,
@@ -359,6 +383,10 @@ fn no_server(error: &NoHostedServer) -> McpError {
 pub(super) fn not_served() -> McpError {
     let told = "the server is self-hosted, and such servers are not served here: this server of Bailiwick runs no sandboxes";
     McpError::NotAsked(told.to_owned())
+}
+
+fn no_way() -> McpError {
+    McpError::NotAsked("this server asks no MCP servers".to_owned())
 }
 
 pub(super) fn gone() -> McpError {

@@ -7,6 +7,7 @@ mod catalog;
 mod hosted;
 mod matrix;
 mod sequences;
+mod tokens;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -85,25 +86,38 @@ impl Place {
     pub(crate) async fn sqlite() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
-        Self::on(url, directory, None).await
+        Self::on(url, (directory, None), (&Authority::new(), &[])).await
+    }
+
+    /// With the address of one more host, which has a certificate of this authority.
+    pub(crate) async fn beside(authority: &Authority, pin: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(directory.path().join("bailiwick.db"));
+        Self::on(url, (directory, None), (authority, &[pin])).await
     }
 
     pub(crate) async fn postgres() -> Self {
         let database = Postgres::start();
         let url = format!("postgres://postgres@{}/postgres", database.address());
         let directory = tempfile::tempdir().unwrap();
-        Self::on(url.parse().unwrap(), directory, Some(database)).await
+        let url = url.parse().unwrap();
+        Self::on(url, (directory, Some(database)), (&Authority::new(), &[])).await
     }
 
-    async fn on(url: DatabaseUrl, directory: TempDir, database: Option<Postgres>) -> Self {
+    async fn on(
+        url: DatabaseUrl,
+        (directory, database): (TempDir, Option<Postgres>),
+        (authority, more): (&Authority, &[&str]),
+    ) -> Self {
         let servers = ENVIRONMENTS.map(|whose| StandIn::start(move |asked| answer(whose, asked)));
         let pins: Vec<_> = ENVIRONMENTS
             .iter()
             .zip(&servers)
             .map(|(whose, server)| format!("{whose}.example.com={}", server.address()))
             .collect();
-        let pins: Vec<_> = pins.iter().map(String::as_str).collect();
-        let outbound = Outbound::new(dialer_with(&pins), Authority::new().trusted());
+        let pins = pins.iter().map(String::as_str);
+        let pins: Vec<_> = pins.chain(more.iter().copied()).collect();
+        let outbound = Outbound::new(dialer_with(&pins), authority.trusted());
         let store = Store::open(&url).await.unwrap();
         let control = Arc::new(server(&store, &outbound));
         let first = control.bootstrap(Bootstrap::default()).await.unwrap();

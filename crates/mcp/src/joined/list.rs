@@ -23,7 +23,7 @@ use super::{At, Backing, Item, Joined, Naming, Verdict, at};
 use crate::client::{McpError, UNREAD};
 use crate::lock::lock;
 use crate::raw::{Fields, has_few_values, raw_text, write_text};
-use crate::upstream::{Failure, Offer, Question};
+use crate::upstream::{Failure, HeldAccess, Offer, Question, Upstream};
 use crate::view::{Talk, ViewError};
 
 /// What is listed.
@@ -278,8 +278,24 @@ impl<B: Backing> Joined<B> {
             At::Url(upstream) => upstream,
             At::Here(local) => return at::list(local.as_ref(), kind.method(), kind.field()).await,
         };
-        let access = self.backing.access(&self.servers[server].name).await?;
-        let offers = upstream.offers(&access, kind.offer()).await;
+        let name = &self.servers[server].name;
+        let access = self.backing.access(name).await?;
+        match self.pages((kind, server), upstream, &access).await {
+            Err(McpError::Unauthorized) => {
+                let access = self.backing.access_anew(name, &access).await?;
+                self.pages((kind, server), upstream, &access).await
+            }
+            listed => listed,
+        }
+    }
+
+    async fn pages(
+        &self,
+        (kind, server): (Kind, usize),
+        upstream: &Arc<Upstream>,
+        access: &HeldAccess,
+    ) -> Result<Vec<Bytes>, McpError> {
+        let offers = upstream.offers(access, kind.offer()).await;
         if !offers.map_err(Failure::error)? {
             return Ok(Vec::new());
         }
@@ -293,7 +309,7 @@ impl<B: Backing> Joined<B> {
                 name: None,
             };
             let page = upstream
-                .ask(&access, &question, (&Talk::silent(), &told))
+                .ask(access, &question, (&Talk::silent(), &told))
                 .await;
             let page = page.map_err(Failure::error)?;
             if !has_few_values(&page) {

@@ -239,6 +239,12 @@ impl HeldAccess {
         self.0.authorization.as_ref()
     }
 
+    /// Whether it shows this bearer token.
+    pub fn has_token(&self, token: &str) -> bool {
+        let shown = self.authorization().and_then(|value| value.to_str().ok());
+        shown.and_then(|value| value.strip_prefix("Bearer ")) == Some(token)
+    }
+
     pub(super) fn secrets(&self) -> &Secrets {
         &self.0.secrets
     }

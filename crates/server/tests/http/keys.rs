@@ -93,7 +93,7 @@ async fn who_makes_keys_sees_and_revokes_their_own_and_no_others(server: Server)
                 .status
         }
     };
-    assert_eq!(revoke(&own, other).await, StatusCode::FORBIDDEN);
+    assert_eq!(revoke(&own, other).await, StatusCode::NOT_FOUND);
     assert_eq!(revoke(&none, mine).await, StatusCode::FORBIDDEN);
     assert_eq!(revoke(&own, mine).await, StatusCode::NO_CONTENT);
     let left = server.get("/api/keys").await.ok().to_string();
