@@ -305,7 +305,10 @@ impl Door {
         });
         let token = token.await.map_err(|error| match error {
             NoMcpAccess::NotTaken => McpError::Unauthorized,
-            error => no_token(&error),
+            error @ (NoMcpAccess::NoWayOut
+            | NoMcpAccess::NoCredential
+            | NoMcpAccess::NoToken(_)
+            | NoMcpAccess::Control(_)) => no_token(&error),
         })?;
         HeldAccess::at(Arc::clone(connections), Some(token.reveal()), &url)
     }
