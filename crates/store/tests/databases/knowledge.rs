@@ -136,7 +136,7 @@ async fn a_search_finds_what_its_environment_knows_and_nothing_else(place: Place
     assert_eq!(place.keys(&dev.0.id, "shared").await, ["dev.md"]);
     assert!(place.keys(&dev.0.id, "prodish").await.is_empty());
     // Another organization's environment is none of this one.
-    let other = crate::organization(&place.store, "Other").await;
+    let other = organization(&place.store, "Other").await;
     let foreign = place.store.scope(&other);
     let foreign = foreign.in_environment(&dev.0.id);
     let query = KnowledgeQuery::of("shared").unwrap();
